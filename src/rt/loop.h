@@ -1,0 +1,106 @@
+// One event loop: one thread, one epoll instance, its timers and its posted work. A connection lives and dies on one
+// loop, so code on a loop needs no lock. Everything here is called on the loop's own thread unless it says "any thread".
+//
+// Linux epoll in edge-triggered mode: a descriptor is registered once and never again, so that a request costs no
+// epoll_ctl. See docs/adr/0002.
+#pragma once
+
+#include <coroutine>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace penstock::rt {
+
+class Loop;
+
+// A one-shot timer, embedded in its owner: arming and cancelling allocate nothing. Destroying it cancels it.
+// Resolution is 1 ms; it never fires early.
+class Timer {
+ public:
+  explicit Timer(Loop& loop) : loop_(loop) {}
+  ~Timer() { cancel(); }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  // Arming an armed timer moves it.
+  void arm_at(base::SteadyTime when, std::function<void()> fire);
+  void arm_in(base::Duration delay, std::function<void()> fire);
+  void cancel();
+  bool armed() const { return heap_index_ != kIdle; }
+
+ private:
+  friend class Loop;
+  static constexpr std::size_t kIdle = static_cast<std::size_t>(-1);
+  Loop& loop_;
+  base::SteadyTime when_{};
+  std::function<void()> fire_;
+  std::size_t heap_index_ = kIdle;
+};
+
+// What a registered descriptor hears. Edge-triggered: `readable` and `writable` are announced once per change, so the
+// listener must read or write until EAGAIN (or remember that it stopped early).
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // `hang_up`: the peer closed its sending side or the connection; it is sticky and also means readable.
+  virtual void on_ready(bool readable, bool writable, bool hang_up) = 0;
+};
+
+class Loop {
+ public:
+  explicit Loop(int index = 0);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Runs until stop(). Work posted before run() runs first.
+  void run();
+  // Any thread. run() returns after the events at hand.
+  void stop();
+
+  // Any thread. Runs `work` on the loop, in order of posting; unbounded, so callers that carry data bound themselves.
+  void post(std::function<void()> work);
+  // Resumes `handle` after the current event, before waiting again.
+  void defer(std::coroutine_handle<> handle) { deferred_.push_back(handle); }
+
+  // Registers for readable, writable and hang-up. `listener` must stay until remove(). 0 or errno.
+  int add(int fd, Listener* listener);
+  // After this no event reaches `listener`, not even one already fetched.
+  void remove(int fd, Listener* listener);
+
+  // The time at the last wake-up: cheap, at most one burst of events old.
+  base::SteadyTime now() const { return now_; }
+  int index() const { return index_; }
+  bool on_this_thread() const { return current() == this; }
+  // The loop this thread is running, or null.
+  static Loop* current();
+
+ private:
+  friend class Timer;
+  void run_posted();
+  void run_deferred();
+  void run_timers();
+  int wait_millis() const;
+  void heap_insert(Timer* timer);
+  void heap_remove(Timer* timer);
+  void sift_up(std::size_t index);
+  void sift_down(std::size_t index);
+
+  int index_;
+  int epoll_fd_;
+  int wake_fd_;
+  base::SteadyTime now_;
+  std::vector<Timer*> heap_;
+  std::vector<std::coroutine_handle<>> deferred_;
+  std::vector<Listener*> batch_;  // the events being delivered; remove() blanks entries
+  std::mutex mutex_;              // guards posted_ and wake_pending_
+  std::vector<std::function<void()>> posted_;
+  bool wake_pending_ = false;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace penstock::rt
