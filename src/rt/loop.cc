@@ -1,0 +1,195 @@
+#include "rt/loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+#include <system_error>
+
+namespace penstock::rt {
+namespace {
+
+thread_local Loop* current_loop = nullptr;
+
+// 256: one system call fetches a burst from every busy connection of a loaded core.
+constexpr int kEventsPerWait = 256;
+
+}  // namespace
+
+void Timer::arm_at(base::SteadyTime when, std::function<void()> fire) {
+  cancel();
+  when_ = when;
+  fire_ = std::move(fire);
+  loop_.heap_insert(this);
+}
+
+void Timer::arm_in(base::Duration delay, std::function<void()> fire) {
+  arm_at(std::chrono::steady_clock::now() + delay, std::move(fire));
+}
+
+void Timer::cancel() {
+  if (heap_index_ != kIdle) loop_.heap_remove(this);
+}
+
+Loop::Loop(int index)
+    : index_(index),
+      epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      now_(std::chrono::steady_clock::now()) {
+  if (epoll_fd_ < 0 || wake_fd_ < 0) {
+    throw std::system_error(errno, std::generic_category(), "cannot create an event loop");
+  }
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.ptr = nullptr;
+  epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
+}
+
+Loop::~Loop() {
+  close(wake_fd_);
+  close(epoll_fd_);
+}
+
+Loop* Loop::current() { return current_loop; }
+
+void Loop::run() {
+  current_loop = this;
+  std::array<epoll_event, kEventsPerWait> events;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    run_posted();
+    run_deferred();
+    int count = epoll_wait(epoll_fd_, events.data(), kEventsPerWait, wait_millis());
+    now_ = std::chrono::steady_clock::now();
+    batch_.clear();
+    for (int i = 0; i < count; ++i) batch_.push_back(static_cast<Listener*>(events[static_cast<std::size_t>(i)].data.ptr));
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+      Listener* listener = batch_[i];
+      if (listener == nullptr) continue;  // the wake-up, or removed while this batch was delivered
+      std::uint32_t mask = events[i].events;
+      bool hang_up = (mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+      listener->on_ready((mask & EPOLLIN) != 0 || hang_up, (mask & EPOLLOUT) != 0 || hang_up, hang_up);
+    }
+    batch_.clear();
+    run_timers();
+    run_deferred();
+  }
+  current_loop = nullptr;
+}
+
+void Loop::stop() {
+  stopping_.store(true, std::memory_order_release);
+  post([] {});
+}
+
+void Loop::post(std::function<void()> work) {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(work));
+    wake = !std::exchange(wake_pending_, true);
+  }
+  if (wake) {
+    std::uint64_t one = 1;
+    // Cannot fail but for a full counter, which is a pending wake-up too.
+    [[maybe_unused]] auto written = write(wake_fd_, &one, sizeof one);
+  }
+}
+
+int Loop::add(int fd, Listener* listener) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.ptr = listener;
+  return epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+}
+
+void Loop::remove(int fd, Listener* listener) {
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+  std::replace(batch_.begin(), batch_.end(), listener, static_cast<Listener*>(nullptr));
+}
+
+void Loop::run_posted() {
+  std::vector<std::function<void()>> work;
+  {
+    std::lock_guard lock(mutex_);
+    if (posted_.empty()) return;
+    work.swap(posted_);
+    wake_pending_ = false;
+    // The counter is edge-triggered and only ever grows towards 2^64: reading it would be a call for nothing.
+  }
+  for (auto& item : work) item();
+}
+
+void Loop::run_deferred() {
+  // Resumed coroutines may defer others: those run too, before the loop waits.
+  for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i].resume();
+  deferred_.clear();
+}
+
+int Loop::wait_millis() const {
+  if (!deferred_.empty()) return 0;
+  if (heap_.empty()) return -1;
+  auto left = heap_.front()->when_ - std::chrono::steady_clock::now();
+  if (left <= base::Duration::zero()) return 0;
+  auto millis = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+  return static_cast<int>(std::min<std::int64_t>(millis, 60'000));
+}
+
+void Loop::run_timers() {
+  while (!heap_.empty() && heap_.front()->when_ <= now_) {
+    Timer* timer = heap_.front();
+    heap_remove(timer);
+    // Moved out first: the callback may re-arm or destroy the timer.
+    auto fire = std::move(timer->fire_);
+    fire();
+  }
+}
+
+void Loop::heap_insert(Timer* timer) {
+  timer->heap_index_ = heap_.size();
+  heap_.push_back(timer);
+  sift_up(timer->heap_index_);
+}
+
+void Loop::heap_remove(Timer* timer) {
+  std::size_t index = timer->heap_index_;
+  timer->heap_index_ = Timer::kIdle;
+  Timer* last = heap_.back();
+  heap_.pop_back();
+  if (last == timer) return;
+  heap_[index] = last;
+  last->heap_index_ = index;
+  sift_up(index);
+  sift_down(last->heap_index_);
+}
+
+void Loop::sift_up(std::size_t index) {
+  Timer* timer = heap_[index];
+  while (index > 0) {
+    std::size_t parent = (index - 1) / 2;
+    if (heap_[parent]->when_ <= timer->when_) break;
+    heap_[index] = heap_[parent];
+    heap_[index]->heap_index_ = index;
+    index = parent;
+  }
+  heap_[index] = timer;
+  timer->heap_index_ = index;
+}
+
+void Loop::sift_down(std::size_t index) {
+  Timer* timer = heap_[index];
+  while (true) {
+    std::size_t child = 2 * index + 1;
+    if (child >= heap_.size()) break;
+    if (child + 1 < heap_.size() && heap_[child + 1]->when_ < heap_[child]->when_) ++child;
+    if (timer->when_ <= heap_[child]->when_) break;
+    heap_[index] = heap_[child];
+    heap_[index]->heap_index_ = index;
+    index = child;
+  }
+  heap_[index] = timer;
+  timer->heap_index_ = index;
+}
+
+}  // namespace penstock::rt
