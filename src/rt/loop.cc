@@ -29,6 +29,12 @@ void Timer::arm_in(base::Duration delay, std::function<void()> fire) {
   arm_at(std::chrono::steady_clock::now() + delay, std::move(fire));
 }
 
+void Timer::arm_no_later(base::SteadyTime when) {
+  if (heap_index_ == kIdle || when_ <= when) return;
+  when_ = when;
+  loop_.sift_up(heap_index_);
+}
+
 void Timer::cancel() {
   if (heap_index_ != kIdle) loop_.heap_remove(this);
 }

@@ -29,6 +29,8 @@ class Timer {
   // Arming an armed timer moves it.
   void arm_at(base::SteadyTime when, std::function<void()> fire);
   void arm_in(base::Duration delay, std::function<void()> fire);
+  // Moves an armed timer forward to `when` if it would fire later; what it runs stays.
+  void arm_no_later(base::SteadyTime when);
   void cancel();
   bool armed() const { return heap_index_ != kIdle; }
 

@@ -1,0 +1,265 @@
+#include "net/stream.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace penstock::net {
+namespace {
+
+Error would_block() { return {Errc::backpressure, ""}; }
+bool is_would_block(const Error& error) { return error.code == Errc::backpressure; }
+
+Error system_error(int code) {
+  if (code == ECONNRESET || code == EPIPE) return {Errc::unavailable, "the connection was reset by the other side"};
+  return {Errc::unavailable, fmt::format("the connection failed: {}", std::strerror(code))};
+}
+
+}  // namespace
+
+Stream::Stream(rt::Loop& loop, int fd) : loop_(loop), fd_(fd), deadline_timer_(loop) {
+  int one = 1;
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);  // fails harmlessly on other families
+  if (int error = loop_.add(fd_, this); error != 0) {
+    ::close(fd_);
+    fd_ = -1;
+  }
+}
+
+Stream::~Stream() { close(); }
+
+void Stream::close() {
+  if (fd_ < 0) return;
+  loop_.remove(fd_, this);
+  if (ssl_ != nullptr) {
+    // One attempt at close_notify; a peer that does not read it learns from the FIN.
+    if (SSL_is_init_finished(ssl_) && !hung_up_) SSL_shutdown(ssl_);
+    ERR_clear_error();
+    SSL_free(ssl_);
+    ssl_ = nullptr;
+  }
+  ::close(fd_);
+  fd_ = -1;
+  deadline_timer_.cancel();
+  fail_waiters({Errc::cancelled, "the connection was closed"});
+}
+
+void Stream::fail_waiters(const Error& error) {
+  if (Read* reader = std::exchange(reader_, nullptr)) {
+    reader->result_ = std::unexpected(error);
+    loop_.defer(reader->handle_);
+  }
+  if (Write* writer = std::exchange(writer_, nullptr)) {
+    writer->result_ = std::unexpected(error);
+    loop_.defer(writer->handle_);
+  }
+}
+
+void Stream::set_deadline(base::SteadyTime when) {
+  deadline_ = when;
+  if (when == base::SteadyTime::max()) return;
+  if (!deadline_timer_.armed() || fd_ < 0) {
+    if (fd_ >= 0) deadline_timer_.arm_at(when, [this] { on_deadline(); });
+    return;
+  }
+  // An armed timer that fires too early re-arms itself; one that would fire too late must move.
+  deadline_timer_.arm_no_later(when);
+}
+
+void Stream::on_deadline() {
+  if (deadline_ == base::SteadyTime::max()) return;
+  if (loop_.now() < deadline_) {
+    deadline_timer_.arm_at(deadline_, [this] { on_deadline(); });
+    return;
+  }
+  fail_waiters({Errc::deadline_exceeded, "no answer in time"});
+}
+
+void Stream::on_ready(bool readable, bool writable, bool hang_up) {
+  readable_ = readable_ || readable;
+  writable_ = writable_ || writable;
+  hung_up_ = hung_up_ || hang_up;
+  // TLS may need to read in order to write and the other way round: any readiness retries both.
+  if (reader_ != nullptr && (readable || ssl_ != nullptr)) {
+    auto got = reader_->buffer_.empty() ? Result<std::size_t>(0) : try_read(reader_->buffer_);
+    if (got || !is_would_block(got.error())) {
+      Read* reader = std::exchange(reader_, nullptr);
+      reader->result_ = std::move(got);
+      loop_.defer(reader->handle_);
+    }
+  }
+  if (writer_ != nullptr && (writable || ssl_ != nullptr) && writer_->advance()) {
+    loop_.defer(std::exchange(writer_, nullptr)->handle_);
+  }
+  if (hang_up && notify_hang_up_) std::exchange(notify_hang_up_, nullptr)();
+}
+
+Result<std::size_t> Stream::try_read(std::span<char> buffer) {
+  if (ssl_ != nullptr) {
+    int got = SSL_read(ssl_, buffer.data(), static_cast<int>(std::min<std::size_t>(buffer.size(), 1 << 30)));
+    return tls_result(got);
+  }
+  while (true) {
+    ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    if (got >= 0) {
+      // A short read emptied the socket: the next bytes raise a new edge. A pending end of stream is sticky.
+      if (static_cast<std::size_t>(got) < buffer.size() && !hung_up_) readable_ = false;
+      return static_cast<std::size_t>(got);
+    }
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) {
+      readable_ = false;
+      return std::unexpected(would_block());
+    }
+    return std::unexpected(system_error(errno));
+  }
+}
+
+Result<std::size_t> Stream::try_write(std::span<iovec> pieces) {
+  if (ssl_ != nullptr) {
+    const iovec& piece = pieces.front();
+    return tls_result(SSL_write(ssl_, piece.iov_base, static_cast<int>(std::min<std::size_t>(piece.iov_len, 1 << 30))));
+  }
+  while (true) {
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = pieces.size();
+    ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    if (sent >= 0) return static_cast<std::size_t>(sent);
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN) {
+      writable_ = false;
+      return std::unexpected(would_block());
+    }
+    return std::unexpected(system_error(errno));
+  }
+}
+
+Result<std::size_t> Stream::tls_result(int result) {
+  if (result > 0) return static_cast<std::size_t>(result);
+  int saved_errno = errno;
+  switch (SSL_get_error(ssl_, result)) {
+    case SSL_ERROR_WANT_READ: readable_ = false; return std::unexpected(would_block());
+    case SSL_ERROR_WANT_WRITE: writable_ = false; return std::unexpected(would_block());
+    case SSL_ERROR_ZERO_RETURN: return 0;
+    case SSL_ERROR_SYSCALL:
+      ERR_clear_error();
+      return std::unexpected(saved_errno == 0 ? Error{Errc::unavailable, "the connection was cut without a TLS goodbye"}
+                                              : system_error(saved_errno));
+    default: {
+      unsigned long code = ERR_get_error();
+      ERR_clear_error();
+      const char* why = ERR_reason_error_string(code);
+      long verify = SSL_get_verify_result(ssl_);
+      if (verify != X509_V_OK) {
+        return fail(Errc::protocol_error, fmt::format("the certificate was not accepted: {}", X509_verify_cert_error_string(verify)));
+      }
+      return fail(Errc::protocol_error, fmt::format("TLS failed: {}", why == nullptr ? "unknown reason" : why));
+    }
+  }
+}
+
+rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> context, std::string host) {
+  tls_ = std::move(context);
+  ssl_ = SSL_new(tls_->get());
+  SSL_set_fd(ssl_, fd_);
+  SSL_set_connect_state(ssl_);
+  std::array<unsigned char, 16> address{};
+  bool numeric = inet_pton(AF_INET, host.c_str(), address.data()) == 1 || inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
+  if (numeric) {
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str());
+  } else {
+    SSL_set_tlsext_host_name(ssl_, host.c_str());
+    SSL_set1_host(ssl_, host.c_str());
+  }
+  co_return co_await handshake();
+}
+
+rt::Task<Result<void>> Stream::start_tls_server(std::shared_ptr<TlsContext> context) {
+  tls_ = std::move(context);
+  ssl_ = SSL_new(tls_->get());
+  SSL_set_fd(ssl_, fd_);
+  SSL_set_accept_state(ssl_);
+  co_return co_await handshake();
+}
+
+rt::Task<Result<void>> Stream::handshake() {
+  // An empty read drives the handshake: SSL_read does it first and then waits for data that cannot be there yet, so the
+  // explicit call is made on every wake-up instead.
+  while (true) {
+    if (fd_ < 0) co_return fail(Errc::cancelled, "the connection was closed");
+    ERR_clear_error();
+    auto done = tls_result(SSL_do_handshake(ssl_));
+    if (done) co_return Result<void>{};
+    if (!is_would_block(done.error())) co_return std::unexpected(done.error());
+    Read wait(*this, {});
+    auto woken = co_await wait;
+    if (!woken) co_return std::unexpected(woken.error());
+  }
+}
+
+bool Stream::Read::await_ready() {
+  if (stream_.fd_ < 0) {
+    result_ = fail(Errc::cancelled, "the connection was closed");
+    return true;
+  }
+  // An empty buffer only waits for the next readiness (handshake).
+  if (buffer_.empty()) return false;
+  // Without a reported edge a plain socket has nothing to give: waiting first saves a call that ends in EAGAIN.
+  if (stream_.ssl_ == nullptr && !stream_.readable_) return false;
+  auto got = stream_.try_read(buffer_);
+  if (!got && is_would_block(got.error())) return false;
+  result_ = std::move(got);
+  return true;
+}
+
+void Stream::Read::await_suspend(std::coroutine_handle<> handle) {
+  handle_ = handle;
+  stream_.reader_ = this;
+}
+
+Stream::Write::Write(Stream& stream, std::string_view a, std::string_view b, std::string_view c) : stream_(stream) {
+  for (std::string_view piece : {a, b, c}) {
+    if (!piece.empty()) pieces_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
+  }
+}
+
+bool Stream::Write::advance() {
+  while (first_ < count_) {
+    auto sent = stream_.try_write(std::span(pieces_).subspan(first_, count_ - first_));
+    if (!sent) {
+      if (is_would_block(sent.error())) return false;
+      result_ = std::unexpected(sent.error());
+      return true;
+    }
+    std::size_t left = *sent;
+    while (first_ < count_ && left >= pieces_[first_].iov_len) left -= pieces_[first_++].iov_len;
+    if (left > 0) {
+      pieces_[first_].iov_base = static_cast<char*>(pieces_[first_].iov_base) + left;
+      pieces_[first_].iov_len -= left;
+    }
+  }
+  return true;
+}
+
+bool Stream::Write::await_ready() {
+  if (stream_.fd_ < 0) {
+    result_ = fail(Errc::cancelled, "the connection was closed");
+    return true;
+  }
+  return advance();
+}
+
+void Stream::Write::await_suspend(std::coroutine_handle<> handle) {
+  handle_ = handle;
+  stream_.writer_ = this;
+}
+
+}  // namespace penstock::net

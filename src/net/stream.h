@@ -1,0 +1,124 @@
+// One connected byte stream, plain or TLS, on one loop. One reader and one writer at a time. Every wait ends: by bytes,
+// by the end of the stream, by the deadline, or by close().
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <coroutine>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/tls.h"
+#include "rt/loop.h"
+#include "rt/task.h"
+
+struct ssl_st;
+
+namespace penstock::net {
+
+class Stream : private rt::Listener {
+ public:
+  // Takes the connected, non-blocking socket.
+  Stream(rt::Loop& loop, int fd);
+  ~Stream() override;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  class Read;
+  class Write;
+
+  // co_await read(buffer): at least one byte, or 0 at the end of the stream.
+  // Errors: cancelled (closed here), deadline_exceeded, unavailable (reset), protocol_error (TLS).
+  Read read(std::span<char> buffer);
+  // co_await write(a, b, c): all bytes of all pieces, in order, with one system call where the socket takes them.
+  // The bytes must stay until it returns.
+  Write write(std::string_view a, std::string_view b = {}, std::string_view c = {});
+
+  // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI).
+  rt::Task<Result<void>> start_tls_client(std::shared_ptr<TlsContext> context, std::string host);
+  rt::Task<Result<void>> start_tls_server(std::shared_ptr<TlsContext> context);
+
+  // Reads and writes fail with deadline_exceeded once the loop's time passes `when`. Setting it costs nothing per call:
+  // one timer per stream follows lazily.
+  void set_deadline(base::SteadyTime when);
+  void clear_deadline() { deadline_ = base::SteadyTime::max(); }
+
+  // The peer closed its side or reset. `notify` is called once, from the loop, when that happens later; an empty
+  // function forgets an earlier one.
+  bool hung_up() const { return hung_up_; }
+  void on_hang_up(std::function<void()> notify) { notify_hang_up_ = std::move(notify); }
+
+  // Ends every wait with `cancelled`. Idempotent.
+  void close();
+  bool closed() const { return fd_ < 0; }
+  rt::Loop& loop() { return loop_; }
+
+ private:
+  friend class Read;
+  friend class Write;
+  // Bytes moved, 0 at the end (reading), or an error; would_block is Errc::backpressure, never shown outside.
+  Result<std::size_t> try_read(std::span<char> buffer);
+  Result<std::size_t> try_write(std::span<iovec> pieces);
+  Result<std::size_t> tls_result(int result);
+  rt::Task<Result<void>> handshake();
+  void on_ready(bool readable, bool writable, bool hang_up) override;
+  void on_deadline();
+  void fail_waiters(const Error& error);
+
+  rt::Loop& loop_;
+  int fd_;
+  ssl_st* ssl_ = nullptr;
+  std::shared_ptr<TlsContext> tls_;
+  bool readable_ = false;
+  bool writable_ = true;
+  bool hung_up_ = false;
+  Read* reader_ = nullptr;
+  Write* writer_ = nullptr;
+  std::function<void()> notify_hang_up_;
+  base::SteadyTime deadline_ = base::SteadyTime::max();
+  rt::Timer deadline_timer_;
+};
+
+class Stream::Read {
+ public:
+  Read(Stream& stream, std::span<char> buffer) : stream_(stream), buffer_(buffer) {}
+  bool await_ready();
+  void await_suspend(std::coroutine_handle<> handle);
+  Result<std::size_t> await_resume() { return std::move(result_); }
+
+ private:
+  friend class Stream;
+  Stream& stream_;
+  std::span<char> buffer_;
+  std::coroutine_handle<> handle_;
+  Result<std::size_t> result_ = 0;
+};
+
+class Stream::Write {
+ public:
+  Write(Stream& stream, std::string_view a, std::string_view b, std::string_view c);
+  bool await_ready();
+  void await_suspend(std::coroutine_handle<> handle);
+  Result<void> await_resume() { return std::move(result_); }
+
+ private:
+  friend class Stream;
+  // True when finished, well or not.
+  bool advance();
+  Stream& stream_;
+  std::array<iovec, 3> pieces_{};
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+  std::coroutine_handle<> handle_;
+  Result<void> result_;
+};
+
+inline Stream::Read Stream::read(std::span<char> buffer) { return {*this, buffer}; }
+inline Stream::Write Stream::write(std::string_view a, std::string_view b, std::string_view c) { return {*this, a, b, c}; }
+
+}  // namespace penstock::net
