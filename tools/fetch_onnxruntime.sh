@@ -93,7 +93,8 @@ fetch_library() {
     aarch64) arch=arm64 ;;
     *) say "no official build for $(uname -m)"; return 1 ;;
   esac
-  has npm || { say "npm is not installed"; return 1; }
+  has npm || { say "npm is not installed, nor is a libonnxruntime package"; return 1; }
+  say "fetching the library (110 MB)"
   if ! (cd "$work" && npm pack --ignore-scripts --silent --fetch-retries=1 --fetch-timeout=120000 "$npm_package") \
     >/dev/null 2>"$work/npm.log"; then
     say "npm pack $npm_package failed: $(tail -n 1 "$work/npm.log")"
@@ -121,8 +122,7 @@ link_system_library() {
 if ! have_library; then
   # With no registry in reach, asking on every build would cost seconds each time.
   if [ -n "$(find "$out/unavailable" -mmin -60 2>/dev/null)" ]; then exit 0; fi
-  say "fetching the library (110 MB)"
-  if fetch_library || link_system_library; then
+  if { ! has npm && link_system_library; } || fetch_library || link_system_library; then
     rm -f "$out/unavailable"
   else
     say "going on without it: local models will be unavailable until it is there"
