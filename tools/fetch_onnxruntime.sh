@@ -60,7 +60,7 @@ deb_from_mirror() {
   fi
   for site in $sites; do
     if /usr/lib/apt/apt-helper -o APT::Sandbox::User=root download-file "${site%/}/$deb_path" \
-      "$work/headers.deb" "SHA256:$deb_sha256" >/dev/null 2>&1; then return 0; fi
+      "$work/headers.deb" "SHA256:$deb_sha256" >/dev/null 2>>"$work/apt.log"; then return 0; fi
   done
   return 1
 }
@@ -77,7 +77,8 @@ fetch_headers() {
 if ! have_headers; then
   say "fetching headers"
   if ! fetch_headers; then
-    say "the headers could not be fetched from this machine's apt mirror ($deb_path)."
+    say "the headers could not be fetched from this machine's apt mirror ($deb_path):"
+    grep '^E:' "$work/apt.log" >&2 || true
     say "Unpack an official ONNX Runtime release (1.21 or newer) and set ONNXRUNTIME_ROOT to it,"
     say "or put onnxruntime_cxx_api.h and its neighbours into .cache/onnxruntime/include/"
     exit 1
@@ -95,9 +96,9 @@ fetch_library() {
   esac
   has npm || { say "npm is not installed, nor is a libonnxruntime package"; return 1; }
   say "fetching the library (110 MB)"
-  if ! (cd "$work" && npm pack --ignore-scripts --silent --fetch-retries=1 --fetch-timeout=120000 "$npm_package") \
+  if ! (cd "$work" && npm pack --ignore-scripts --loglevel=error --fetch-retries=1 --fetch-timeout=120000 "$npm_package") \
     >/dev/null 2>"$work/npm.log"; then
-    say "npm pack $npm_package failed: $(tail -n 1 "$work/npm.log")"
+    say "npm pack $npm_package failed: $(grep -m 1 error "$work/npm.log")"
     return 1
   fi
   tarball=$(echo "$work"/onnxruntime-node-*.tgz)
