@@ -106,7 +106,8 @@ Result<Peeked> peek(std::string_view text, std::span<const std::string_view> nam
   if (parser.max_depth() != kDepthMax) {
     if (auto bad = parser.allocate(text.size() + kPadding, kDepthMax)) return malformed(bad);
   }
-  // A byte order mark is not JSON (RFC 8259 section 8.1 lets a parser refuse it); simdjson would accept it.
+  // A byte order mark is not JSON: RFC 8259 section 8.1 lets a parser refuse it, and only some versions do.
+  if (text.starts_with("\xEF\xBB\xBF")) return fail(Errc::invalid_argument, "malformed JSON: it starts with a byte order mark");
   if (auto bad = parser.parse(text.data(), text.size(), false).get(root)) return malformed(bad);
   sj::dom::object object;
   if (root.get_object().get(object)) {

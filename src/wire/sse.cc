@@ -1,0 +1,63 @@
+#include "wire/sse.h"
+
+namespace penstock::wire {
+
+bool SseSplitter::feed(std::string_view bytes) {
+  if (begin_ > 0) {
+    buffer_.erase(0, begin_);
+    scan_ -= begin_;
+    begin_ = 0;
+  }
+  buffer_ += bytes;
+  return buffer_.size() <= event_bytes_max_;
+}
+
+std::optional<SseEvent> SseSplitter::next() {
+  // An event ends at an empty line: two line ends in a row, each CRLF, LF or CR.
+  std::size_t i = scan_;
+  while (i < buffer_.size()) {
+    std::size_t line_end = buffer_.find_first_of("\r\n", i);
+    if (line_end == std::string::npos) break;
+    // A CR at the very end may be half of a CRLF: wait for the next byte.
+    if (buffer_[line_end] == '\r' && line_end + 1 == buffer_.size()) break;
+    bool crlf = buffer_[line_end] == '\r' && buffer_[line_end + 1] == '\n';
+    std::size_t after = line_end + (crlf ? 2 : 1);
+    if (line_end == i) {
+      SseEvent event;
+      event.raw = std::string_view(buffer_).substr(begin_, after - begin_);
+      begin_ = scan_ = after;
+      read_fields(event.raw, event);
+      return event;
+    }
+    i = after;
+    scan_ = after;
+  }
+  return std::nullopt;
+}
+
+void SseSplitter::read_fields(std::string_view raw, SseEvent& event) {
+  int data_lines = 0;
+  joined_.clear();
+  while (!raw.empty()) {
+    std::size_t end = raw.find_first_of("\r\n");
+    std::string_view line = raw.substr(0, end);
+    raw.remove_prefix(end == std::string_view::npos ? raw.size() : end + 1);
+    std::size_t colon = line.find(':');
+    std::string_view field = line.substr(0, colon);
+    std::string_view value = colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
+    if (value.starts_with(' ')) value.remove_prefix(1);
+    if (field == "event") event.name = value;
+    if (field != "data") continue;
+    // The usual event has one data line, which needs no copy.
+    if (++data_lines == 1) {
+      event.data = value;
+      continue;
+    }
+    if (data_lines == 2) joined_ = event.data;
+    joined_ += '\n';
+    joined_ += value;
+  }
+  if (data_lines > 1) event.data = joined_;
+}
+
+}  // namespace penstock::wire
