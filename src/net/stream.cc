@@ -51,6 +51,13 @@ void Stream::close() {
   fail_waiters({Errc::cancelled, "the connection was closed"});
 }
 
+void Stream::shutdown_write() {
+  if (fd_ < 0) return;
+  if (ssl_ != nullptr) SSL_shutdown(ssl_);
+  ERR_clear_error();
+  ::shutdown(fd_, SHUT_WR);
+}
+
 void Stream::fail_waiters(const Error& error) {
   if (Read* reader = std::exchange(reader_, nullptr)) {
     reader->result_ = std::unexpected(error);
@@ -88,7 +95,7 @@ void Stream::on_ready(bool readable, bool writable, bool hang_up) {
   hung_up_ = hung_up_ || hang_up;
   // TLS may need to read in order to write and the other way round: any readiness retries both.
   if (reader_ != nullptr && (readable || ssl_ != nullptr)) {
-    auto got = reader_->buffer_.empty() ? Result<std::size_t>(0) : try_read(reader_->buffer_);
+    auto got = reader_->until_ == Read::Until::bytes ? try_read(reader_->buffer_) : Result<std::size_t>(0);
     if (got || !is_would_block(got.error())) {
       Read* reader = std::exchange(reader_, nullptr);
       reader->result_ = std::move(got);
@@ -191,15 +198,13 @@ rt::Task<Result<void>> Stream::start_tls_server(std::shared_ptr<TlsContext> cont
 }
 
 rt::Task<Result<void>> Stream::handshake() {
-  // An empty read drives the handshake: SSL_read does it first and then waits for data that cannot be there yet, so the
-  // explicit call is made on every wake-up instead.
   while (true) {
     if (fd_ < 0) co_return fail(Errc::cancelled, "the connection was closed");
     ERR_clear_error();
     auto done = tls_result(SSL_do_handshake(ssl_));
     if (done) co_return Result<void>{};
     if (!is_would_block(done.error())) co_return std::unexpected(done.error());
-    Read wait(*this, {});
+    Read wait(*this, {}, Read::Until::any_event);
     auto woken = co_await wait;
     if (!woken) co_return std::unexpected(woken.error());
   }
@@ -210,8 +215,8 @@ bool Stream::Read::await_ready() {
     result_ = fail(Errc::cancelled, "the connection was closed");
     return true;
   }
-  // An empty buffer only waits for the next readiness (handshake).
-  if (buffer_.empty()) return false;
+  if (until_ == Until::any_event) return false;
+  if (until_ == Until::readable) return stream_.readable_;
   // Without a reported edge a plain socket has nothing to give: waiting first saves a call that ends in EAGAIN.
   if (stream_.ssl_ == nullptr && !stream_.readable_) return false;
   auto got = stream_.try_read(buffer_);

@@ -39,6 +39,12 @@ class Stream : private rt::Listener {
   // The bytes must stay until it returns.
   Write write(std::string_view a, std::string_view b = {}, std::string_view c = {});
 
+  // co_await readable(): bytes or the end are there to be taken with read_now(). The pair needs no buffer while waiting,
+  // so that an idle connection costs none.
+  Read readable();
+  // At least one byte, 0 at the end, or Errc::backpressure when nothing is there after all.
+  Result<std::size_t> read_now(std::span<char> buffer) { return try_read(buffer); }
+
   // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI).
   rt::Task<Result<void>> start_tls_client(std::shared_ptr<TlsContext> context, std::string host);
   rt::Task<Result<void>> start_tls_server(std::shared_ptr<TlsContext> context);
@@ -53,6 +59,8 @@ class Stream : private rt::Listener {
   bool hung_up() const { return hung_up_; }
   void on_hang_up(std::function<void()> notify) { notify_hang_up_ = std::move(notify); }
 
+  // Says goodbye in our direction; the peer may still send.
+  void shutdown_write();
   // Ends every wait with `cancelled`. Idempotent.
   void close();
   bool closed() const { return fd_ < 0; }
@@ -86,7 +94,8 @@ class Stream : private rt::Listener {
 
 class Stream::Read {
  public:
-  Read(Stream& stream, std::span<char> buffer) : stream_(stream), buffer_(buffer) {}
+  enum class Until { bytes, readable, any_event };
+  Read(Stream& stream, std::span<char> buffer, Until until) : stream_(stream), buffer_(buffer), until_(until) {}
   bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   Result<std::size_t> await_resume() { return std::move(result_); }
@@ -95,6 +104,7 @@ class Stream::Read {
   friend class Stream;
   Stream& stream_;
   std::span<char> buffer_;
+  Until until_;
   std::coroutine_handle<> handle_;
   Result<std::size_t> result_ = 0;
 };
@@ -118,7 +128,8 @@ class Stream::Write {
   Result<void> result_;
 };
 
-inline Stream::Read Stream::read(std::span<char> buffer) { return {*this, buffer}; }
+inline Stream::Read Stream::read(std::span<char> buffer) { return {*this, buffer, Read::Until::bytes}; }
+inline Stream::Read Stream::readable() { return {*this, {}, Read::Until::readable}; }
 inline Stream::Write Stream::write(std::string_view a, std::string_view b, std::string_view c) { return {*this, a, b, c}; }
 
 }  // namespace penstock::net

@@ -28,7 +28,14 @@ struct FinalAwaiter {
   void await_resume() const noexcept {}
 };
 
+// Frames are made and freed by the thousand per second in a few sizes: each thread keeps the freed ones by size.
+void* allocate_frame(std::size_t bytes);
+void free_frame(void* frame, std::size_t bytes) noexcept;
+
 struct PromiseBase {
+  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
+  static void operator delete(void* frame, std::size_t bytes) noexcept { free_frame(frame, bytes); }
+
   std::coroutine_handle<> continuation;
   std::exception_ptr exception;
   std::suspend_always initial_suspend() const noexcept { return {}; }

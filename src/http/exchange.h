@@ -1,0 +1,79 @@
+// One request and its answer, as a handler sees them, whatever the protocol version below. Lives on one loop.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "rt/loop.h"
+#include "rt/task.h"
+#include "wire/http1.h"
+
+namespace penstock::http {
+
+using wire::Fields;
+
+// The request line and fields. Views stay valid as long as the exchange.
+struct Request {
+  std::string_view method;
+  std::string_view path;   // percent-encoding as sent; without the query
+  std::string_view query;  // without the question mark
+  const Fields* fields = nullptr;
+  std::string_view field(std::string_view name) const { return fields->get(name); }
+};
+
+// The value of one query parameter, percent-decoded; empty when absent.
+std::string query_value(std::string_view query, std::string_view name);
+// %41 becomes A; malformed escapes stay as they are.
+std::string percent_decode(std::string_view text);
+
+// Status and fields of an answer, built as the bytes that go out. Content-Length, Transfer-Encoding, Connection and
+// Date are added by the server.
+class ResponseHead {
+ public:
+  explicit ResponseHead(int status) : status_(status) {}
+  ResponseHead& add(std::string_view name, std::string_view value);
+  ResponseHead& add(std::string_view name, std::int64_t value);
+  int status() const { return status_; }
+  const std::string& lines() const { return lines_; }
+
+ private:
+  int status_;
+  std::string lines_;
+};
+
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual const Request& request() const = 0;
+  virtual rt::Loop& loop() = 0;
+  // When the first byte of the request arrived.
+  virtual base::SteadyTime started() const = 0;
+
+  // The whole body, at most `bytes_max`, followed by json::kPadding readable bytes. Valid until the answer has begun.
+  // Errors: out_of_range (too large: answer 413), deadline_exceeded (408), invalid_argument (400), cancelled (gone).
+  virtual rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) = 0;
+
+  // The whole answer at once. Exactly one of respond() and begin() per exchange.
+  virtual rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) = 0;
+  // An answer in pieces: begin(), write() as often as needed, finish(). Each write goes out at once; it returns when the
+  // client's connection has taken the bytes, which is the back-pressure.
+  virtual rt::Task<Result<void>> begin(ResponseHead head) = 0;
+  virtual rt::Task<Result<void>> write(std::string_view bytes) = 0;
+  virtual rt::Task<Result<void>> finish() = 0;
+  // Ends a begun answer so that the client can tell it was cut: the connection closes without the final chunk.
+  virtual void abort() = 0;
+  virtual bool begun() const = 0;
+  // Bytes of answer bodies given to the connection so far.
+  virtual std::uint64_t bytes_sent() const = 0;
+
+  // The client closed its connection. `notify` runs once on the loop when that happens later; empty forgets it.
+  virtual bool client_gone() const = 0;
+  virtual void on_client_gone(std::function<void()> notify) = 0;
+};
+
+// Runs once per request. A handler that returns without an answer is answered 500 by the server.
+using Handler = std::function<rt::Task<void>(Exchange&)>;
+
+}  // namespace penstock::http

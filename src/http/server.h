@@ -1,0 +1,52 @@
+// The HTTP/1.1 server of one loop.
+#pragma once
+
+#include <memory>
+#include <unordered_set>
+
+#include "http/exchange.h"
+#include "net/tls.h"
+#include "rt/await.h"
+#include "wire/http1.h"
+
+namespace penstock::http {
+
+struct ServerLimits {
+  wire::Http1Limits message;
+  base::Duration head_timeout = std::chrono::seconds(15);  // from the first byte of a request to the end of its head
+  base::Duration body_timeout = std::chrono::seconds(60);  // between two pieces of a body
+  base::Duration idle_timeout = std::chrono::seconds(75);  // between two requests on one connection
+  base::Duration write_timeout = std::chrono::seconds(60); // a client that takes no bytes for this long is cut off
+  std::size_t connections_max = 20'000;                    // per loop; more are closed at once
+};
+
+// How an error found before any handler ran (malformed, too large, timeout) becomes a body. `path` may be empty.
+using ErrorBody = std::function<std::string(int status, std::string_view path, const std::string& detail)>;
+
+class ServerConnection;
+
+class Server {
+ public:
+  Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits);
+  ~Server();
+
+  // Takes a connected socket. On the loop. `tls` null for plain.
+  void accept(int fd, std::shared_ptr<net::TlsContext> tls);
+  std::size_t connections() const { return connections_.size(); }
+  // Finishes answers under way and closes idle connections; whatever is left at `deadline` is cut.
+  rt::Task<void> drain(base::SteadyTime deadline);
+
+ private:
+  friend class ServerConnection;
+  rt::Task<void> serve(int fd, std::shared_ptr<net::TlsContext> tls);
+
+  rt::Loop& loop_;
+  Handler handler_;
+  ErrorBody error_body_;
+  ServerLimits limits_;
+  rt::TaskScope scope_;
+  std::unordered_set<ServerConnection*> connections_;
+  bool draining_ = false;
+};
+
+}  // namespace penstock::http

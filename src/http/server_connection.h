@@ -1,0 +1,60 @@
+// One client connection of the server: reads requests, runs the handler for each, in order.
+#pragma once
+
+#include "http/server.h"
+#include "net/stream.h"
+
+namespace penstock::http {
+
+class ServerConnection : public Exchange {
+ public:
+  ServerConnection(Server& server, int fd);
+
+  rt::Task<void> run(std::shared_ptr<net::TlsContext> tls);
+  bool idle() const { return idle_; }
+  void close() { stream_.close(); }
+
+  const Request& request() const override { return request_; }
+  rt::Loop& loop() override { return stream_.loop(); }
+  base::SteadyTime started() const override { return started_; }
+  rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
+  rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
+  rt::Task<Result<void>> begin(ResponseHead head) override;
+  rt::Task<Result<void>> write(std::string_view bytes) override;
+  rt::Task<Result<void>> finish() override;
+  void abort() override;
+  bool begun() const override { return begun_; }
+  std::uint64_t bytes_sent() const override { return bytes_sent_; }
+  bool client_gone() const override { return stream_.hung_up() || stream_.closed(); }
+  void on_client_gone(std::function<void()> notify) override { stream_.on_hang_up(std::move(notify)); }
+
+ private:
+  rt::Task<bool> read_head();
+  rt::Task<bool> serve_one();
+  rt::Task<bool> discard_body();
+  rt::Task<Result<void>> fill(base::SteadyTime deadline);
+  rt::Task<void> refuse(int status, std::string detail);
+  void start_request();
+  void write_head(const ResponseHead& head);
+  bool keep_alive() const;
+
+  Server& server_;
+  net::Stream stream_;
+  wire::Http1Parser parser_;
+  std::string input_;      // bytes received and not yet used: the next request, or nothing
+  std::string body_;
+  std::string out_;        // head or chunk framing being sent
+  Request request_;
+  base::SteadyTime started_{};
+  int refused_status_ = 0;  // the request broke a rule: answer this and close
+  std::string refused_detail_;
+  std::uint64_t bytes_sent_ = 0;
+  bool idle_ = true;
+  bool begun_ = false;
+  bool chunked_ = false;
+  bool finished_ = false;
+  bool continue_sent_ = false;
+  bool close_after_ = false;
+};
+
+}  // namespace penstock::http

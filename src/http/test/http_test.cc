@@ -1,0 +1,190 @@
+#include <gtest/gtest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "http/client.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "net/acceptor.h"
+
+namespace penstock::http {
+namespace {
+
+using namespace std::chrono_literals;
+
+rt::Task<void> echo(Exchange& exchange) {
+  auto body = co_await exchange.read_body(1000);
+  if (!body) co_return;
+  if (exchange.request().path == "/stream") {
+    ResponseHead head(200);
+    co_await exchange.begin(std::move(head));
+    for (int i = 0; i < 3; ++i) co_await exchange.write("piece;");
+    co_await exchange.finish();
+    co_return;
+  }
+  if (exchange.request().path == "/cut") {
+    ResponseHead head(200);
+    co_await exchange.begin(std::move(head));
+    co_await exchange.write("some");
+    exchange.abort();
+    co_return;
+  }
+  if (exchange.request().path == "/silent") co_return;
+  ResponseHead head(200);
+  head.add("x-path", exchange.request().path).add("x-query", exchange.request().query);
+  std::string copy(*body);
+  co_await exchange.respond(std::move(head), copy);
+}
+
+// A server on one loop, and a way to run one coroutine against it.
+struct HttpServer : testing::Test {
+  rt::Loop loop;
+  ServerLimits limits = [] {
+    ServerLimits l;
+    l.head_timeout = 50ms;
+    l.message.head_bytes_max = 1000;
+    return l;
+  }();
+  Server server{loop, echo, [](int status, std::string_view, const std::string& detail) { return fmt::format("{} {}", status, detail); }, limits};
+  std::unique_ptr<net::Acceptor> acceptor =
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) { server.accept(fd, nullptr); }).value();
+  ClientPool pool{loop};
+
+  void run(rt::Task<void> task) {
+    auto body = [](HttpServer& f, rt::Task<void> inner) -> rt::Task<void> {
+      co_await inner;
+      f.pool.close_all();
+      co_await f.server.drain(std::chrono::steady_clock::now() + 1s);
+      f.loop.stop();
+    };
+    rt::spawn(body(*this, std::move(task)));
+    loop.run();
+  }
+
+  std::shared_ptr<const Origin> origin() {
+    Origin o;
+    o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port()));
+    return std::make_shared<const Origin>(o);
+  }
+
+  // Raw bytes in, everything the server says until it closes or 200 ms pass.
+  rt::Task<std::string> raw(std::string bytes) {
+    int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const auto& endpoint = acceptor->endpoint();
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length), 0);
+    ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    net::Stream stream(loop, fd);
+    auto sent = co_await stream.write(bytes);
+    EXPECT_TRUE(sent.has_value());
+    std::string all;
+    std::array<char, 4096> buffer{};
+    stream.set_deadline(std::chrono::steady_clock::now() + 200ms);
+    while (true) {
+      auto got = co_await stream.read(buffer);
+      if (!got || *got == 0) break;
+      all.append(buffer.data(), *got);
+    }
+    co_return all;
+  }
+};
+
+TEST_F(HttpServer, AnswersAndReusesConnections) {
+  auto body = [](HttpServer& f, std::shared_ptr<const Origin> o) -> rt::Task<void> {
+    for (int i = 0; i < 3; ++i) {
+      ClientCall call(f.pool, o, {});
+      auto sent = co_await call.send("POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n", "hello");
+      EXPECT_TRUE(sent.has_value());
+      if (!sent) co_return;
+      EXPECT_EQ(call.status(), 200);
+      EXPECT_EQ(call.fields().get("x-query"), "b=c");
+      auto all = co_await call.read_all(100);
+      EXPECT_TRUE(all.has_value());
+      EXPECT_EQ(all.value_or(""), "hello");
+      EXPECT_EQ(f.pool.idle(), 1U);
+      EXPECT_EQ(f.server.connections(), 1U);
+    }
+  };
+  run(body(*this, origin()));
+}
+
+TEST_F(HttpServer, StreamsAndTellsACutFromAnEnd) {
+  auto body = [](HttpServer& f, std::shared_ptr<const Origin> o) -> rt::Task<void> {
+    ClientCall call(f.pool, o, {});
+    auto sent = co_await call.send("GET /stream HTTP/1.1\r\nHost: x\r\n", "");
+    EXPECT_TRUE(sent.has_value());
+    auto all = co_await call.read_all(100);
+    EXPECT_EQ(all.value_or("?"), "piece;piece;piece;");
+    ClientCall cut(f.pool, o, {});
+    auto again = co_await cut.send("GET /cut HTTP/1.1\r\nHost: x\r\n", "");
+    EXPECT_TRUE(again.has_value());
+    auto part = co_await cut.read_all(100);
+    EXPECT_FALSE(part.has_value());
+    if (!part) EXPECT_EQ(part.error().code, Errc::data_loss);
+  };
+  run(body(*this, origin()));
+}
+
+TEST_F(HttpServer, AnswersPipelinedRequestsInOrder) {
+  auto body = [](HttpServer& f) -> rt::Task<void> {
+    std::string all = co_await f.raw("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    std::size_t one = all.find("x-path: /1");
+    std::size_t two = all.find("x-path: /2");
+    std::size_t three = all.find("x-path: /3");
+    EXPECT_NE(one, std::string::npos);
+    EXPECT_LT(one, two);
+    EXPECT_LT(two, three);
+    EXPECT_LT(three, all.size());
+  };
+  run(body(*this));
+}
+
+TEST_F(HttpServer, RefusesAndCloses) {
+  auto body = [](HttpServer& f) -> rt::Task<void> {
+    std::string bad = co_await f.raw("GET / HTTP/1.1\nHost: a\n\n");
+    EXPECT_TRUE(bad.starts_with("HTTP/1.1 400 ")) << bad;
+    EXPECT_NE(bad.find("connection: close"), std::string::npos);
+    std::string large = co_await f.raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    EXPECT_TRUE(large.starts_with("HTTP/1.1 413 ")) << large;
+    std::string slow = co_await f.raw("GET / HTTP/1.1\r\nHo");
+    EXPECT_TRUE(slow.starts_with("HTTP/1.1 408 ")) << slow;
+    std::string silent = co_await f.raw("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_TRUE(silent.starts_with("HTTP/1.1 500 ")) << silent;
+    std::string expects = co_await f.raw("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n");
+    EXPECT_TRUE(expects.starts_with("HTTP/1.1 100 Continue")) << expects;
+    std::string head = co_await f.raw("HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
+  };
+  run(body(*this));
+}
+
+rt::Task<void> plain(Exchange&, Params) { co_return; }
+
+TEST(Router, MatchesLiteralsAndSegments) {
+  Router router;
+  router.add("GET", "/v1/models", "openai", plain);
+  router.add("GET", "/v1/models/{id...}", "openai", plain);
+  router.add("POST", "/v2/models/{m}/infer", "oip", plain);
+  EXPECT_EQ(router.match("GET", "/v1/models").route->pattern, "/v1/models");
+  EXPECT_EQ(router.match("HEAD", "/v1/models").route->pattern, "/v1/models");
+  auto model = router.match("GET", "/v1/models/openai/gpt%2D4");
+  ASSERT_NE(model.route, nullptr);
+  EXPECT_EQ(param(model.params, "id"), "openai/gpt-4");
+  EXPECT_EQ(router.match("POST", "/v1/models").allowed, "GET");
+  EXPECT_EQ(router.match("GET", "/nope").route, nullptr);
+  EXPECT_EQ(router.match("POST", "/v2/models//infer").route, nullptr);
+  EXPECT_EQ(router.api_of("/v2/unknown"), "oip");
+}
+
+TEST(ResponseHead, ValuesCannotStartALine) {
+  ResponseHead head(200);
+  head.add("x", "a\r\nset-cookie: b");
+  EXPECT_EQ(head.lines(), "x: a  set-cookie: b\r\n");
+}
+
+TEST(Query, FindsAndDecodes) {
+  EXPECT_EQ(query_value("a=1&key=s%2Fx+y", "key"), "s/x y");
+  EXPECT_EQ(query_value("a=1", "key"), "");
+}
+
+}  // namespace
+}  // namespace penstock::http
