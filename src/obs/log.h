@@ -1,0 +1,24 @@
+// The program's log: one JSON object per line on standard error.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace penstock::obs {
+
+enum class Level { debug, info, warn, error };
+
+using LogField = std::pair<std::string_view, std::string>;
+
+// Any thread; one write per line, so lines of different threads do not mix. Never give it a secret.
+void log(Level level, std::string_view message, std::initializer_list<LogField> fields = {});
+
+// Lines below this level are not written. Default info. Any thread.
+void set_log_level(Level level);
+
+// Writes finished lines as they are. Any thread.
+void write_log(std::string_view lines);
+
+}  // namespace penstock::obs

@@ -1,0 +1,69 @@
+// SQLite for state: keys, usage. One Database is used by one thread at a time. WAL mode, so that other processes (the
+// command line) can read and write beside the running gateway.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace penstock::store {
+
+// A prepared statement; parameters are 1-based, columns 0-based as in SQLite.
+class Statement {
+ public:
+  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  ~Statement();
+  Statement(Statement&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)) {}
+  Statement& operator=(Statement&&) = delete;
+
+  Statement& bind(int index, std::int64_t value);
+  Statement& bind(int index, std::string_view value);
+  Statement& bind_null(int index);
+  // True with a row, false at the end.
+  Result<bool> step();
+  // Runs to the end and makes the statement ready for the next parameters.
+  Result<void> run();
+  std::int64_t integer(int column) const;
+  std::string text(int column) const;
+
+ private:
+  sqlite3_stmt* statement_;
+};
+
+class Database {
+ public:
+  // Creates the file (mode 0600) and brings its schema up to date: `migrations[i]` leads from version i to i+1, each in
+  // one transaction. A file from a newer program is refused. A damaged file is data_loss.
+  static Result<Database> open(const std::string& path, const std::vector<std::string>& migrations);
+  ~Database();
+  Database(Database&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), path_(std::move(other.path_)) {}
+  Database& operator=(Database&&) = delete;
+
+  Result<void> execute(const std::string& sql);
+  Result<Statement> prepare(std::string_view sql);
+
+  // All or nothing.
+  template <class F>
+  Result<void> transaction(F body) {
+    if (auto begun = execute("BEGIN IMMEDIATE"); !begun) return begun;
+    Result<void> done = body();
+    if (done) done = execute("COMMIT");
+    if (!done) (void)execute("ROLLBACK");
+    return done;
+  }
+
+ private:
+  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+  Result<void> migrate(const std::vector<std::string>& migrations);
+  Error error(int code, std::string_view doing) const;
+  sqlite3* handle_;
+  std::string path_;
+};
+
+}  // namespace penstock::store

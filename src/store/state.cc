@@ -1,0 +1,148 @@
+#include "store/state.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+namespace penstock::store {
+namespace {
+
+const std::vector<std::string> kMigrations{
+    R"(CREATE TABLE keys (
+         id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT NOT NULL, models TEXT NOT NULL,
+         rpm INTEGER NOT NULL, tpm INTEGER NOT NULL,
+         created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER NOT NULL) STRICT;
+       CREATE TABLE usage (
+         at INTEGER NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, target TEXT NOT NULL, api TEXT NOT NULL,
+         requests INTEGER NOT NULL, errors INTEGER NOT NULL,
+         input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL) STRICT;
+       CREATE INDEX usage_at ON usage (at);)",
+};
+
+Result<void> make_folder(const std::string& dir) {
+  std::error_code ec;
+  std::filesystem::create_directories(dir, ec);
+  if (ec) return fail(Errc::permission_denied, fmt::format("cannot make the data folder '{}': {}", dir, ec.message()));
+  return {};
+}
+
+}  // namespace
+
+Result<State> State::open(const std::string& dir) {
+  if (auto made = make_folder(dir); !made) return std::unexpected(made.error());
+  auto database = Database::open(dir + "/penstock.db", kMigrations);
+  if (!database) return std::unexpected(database.error());
+  return State(std::move(*database));
+}
+
+Result<void> State::add_key(const StoredKey& key) {
+  auto statement = database_.prepare("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,0)");
+  if (!statement) return std::unexpected(statement.error());
+  statement->bind(1, key.id).bind(2, key.name).bind(3, key.hash).bind(4, key.models).bind(5, key.rpm).bind(6, key.tpm);
+  auto done = statement->bind(7, key.created).bind(8, key.expires).run();
+  if (!done && done.error().code == Errc::already_exists) {
+    return fail(Errc::already_exists, fmt::format("a key named '{}' exists already; choose another name or revoke it first", key.name));
+  }
+  return done;
+}
+
+Result<std::vector<StoredKey>> State::keys() {
+  auto statement = database_.prepare("SELECT id,name,hash,models,rpm,tpm,created,expires,revoked FROM keys ORDER BY created");
+  if (!statement) return std::unexpected(statement.error());
+  std::vector<StoredKey> keys;
+  while (true) {
+    auto row = statement->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return keys;
+    keys.push_back({statement->text(0), statement->text(1), statement->text(2), statement->text(3), statement->integer(4),
+                    statement->integer(5), statement->integer(6), statement->integer(7), statement->integer(8)});
+  }
+}
+
+Result<int> State::revoke_key(std::string_view name_or_id, base::WallMicros now) {
+  // A revoked key frees its name: the row stays for the history of usage, under a name nobody can ask for.
+  auto statement = database_.prepare(
+      "UPDATE keys SET revoked=?1, name=name||' (revoked '||id||')' WHERE (name=?2 OR id=?2) AND revoked=0 RETURNING id");
+  if (!statement) return std::unexpected(statement.error());
+  statement->bind(1, now).bind(2, name_or_id);
+  int count = 0;
+  while (true) {
+    auto row = statement->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return count;
+    ++count;
+  }
+}
+
+Result<std::int64_t> State::keys_version() {
+  // Creation and revocation times together change with every change of the table.
+  auto statement = database_.prepare("SELECT COUNT(*)*1000003 + COALESCE(SUM(revoked)%1000000007,0) + COALESCE(MAX(created),0) FROM keys");
+  if (!statement) return std::unexpected(statement.error());
+  auto row = statement->step();
+  if (!row) return std::unexpected(row.error());
+  return statement->integer(0);
+}
+
+Result<void> State::add_usage(const std::vector<UsageRow>& rows) {
+  return database_.transaction([&]() -> Result<void> {
+    auto statement = database_.prepare("INSERT INTO usage VALUES (?,?,?,?,?,?,?,?,?,?)");
+    if (!statement) return std::unexpected(statement.error());
+    for (const UsageRow& row : rows) {
+      statement->bind(1, row.at).bind(2, row.key).bind(3, row.model).bind(4, row.target).bind(5, row.api);
+      statement->bind(6, row.requests).bind(7, row.errors).bind(8, row.input_tokens).bind(9, row.output_tokens);
+      if (auto done = statement->bind(10, row.cached_tokens).run(); !done) return done;
+    }
+    return {};
+  });
+}
+
+Result<std::vector<UsageRow>> State::usage_by_key_and_model(base::WallMicros since) {
+  auto statement = database_.prepare(
+      "SELECT MAX(at),key,model,SUM(requests),SUM(errors),SUM(input_tokens),SUM(output_tokens),SUM(cached_tokens) "
+      "FROM usage WHERE at>=? GROUP BY key,model ORDER BY SUM(requests) DESC LIMIT 1000");
+  if (!statement) return std::unexpected(statement.error());
+  statement->bind(1, since);
+  std::vector<UsageRow> rows;
+  while (true) {
+    auto more = statement->step();
+    if (!more) return std::unexpected(more.error());
+    if (!*more) return rows;
+    UsageRow row;
+    row.at = statement->integer(0);
+    row.key = statement->text(1);
+    row.model = statement->text(2);
+    row.requests = statement->integer(3);
+    row.errors = statement->integer(4);
+    row.input_tokens = statement->integer(5);
+    row.output_tokens = statement->integer(6);
+    row.cached_tokens = statement->integer(7);
+    rows.push_back(std::move(row));
+  }
+}
+
+Result<base::Secret> load_installation_secret(const std::string& dir) {
+  if (auto made = make_folder(dir); !made) return std::unexpected(made.error());
+  std::string path = dir + "/secret.key";
+  // O_EXCL: of two processes that start together one makes it and both read the same.
+  if (int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600); fd >= 0) {
+    std::string fresh = base::random_token(32);
+    ssize_t written = ::write(fd, fresh.data(), fresh.size());
+    ::close(fd);
+    if (written != static_cast<ssize_t>(fresh.size())) {
+      ::unlink(path.c_str());
+      return fail(Errc::resource_exhausted, fmt::format("cannot write '{}': is the disk full?", path));
+    }
+  }
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail(Errc::permission_denied, fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
+  std::array<char, 256> buffer{};
+  ssize_t got = ::read(fd, buffer.data(), buffer.size());
+  ::close(fd);
+  if (got < 32) return fail(Errc::data_loss, fmt::format("'{}' is damaged; stored keys cannot be checked without it", path));
+  return base::Secret(std::string(buffer.data(), static_cast<std::size_t>(got)));
+}
+
+}  // namespace penstock::store

@@ -1,0 +1,61 @@
+// The gateway's own state file: stored keys and usage. Schema and queries in one place.
+#pragma once
+
+#include <optional>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "store/database.h"
+
+namespace penstock::store {
+
+// A key made by `penstock key create`. The secret itself is never stored: only HMAC-SHA-256 of it under the
+// installation's own random key.
+struct StoredKey {
+  std::string id;       // public part, shown in lists
+  std::string name;
+  std::string hash;     // hex
+  std::string models;   // comma-separated globs; empty: all
+  std::int64_t rpm = 0; // 0: no limit
+  std::int64_t tpm = 0;
+  base::WallMicros created = 0;
+  base::WallMicros expires = 0;  // 0: never
+  base::WallMicros revoked = 0;  // 0: not
+};
+
+// What was used within one interval by one key at one target.
+struct UsageRow {
+  base::WallMicros at = 0;
+  std::string key, model, target, api;
+  std::int64_t requests = 0;
+  std::int64_t errors = 0;
+  std::int64_t input_tokens = 0;
+  std::int64_t output_tokens = 0;
+  std::int64_t cached_tokens = 0;
+};
+
+class State {
+ public:
+  // Opens <dir>/penstock.db, making the folder when needed.
+  static Result<State> open(const std::string& dir);
+
+  Result<void> add_key(const StoredKey& key);           // already_exists for a taken name
+  Result<std::vector<StoredKey>> keys();
+  // The number of keys revoked (by name or id): 0 when there is none.
+  Result<int> revoke_key(std::string_view name_or_id, base::WallMicros now);
+  // Changes whenever any process changed keys: cheap to poll.
+  Result<std::int64_t> keys_version();
+
+  Result<void> add_usage(const std::vector<UsageRow>& rows);  // one transaction
+  // Sums per key and model since `since`, largest first.
+  Result<std::vector<UsageRow>> usage_by_key_and_model(base::WallMicros since);
+
+ private:
+  explicit State(Database database) : database_(std::move(database)) {}
+  Database database_;
+};
+
+// The installation's random key for hashing secrets: <dir>/secret.key, mode 0600, made at first use.
+Result<base::Secret> load_installation_secret(const std::string& dir);
+
+}  // namespace penstock::store

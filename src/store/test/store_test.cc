@@ -1,0 +1,87 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "store/state.h"
+
+namespace penstock::store {
+namespace {
+
+struct Folder {
+  std::string path = std::filesystem::temp_directory_path() / ("penstock-store-" + base::random_token(9));
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+StoredKey key(std::string name) {
+  StoredKey k;
+  k.id = "id-" + name;
+  k.name = std::move(name);
+  k.hash = "h";
+  k.created = 5;
+  return k;
+}
+
+TEST(State, KeepsKeysAcrossOpenings) {
+  Folder folder;
+  {
+    auto state = State::open(folder.path);
+    ASSERT_TRUE(state.has_value()) << state.error().detail;
+    ASSERT_TRUE(state->add_key(key("app")).has_value());
+    auto again = state->add_key(key("app"));
+    ASSERT_FALSE(again.has_value());
+    EXPECT_EQ(again.error().code, Errc::already_exists);
+  }
+  auto state = State::open(folder.path);
+  ASSERT_EQ(state->keys()->size(), 1U);
+  std::int64_t before = state->keys_version().value();
+  EXPECT_EQ(state->revoke_key("nobody", 9).value(), 0);
+  EXPECT_EQ(state->revoke_key("app", 9).value(), 1);
+  EXPECT_NE(state->keys_version().value(), before);
+  EXPECT_EQ(state->keys()->front().revoked, 9);
+  StoredKey second = key("app");
+  second.id = "id-2";
+  EXPECT_TRUE(state->add_key(second).has_value()) << "a revoked key frees its name";
+}
+
+TEST(State, SumsUsage) {
+  Folder folder;
+  auto state = State::open(folder.path);
+  UsageRow row{.at = 10, .key = "k", .model = "m", .target = "t", .api = "openai", .requests = 2, .errors = 1, .input_tokens = 3, .output_tokens = 4, .cached_tokens = 0};
+  ASSERT_TRUE(state->add_usage({row, row}).has_value());
+  auto sums = state->usage_by_key_and_model(0);
+  ASSERT_EQ(sums->size(), 1U);
+  EXPECT_EQ(sums->front().requests, 4);
+  EXPECT_EQ(sums->front().output_tokens, 8);
+  EXPECT_TRUE(state->usage_by_key_and_model(11)->empty());
+}
+
+TEST(State, RefusesDamagedAndNewerFiles) {
+  Folder folder;
+  std::filesystem::create_directories(folder.path);
+  std::ofstream(folder.path + "/penstock.db") << "this is no database, however long it goes on and on and on";
+  auto damaged = State::open(folder.path);
+  ASSERT_FALSE(damaged.has_value());
+  EXPECT_EQ(damaged.error().code, Errc::data_loss);
+  std::filesystem::remove(folder.path + "/penstock.db");
+  { ASSERT_TRUE(State::open(folder.path).has_value()); }
+  { ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {"", "SELECT 1"})->execute("PRAGMA user_version=99").has_value()); }
+  auto newer = State::open(folder.path);
+  ASSERT_FALSE(newer.has_value());
+  EXPECT_EQ(newer.error().code, Errc::failed_precondition);
+}
+
+TEST(InstallationSecret, IsMadeOnceAndPrivate) {
+  Folder folder;
+  auto first = load_installation_secret(folder.path);
+  auto second = load_installation_secret(folder.path);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->reveal(), second->reveal());
+  struct stat info {};
+  ASSERT_EQ(stat((folder.path + "/secret.key").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
+}
+
+}  // namespace
+}  // namespace penstock::store
