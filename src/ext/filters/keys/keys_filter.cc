@@ -1,0 +1,45 @@
+#include "ext/filters/keys/keys_filter.h"
+
+namespace penstock::ext {
+namespace {
+
+std::string credential_of(const http::Request& request) {
+  std::string_view authorization = request.field("authorization");
+  constexpr std::string_view kBearer = "bearer ";
+  if (authorization.size() > kBearer.size() && wire::equal_ignoring_case(authorization.substr(0, kBearer.size()), kBearer)) {
+    std::string_view token = authorization.substr(kBearer.size());
+    while (token.starts_with(' ')) token.remove_prefix(1);
+    return std::string(token);
+  }
+  for (std::string_view name : {"x-api-key", "x-goog-api-key", "api-key"}) {
+    if (std::string_view value = request.field(name); !value.empty()) return std::string(value);
+  }
+  return http::query_value(request.query, "key");
+}
+
+}  // namespace
+
+Result<void> KeysFilter::on_head(flow::Call& call) {
+  const flow::KeyTable& keys = call.policy->keys();
+  if (keys.empty()) return {};
+  std::string credential = credential_of(call.exchange.request());
+  if (credential.empty()) {
+    return fail(Errc::unauthenticated,
+                "no API key was sent; send one as 'Authorization: Bearer <key>' (`penstock key create` makes one)");
+  }
+  auto key = keys.find(credential);
+  if (!key) return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  if (key->expires != 0 && call.event.at >= key->expires) {
+    return fail(Errc::unauthenticated, fmt::format("the API key '{}' expired at {}", key->name.view(), base::to_rfc3339(key->expires)));
+  }
+  call.key = std::move(key);
+  return {};
+}
+
+Result<void> KeysFilter::on_request(flow::Call& call) {
+  if (!call.key || call.model.empty() || call.key->allows(call.model)) return {};
+  return fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'; it may use: {}", call.key->name.view(),
+                                                   call.model.substr(0, 100), fmt::join(call.key->models, ", ")));
+}
+
+}  // namespace penstock::ext

@@ -1,0 +1,17 @@
+// Who is calling, and may it ask for this model?
+#pragma once
+
+#include "flow/filter.h"
+
+namespace penstock::ext {
+
+// Takes the credential from wherever the SDKs put it (Authorization: Bearer, x-api-key, x-goog-api-key, api-key, ?key=)
+// and checks it against the key table. A gateway without any key lets everybody in: it only listens on loopback then,
+// which the start-up checks.
+class KeysFilter : public flow::Filter {
+ public:
+  Result<void> on_head(flow::Call& call) override;
+  Result<void> on_request(flow::Call& call) override;
+};
+
+}  // namespace penstock::ext

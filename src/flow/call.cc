@@ -1,0 +1,123 @@
+#include "flow/call.h"
+
+#include "flow/dialect.h"
+#include "flow/filter.h"
+
+namespace penstock::flow {
+namespace {
+
+// OpenAI's format of a reset time: 1s, 6m0s, 250ms.
+std::string format_reset(base::Duration reset) {
+  auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(reset).count();
+  if (millis < 1000) return fmt::format("{}ms", millis);
+  auto seconds = (millis + 999) / 1000;
+  if (seconds < 60) return fmt::format("{}s", seconds);
+  return fmt::format("{}m{}s", seconds / 60, seconds % 60);
+}
+
+}  // namespace
+
+int http_status(Errc code) {
+  switch (code) {
+    case Errc::cancelled: return 499;
+    case Errc::invalid_argument: return 400;
+    case Errc::deadline_exceeded: return 504;
+    case Errc::not_found: return 404;
+    case Errc::already_exists: return 409;
+    case Errc::permission_denied: return 403;
+    case Errc::unauthenticated: return 401;
+    case Errc::resource_exhausted: return 429;
+    case Errc::failed_precondition: return 409;
+    case Errc::out_of_range: return 413;
+    case Errc::unimplemented: return 501;
+    case Errc::internal: return 500;
+    case Errc::unavailable: return 503;
+    case Errc::data_loss: return 502;
+    case Errc::backpressure: return 503;
+    case Errc::protocol_error: return 502;
+  }
+  return 500;
+}
+
+obs::ErrorType error_type_of(Errc code) {
+  using obs::ErrorType;
+  switch (code) {
+    case Errc::cancelled: return ErrorType::caller_cancelled;
+    case Errc::invalid_argument: return ErrorType::caller_bad_request;
+    case Errc::deadline_exceeded: return ErrorType::caller_timeout;
+    case Errc::not_found: return ErrorType::caller_not_found;
+    case Errc::already_exists: return ErrorType::caller_bad_request;
+    case Errc::permission_denied: return ErrorType::caller_forbidden;
+    case Errc::unauthenticated: return ErrorType::caller_auth;
+    case Errc::resource_exhausted: return ErrorType::policy_limit;
+    case Errc::failed_precondition: return ErrorType::caller_bad_request;
+    case Errc::out_of_range: return ErrorType::caller_too_large;
+    case Errc::unimplemented: return ErrorType::caller_bad_request;
+    case Errc::internal: return ErrorType::penstock_internal;
+    case Errc::unavailable: return ErrorType::penstock_overload;
+    case Errc::data_loss: return ErrorType::penstock_internal;
+    case Errc::backpressure: return ErrorType::penstock_overload;
+    case Errc::protocol_error: return ErrorType::penstock_internal;
+  }
+  return ErrorType::other;
+}
+
+Result<void> identify(Call& call) {
+  for (const auto& filter : call.policy->filters()) {
+    if (auto passed = filter->on_head(call); !passed) return passed;
+  }
+  if (call.key) call.event.key = call.key->name;
+  return {};
+}
+
+Result<void> admit(Call& call) {
+  call.event.asked.assign(call.model);
+  for (const auto& filter : call.policy->filters()) {
+    if (auto passed = filter->on_request(call); !passed) return passed;
+  }
+  return {};
+}
+
+void add_common_fields(const Call& call, http::ResponseHead& head) {
+  head.add("x-request-id", call.event.id.view());
+  if (call.event.target.size > 0) head.add("x-penstock-target", call.event.target.view());
+  head.add("x-penstock-attempts", call.event.attempts);
+  auto elapsed = std::chrono::steady_clock::now() - call.exchange.started();
+  head.add("x-penstock-overhead-us", std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count());
+  head.add("x-penstock-cache", "off");
+  auto show = [&](const std::optional<ShownLimit>& limit, std::string_view limit_name, std::string_view remaining, std::string_view reset) {
+    if (!limit) return;
+    head.add(limit_name, limit->limit).add(remaining, limit->remaining).add(reset, format_reset(limit->reset));
+  };
+  show(call.request_limit, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
+  show(call.token_limit, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
+}
+
+rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type) {
+  int status = call.dialect.status(error);
+  call.event.status = static_cast<std::uint16_t>(status);
+  call.event.error_type = type == obs::ErrorType::none ? error_type_of(error.code) : type;
+  call.event.error.assign(error.detail);
+  http::ResponseHead head(status);
+  head.add("content-type", "application/json");
+  if (call.retry_after) {
+    auto millis = std::chrono::ceil<std::chrono::milliseconds>(*call.retry_after).count();
+    head.add("retry-after", std::max<std::int64_t>(1, (millis + 999) / 1000)).add("retry-after-ms", std::max<std::int64_t>(1, millis));
+  } else if (status == 503) {
+    head.add("retry-after", 1);
+  }
+  add_common_fields(call, head);
+  std::string body = call.dialect.error_body(status, error);
+  co_await call.exchange.respond(std::move(head), body);
+}
+
+rt::Task<Result<void>> respond_json(Call& call, int status, std::string body) {
+  call.event.status = static_cast<std::uint16_t>(status);
+  http::ResponseHead head(status);
+  head.add("content-type", "application/json");
+  add_common_fields(call, head);
+  auto sent = co_await call.exchange.respond(std::move(head), body);
+  co_return sent;
+}
+
+}  // namespace penstock::flow

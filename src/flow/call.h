@@ -1,0 +1,62 @@
+// One call from its first byte to its settlement: what every filter, API and lane knows about it. Lives on one core.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "flow/keys.h"
+#include "http/exchange.h"
+#include "http/router.h"
+#include "obs/event.h"
+
+namespace penstock::flow {
+
+class Policy;
+class Dialect;
+
+// A limit as response headers show it; set by whoever enforces it.
+struct ShownLimit {
+  std::int64_t limit = 0;
+  std::int64_t remaining = 0;
+  base::Duration reset{};
+};
+
+struct Call {
+  Call(http::Exchange& x, const Dialect& d, std::shared_ptr<const Policy> p) : exchange(x), dialect(d), policy(std::move(p)) {}
+
+  http::Exchange& exchange;
+  const Dialect& dialect;
+  std::shared_ptr<const Policy> policy;
+  obs::RequestEvent event{};
+
+  std::shared_ptr<const Key> key;       // null when the gateway has no keys
+  std::string model;                    // as asked for; empty for calls about no model
+  std::int64_t estimated_tokens = 0;    // reserved by limits before the answer is known
+  bool charged_request = false;         // kept by the limits filter between admission and settlement
+  std::int64_t charged_tokens = 0;
+  std::optional<ShownLimit> request_limit;
+  std::optional<ShownLimit> token_limit;
+  std::optional<base::Duration> retry_after;
+  base::Duration upstream_wait{};       // time spent waiting for somebody else
+};
+
+// Runs the filters that need only the head: who is it? Before the body is read.
+Result<void> identify(Call& call);
+// Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are set.
+Result<void> admit(Call& call);
+
+// The fields every answer carries: request id, target, attempts, overhead, limits.
+void add_common_fields(const Call& call, http::ResponseHead& head);
+
+// Answers with the dialect's error and notes it in the event. `type` none derives it from the code.
+rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type = obs::ErrorType::none);
+// A whole JSON answer with the common fields.
+rt::Task<Result<void>> respond_json(Call& call, int status, std::string body);
+
+// RFC 9110 status of a canonical code: the mapping of every dialect that has no other.
+int http_status(Errc code);
+// Who is to blame when the gateway itself refuses with this code.
+obs::ErrorType error_type_of(Errc code);
+
+}  // namespace penstock::flow

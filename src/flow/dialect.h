@@ -1,0 +1,38 @@
+// How one family of APIs speaks about errors.
+#pragma once
+
+#include <string>
+
+#include "base/registry.h"
+#include "base/result.h"
+#include "base/services.h"
+#include "flow/call.h"
+#include "http/router.h"
+
+namespace penstock::flow {
+
+class Dialect {
+ public:
+  virtual ~Dialect() = default;
+  virtual int status(const Error& error) const { return http_status(error.code); }
+  virtual std::string error_body(int status, const Error& error) const = 0;
+};
+
+// What an API extension adds: a dialect under its name and handlers for its paths.
+using CallHandler = std::function<rt::Task<void>(Call&, http::Params)>;
+
+class ApiBuilder {
+ public:
+  virtual ~ApiBuilder() = default;
+  // `api` is the metric label and the dialect's name.
+  virtual void dialect(const std::string& api, std::unique_ptr<Dialect> dialect) = 0;
+  virtual void route(const std::string& method, const std::string& pattern, const std::string& api, CallHandler handler) = 0;
+  virtual const base::Services& services() const = 0;
+};
+
+struct ApiFactory {
+  // Registers everything; called once at start. An API whose lane is absent adds nothing.
+  std::function<void(ApiBuilder&)> build;
+};
+
+}  // namespace penstock::flow

@@ -1,0 +1,49 @@
+// The chain every call passes. A filter is shared by all cores: it keeps its state in atomics or per key, takes no lock
+// and waits for nothing. Filters run in the order the configuration names them and settle in the reverse order.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flow/call.h"
+
+namespace penstock::flow {
+
+class Filter {
+ public:
+  virtual ~Filter() = default;
+  // Only the head is known. An error refuses the call in the caller's dialect; later filters do not run.
+  virtual Result<void> on_head(Call& call) {
+    (void)call;
+    return {};
+  }
+  // Model and size are known, nothing was routed yet.
+  virtual Result<void> on_request(Call& call) {
+    (void)call;
+    return {};
+  }
+  // Once per call, after its last byte or its failure, whatever happened before.
+  virtual void on_settle(Call& call) { (void)call; }
+};
+
+struct FilterFactory {
+  std::function<std::unique_ptr<Filter>()> make;
+};
+
+// Keys and filters at one moment; immutable, swapped whole by a reload.
+class Policy {
+ public:
+  Policy(KeyTable keys, std::vector<std::unique_ptr<Filter>> filters) : keys_(std::move(keys)), filters_(std::move(filters)) {}
+  const KeyTable& keys() const { return keys_; }
+  const std::vector<std::unique_ptr<Filter>>& filters() const { return filters_; }
+  void settle(Call& call) const {
+    for (auto filter = filters_.rbegin(); filter != filters_.rend(); ++filter) (*filter)->on_settle(call);
+  }
+
+ private:
+  KeyTable keys_;
+  std::vector<std::unique_ptr<Filter>> filters_;
+};
+
+}  // namespace penstock::flow

@@ -1,0 +1,136 @@
+#include "flow/front.h"
+
+#include "json/value.h"
+#include "obs/log.h"
+
+namespace penstock::flow {
+namespace {
+
+// For paths of no family: plain JSON that any client can read.
+class PlainDialect : public Dialect {
+ public:
+  std::string error_body(int, const Error& error) const override {
+    std::string body = "{\"error\":";
+    json::append_quoted(body, error.detail);
+    return body + "}";
+  }
+};
+
+const PlainDialect kPlainDialect;
+
+// A process-unique prefix and a counter per thread: unique, and no random numbers per request.
+void make_request_id(obs::RequestEvent& event) {
+  static const std::string prefix = base::random_token(6);
+  static std::atomic<std::uint32_t> threads{0};
+  thread_local const std::uint32_t thread = threads.fetch_add(1);
+  thread_local std::uint64_t counter = 0;
+  std::array<char, 24> text{};
+  auto end = fmt::format_to_n(text.begin(), text.size(), "{}{:x}{:08x}", prefix, thread, ++counter).out;
+  event.id.assign({text.data(), static_cast<std::size_t>(end - text.begin())});
+}
+
+// What a caller may choose as the request id: short and harmless in a log.
+bool usable_request_id(std::string_view id) {
+  return !id.empty() && id.size() <= 24 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+  });
+}
+
+}  // namespace
+
+Front::Front(const base::Services& services, obs::Observer& observer, const base::Clock& clock, std::size_t cores)
+    : services_(services), observer_(observer), clock_(clock), policies_(cores) {}
+
+void Front::dialect(const std::string& api, std::unique_ptr<Dialect> dialect) { dialects_[api] = std::move(dialect); }
+
+void Front::route(const std::string& method, const std::string& pattern, const std::string& api, CallHandler handler) {
+  auto found = dialects_.find(api);
+  const Dialect* spoken = found == dialects_.end() ? static_cast<const Dialect*>(&kPlainDialect) : found->second.get();
+  entries_.push_back({obs::intern(api), obs::intern(pattern), spoken, std::move(handler)});
+  router_.add(method, pattern, api, {});
+}
+
+const Dialect& Front::dialect_of(std::string_view path) const {
+  auto found = dialects_.find(router_.api_of(path));
+  return found == dialects_.end() ? static_cast<const Dialect&>(kPlainDialect) : *found->second;
+}
+
+std::string Front::error_body(int status, std::string_view path, const std::string& detail) const {
+  Errc code = status == 413 ? Errc::out_of_range : status == 408 ? Errc::deadline_exceeded : status >= 500 ? Errc::internal : Errc::invalid_argument;
+  return dialect_of(path).error_body(status, Error{code, detail});
+}
+
+rt::Task<void> Front::handle(http::Exchange& exchange) {
+  auto core = static_cast<std::size_t>(exchange.loop().index());
+  const http::Request& request = exchange.request();
+  http::Router::Match match = router_.match(request.method, request.path);
+  const Entry* entry = match.route == nullptr ? nullptr : &entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
+  Call call(exchange, entry == nullptr ? dialect_of(request.path) : *entry->dialect, policies_[core]);
+  call.event.at = clock_.wall();
+  std::string_view asked_id = request.field("x-request-id");
+  if (usable_request_id(asked_id)) {
+    call.event.id.assign(asked_id);
+  } else {
+    make_request_id(call.event);
+  }
+  call.event.api = entry == nullptr ? obs::intern("other") : entry->api;
+  call.event.route = entry == nullptr ? obs::intern("(none)") : entry->pattern;
+  co_await run(call, match);
+  finish(call);
+}
+
+rt::Task<void> Front::run(Call& call, const http::Router::Match& match) {
+  if (match.route == nullptr) {
+    co_await refuse_unrouted(call, match);
+    co_return;
+  }
+  const Entry& entry = entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
+  std::string what;
+  try {
+    co_await entry.handler(call, match.params);
+    co_return;
+  } catch (const std::exception& error) {
+    what = error.what();
+  }
+  obs::log(obs::Level::error, "a handler threw", {{"route", std::string(entry.pattern.view())}, {"what", what}});
+  if (call.exchange.begun()) {
+    call.exchange.abort();
+    call.event.error_type = obs::ErrorType::penstock_internal;
+  } else {
+    co_await refuse(call, {Errc::internal, "the gateway failed to handle this request; its log says why"});
+  }
+}
+
+rt::Task<void> Front::refuse_unrouted(Call& call, const http::Router::Match& match) {
+  const http::Request& request = call.exchange.request();
+  std::string path(request.path.substr(0, 200));
+  if (match.allowed.empty()) {
+    co_await refuse(call, {Errc::not_found, fmt::format("unknown path '{}': this gateway serves no such API", path)});
+    co_return;
+  }
+  bool options = request.method == "OPTIONS";
+  http::ResponseHead head(options ? 204 : 405);
+  head.add("allow", match.allowed).add("content-type", "application/json");
+  add_common_fields(call, head);
+  Error error{Errc::invalid_argument, fmt::format("{} is not allowed on '{}'; use {}", std::string(request.method.substr(0, 20)), path, match.allowed)};
+  call.event.status = static_cast<std::uint16_t>(head.status());
+  if (!options) call.event.error_type = obs::ErrorType::caller_bad_request;
+  std::string body = options ? "" : call.dialect.error_body(405, error);
+  co_await call.exchange.respond(std::move(head), body);
+}
+
+void Front::finish(Call& call) {
+  call.policy->settle(call);
+  obs::RequestEvent& event = call.event;
+  auto total = std::chrono::steady_clock::now() - call.exchange.started();
+  event.total_nanos = total.count();
+  event.overhead_nanos = (total - call.upstream_wait).count();
+  event.bytes_out = call.exchange.bytes_sent();
+  if (call.exchange.client_gone() && event.error_type == obs::ErrorType::none && event.status == 0) {
+    event.status = 499;
+    event.error_type = obs::ErrorType::caller_cancelled;
+  }
+  observer_.record(static_cast<std::size_t>(call.exchange.loop().index()), event);
+}
+
+}  // namespace penstock::flow
