@@ -1,0 +1,231 @@
+#include "ext/apis/openai/openai_api.h"
+
+#include "json/value.h"
+#include "llm/dispatch.h"
+
+namespace penstock::ext {
+namespace {
+
+// 32 MiB: a conversation with a dozen images in base64.
+constexpr std::uint64_t kBodyBytesMax = 32U << 20;
+
+enum FieldIndex : std::size_t { kModel, kStream, kStreamOptions, kMaxTokens, kMaxCompletionTokens, kInputs };
+
+std::unexpected<Error> wrong_type(std::string_view name, std::string_view wanted) {
+  return fail(Errc::invalid_argument, fmt::format("the field '{}' must be {}", name, wanted));
+}
+
+// Checks only what routing and policy read; the rest of the body is the provider's business.
+Result<llm::Request> read_request(llm::Operation operation, std::string_view body, flow::Call& call) {
+  std::string_view inputs = operation == llm::Operation::chat ? "messages" : operation == llm::Operation::completions ? "prompt" : "input";
+  std::array<std::string_view, 6> names{"model", "stream", "stream_options", "max_tokens", "max_completion_tokens", inputs};
+  auto peeked = json::peek(body, names);
+  if (!peeked) return std::unexpected(peeked.error());
+  using Kind = json::Field::Kind;
+  auto& fields = peeked->fields;
+  llm::Request request;
+  request.operation = operation;
+  request.body = body;
+  request.object_begin = peeked->object_begin;
+  if (fields[kModel].kind != Kind::string || fields[kModel].string.empty()) return wrong_type("model", "the name of a model");
+  if (operation == llm::Operation::chat && fields[kInputs].kind != Kind::array) return wrong_type("messages", "a list of messages");
+  if (operation == llm::Operation::embeddings && fields[kInputs].kind == Kind::absent) return wrong_type("input", "a string or a list");
+  if (fields[kStream].kind == Kind::boolean) {
+    request.stream = fields[kStream].boolean;
+  } else if (fields[kStream].kind != Kind::absent && fields[kStream].kind != Kind::null) {
+    return wrong_type("stream", "true or false");
+  }
+  request.model = fields[kModel];
+  request.stream_options = fields[kStreamOptions];
+  if (request.stream && request.stream_options.kind == Kind::object) {
+    auto options = json::parse(body.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
+    request.wants_usage = options && json::bool_or(*options, "include_usage", false);
+  }
+  call.model = request.model.string;
+  // Four bytes a token is the usual rule of thumb; the provider's own count settles it.
+  const json::Field& text = fields[kInputs];
+  std::int64_t answer = std::max(fields[kMaxTokens].integer, fields[kMaxCompletionTokens].integer);
+  call.estimated_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4) + std::clamp<std::int64_t>(answer, 0, 1'000'000);
+  return request;
+}
+
+void take_usage(flow::Call& call, const llm::Usage& usage) {
+  call.event.usage_known = usage.known;
+  call.event.input_tokens = usage.input;
+  call.event.output_tokens = usage.output;
+  call.event.cached_tokens = usage.cached;
+}
+
+rt::Task<void> report(flow::Call& call, llm::Failure failure) {
+  // A provider's own 4xx explains itself in this very dialect: it goes through as it is.
+  bool own_words = failure.upstream_status >= 400 && !failure.upstream_body.empty() &&
+                   failure.upstream_content_type.find("json") != std::string::npos;
+  if (!own_words) {
+    Error error = std::move(failure.error);
+    if (failure.upstream_status == 429) error.code = Errc::resource_exhausted;
+    if (failure.upstream_status == 401 || failure.upstream_status == 403) {
+      error.detail += ": the gateway's own key for it is wrong or may not do this";
+    }
+    co_await flow::refuse(call, std::move(error), failure.type);
+    co_return;
+  }
+  call.event.status = static_cast<std::uint16_t>(failure.upstream_status);
+  call.event.error_type = failure.type;
+  call.event.error.assign(failure.error.detail);
+  http::ResponseHead head(failure.upstream_status);
+  head.add("content-type", failure.upstream_content_type);
+  if (!failure.retry_after.empty()) head.add("retry-after", failure.retry_after);
+  flow::add_common_fields(call, head);
+  std::string body = std::move(failure.upstream_body);
+  co_await call.exchange.respond(std::move(head), body);
+}
+
+// The client already has part of the answer: the dialect's error event says that the rest will not come.
+rt::Task<void> end_broken_stream(flow::Call& call, Error error) {
+  call.event.error_type = error.code == Errc::deadline_exceeded ? obs::ErrorType::provider_timeout
+                          : error.code == Errc::cancelled       ? obs::ErrorType::caller_cancelled
+                                                                : obs::ErrorType::provider_cut;
+  call.event.error.assign(error.detail);
+  if (call.exchange.client_gone()) {
+    call.event.error_type = obs::ErrorType::caller_cancelled;
+    co_return;
+  }
+  Error shown{Errc::data_loss, fmt::format("the answer of '{}' broke off: {}", call.event.target.view(), error.detail)};
+  std::string event = "data: " + call.dialect.error_body(502, shown) + "\n\n";
+  auto sent = co_await call.exchange.write(event);
+  if (sent) co_await call.exchange.finish();
+}
+
+rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
+  http::ResponseHead head(200);
+  head.add("content-type", "text/event-stream; charset=utf-8").add("cache-control", "no-cache").add("x-accel-buffering", "no");
+  flow::add_common_fields(call, head);
+  call.event.status = 200;
+  call.event.streamed = true;
+  auto begun = co_await call.exchange.begin(std::move(head));
+  Result<void> sent = begun;
+  while (sent) {
+    auto event = co_await answer.next_event();
+    take_usage(call, answer.usage());
+    if (!event) {
+      co_await end_broken_stream(call, event.error());
+      co_return;
+    }
+    if (!event->has_value()) {
+      sent = co_await call.exchange.finish();
+      co_await answer.settle();
+      break;
+    }
+    if (call.event.events++ == 0) call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
+    sent = co_await call.exchange.write((*event)->raw);
+  }
+  if (!sent) {
+    call.event.error_type = obs::ErrorType::caller_cancelled;
+    call.event.error.assign("the client left before the end of the stream");
+  }
+}
+
+std::string model_object(std::string_view id) {
+  std::string body = R"({"id":)";
+  json::append_quoted(body, id);
+  return body + R"(,"object":"model","created":0,"owned_by":"penstock"})";
+}
+
+}  // namespace
+
+rt::Task<void> OpenAiApi::generate(flow::Call& call, llm::Operation operation) const {
+  if (auto known = flow::identify(call); !known) {
+    co_await flow::refuse(call, known.error());
+    co_return;
+  }
+  auto body = co_await call.exchange.read_body(kBodyBytesMax);
+  if (!body) {
+    if (!call.exchange.client_gone()) co_await flow::refuse(call, body.error());
+    co_return;
+  }
+  call.event.bytes_in = body->size();
+  auto request = read_request(operation, *body, call);
+  if (!request) {
+    co_await flow::refuse(call, request.error());
+    co_return;
+  }
+  co_await answer(call, *request);
+}
+
+rt::Task<void> OpenAiApi::answer(flow::Call& call, const llm::Request& request) const {
+  auto core = static_cast<std::size_t>(call.exchange.loop().index());
+  std::shared_ptr<const llm::Plan> plan = lane_.plan(core);
+  auto route = plan->find(call.model);
+  // Whether a model exists is nobody's business whose key does not cover it: permission first.
+  auto admitted = flow::admit(call);
+  if (admitted && !route) admitted = std::unexpected(route.error());
+  if (!admitted) {
+    co_await flow::refuse(call, admitted.error());
+    co_return;
+  }
+  call.event.model = (*route)->name;
+  llm::Dispatch dispatch(lane_.pool(core), call, *route, request);
+  call.exchange.on_client_gone([&dispatch] { dispatch.cancel(); });
+  auto answer = co_await dispatch.run();
+  if (!answer) {
+    if (call.exchange.client_gone()) {
+      call.event.status = 499;
+      call.event.error_type = obs::ErrorType::caller_cancelled;
+      call.event.error.assign("the client left before the answer came");
+      co_return;
+    }
+    co_await report(call, std::move(answer.error()));
+    co_return;
+  }
+  llm::Answer& won = **answer;
+  if (won.streaming()) {
+    call.exchange.on_client_gone([&won] { won.cancel(); });
+    co_await stream(call, won);
+    call.exchange.on_client_gone({});
+    co_return;
+  }
+  take_usage(call, won.usage());
+  call.event.status = 200;
+  http::ResponseHead head(200);
+  std::string_view type = won.content_type();
+  head.add("content-type", type.empty() ? "application/json" : type);
+  flow::add_common_fields(call, head);
+  co_await call.exchange.respond(std::move(head), won.body());
+}
+
+rt::Task<void> OpenAiApi::list_models(flow::Call& call) const {
+  if (auto known = flow::identify(call); !known) {
+    co_await flow::refuse(call, known.error());
+    co_return;
+  }
+  std::string body = R"({"object":"list","data":[)";
+  bool first = true;
+  for (const auto& [name, route] : lane_.plan(static_cast<std::size_t>(call.exchange.loop().index()))->routes()) {
+    if (call.key && !call.key->allows(name)) continue;
+    if (!std::exchange(first, false)) body += ',';
+    body += model_object(name);
+  }
+  body += "]}";
+  co_await flow::respond_json(call, 200, std::move(body));
+}
+
+rt::Task<void> OpenAiApi::show_model(flow::Call& call, std::string id) const {
+  Result<void> passed = flow::identify(call);
+  if (passed) {
+    call.model = id;
+    call.event.asked.assign(id);
+    auto route = lane_.plan(static_cast<std::size_t>(call.exchange.loop().index()))->find(id);
+    if (call.key && !call.key->allows(id)) {
+      passed = fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'", call.key->name.view(), id.substr(0, 100)));
+    } else if (!route) {
+      passed = std::unexpected(route.error());
+    }
+  }
+  if (!passed) {
+    co_await flow::refuse(call, passed.error());
+    co_return;
+  }
+  co_await flow::respond_json(call, 200, model_object(id));
+}
+
+}  // namespace penstock::ext

@@ -1,0 +1,21 @@
+// POST /v1/chat/completions, /v1/completions, /v1/embeddings and GET /v1/models.
+#pragma once
+
+#include "flow/dialect.h"
+#include "llm/lane.h"
+
+namespace penstock::ext {
+
+class OpenAiApi {
+ public:
+  explicit OpenAiApi(const llm::Lane& lane) : lane_(lane) {}
+  rt::Task<void> generate(flow::Call& call, llm::Operation operation) const;
+  rt::Task<void> list_models(flow::Call& call) const;
+  rt::Task<void> show_model(flow::Call& call, std::string id) const;
+
+ private:
+  rt::Task<void> answer(flow::Call& call, const llm::Request& request) const;
+  const llm::Lane& lane_;
+};
+
+}  // namespace penstock::ext

@@ -1,0 +1,13 @@
+// Errors as OpenAI's API writes them: {"error":{"message","type","param","code"}}, all four keys always there.
+#pragma once
+
+#include "flow/dialect.h"
+
+namespace penstock::ext {
+
+class OpenAiDialect : public flow::Dialect {
+ public:
+  std::string error_body(int status, const Error& error) const override;
+};
+
+}  // namespace penstock::ext

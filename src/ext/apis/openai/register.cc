@@ -1,0 +1,29 @@
+#include "base/registry.h"
+#include "ext/apis/openai/openai_api.h"
+#include "ext/apis/openai/openai_dialect.h"
+
+namespace penstock::ext {
+namespace {
+
+void build(flow::ApiBuilder& builder) {
+  const auto* lane = builder.services().find<llm::Lane>();
+  if (lane == nullptr) return;
+  auto api = std::make_shared<OpenAiApi>(*lane);
+  builder.dialect("openai", std::make_unique<OpenAiDialect>());
+  auto post = [&](const std::string& path, llm::Operation operation) {
+    builder.route("POST", path, "openai", [api, operation](flow::Call& call, http::Params) { return api->generate(call, operation); });
+  };
+  post("/v1/chat/completions", llm::Operation::chat);
+  post("/v1/completions", llm::Operation::completions);
+  post("/v1/embeddings", llm::Operation::embeddings);
+  builder.route("GET", "/v1/models", "openai", [api](flow::Call& call, http::Params) { return api->list_models(call); });
+  builder.route("GET", "/v1/models/{id...}", "openai", [api](flow::Call& call, http::Params params) {
+    return api->show_model(call, std::string(http::param(params, "id")));
+  });
+}
+
+}  // namespace
+
+void register_apis_openai(base::Registry& registry) { registry.add("openai", flow::ApiFactory{build}); }
+
+}  // namespace penstock::ext

@@ -1,0 +1,32 @@
+// Any server that speaks OpenAI's API: OpenAI itself, Ollama, llama-server, vLLM, and most others.
+#pragma once
+
+#include "base/secret.h"
+#include "llm/provider.h"
+
+namespace penstock::ext {
+
+class OpenAiProvider : public llm::Provider {
+ public:
+  struct Options {
+    net::Url base_url;  // up to and with /v1
+    base::Secret api_key;
+    std::shared_ptr<net::TlsContext> tls;
+    base::Duration connect_timeout = std::chrono::seconds(5);
+    http::ClientTimeouts timeouts;
+  };
+  explicit OpenAiProvider(Options options);
+
+  const std::shared_ptr<const http::Origin>& origin() const override { return origin_; }
+  http::ClientTimeouts timeouts() const override { return timeouts_; }
+  Result<llm::UpstreamRequest> encode(const llm::Request& request, std::string_view model, std::string_view request_id) const override;
+  Result<llm::Usage> read_answer(llm::Operation operation, std::string_view padded_body) const override;
+  llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event, llm::Usage& usage) const override;
+
+ private:
+  std::shared_ptr<const http::Origin> origin_;
+  http::ClientTimeouts timeouts_;
+  std::array<base::Secret, 3> heads_;  // per operation; they carry the key
+};
+
+}  // namespace penstock::ext

@@ -1,0 +1,213 @@
+#include "llm/plan.h"
+
+#include <charconv>
+
+#include "base/quantity.h"
+
+namespace penstock::llm {
+
+bool RetryPolicy::retries(int status) const {
+  if (status == 429) return on_429;
+  if (status >= 500 && on_5xx) return true;
+  return std::find(statuses.begin(), statuses.end(), status) != statuses.end();
+}
+
+namespace {
+
+RetryPolicy parse_retry(const config::Node& node) {
+  RetryPolicy retry;
+  if (!node.present()) return retry;
+  config::Map map = node.map();
+  retry.attempts = map.integer("attempts", 2, 1, 10);
+  if (config::Node on = map.get("on"); on.present()) {
+    retry.on_5xx = retry.on_429 = retry.on_connect = retry.on_timeout = false;
+    for (const config::Node& item : on.items()) {
+      std::string word = item.text();
+      int status = 0;
+      auto [end, ec] = std::from_chars(word.data(), word.data() + word.size(), status);
+      bool number = ec == std::errc{} && end == word.data() + word.size();
+      if (word == "5xx") {
+        retry.on_5xx = true;
+      } else if (word == "connect") {
+        retry.on_connect = true;
+      } else if (word == "timeout") {
+        retry.on_timeout = true;
+      } else if (number && status == 429) {
+        retry.on_429 = true;
+      } else if (number && status >= 400 && status <= 599) {
+        retry.statuses.push_back(status);
+      } else {
+        item.problem(fmt::format("'{}' is nothing to retry on; write a status (429), 5xx, connect or timeout", word));
+      }
+    }
+  }
+  map.done();
+  return retry;
+}
+
+http::ClientTimeouts parse_timeouts(const config::Node& node, http::ClientTimeouts timeouts) {
+  if (!node.present()) return timeouts;
+  config::Map map = node.map();
+  timeouts.first_byte = map.duration("first_byte", timeouts.first_byte);
+  timeouts.idle = map.duration("idle", timeouts.idle);
+  timeouts.total = map.duration("total", timeouts.total);
+  map.done();
+  return timeouts;
+}
+
+}  // namespace
+
+std::optional<Target> Plan::resolve(std::string_view text) const {
+  std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos || slash + 1 == text.size()) return std::nullopt;
+  auto provider = providers_.find(text.substr(0, slash));
+  if (provider == providers_.end()) return std::nullopt;
+  Target target;
+  target.provider = provider->second;
+  target.model = text.substr(slash + 1);
+  return target;
+}
+
+std::vector<Target> Plan::parse_targets(const config::Node& node, bool weighted) {
+  std::vector<Target> targets;
+  for (const config::Node& item : node.items()) {
+    std::string to;
+    std::int64_t weight = 1;
+    if (weighted && item.kind() == config::Node::Kind::map) {
+      config::Map map = item.map();
+      to = map.required_text("to");
+      weight = map.integer("weight", 1, 0, 1'000'000);
+      map.done();
+    } else {
+      to = item.text();
+    }
+    auto target = resolve(to);
+    if (!target) {
+      std::vector<std::string> names;
+      for (const auto& [name, provider] : providers_) names.push_back(name);
+      std::string provider_name = to.substr(0, to.find('/'));
+      auto hint = base::closest(provider_name, names);
+      item.problem(to.find('/') == std::string::npos
+                       ? fmt::format("'{}' is no target; write provider/model", to)
+                       : fmt::format("there is no provider '{}'{}", provider_name, hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+      continue;
+    }
+    target->weight = weight;
+    target->label = obs::intern(to);
+    targets.push_back(std::move(*target));
+  }
+  return targets;
+}
+
+void Plan::parse_route(const std::string& name, const config::Node& node) {
+  config::Map map = node.map();
+  auto route = std::make_shared<Route>();
+  route->name = obs::intern(name);
+  config::Node targets = map.get("route");
+  route->targets = parse_targets(targets, true);
+  route->fallback = parse_targets(map.get("fallback"), false);
+  route->by_priority = map.choice("strategy", {"weighted", "priority"}, "weighted") == "priority";
+  route->retry = parse_retry(map.get("retry"));
+  http::ClientTimeouts defaults;
+  if (!route->targets.empty()) defaults = route->targets.front().provider->timeouts();
+  route->timeouts = parse_timeouts(map.get("timeout"), defaults);
+  map.done();
+  if (route->targets.empty()) {
+    if (targets.kind() == config::Node::Kind::list && targets.items().empty()) targets.problem("a route needs at least one target");
+    return;
+  }
+  bool any = std::any_of(route->targets.begin(), route->targets.end(), [](const Target& target) { return target.weight > 0; });
+  if (!any) targets.problem("every target has weight 0, so none would ever be asked");
+  routes_[name] = std::move(route);
+}
+
+std::shared_ptr<const Plan> Plan::parse(const config::Node& providers, const std::vector<std::pair<std::string, config::Node>>& routes,
+                                        const base::Registry& registry) {
+  auto plan = std::make_shared<Plan>();
+  if (providers.present()) {
+    config::Map map = providers.map();
+    for (const auto& [name, node] : map.entries()) {
+      if (name.find('/') != std::string::npos) node.problem("a provider's name cannot contain '/'");
+      config::Map entry = node.map();
+      config::Node type = entry.required("type");
+      std::string type_name = type.kind() == config::Node::Kind::scalar ? type.text() : "";
+      const auto* factory = registry.find<ProviderFactory>(type_name);
+      if (factory == nullptr) {
+        if (!type_name.empty()) {
+          type.problem(fmt::format("'{}' is no provider type of this build; there are: {}", type_name, fmt::join(registry.names<ProviderFactory>(), ", ")));
+        }
+        continue;
+      }
+      auto provider = factory->make(name, entry);
+      entry.done();
+      if (provider) plan->providers_[name] = std::move(provider);
+    }
+  }
+  for (const auto& [name, node] : routes) plan->parse_route(name, node);
+  return plan;
+}
+
+Result<std::shared_ptr<const Route>> Plan::find(std::string_view model) const {
+  if (auto route = routes_.find(model); route != routes_.end()) return route->second;
+  if (auto target = resolve(model)) {
+    auto route = std::make_shared<Route>();
+    // The stranger's word must not become a label: direct calls count under their provider.
+    route->name = obs::intern(fmt::format("{}/*", model.substr(0, model.find('/'))));
+    target->label = route->name;
+    route->timeouts = target->provider->timeouts();
+    route->targets.push_back(std::move(*target));
+    return std::shared_ptr<const Route>(std::move(route));
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, route] : routes_) names.push_back(name);
+  std::string shown(model.substr(0, 100));
+  auto hint = base::closest(shown, names);
+  std::string known = names.empty() ? "none is configured" : fmt::format("there are: {}", fmt::join(names, ", "));
+  return fail(Errc::not_found, fmt::format("the model '{}' does not exist in this gateway{}; {}", shown,
+                                           hint ? fmt::format("; did you mean '{}'?", *hint) : "", known));
+}
+
+std::vector<std::string> Plan::describe() const {
+  std::vector<std::string> lines;
+  for (const auto& [name, route] : routes_) {
+    std::string line = fmt::format("model {} -> ", name);
+    std::int64_t total = 0;
+    for (const Target& target : route->targets) total += target.weight;
+    for (std::size_t i = 0; i < route->targets.size(); ++i) {
+      const Target& target = route->targets[i];
+      if (i > 0) line += ", ";
+      line += target.label;
+      if (!route->by_priority && total > 0) line += fmt::format(" ({:.0f}%)", 100.0 * static_cast<double>(target.weight) / static_cast<double>(total));
+    }
+    for (const Target& target : route->fallback) line += fmt::format(", else {}", target.label.view());
+    line += fmt::format("; {} attempts each, first byte within {}, total {}", route->retry.attempts,
+                        base::format_duration(route->timeouts.first_byte), base::format_duration(route->timeouts.total));
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+std::vector<const Target*> order_of_attempts(const Route& route, const std::function<std::uint64_t()>& random) {
+  std::vector<const Target*> order;
+  std::vector<const Target*> left;
+  std::int64_t total = 0;
+  for (const Target& target : route.targets) {
+    if (target.weight == 0 && !route.by_priority) continue;
+    left.push_back(&target);
+    total += target.weight;
+  }
+  while (!left.empty()) {
+    std::size_t chosen = 0;
+    if (!route.by_priority && left.size() > 1) {
+      auto point = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(total));
+      while (point >= left[chosen]->weight) point -= left[chosen++]->weight;
+    }
+    total -= left[chosen]->weight;
+    order.push_back(left[chosen]);
+    left.erase(left.begin() + static_cast<std::ptrdiff_t>(chosen));
+  }
+  for (const Target& target : route.fallback) order.push_back(&target);
+  return order;
+}
+
+}  // namespace penstock::llm

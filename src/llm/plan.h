@@ -1,0 +1,70 @@
+// Providers and routes of one configuration: immutable, shared by all cores.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/registry.h"
+#include "config/document.h"
+#include "llm/provider.h"
+#include "obs/event.h"
+
+namespace penstock::llm {
+
+struct Target {
+  obs::Label label{};  // provider/model
+  std::shared_ptr<const Provider> provider;
+  std::string model;
+  std::int64_t weight = 1;
+};
+
+// Which failures are worth another attempt.
+struct RetryPolicy {
+  std::int64_t attempts = 2;  // per target, the first included
+  std::vector<int> statuses;  // exact, beside the classes below
+  bool on_5xx = true;
+  bool on_429 = true;
+  bool on_connect = true;
+  bool on_timeout = true;
+  bool retries(int status) const;
+};
+
+struct Route {
+  obs::Label name{};
+  std::vector<Target> targets;
+  std::vector<Target> fallback;
+  bool by_priority = false;  // targets in the order written; otherwise by weight
+  RetryPolicy retry;
+  http::ClientTimeouts timeouts;
+};
+
+class Plan {
+ public:
+  // Reads `providers:` and those entries of `models:` that have a `route`. Mistakes are reported on the nodes.
+  static std::shared_ptr<const Plan> parse(const config::Node& providers, const std::vector<std::pair<std::string, config::Node>>& routes,
+                                           const base::Registry& registry);
+
+  // A route by its name, or provider/model asked for directly. The error has a hint.
+  Result<std::shared_ptr<const Route>> find(std::string_view model) const;
+  const std::map<std::string, std::shared_ptr<const Route>, std::less<>>& routes() const { return routes_; }
+  const std::map<std::string, std::shared_ptr<const Provider>, std::less<>>& providers() const { return providers_; }
+  // One line per route, for `penstock check`.
+  std::vector<std::string> describe() const;
+
+ private:
+  std::optional<Target> resolve(std::string_view text) const;
+  void parse_route(const std::string& name, const config::Node& node);
+  std::vector<Target> parse_targets(const config::Node& node, bool weighted);
+  std::map<std::string, std::shared_ptr<const Provider>, std::less<>> providers_;
+  std::map<std::string, std::shared_ptr<const Route>, std::less<>> routes_;
+};
+
+// The order in which to try the targets of a route: by weight without replacement, or as written, then the fallbacks.
+// `random` gives uniform 64-bit numbers.
+std::vector<const Target*> order_of_attempts(const Route& route, const std::function<std::uint64_t()>& random);
+
+}  // namespace penstock::llm

@@ -1,0 +1,71 @@
+// What a provider of language models is: who to call, how to say it, and where in its answers the usage stands.
+// Implementations live in src/ext/providers/<type>.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/document.h"
+#include "http/client.h"
+#include "json/peek.h"
+#include "wire/sse.h"
+
+namespace penstock::llm {
+
+enum class Operation { chat, completions, embeddings };
+
+// Tokens as the provider reported them. `input` includes `cached`.
+struct Usage {
+  bool known = false;
+  std::int64_t input = 0;
+  std::int64_t output = 0;
+  std::int64_t cached = 0;
+};
+
+// A request in OpenAI's dialect with what routing had to know of it. The body stays the client's bytes.
+struct Request {
+  Operation operation = Operation::chat;
+  std::string_view body;  // with json::kPadding readable bytes behind
+  json::Field model;      // where the name stands in the body
+  json::Field stream_options;
+  std::size_t object_begin = 0;
+  bool stream = false;
+  bool wants_usage = false;  // the client asked for stream_options.include_usage itself
+};
+
+struct UpstreamRequest {
+  std::string head;  // request line and fields, without the final empty line
+  std::string body;
+};
+
+// What to do with one event of a stream.
+struct EventVerdict {
+  bool forward = true;  // false: it is ours (usage we asked for), the client did not
+  bool error = false;   // the provider reports a failure inside the stream
+  bool last = false;    // the proper end of the stream
+};
+
+class Provider {
+ public:
+  virtual ~Provider() = default;
+  virtual const std::shared_ptr<const http::Origin>& origin() const = 0;
+  // Used where a route names none.
+  virtual http::ClientTimeouts timeouts() const = 0;
+  // `model` is the provider's own name for it.
+  virtual Result<UpstreamRequest> encode(const Request& request, std::string_view model, std::string_view request_id) const = 0;
+  // Reads a whole 200 answer. An error means it is not what the protocol promises.
+  virtual Result<Usage> read_answer(Operation operation, std::string_view padded_body) const = 0;
+  // Looks at one event; fills `usage` when it is there.
+  virtual EventVerdict read_event(const Request& request, const wire::SseEvent& event, Usage& usage) const = 0;
+};
+
+struct ProviderFactory {
+  // Reads the provider's map (`type` is known already); reports mistakes on it. Null after one.
+  std::function<std::shared_ptr<const Provider>(const std::string& name, config::Map& map)> make;
+};
+
+}  // namespace penstock::llm
