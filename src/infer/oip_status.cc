@@ -4,13 +4,15 @@
 namespace penstock::infer::oip {
 namespace {
 
-json::Array shape_json(const std::vector<std::int64_t>& shape) { return {shape.begin(), shape.end()}; }
+json::Value text(std::string_view value) { return json::Value(boost::json::string_view(value.data(), value.size())); }
+
+json::Array shape_json(const std::vector<std::int64_t>& shape) { return json::Array(shape.begin(), shape.end()); }
 
 json::Array specs_json(const std::vector<TensorSpec>& specs) {
   json::Array result;
   for (const TensorSpec& spec : specs) {
     result.push_back(json::Object{
-        {"name", spec.name}, {"datatype", to_string(spec.datatype)}, {"shape", shape_json(spec.shape)}});
+        {"name", text(spec.name)}, {"datatype", text(to_string(spec.datatype))}, {"shape", shape_json(spec.shape)}});
   }
   return result;
 }
@@ -20,7 +22,7 @@ json::Array config_specs_json(const std::vector<TensorSpec>& specs) {
   json::Array result;
   for (const TensorSpec& spec : specs) {
     std::string type = spec.datatype == Datatype::bytes ? "TYPE_STRING" : fmt::format("TYPE_{}", to_string(spec.datatype));
-    result.push_back(json::Object{{"name", spec.name}, {"data_type", type}, {"dims", shape_json(spec.shape)}});
+    result.push_back(json::Object{{"name", text(spec.name)}, {"data_type", text(type)}, {"dims", shape_json(spec.shape)}});
   }
   return result;
 }
@@ -34,8 +36,8 @@ json::Object stats_json(std::string_view name, const VersionStatus& version) {
                          {"queue", tally_json(stats.queue)},     {"compute_input", none},
                          {"compute_infer", tally_json(stats.compute)}, {"compute_output", none},
                          {"cache_hit", none},                    {"cache_miss", none}};
-  return {{"name", name},
-          {"version", version.version},
+  return {{"name", text(name)},
+          {"version", text(version.version)},
           {"last_inference", stats.last_millis},
           {"inference_count", stats.inferences},
           {"execution_count", stats.compute.count},
@@ -47,7 +49,7 @@ json::Object stats_json(std::string_view name, const VersionStatus& version) {
 
 std::string encode_server(std::string_view version) {
   return json::dump(json::Object{{"name", "penstock"},
-                                 {"version", version},
+                                 {"version", text(version)},
                                  {"extensions", json::Array{"binary_tensor_data", "model_configuration",
                                                             "model_repository", "statistics"}}});
 }
@@ -55,21 +57,23 @@ std::string encode_server(std::string_view version) {
 std::string encode_health(bool ok) { return json::dump(json::Object{{"live", ok}, {"ready", ok}}); }
 
 std::string encode_model_ready(std::string_view name, bool ready) {
-  return json::dump(json::Object{{"name", name}, {"ready", ready}});
+  return json::dump(json::Object{{"name", text(name)}, {"ready", ready}});
 }
 
 std::string encode_model(std::string_view name, std::span<const std::string> versions, const ModelInfo& info) {
-  return json::dump(json::Object{{"name", name},
-                                 {"versions", json::Array(versions.begin(), versions.end())},
-                                 {"platform", info.platform},
+  json::Array numbers;
+  for (const std::string& version : versions) numbers.push_back(text(version));
+  return json::dump(json::Object{{"name", text(name)},
+                                 {"versions", std::move(numbers)},
+                                 {"platform", text(info.platform)},
                                  {"inputs", specs_json(info.inputs)},
                                  {"outputs", specs_json(info.outputs)}});
 }
 
 std::string encode_config(std::string_view name, const ModelInfo& info) {
-  return json::dump(json::Object{{"name", name},
-                                 {"platform", info.platform},
-                                 {"backend", info.platform.substr(0, info.platform.find('_'))},
+  return json::dump(json::Object{{"name", text(name)},
+                                 {"platform", text(info.platform)},
+                                 {"backend", text(info.platform.substr(0, info.platform.find('_')))},
                                  {"max_batch_size", 0},
                                  {"input", config_specs_json(info.inputs)},
                                  {"output", config_specs_json(info.outputs)}});
@@ -93,10 +97,10 @@ std::string encode_index(std::span<const ModelStatus> models, bool ready_only) {
   for (const ModelStatus& model : models) {
     for (const VersionStatus& version : model.versions) {
       if (ready_only && !version.ready) continue;
-      json::Object entry{{"name", model.name}};
-      if (!version.version.empty()) entry["version"] = version.version;
-      entry["state"] = version.ready ? "READY" : "UNAVAILABLE";
-      entry["reason"] = version.reason;
+      json::Object entry{{"name", text(model.name)}};
+      if (!version.version.empty()) entry["version"] = text(version.version);
+      entry["state"] = text(version.ready ? "READY" : "UNAVAILABLE");
+      entry["reason"] = text(version.reason);
       list.push_back(std::move(entry));
     }
   }
