@@ -54,4 +54,10 @@ Result<Library> open_library() {
                           "tools/fetch_onnxruntime.sh, or name the file in {}", tried, kFileName, kOverride));
 }
 
+std::string describe() {
+  auto library = open_library();
+  if (!library) return "onnxruntime: " + library.error().detail;
+  return fmt::format("onnxruntime {}, runs on the CPU", library->version);
+}
+
 }  // namespace penstock::ext::runtimes::onnx

@@ -95,10 +95,14 @@ Error to_error(const Ort::Exception& exception, Errc fallback) {
   if (text.starts_with("[ONNXRuntimeError]")) {
     for (int i = 0; i < 3 && text.find(" : ") != std::string_view::npos; ++i) text.remove_prefix(text.find(" : ") + 3);
   }
-  // "/build/place/file.cc:123 function(arguments) what happened"
-  if (text.starts_with('/')) {
-    std::size_t end = text.find(") ");
-    if (end != std::string_view::npos) text.remove_prefix(end + 2);
+  // "... /onnxruntime_src/file.cc:123 signature(of, function) what happened"
+  if (std::size_t place = text.find("/onnxruntime_src/"); place != std::string_view::npos) {
+    for (std::string_view stop : {"::<lambda()> ", ") const ", ") "}) {
+      if (std::size_t end = text.find(stop, place); end != std::string_view::npos) {
+        text.remove_prefix(end + stop.size());
+        break;
+      }
+    }
   }
   text = text.substr(0, std::min(text.find('\n'), std::size_t{400}));
   Errc code = fallback;

@@ -52,6 +52,17 @@ Ort::SessionOptions session_options() {
   return options;
 }
 
+// What the person with the file can do about refusals that say only what is wrong.
+std::string_view advice(std::string_view refusal) {
+  if (refusal.find("Failed to construct locale") != std::string_view::npos) {
+    return "; generate that locale on this machine: localedef -i en_US -f UTF-8 en_US.UTF-8 (package locales)";
+  }
+  if (refusal.find("Could not find an implementation") != std::string_view::npos) {
+    return "; export the model again with a newer ONNX opset";
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> OnnxRuntime::open() {
@@ -76,17 +87,11 @@ Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load(const std::string&
     Error error = to_error(exception, Errc::data_loss);
     // The file is at fault, not whoever asked for it.
     if (error.code == Errc::invalid_argument) error.code = Errc::data_loss;
-    error.detail = fmt::format("{}: not a usable ONNX model: {}", path, error.detail);
+    error.detail = fmt::format("{}: not a usable ONNX model: {}{}", path, error.detail, advice(error.detail));
     return std::unexpected(std::move(error));
   } catch (const std::exception& exception) {
     return fail(Errc::internal, fmt::format("{}: {}", path, exception.what()), "onnxruntime");
   }
-}
-
-std::string describe() {
-  auto library = open_library();
-  if (!library) return "onnxruntime: " + library.error().detail;
-  return fmt::format("onnxruntime {}, runs on the CPU", library->version);
 }
 
 }  // namespace penstock::ext::runtimes::onnx

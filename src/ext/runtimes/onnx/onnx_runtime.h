@@ -21,7 +21,4 @@ class OnnxRuntime : public infer::Runtime {
   std::shared_ptr<Environment> environment_;
 };
 
-// "onnxruntime 1.30.0, runs on the CPU", or why there is none. Opens the library.
-std::string describe();
-
 }  // namespace penstock::ext::runtimes::onnx

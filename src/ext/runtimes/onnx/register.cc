@@ -1,4 +1,5 @@
 #include "base/registry.h"
+#include "ext/runtimes/onnx/library.h"
 #include "ext/runtimes/onnx/onnx_runtime.h"
 
 namespace penstock::ext {
