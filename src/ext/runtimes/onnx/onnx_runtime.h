@@ -1,0 +1,24 @@
+// ONNX Runtime behind infer::Runtime: model.onnx files, on the CPU.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "ext/runtimes/onnx/onnx_model.h"
+#include "infer/runtime.h"
+
+namespace penstock::ext::runtimes::onnx {
+
+// Opens the library with the first model.
+class OnnxRuntime : public infer::Runtime {
+ public:
+  Result<std::shared_ptr<const infer::Model>> load(const std::string& path) override;
+
+ private:
+  Result<void> open();
+  Result<std::shared_ptr<const infer::Model>> load_session(const std::string& path);
+
+  std::shared_ptr<Environment> environment_;
+};
+
+}  // namespace penstock::ext::runtimes::onnx

@@ -1,0 +1,519 @@
+#include "json/cursor.h"
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "json/value.h"
+
+namespace penstock::json {
+namespace {
+
+bool is_digit(char byte) { return static_cast<unsigned char>(byte - '0') < 10; }
+bool is_blank(char byte) { return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t'; }
+
+// A number as it stands in the text: [begin, end), and its value as digits * 10^exponent when all digits fit.
+struct Number {
+  const char* end = nullptr;  // null: this is no JSON number
+  std::uint64_t digits = 0;
+  int exponent = 0;
+  bool negative = false;
+  bool whole = true;   // neither fraction nor exponent
+  bool exact = true;   // at most 19 digits: `digits` did not overflow
+};
+
+bool eight_digits(const char* at, std::uint64_t& word) {
+  std::memcpy(&word, at, 8);
+  return ((word & 0xF0F0F0F0F0F0F0F0) | (((word + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) == 0x3333333333333333;
+}
+
+// Eight ASCII digits, first in the lowest byte, to their value: pairs, then fours, then eight.
+std::uint64_t eight_value(std::uint64_t word) {
+  word -= 0x3030303030303030;
+  word = word * 10 + (word >> 8);
+  constexpr std::uint64_t kMask = 0x000000FF000000FF;
+  return (((word & kMask) * 0x000F424000000064) + (((word >> 16) & kMask) * 0x0000271000000001)) >> 32;
+}
+
+const char* take_digits(const char* at, const char* end, std::uint64_t& value) {
+  if constexpr (std::endian::native == std::endian::little) {
+    std::uint64_t word = 0;
+    while (end - at >= 8 && eight_digits(at, word)) {
+      value = value * 100000000 + (eight_value(word) & 0xFFFFFFFF);
+      at += 8;
+    }
+  }
+  while (at != end && is_digit(*at)) value = value * 10 + static_cast<std::uint64_t>(*at++ - '0');
+  return at;
+}
+
+const char* take_exponent(const char* at, const char* end, int& exponent) {
+  bool negative = false;
+  if (at != end && (*at == '+' || *at == '-')) negative = *at++ == '-';
+  if (at == end || !is_digit(*at)) return nullptr;
+  int value = 0;
+  for (; at != end && is_digit(*at); ++at) {
+    if (value < 100000) value = value * 10 + (*at - '0');
+  }
+  exponent += negative ? -value : value;
+  return at;
+}
+
+Number scan_number(const char* at, const char* end) {
+  Number number;
+  if (at != end && *at == '-') {
+    number.negative = true;
+    ++at;
+  }
+  const char* first = at;
+  if (at == end || !is_digit(*at)) return number;
+  at = take_digits(at, end, number.digits);
+  if (*first == '0' && at - first > 1) return number;
+  auto count = at - first;
+  if (at != end && *at == '.') {
+    const char* fraction = ++at;
+    at = take_digits(at, end, number.digits);
+    if (at == fraction) return number;
+    count += at - fraction;
+    // Absurdly long fractions take the exact path, which rereads the text.
+    number.exponent = count <= 19 ? static_cast<int>(fraction - at) : 0;
+    number.whole = false;
+  }
+  if (at != end && (*at == 'e' || *at == 'E')) {
+    at = take_exponent(at + 1, end, number.exponent);
+    if (at == nullptr) return number;
+    number.whole = false;
+  }
+  number.exact = count <= 19;
+  number.end = at;
+  return number;
+}
+
+constexpr int kExactPower = 22;  // 10^22 is the largest power of ten a double holds exactly
+constexpr double kPowers[kExactPower + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                             1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+constexpr std::uint64_t kExactDigits = std::uint64_t{1} << 53;
+
+double scaled(const Number& number) {
+  double value = static_cast<double>(number.digits);
+  value = number.exponent < 0 ? value / kPowers[-number.exponent] : value * kPowers[number.exponent];
+  return number.negative ? -value : value;
+}
+
+// False when the magnitude is too large. Clinger's fast path: both factors exact, so one rounding.
+bool to_double(const Number& number, const char* at, double& out) {
+  if (number.exact && number.digits <= kExactDigits && std::abs(number.exponent) <= kExactPower) {
+    out = scaled(number);
+    return true;
+  }
+  auto [end, error] = std::from_chars(at, number.end, out);
+  if (error == std::errc{}) return true;
+  // from_chars reports too small like too large; too small is zero.
+  if (number.exact && number.digits == 0) {
+    out = number.negative ? -0.0 : 0.0;
+    return true;
+  }
+  std::string text(at, number.end);
+  out = std::strtod(text.c_str(), nullptr);
+  return std::isfinite(out);
+}
+
+bool to_float(const Number& number, const char* at, float& out) {
+  if (number.exact && number.digits == 0) {
+    out = number.negative ? -0.0F : 0.0F;
+    return true;
+  }
+  if (number.exact && std::abs(number.exponent) <= kExactPower) {
+    double value = scaled(number);
+    // Up to 19 digits leave at most two units of error in the last place of the double. Rounding on to float is right
+    // unless that error could cross the middle between two floats: 29 bits are dropped, their middle is 2^28.
+    double magnitude = std::fabs(value);
+    if (magnitude >= 0x1p-126 && magnitude <= 0x1p127) {
+      auto dropped = static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(value) & 0x1FFFFFFF);
+      if (number.digits <= kExactDigits ? dropped != 0x10000000 : std::abs(dropped - 0x10000000) > 4) {
+        out = static_cast<float>(value);
+        return true;
+      }
+    }
+  }
+  auto [end, error] = std::from_chars(at, number.end, out);
+  if (error == std::errc{}) return true;
+  std::string text(at, number.end);
+  out = std::strtof(text.c_str(), nullptr);
+  return std::isfinite(out);
+}
+
+template <class T>
+bool to_whole(const Number& number, const char* at, T& out) {
+  if (!number.whole) return false;
+  if (number.exact && number.digits <= static_cast<std::uint64_t>(std::numeric_limits<T>::max()) && !number.negative) {
+    out = static_cast<T>(number.digits);
+    return true;
+  }
+  if (std::is_unsigned_v<T> && number.negative) {
+    out = 0;
+    return number.exact && number.digits == 0;
+  }
+  auto [end, error] = std::from_chars(at, number.end, out);
+  return error == std::errc{};
+}
+
+template <class T>
+bool convert(const Number& number, const char* at, T& out) {
+  if constexpr (std::is_same_v<T, double>) {
+    return to_double(number, at, out);
+  } else if constexpr (std::is_same_v<T, float>) {
+    return to_float(number, at, out);
+  } else {
+    return to_whole(number, at, out);
+  }
+}
+
+template <class T>
+std::string expected_number() {
+  if constexpr (std::is_same_v<T, double>) return "a number within the range of a 64-bit float";
+  if constexpr (std::is_same_v<T, float>) return "a number within the range of a 32-bit float";
+  if constexpr (std::is_integral_v<T>) {
+    return fmt::format("a whole number from {} to {}", +std::numeric_limits<T>::min(), +std::numeric_limits<T>::max());
+  }
+}
+
+// The start of what stands at `at`, to show it in a message.
+std::string_view shown(const char* at, const char* end) {
+  const char* stop = at;
+  while (stop != end && stop - at < 24 && !is_blank(*stop) && *stop != ',' && *stop != ']' && *stop != '}') ++stop;
+  return {at, static_cast<std::size_t>(stop - at)};
+}
+
+void append_utf8(std::string& out, std::uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+  } else if (code < 0x800) {
+    out += static_cast<char>(0xC0 | (code >> 6));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    out += static_cast<char>(0xE0 | (code >> 12));
+    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  } else {
+    out += static_cast<char>(0xF0 | (code >> 18));
+    out += static_cast<char>(0x80 | ((code >> 12) & 0x3F));
+    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
+    out += static_cast<char>(0x80 | (code & 0x3F));
+  }
+}
+
+// Four hexadecimal digits; -1 when they are not.
+int take_hex(const char*& at, const char* end) {
+  if (end - at < 4) return -1;
+  int value = 0;
+  auto [stop, error] = std::from_chars(at, at + 4, value, 16);
+  if (error != std::errc{} || stop != at + 4 || *at == '-') return -1;
+  at += 4;
+  return value;
+}
+
+}  // namespace
+
+Cursor::Cursor(std::string_view text) : begin_(text.data()), end_(text.data() + text.size()), at_(text.data()) {}
+
+bool Cursor::fault(std::size_t offset, std::string_view what) {
+  if (!failed_) {
+    failed_ = true;
+    error_ = fmt::format("byte {}: {}", offset, what);
+  }
+  return false;
+}
+
+void Cursor::blanks() {
+  while (at_ != end_ && is_blank(*at_)) ++at_;
+}
+
+std::size_t Cursor::offset() {
+  blanks();
+  return static_cast<std::size_t>(at_ - begin_);
+}
+
+void Cursor::seek(std::size_t offset) {
+  at_ = begin_ + offset;
+  fresh_ = false;
+}
+
+Cursor::Kind Cursor::peek() {
+  if (failed_) return Kind::none;
+  blanks();
+  if (at_ == end_) return Kind::none;
+  switch (*at_) {
+    case '{': return Kind::object;
+    case '[': return Kind::array;
+    case '"': return Kind::string;
+    case 't':
+    case 'f': return Kind::boolean;
+    case 'n': return Kind::null;
+    default: return *at_ == '-' || is_digit(*at_) ? Kind::number : Kind::none;
+  }
+}
+
+bool Cursor::at_nested_array() {
+  if (peek() != Kind::array) return false;
+  const char* at = at_ + 1;
+  while (at != end_ && is_blank(*at)) ++at;
+  return at != end_ && *at == '[';
+}
+
+bool Cursor::expect(char byte, std::string_view what) {
+  if (failed_) return false;
+  blanks();
+  if (at_ == end_) return fault(offset(), fmt::format("expected {} but the text ends", what));
+  if (*at_ != byte) return fault(offset(), fmt::format("expected {}", what));
+  ++at_;
+  return true;
+}
+
+bool Cursor::enter(char open, std::string_view what) {
+  if (!expect(open, what)) return false;
+  if (++depth_ > kDepthMax) return fault(offset(), fmt::format("nested deeper than {} levels", kDepthMax));
+  fresh_ = true;
+  return true;
+}
+
+bool Cursor::open_object() { return enter('{', "an object"); }
+bool Cursor::open_array() { return enter('[', "an array"); }
+
+bool Cursor::next_element() {
+  if (failed_) return false;
+  blanks();
+  if (at_ != end_ && *at_ == ']') {
+    ++at_;
+    --depth_;
+    fresh_ = false;
+    return false;
+  }
+  if (!fresh_ && !expect(',', "',' or ']'")) return false;
+  fresh_ = false;
+  if (peek() == Kind::none) return fault(offset(), "expected a value");
+  return true;
+}
+
+bool Cursor::next_member(std::string_view& key) {
+  if (failed_) return false;
+  blanks();
+  if (at_ != end_ && *at_ == '}') {
+    ++at_;
+    --depth_;
+    fresh_ = false;
+    return false;
+  }
+  if (!fresh_ && !expect(',', "',' or '}'")) return false;
+  fresh_ = false;
+  bool escaped = false;
+  if (!scan_string(key, escaped)) return false;
+  if (escaped) {
+    scratch_.clear();
+    if (!unescape(key, scratch_)) return false;
+    key = scratch_;
+  }
+  return expect(':', "':'");
+}
+
+// Leaves `raw` between the quotes. Everything is checked except escapes, which unescape() checks.
+bool Cursor::scan_string(std::string_view& raw, bool& escaped) {
+  if (!expect('"', "a string")) return false;
+  const char* start = at_;
+  bool ascii = true;
+  for (; at_ != end_ && *at_ != '"'; ++at_) {
+    auto byte = static_cast<unsigned char>(*at_);
+    if (byte < 0x20) return fault(offset(), "a control character in a string must be escaped");
+    if (byte >= 0x80) ascii = false;
+    if (byte == '\\') {
+      escaped = true;
+      if (++at_ == end_) break;
+      if (static_cast<unsigned char>(*at_) < 0x20) return fault(offset(), "malformed escape");
+    }
+  }
+  if (at_ == end_) return fault(static_cast<std::size_t>(start - begin_), "the string does not end");
+  raw = {start, static_cast<std::size_t>(at_ - start)};
+  ++at_;
+  if (!ascii && !is_valid_utf8(raw)) {
+    return fault(static_cast<std::size_t>(start - begin_), "the string is not valid UTF-8");
+  }
+  return true;
+}
+
+bool Cursor::unescape_unicode(const char*& at, const char* end, std::string& out) {
+  auto place = static_cast<std::size_t>(at - begin_);
+  int high = take_hex(at, end);
+  if (high < 0) return fault(place, "\\u needs four hexadecimal digits");
+  auto code = static_cast<std::uint32_t>(high);
+  if (code >= 0xDC00 && code < 0xE000) return fault(place, "half of a surrogate pair");
+  if (code >= 0xD800 && code < 0xDC00) {
+    if (end - at < 2 || at[0] != '\\' || at[1] != 'u') return fault(place, "half of a surrogate pair");
+    at += 2;
+    int low = take_hex(at, end);
+    if (low < 0xDC00 || low >= 0xE000) return fault(place, "half of a surrogate pair");
+    code = 0x10000 + ((code - 0xD800) << 10) + (static_cast<std::uint32_t>(low) - 0xDC00);
+  }
+  append_utf8(out, code);
+  return true;
+}
+
+bool Cursor::unescape(std::string_view raw, std::string& out) {
+  const char* at = raw.data();
+  const char* end = at + raw.size();
+  while (at != end) {
+    const auto* slash = static_cast<const char*>(std::memchr(at, '\\', static_cast<std::size_t>(end - at)));
+    if (slash == nullptr) slash = end;
+    out.append(at, slash);
+    at = slash;
+    if (at == end) break;
+    ++at;
+    switch (*at++) {
+      case '"': out += '"'; break;
+      case '\\': out += '\\'; break;
+      case '/': out += '/'; break;
+      case 'b': out += '\b'; break;
+      case 'f': out += '\f'; break;
+      case 'n': out += '\n'; break;
+      case 'r': out += '\r'; break;
+      case 't': out += '\t'; break;
+      case 'u':
+        if (!unescape_unicode(at, end, out)) return false;
+        break;
+      default: return fault(static_cast<std::size_t>(at - 2 - begin_), "unknown escape");
+    }
+  }
+  return true;
+}
+
+bool Cursor::read_string(std::string& out) {
+  std::string_view raw;
+  bool escaped = false;
+  if (!scan_string(raw, escaped)) return false;
+  if (!escaped) {
+    out.assign(raw);
+    return true;
+  }
+  out.clear();
+  return unescape(raw, out);
+}
+
+bool Cursor::literal(std::string_view word) {
+  if (static_cast<std::size_t>(end_ - at_) < word.size() || std::string_view(at_, word.size()) != word) return false;
+  at_ += word.size();
+  return true;
+}
+
+bool Cursor::read_bool(bool& out) {
+  if (failed_) return false;
+  blanks();
+  if (literal("true")) {
+    out = true;
+    return true;
+  }
+  if (literal("false")) {
+    out = false;
+    return true;
+  }
+  return fault(offset(), "expected true or false");
+}
+
+bool Cursor::read_null() {
+  if (failed_) return false;
+  blanks();
+  return literal("null") || fault(offset(), "expected null");
+}
+
+template <class T>
+bool Cursor::read_number(T& out) {
+  if (failed_) return false;
+  blanks();
+  Number number = scan_number(at_, end_);
+  if (number.end == nullptr || !convert(number, at_, out)) [[unlikely]] {
+    return fault(offset(), fmt::format("expected {}, found '{}'", expected_number<T>(), shown(at_, end_)));
+  }
+  at_ = number.end;
+  return true;
+}
+
+template <class T>
+bool Cursor::read_array(T* out, std::size_t count) {
+  if (!open_array()) return false;
+  std::size_t taken = 0;
+  while (next_element()) {
+    if (taken == count) return fault(offset(), fmt::format("more than {} elements in the array", count));
+    if constexpr (std::is_same_v<T, bool>) {
+      if (!read_bool(out[taken])) return false;
+    } else {
+      if (!read_number(out[taken])) return false;
+    }
+    ++taken;
+  }
+  if (failed_) return false;
+  if (taken < count) return fault(offset(), fmt::format("{} elements in the array, expected {}", taken, count));
+  return true;
+}
+
+bool Cursor::skip_number() {
+  Number number = scan_number(at_, end_);
+  if (number.end == nullptr) return fault(offset(), "malformed number");
+  at_ = number.end;
+  return true;
+}
+
+bool Cursor::skip() {
+  std::string_view key;
+  bool flag = false;
+  switch (peek()) {
+    case Kind::object:
+      if (!open_object()) return false;
+      while (next_member(key)) skip();
+      break;
+    case Kind::array:
+      if (!open_array()) return false;
+      while (next_element()) skip();
+      break;
+    case Kind::string:
+      if (scan_string(key, flag) && flag) {
+        scratch_.clear();
+        unescape(key, scratch_);
+      }
+      break;
+    case Kind::number: skip_number(); break;
+    case Kind::boolean: read_bool(flag); break;
+    case Kind::null: read_null(); break;
+    case Kind::none: fault(offset(), at_ == end_ ? "the text ends early" : "expected a value"); break;
+  }
+  return !failed_;
+}
+
+bool Cursor::finish() {
+  if (failed_) return false;
+  blanks();
+  return at_ == end_ || fault(offset(), "more text after the end of the JSON value");
+}
+
+template bool Cursor::read_number(float&);
+template bool Cursor::read_number(double&);
+template bool Cursor::read_number(std::int8_t&);
+template bool Cursor::read_number(std::int16_t&);
+template bool Cursor::read_number(std::int32_t&);
+template bool Cursor::read_number(std::int64_t&);
+template bool Cursor::read_number(std::uint8_t&);
+template bool Cursor::read_number(std::uint16_t&);
+template bool Cursor::read_number(std::uint32_t&);
+template bool Cursor::read_number(std::uint64_t&);
+template bool Cursor::read_array(bool*, std::size_t);
+template bool Cursor::read_array(float*, std::size_t);
+template bool Cursor::read_array(double*, std::size_t);
+template bool Cursor::read_array(std::int8_t*, std::size_t);
+template bool Cursor::read_array(std::int16_t*, std::size_t);
+template bool Cursor::read_array(std::int32_t*, std::size_t);
+template bool Cursor::read_array(std::int64_t*, std::size_t);
+template bool Cursor::read_array(std::uint8_t*, std::size_t);
+template bool Cursor::read_array(std::uint16_t*, std::size_t);
+template bool Cursor::read_array(std::uint32_t*, std::size_t);
+template bool Cursor::read_array(std::uint64_t*, std::size_t);
+
+}  // namespace penstock::json

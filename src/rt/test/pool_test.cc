@@ -1,0 +1,97 @@
+#include "rt/pool.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <set>
+
+namespace penstock::rt {
+namespace {
+
+// Keeps one pool thread busy until released.
+class Plug {
+ public:
+  explicit Plug(Pool& pool) {
+    EXPECT_TRUE(pool.submit([this] {
+      entered_.set_value();
+      release_.get_future().wait();
+    }));
+    entered_.get_future().wait();
+  }
+  void release() { release_.set_value(); }
+
+ private:
+  std::promise<void> entered_;
+  std::promise<void> release_;
+};
+
+TEST(Pool, RunsWorkInOrderOfSubmission) {
+  std::vector<int> order;
+  {
+    Pool pool("test", 1, 100);
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(pool.submit([&order, i] { order.push_back(i); }));
+  }
+  ASSERT_EQ(order.size(), 50U);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST(Pool, RefusesWhenTheQueueIsFullAndKeepsTheWork) {
+  std::atomic<int> ran = 0;
+  {
+    Pool pool("test", 1, 2);
+    Plug plug(pool);
+    EXPECT_TRUE(pool.submit([&] { ++ran; }));
+    EXPECT_TRUE(pool.submit([&] { ++ran; }));
+    EXPECT_EQ(pool.queued(), 2U);
+    Pool::Work third = [&] { ran += 10; };
+    auto refused = pool.submit(std::move(third));
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Errc::backpressure);
+    ASSERT_TRUE(third);
+    third();
+    plug.release();
+  }
+  EXPECT_EQ(ran, 12);
+}
+
+TEST(Pool, UsesAllItsThreads) {
+  Pool pool("test", 2, 4);
+  Plug first(pool);
+  Plug second(pool);  // enters only when a second thread exists
+  first.release();
+  second.release();
+}
+
+TEST(Pool, FinishesWhatIsQueuedBeforeItEnds) {
+  std::atomic<int> ran = 0;
+  {
+    Pool pool("test", 2, 1000);
+    for (int i = 0; i < 1000; ++i) ASSERT_TRUE(pool.submit([&] { ++ran; }));
+  }
+  EXPECT_EQ(ran, 1000);
+}
+
+TEST(Pool, HandsTheResultBackOnTheLoop) {
+  Loop loop;
+  Pool pool("test", 2, 8);
+  std::thread::id worked;
+  std::unique_ptr<int> result;
+  ASSERT_TRUE(pool.run(
+      loop,
+      [&] {
+        worked = std::this_thread::get_id();
+        return std::make_unique<int>(7);
+      },
+      [&](std::unique_ptr<int> value) {
+        EXPECT_EQ(Loop::current(), &loop);
+        result = std::move(value);
+        loop.stop();
+      }));
+  loop.run();
+  ASSERT_TRUE(result);
+  EXPECT_EQ(*result, 7);
+  EXPECT_NE(worked, std::this_thread::get_id());
+}
+
+}  // namespace
+}  // namespace penstock::rt

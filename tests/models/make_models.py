@@ -1,0 +1,84 @@
+#!/usr/bin/python3
+"""Writes the small models the tests load. Needs python3-onnx and python3-numpy; the results are committed."""
+import os
+
+import numpy as np
+import onnx
+from onnx import TensorProto as T, helper, numpy_helper
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def save(name, nodes, inputs, outputs, constants=()):
+    graph = helper.make_graph(nodes, name, inputs, outputs, initializer=list(constants))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="")
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    path = os.path.join(HERE, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(model.SerializeToString())
+
+
+def value(name, kind, shape):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+# y = 2x + 1 and total = sum(x), rows of 4
+save(
+    "scale/1/model.onnx",
+    [
+        helper.make_node("Mul", ["x", "two"], ["d"]),
+        helper.make_node("Add", ["d", "one"], ["y"]),
+        helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0),
+    ],
+    [value("x", T.FLOAT, ["rows", 4])],
+    [value("y", T.FLOAT, ["rows", 4]), value("total", T.FLOAT, [])],
+    [numpy_helper.from_array(np.float32(2), "two"), numpy_helper.from_array(np.float32(1), "one")],
+)
+# the same with 3x: a second version is told apart by its answer
+save(
+    "scale/2/model.onnx",
+    [
+        helper.make_node("Mul", ["x", "three"], ["d"]),
+        helper.make_node("Add", ["d", "one"], ["y"]),
+        helper.make_node("ReduceSum", ["x"], ["total"], keepdims=0),
+    ],
+    [value("x", T.FLOAT, ["rows", 4])],
+    [value("y", T.FLOAT, ["rows", 4]), value("total", T.FLOAT, [])],
+    [numpy_helper.from_array(np.float32(3), "three"), numpy_helper.from_array(np.float32(1), "one")],
+)
+# every datatype the protocol has, handed through
+KINDS = dict(
+    bool=T.BOOL, u8=T.UINT8, u16=T.UINT16, u32=T.UINT32, u64=T.UINT64, i8=T.INT8, i16=T.INT16, i32=T.INT32,
+    i64=T.INT64, f16=T.FLOAT16, f32=T.FLOAT, f64=T.DOUBLE, bf16=T.BFLOAT16, bytes=T.STRING,
+)
+save(
+    "identity/1/model.onnx",
+    [helper.make_node("Identity", [name], [name + "_out"]) for name in KINDS],
+    [value(name, kind, ["n"]) for name, kind in KINDS.items()],
+    [value(name + "_out", kind, ["n"]) for name, kind in KINDS.items()],
+)
+# `times` multiplications of two n x n matrices: as slow as asked for
+save(
+    "slow/1/model.onnx",
+    [
+        helper.make_node(
+            "Loop",
+            ["times", "", "x"],
+            ["y"],
+            body=helper.make_graph(
+                [
+                    helper.make_node("MatMul", ["state", "state"], ["product"]),
+                    helper.make_node("Tanh", ["product"], ["next"]),
+                    helper.make_node("Identity", ["go"], ["go_on"]),
+                ],
+                "body",
+                [value("i", T.INT64, []), value("go", T.BOOL, []), value("state", T.FLOAT, ["n", "n"])],
+                [value("go_on", T.BOOL, []), value("next", T.FLOAT, ["n", "n"])],
+            ),
+        )
+    ],
+    [value("times", T.INT64, [1]), value("x", T.FLOAT, ["n", "n"])],
+    [value("y", T.FLOAT, ["n", "n"])],
+)
