@@ -2,8 +2,7 @@
 
 #include "base/quantity.h"
 #include "json/value.h"
-#include "mock/completion.h"
-#include "mock/embeddings.h"
+#include "mock/answer.h"
 #include "mock/render.h"
 
 namespace penstock::mock {
@@ -175,33 +174,31 @@ rt::Task<void> OpenAi::call(http::Exchange& exchange) {
   co_await answer(visit, *body);
 }
 
-namespace {
-
-rt::Task<Result<void>> refuse(http::Exchange& exchange, Refusal refusal) {
-  co_return co_await respond(exchange, 400, error_body(refusal.message, "invalid_request_error", refusal.param, {}));
+// The same body again gets the same answer: benchmarks send one body a million times.
+std::expected<std::shared_ptr<const Answer>, Refusal> OpenAi::prepared(std::string_view path, std::string_view body) {
+  constexpr std::size_t kRememberedBytesMax = 1 << 20;
+  if (remembered_ && path == remembered_path_ && body == remembered_body_) return remembered_;
+  auto answer = prepare(path, body, shared_.options, true);
+  if (!answer) return std::unexpected(answer.error());
+  auto result = std::make_shared<const Answer>(std::move(*answer));
+  if (body.size() + result->bytes.size() < kRememberedBytesMax) {
+    remembered_path_ = path;
+    remembered_body_ = body;
+    remembered_ = result;
+  }
+  return result;
 }
-
-}  // namespace
 
 rt::Task<void> OpenAi::answer(Visit& visit, std::string_view body) {
   http::Exchange& exchange = visit.exchange;
   const http::Request& request = exchange.request();
-  std::string model;
-  std::string embedded;
-  std::expected<Completion, Refusal> completion;
-  bool embedding = request.path == "/v1/embeddings";
-  if (embedding) {
-    auto result = embed(body, shared_.options, true, model);
-    if (!result) completion = std::unexpected(result.error());
-    else embedded = std::move(*result);
-  } else {
-    completion = request.path == "/v1/completions" ? complete_text(body, shared_.options) : complete_chat(body, shared_.options);
-    if (completion) model = completion->model;
-  }
-  if (!completion) {
-    visit.finish(co_await refuse(exchange, completion.error()));
+  auto answer = prepared(request.path, body);
+  if (!answer) {
+    const Refusal& refusal = answer.error();
+    visit.finish(co_await respond(exchange, 400, error_body(refusal.message, "invalid_request_error", refusal.param, {})));
     co_return;
   }
+  const std::string& model = (*answer)->model;
   if (model == "missing-model") {
     visit.finish(co_await respond(exchange, 404, missing_model(model)));
     co_return;
@@ -212,6 +209,10 @@ rt::Task<void> OpenAi::answer(Visit& visit, std::string_view body) {
     exchange.abort();
     co_return;
   }
+  if (failure.kind == Failure::Kind::no_usage) {
+    auto bare = prepare(request.path, body, shared_.options, false);
+    if (bare) *answer = std::make_shared<const Answer>(std::move(*bare));
+  }
   bool waited = co_await visit.wait(visit.first_token());
   if (!waited) {
     exchange.abort();
@@ -219,77 +220,78 @@ rt::Task<void> OpenAi::answer(Visit& visit, std::string_view body) {
   }
   if (failure.kind == Failure::Kind::status) {
     visit.finish(co_await respond(exchange, failure.status, status_body(failure.status)));
-    co_return;
-  }
-  bool usage = failure.kind != Failure::Kind::no_usage;
-  if (embedding) {
-    if (!usage) embedded = embed(body, shared_.options, false, model).value_or("");
-    co_await plain(visit, std::move(embedded), 0, failure);
-  } else if (completion->stream) {
-    co_await stream(visit, *completion, failure);
+  } else if ((*answer)->stream) {
+    co_await stream(visit, *answer, failure);
   } else {
-    co_await plain(visit, render_plain(*completion, usage), static_cast<std::size_t>(completion->completion_tokens), failure);
+    co_await plain(visit, *answer, failure);
   }
 }
 
-rt::Task<void> OpenAi::plain(Visit& visit, std::string body, std::size_t tokens, Failure failure) {
+rt::Task<void> OpenAi::plain(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure) {
   http::Exchange& exchange = visit.exchange;
-  base::Duration rest = shared_.options.per_token * static_cast<std::int64_t>(tokens > 0 ? tokens - 1 : 0);
-  bool waited = co_await visit.wait(rest);
+  std::size_t waits = answer->tokens > 0 ? answer->tokens - 1 : 0;
+  bool waited = co_await visit.wait(shared_.options.per_token * static_cast<std::int64_t>(waits));
   if (!waited) {
     exchange.abort();
     co_return;
   }
+  http::ResponseHead head(200);
+  head.add("content-type", "application/json");
+  std::string_view body = answer->bytes;
   if (failure.kind == Failure::Kind::cut || failure.kind == Failure::Kind::stall) {
-    http::ResponseHead head(200);
-    head.add("content-type", "application/json");
     auto begun = co_await exchange.begin(std::move(head));
-    if (begun) co_await exchange.write(std::string_view(body).substr(0, body.size() / 2));
+    if (begun) co_await exchange.write(body.substr(0, body.size() / 2));
     if (failure.kind == Failure::Kind::stall) co_await visit.wait_forever();
     exchange.abort();
     co_return;
   }
-  if (failure.kind == Failure::Kind::bad_json) body.resize(body.size() - 1);
-  visit.finish(co_await respond(exchange, 200, std::move(body)));
+  if (failure.kind == Failure::Kind::bad_json) body.remove_suffix(1);
+  visit.finish(co_await exchange.respond(std::move(head), body));
 }
 
-rt::Task<void> OpenAi::stream(Visit& visit, const Completion& completion, Failure failure) {
+// What happens in the middle of a stream that was told to fail. True when the stream goes on after it.
+rt::Task<bool> OpenAi::interrupt(Visit& visit, Failure failure) {
+  http::Exchange& exchange = visit.exchange;
+  if (failure.kind == Failure::Kind::bad_json) {
+    auto sent = co_await exchange.write("data: {\"id\":\"chatcmpl-\n\n");
+    co_return sent.has_value();
+  }
+  if (failure.kind == Failure::Kind::error_in_stream) {
+    std::string error = "data: " + error_body("The mock provider was told to fail in the middle.", "server_error", {}, {}) + "\n\n";
+    auto sent = co_await exchange.write(error);
+    if (sent) sent = co_await exchange.finish();
+    visit.finish(sent);
+    co_return false;
+  }
+  if (failure.kind == Failure::Kind::stall) co_await visit.wait_forever();
+  exchange.abort();
+  co_return false;
+}
+
+rt::Task<void> OpenAi::stream(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure) {
   http::Exchange& exchange = visit.exchange;
   http::ResponseHead head(200);
   head.add("content-type", "text/event-stream; charset=utf-8").add("cache-control", "no-cache");
   auto sent = co_await exchange.begin(std::move(head));
-  StreamRenderer renderer(completion, failure.kind != Failure::Kind::no_usage);
-  std::size_t half = renderer.tokens() / 2;
+  bool fails = failure.kind != Failure::Kind::none && failure.kind != Failure::Kind::no_usage;
   std::size_t tokens = 0;
-  while (sent) {
-    std::string_view event = renderer.next();
-    if (event.empty()) break;
-    if (renderer.token() && ++tokens > 1) {
+  std::size_t begin = 0;
+  for (const Answer::Event& event : answer->events) {
+    if (event.token && ++tokens > 1 && sent) {
       bool waited = co_await visit.wait(shared_.options.per_token);
-      if (!waited) break;
+      if (!waited) sent = fail(Errc::cancelled, "the client went away");
     }
-    if (renderer.token() && tokens > half && failure.kind != Failure::Kind::none && failure.kind != Failure::Kind::no_usage) {
-      if (failure.kind == Failure::Kind::stall) co_await visit.wait_forever();
-      if (failure.kind == Failure::Kind::error_in_stream) {
-        std::string error = "data: " + error_body("The mock provider was told to fail in the middle.", "server_error", {}, {}) + "\n\n";
-        sent = co_await exchange.write(error);
-        if (sent) sent = co_await exchange.finish();
-        visit.finish(sent);
-        co_return;
-      }
-      if (failure.kind != Failure::Kind::bad_json) break;
-      sent = co_await exchange.write("data: {\"id\":\"chatcmpl-\n\n");
-      failure.kind = Failure::Kind::none;
-      if (!sent) break;
+    if (!sent) break;
+    if (event.token && tokens > answer->tokens / 2 && std::exchange(fails, false)) {
+      bool goes_on = co_await interrupt(visit, failure);
+      if (!goes_on) co_return;
     }
-    sent = co_await exchange.write(event);
+    sent = co_await exchange.write(std::string_view(answer->bytes).substr(begin, event.end - begin));
+    begin = event.end;
   }
-  if (!sent || !visit.going() || renderer.token()) {
-    exchange.abort();
-    if (!sent) visit.finish(sent);
-    co_return;
-  }
-  visit.finish(co_await exchange.finish());
+  if (sent) sent = co_await exchange.finish();
+  if (!sent) exchange.abort();
+  visit.finish(sent);
 }
 
 }  // namespace penstock::mock

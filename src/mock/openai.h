@@ -2,17 +2,16 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "http/exchange.h"
-#include "mock/options.h"
+#include "mock/answer.h"
 #include "rt/await.h"
 
 namespace penstock::mock {
-
-struct Completion;
 
 // What the loops of one mock share. Thread-safe.
 struct Shared {
@@ -42,14 +41,19 @@ class OpenAi {
   class Visit;
   rt::Task<void> call(http::Exchange& exchange);
   rt::Task<void> answer(Visit& visit, std::string_view body);
-  rt::Task<void> plain(Visit& visit, std::string body, std::size_t tokens, Failure failure);
-  rt::Task<void> stream(Visit& visit, const Completion& completion, Failure failure);
+  std::expected<std::shared_ptr<const Answer>, Refusal> prepared(std::string_view path, std::string_view body);
+  rt::Task<void> plain(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure);
+  rt::Task<void> stream(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure);
+  rt::Task<bool> interrupt(Visit& visit, Failure failure);
   rt::Task<void> look(http::Exchange& exchange);
   Failure failure_for(const http::Request& request, std::string_view model, std::uint64_t arrival) const;
 
   Shared& shared_;
   std::vector<Visit*> visits_;
   bool stopping_ = false;
+  std::string remembered_path_;
+  std::string remembered_body_;
+  std::shared_ptr<const Answer> remembered_;  // the latest answer
 };
 
 }  // namespace penstock::mock
