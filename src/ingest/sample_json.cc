@@ -71,7 +71,9 @@ void append_alarm(std::string& out, const AlarmChange& change) {
   json::append_quoted(out, change.pipeline);
   out += ",\"device\":";
   json::append_quoted(out, change.device);
-  fmt::format_to(std::back_inserter(out), ",\"at\":\"{}\",\"why\":", base::to_rfc3339(change.at));
+  out += ",\"at\":\"";
+  append_time(out, change.at);
+  out += "\",\"why\":";
   json::append_quoted(out, change.why);
   out += '}';
 }
@@ -192,7 +194,9 @@ Result<std::vector<Sample>> from_lines(std::string_view text, const SampleDefaul
 }  // namespace
 
 void append_json(std::string& out, const Sample& sample) {
-  fmt::format_to(std::back_inserter(out), "{{\"time\":\"{}\",\"device\":", base::to_rfc3339(sample.event_time));
+  out += "{\"time\":\"";
+  append_time(out, sample.event_time);
+  out += "\",\"device\":";
   json::append_quoted(out, sample.device);
   if (sample.quality != Quality::good) {
     out += sample.quality == Quality::bad ? ",\"quality\":\"bad\"" : ",\"quality\":\"uncertain\"";

@@ -37,6 +37,9 @@ Result<Sample> sample_from_json(const json::Value& value, const SampleDefaults& 
 // One object, an array of objects, or one object per line. All or nothing: the error names the line or element.
 Result<std::vector<Sample>> samples_from_json(std::string_view text, const SampleDefaults& defaults);
 
+// RFC 3339 in UTC with milliseconds, or microseconds where there are any.
+void append_time(std::string& out, base::WallMicros time);
+
 // "2026-01-31T12:00:00.123456Z", "2026-01-31 12:00:00+01:00", "2026-01-31"; without an offset it is UTC. Also a number
 // since the epoch, as text.
 Result<base::WallMicros> parse_time(std::string_view text);

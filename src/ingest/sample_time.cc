@@ -84,6 +84,23 @@ std::optional<std::int64_t> take_offset(std::string_view& text) {
 
 }  // namespace
 
+void append_time(std::string& out, base::WallMicros time) {
+  constexpr std::int64_t kDay = 86400 * kMicros;
+  std::int64_t days = time / kDay - (time % kDay < 0 ? 1 : 0);
+  std::int64_t rest = time - days * kDay;
+  std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(days))};
+  std::int64_t seconds = rest / kMicros;
+  fmt::format_to(std::back_inserter(out), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.", static_cast<int>(date.year()),
+                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), seconds / 3600,
+                 seconds / 60 % 60, seconds % 60);
+  std::int64_t micros = rest % kMicros;
+  if (micros % 1000 == 0) {
+    fmt::format_to(std::back_inserter(out), "{:03}Z", micros / 1000);
+  } else {
+    fmt::format_to(std::back_inserter(out), "{:06}Z", micros);
+  }
+}
+
 Result<base::WallMicros> time_from_epoch(double number) {
   double size = std::abs(number);
   double micros = size < 1e11 ? number * 1e6 : size < 1e14 ? number * 1e3 : size < 1e17 ? number : number / 1e3;

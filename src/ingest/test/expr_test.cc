@@ -142,7 +142,7 @@ TEST(Expression, RefusesWithColumnAndHint) {
       {"temp > 80degX", "column 10: unknown unit 'degX'; did you mean 'deg"},
       {"temp && stop", "column 6: '&&' is no operator here; write 'and'"},
       {"temp = 3", "to compare, write '=='"},
-      {"maen(vib[])", "column 1: unknown function 'maen'; did you mean 'mean'?"},
+      {"meen(vib[])", "column 1: unknown function 'meen'; did you mean 'mean'?"},
       {"clamp(temp)", "column 1: clamp() takes 3 value(s), not 1"},
       {"10degC > 3s", "column 8: degC is a temperature and s a time"},
       {"to(3s, \"degF\")", "column 1: s is a time and degF a temperature"},
