@@ -69,6 +69,20 @@ std::optional<double> number_of(const Field& field, bool booleans) {
   return std::nullopt;
 }
 
+// Values of equal time keep their order of arrival.
+std::vector<double> in_time_order(const std::vector<Point>& points) {
+  std::vector<std::size_t> order(points.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  auto earlier = [&](std::size_t a, std::size_t b) {
+    return points[a].at != points[b].at ? points[a].at < points[b].at : a < b;
+  };
+  if (!std::is_sorted(order.begin(), order.end(), earlier)) std::sort(order.begin(), order.end(), earlier);
+  std::vector<double> values;
+  values.reserve(points.size());
+  for (std::size_t i : order) values.push_back(points[i].value);
+  return values;
+}
+
 class Window : public ingest::Step {
  public:
   Window(Settings settings, ingest::StepContext context);
@@ -91,7 +105,7 @@ class Window : public ingest::Step {
   void close_all(Entry& entry, ingest::Output& out);
   void drop_front(Series& series);
   void emit(const std::string& key, const Series& series, std::int64_t end, ingest::Output& out) const;
-  void fill_arrays(const Series& series, std::vector<Accumulator>& merged, Sample& sample) const;
+  void fill_arrays(const Series& series, const std::vector<Accumulator>& merged, Sample& sample) const;
   void fill_aggregates(const Series& series, std::vector<Accumulator>& merged, std::uint64_t samples, Sample& sample) const;
 
   Settings settings_;
@@ -271,14 +285,10 @@ void Window::emit(const std::string& key, const Series& series, std::int64_t end
   out.emit(std::move(sample));
 }
 
-void Window::fill_arrays(const Series& series, std::vector<Accumulator>& merged, Sample& sample) const {
+void Window::fill_arrays(const Series& series, const std::vector<Accumulator>& merged, Sample& sample) const {
   for (std::size_t i = 0; i < merged.size(); ++i) {
     if (merged[i].count == 0) continue;
-    std::vector<Point>& points = merged[i].points;
-    std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) { return a.at < b.at; });
-    std::vector<double> values;
-    values.reserve(points.size());
-    for (const Point& point : points) values.push_back(point.value);
+    std::vector<double> values = in_time_order(merged[i].points);
     const Column& column = series.columns[i];
     const Field* last = sample.find(column.name);
     // The latest sample may lack the field, or have the whole array it measured.
