@@ -1,0 +1,197 @@
+#include "ingest/rehearsal.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/quantity.h"
+#include "ingest/csv.h"
+
+namespace penstock::ingest {
+namespace {
+
+constexpr std::size_t kFeedBytesMax = 512UL << 20;
+constexpr base::Duration kAnswerMax = std::chrono::seconds(30);  // for one model answer
+constexpr base::WallMicros kTickMicros = 100'000;
+
+Result<std::vector<Sample>> load_feed(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    return fail(Errc::not_found, fmt::format("cannot open {}; the path is relative to the configuration file", path.string()));
+  }
+  std::ostringstream content;
+  content << in.rdbuf();
+  if (content.view().size() > kFeedBytesMax) return fail(Errc::out_of_range, fmt::format("{} is larger than 512MiB", path.string()));
+  SampleDefaults defaults{"test", 0};
+  if (path.extension() == ".csv") return samples_from_csv(content.view(), defaults);
+  // Lines one by one, so that a long feed is not held to the limit of one message.
+  std::vector<Sample> samples;
+  std::string_view rest = content.view();
+  if (rest.starts_with('[')) return samples_from_json(rest, defaults);
+  for (std::size_t line = 1; !rest.empty(); ++line) {
+    std::size_t end = std::min(rest.find('\n'), rest.size());
+    std::string_view text = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (text.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    auto value = json::parse(text);
+    auto sample = value ? sample_from_json(*value, defaults) : Result<Sample>(std::unexpected(value.error()));
+    if (!sample) return fail(sample.error().code, fmt::format("{}:{}: {}", path.string(), line, sample.error().detail));
+    samples.push_back(std::move(*sample));
+  }
+  return samples;
+}
+
+// Feeds one pipeline from within its own loop, so that a model's answer can come from anywhere.
+class Rehearsal {
+ public:
+  Rehearsal(std::string name, const config::Node& entry, const Context& context, std::vector<Sample> feed)
+      : feed_(std::move(feed)) {
+    PipelineParts parts;
+    parts.context = context;
+    parts.loop = &loop_;
+    parts.board = &board_;
+    pipeline_ = build_steps(name, entry, std::move(parts));
+    pipeline_->on_output([this](const Sample&) { ++outputs_; });
+  }
+
+  void run() {
+    loop_.post([this] { advance(); });
+    loop_.run();
+    pipeline_.reset();
+  }
+
+  std::uint64_t outputs() const { return outputs_; }
+  bool stuck() const { return stuck_; }
+  std::vector<AlarmChange> alarms() const { return {alarms_.begin(), alarms_.end()}; }
+  std::string last_error() const { return last_error_; }
+
+ private:
+  void advance() {
+    while (at_ < feed_.size()) {
+      if (pipeline_->busy()) return wait();
+      waiting_since_.reset();
+      Sample& sample = feed_[at_];
+      if (now_ == 0) now_ = sample.event_time;
+      if (now_ + kTickMicros <= sample.event_time) {
+        // A long silence is told in one go after the first minute: steps only compare times.
+        constexpr base::WallMicros kMinute = 60'000'000;
+        now_ = sample.event_time - now_ > kMinute ? sample.event_time - kMinute / 2 : now_ + kTickMicros;
+        pipeline_->tick(now_);
+        continue;
+      }
+      sample.ingest_time = sample.event_time;
+      pipeline_->push(std::move(sample));
+      ++at_;
+    }
+    if (pipeline_->busy()) return wait();
+    if (!flushed_) {
+      flushed_ = true;
+      pipeline_->flush();
+      return advance();
+    }
+    finish();
+  }
+
+  void wait() {
+    if (!waiting_since_) waiting_since_ = std::chrono::steady_clock::now();
+    if (std::chrono::steady_clock::now() - *waiting_since_ > kAnswerMax) {
+      stuck_ = true;
+      return finish();
+    }
+    timer_.arm_in(std::chrono::milliseconds(1), [this] { advance(); });
+  }
+
+  void finish() {
+    last_error_ = pipeline_->stats().last_error;
+    loop_.stop();
+  }
+
+  rt::Loop loop_;
+  rt::Timer timer_{loop_};
+  std::vector<AlarmChange> alarms_;
+  AlarmBoard board_{[this](const AlarmChange& change) { alarms_.push_back(change); }};
+  std::shared_ptr<Pipeline> pipeline_;
+  std::vector<Sample> feed_;
+  std::size_t at_ = 0;
+  base::WallMicros now_ = 0;
+  std::uint64_t outputs_ = 0;
+  bool flushed_ = false;
+  bool stuck_ = false;
+  std::string last_error_;
+  std::optional<std::chrono::steady_clock::time_point> waiting_since_;
+};
+
+void check_alarms(const PlannedTest& test, base::WallMicros begin, TestReport& report) {
+  std::vector<std::string> raised;
+  for (const AlarmChange& change : report.alarms) {
+    if (change.raised) raised.push_back(change.name);
+  }
+  if (test.no_alarms && !raised.empty()) {
+    report.failures.push_back(fmt::format("expected no alarm, but {} was raised: {}", raised.front(), report.alarms.front().why));
+  }
+  for (const std::string& name : test.alarms) {
+    auto first = std::find_if(report.alarms.begin(), report.alarms.end(),
+                              [&](const AlarmChange& change) { return change.raised && change.name == name; });
+    if (first == report.alarms.end()) {
+      report.failures.push_back(fmt::format("expected alarm {}, raised {} {}", name, raised.empty() ? "was" : "were",
+                                            raised.empty() ? "none" : fmt::format("{}", fmt::join(raised, ", "))));
+      continue;
+    }
+    base::Duration after = std::chrono::microseconds(first->at - begin);
+    if (test.within && after > *test.within) {
+      report.failures.push_back(fmt::format("alarm {} came {} after the first sample, expected within {}", name,
+                                            base::format_duration(after), base::format_duration(*test.within)));
+    }
+  }
+}
+
+TestReport run_one(const PlannedPipeline& planned, const PlannedTest& test, const config::Node& entry,
+                   const Context& context, const std::filesystem::path& folder) {
+  TestReport report;
+  report.pipeline = planned.name;
+  report.where = test.where;
+  report.feed = test.feed;
+  auto feed = load_feed(folder / test.feed);
+  if (!feed || feed->empty()) {
+    report.failures.push_back(feed ? fmt::format("{} holds no samples", test.feed) : feed.error().detail);
+    return report;
+  }
+  report.samples = feed->size();
+  base::WallMicros begin = feed->front().event_time;
+  Rehearsal rehearsal(planned.name, entry, context, std::move(*feed));
+  rehearsal.run();
+  report.outputs = rehearsal.outputs();
+  report.alarms = rehearsal.alarms();
+  if (rehearsal.stuck()) report.failures.push_back("a step still waits for an answer after 30s");
+  check_alarms(test, begin, report);
+  if (test.outputs && *test.outputs != report.outputs) {
+    report.failures.push_back(fmt::format("expected {} outputs, got {}", *test.outputs, report.outputs));
+  }
+  report.passed = report.failures.empty();
+  if (!report.passed && !rehearsal.last_error().empty()) {
+    report.failures.push_back(fmt::format("the last error of a step: {}", rehearsal.last_error()));
+  }
+  return report;
+}
+
+}  // namespace
+
+std::string TestReport::line() const {
+  std::string out = fmt::format("{} {} {} ({} samples, {} outputs, {} alarm changes)", passed ? "ok  " : "FAIL", pipeline,
+                                feed, samples, outputs, alarms.size());
+  for (const std::string& failure : failures) out += fmt::format("\n     {}: {}", where, failure);
+  return out;
+}
+
+std::vector<TestReport> run_tests(config::Map& root, const Plan& plan, const Context& context, const std::string& config_path) {
+  std::vector<TestReport> reports;
+  std::filesystem::path folder = std::filesystem::path(config_path).parent_path();
+  config::Map pipelines = root.get("pipelines").map();
+  for (const PlannedPipeline& planned : plan.pipelines) {
+    config::Node entry = pipelines.get(planned.name);
+    for (const PlannedTest& test : planned.tests) reports.push_back(run_one(planned, test, entry, context, folder));
+  }
+  return reports;
+}
+
+}  // namespace penstock::ingest
