@@ -92,6 +92,13 @@ std::vector<Node> Node::items() const {
 
 std::string Node::raw() const { return kind() == Kind::scalar ? restore(impl_->yaml.Scalar()) : std::string(); }
 
+std::string Node::dump() const {
+  if (!present()) return {};
+  YAML::Emitter out;
+  out << impl_->yaml;
+  return restore(std::string_view(out.c_str(), out.size()));
+}
+
 std::string Node::text(std::string_view fallback) const {
   if (kind() != Kind::scalar) {
     if (present()) problem("expected a single value");

@@ -69,6 +69,8 @@ class Node {
   std::string choice(std::initializer_list<std::string_view> allowed, std::string_view fallback) const;
   // The scalar as written, ${...} not replaced: safe to print.
   std::string raw() const;
+  // Everything below this place in one canonical form, ${...} not replaced: for telling whether a reload changed it.
+  std::string dump() const;
 
   // Reports a mistake at this place.
   void problem(std::string message) const;

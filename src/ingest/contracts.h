@@ -114,13 +114,27 @@ class Step {
   virtual void tick(base::WallMicros now, Output& out) { (void)now, (void)out; }
   // The input ended (a test's feed, a drain): emit what is still held.
   virtual void flush(Output& out) { (void)out; }
+  // True while samples wait for an answer from elsewhere (a model); `penstock test` waits for it.
+  virtual bool busy() const { return false; }
 };
 
 struct StepContext {
   const Context* shared = nullptr;
   std::string pipeline;
-  rt::Loop* loop = nullptr;                                  // null in `penstock check` and `penstock test`
+  rt::Loop* loop = nullptr;                                  // null in `penstock check`
   std::function<void(const AlarmChange&)> alarm_changed;     // told of every raise and clear
+  std::function<void(std::string_view what)> failed = {};    // one sample could not be worked on; counted, last one shown
+  std::function<void(std::uint64_t samples)> dropped = {};   // samples given up by rule: late, over a limit; counted
+
+  void tell(const AlarmChange& change) const {
+    if (alarm_changed) alarm_changed(change);
+  }
+  void error(std::string_view what) const {
+    if (failed) failed(what);
+  }
+  void drop(std::uint64_t samples = 1) const {
+    if (dropped) dropped(samples);
+  }
 };
 
 struct StepFactory {

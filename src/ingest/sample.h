@@ -33,6 +33,7 @@ struct AlarmChange {
   bool raised = false;       // false: cleared
   base::WallMicros at = 0;   // event time of the deciding sample
   std::string why;           // the condition in words with the values that met it
+  std::string severity = "warning";  // info, warning or critical
 };
 
 struct Sample {

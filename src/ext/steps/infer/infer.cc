@@ -1,0 +1,206 @@
+#include "ext/steps/infer/infer.h"
+
+#include <deque>
+
+#include "ingest/expr.h"
+
+namespace penstock::ext::steps {
+namespace {
+
+using ingest::Expression;
+using ingest::NamedArray;
+using ingest::Sample;
+
+// Answers the step waits for at once; more than one lets the model batch.
+constexpr std::size_t kInFlightMax = 64;
+// Samples behind them. When full the newest is treated like a failed one.
+constexpr std::size_t kWaitingMax = 1024;
+
+enum class OnError { skip, pass, null };
+
+struct Settings {
+  std::string model;
+  std::vector<std::pair<std::string, Expression>> inputs;
+  std::vector<std::pair<std::string, Expression>> outputs;
+  base::Duration timeout{};
+  OnError on_error = OnError::skip;
+};
+
+struct Entry {
+  enum class State { waiting, asked, done, failed };
+  Sample sample;
+  std::vector<NamedArray> inputs;
+  State state = State::waiting;
+};
+
+// Shared with the callbacks, so that an answer after the step's end finds nobody and does no harm.
+class Queue : public std::enable_shared_from_this<Queue> {
+ public:
+  Queue(Settings settings, ingest::StepContext context) : settings_(std::move(settings)), context_(std::move(context)) {}
+
+  void push(Sample sample, ingest::Output& out);
+  bool busy() const { return !entries_.empty(); }
+
+ private:
+  bool fill(Entry& entry) const;
+  void ask_next();
+  void ask(const std::shared_ptr<Entry>& entry);
+  void answered(Entry& entry, Result<std::vector<NamedArray>> answer);
+  bool store(Sample& sample, std::vector<NamedArray> outputs) const;
+  void emit_ready();
+
+  Settings settings_;
+  ingest::StepContext context_;
+  ingest::Output* out_ = nullptr;
+  std::deque<std::shared_ptr<Entry>> entries_;  // in order of arrival; leave from the front only
+  std::size_t in_flight_ = 0;
+  bool asking_ = false;
+};
+
+bool Queue::fill(Entry& entry) const {
+  for (const auto& [name, expression] : settings_.inputs) {
+    ingest::Term term = expression.evaluate(entry.sample);
+    NamedArray array;
+    array.name = name;
+    if (term.kind == ingest::Term::Kind::array) {
+      array.data.assign(term.array.begin(), term.array.end());
+    } else if (term.kind == ingest::Term::Kind::number) {
+      array.data.assign(1, term.number);
+    } else {
+      context_.error(fmt::format("infer: input '{}' ({}) has no value in this sample", name, expression.text()));
+      return false;
+    }
+    array.shape = {1, static_cast<std::int64_t>(array.data.size())};
+    entry.inputs.push_back(std::move(array));
+  }
+  return true;
+}
+
+void Queue::push(Sample sample, ingest::Output& out) {
+  out_ = &out;
+  auto entry = std::make_shared<Entry>();
+  entry->sample = std::move(sample);
+  if (entries_.size() >= kWaitingMax) {
+    context_.error(fmt::format("infer: {} samples wait for model '{}': it is too slow for this rate", kWaitingMax,
+                               settings_.model));
+    entry->state = Entry::State::failed;
+  } else if (!fill(*entry)) {
+    entry->state = Entry::State::failed;
+  }
+  entries_.push_back(std::move(entry));
+  ask_next();
+  emit_ready();
+}
+
+void Queue::ask_next() {
+  // A model that answers at once calls back from within ask(): the loop below goes on, it does not nest.
+  if (asking_) return;
+  asking_ = true;
+  for (std::size_t i = 0; i < entries_.size() && in_flight_ < kInFlightMax; ++i) {
+    if (entries_[i]->state == Entry::State::waiting) ask(entries_[i]);
+  }
+  asking_ = false;
+}
+
+void Queue::ask(const std::shared_ptr<Entry>& entry) {
+  const ingest::Context* shared = context_.shared;
+  if (shared == nullptr || shared->models == nullptr || context_.loop == nullptr) {
+    context_.error("infer: there are no models here");
+    entry->state = Entry::State::failed;
+    return;
+  }
+  entry->state = Entry::State::asked;
+  ++in_flight_;
+  shared->models->infer(*context_.loop, settings_.model, std::move(entry->inputs), settings_.timeout,
+                        [weak = weak_from_this(), entry](Result<std::vector<NamedArray>> answer) {
+                          if (auto self = weak.lock()) self->answered(*entry, std::move(answer));
+                        });
+}
+
+void Queue::answered(Entry& entry, Result<std::vector<NamedArray>> answer) {
+  --in_flight_;
+  entry.state = Entry::State::failed;
+  if (!answer) {
+    context_.error(fmt::format("infer: model '{}': {}", settings_.model, answer.error().detail));
+  } else if (store(entry.sample, std::move(*answer))) {
+    entry.state = Entry::State::done;
+  }
+  if (asking_) return;
+  ask_next();
+  emit_ready();
+}
+
+// Output expressions see the model's outputs as fields of their names.
+bool Queue::store(Sample& sample, std::vector<NamedArray> outputs) const {
+  Sample answer;
+  answer.device = sample.device;
+  answer.event_time = sample.event_time;
+  for (NamedArray& output : outputs) answer.fields.push_back({std::move(output.name), std::move(output.data), {}});
+  for (const auto& [name, expression] : settings_.outputs) {
+    auto value = ingest::to_value(expression.evaluate(answer));
+    if (!value) {
+      context_.error(fmt::format("infer: output '{}' ({}) is not in the answer of model '{}'", name, expression.text(),
+                                 settings_.model));
+      return false;
+    }
+    sample.set(name, std::move(*value));
+  }
+  return true;
+}
+
+void Queue::emit_ready() {
+  while (!entries_.empty() && entries_.front()->state >= Entry::State::done) {
+    std::shared_ptr<Entry> entry = std::move(entries_.front());
+    entries_.pop_front();
+    if (entry->state == Entry::State::failed && settings_.on_error == OnError::skip) continue;
+    if (entry->state == Entry::State::failed && settings_.on_error == OnError::null) {
+      std::erase_if(entry->sample.fields, [this](const ingest::Field& field) {
+        return std::any_of(settings_.outputs.begin(), settings_.outputs.end(),
+                           [&](const auto& output) { return output.first == field.name; });
+      });
+    }
+    out_->emit(std::move(entry->sample));
+  }
+}
+
+class Infer : public ingest::Step {
+ public:
+  explicit Infer(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+  void push(Sample sample, ingest::Output& out) override { queue_->push(std::move(sample), out); }
+  bool busy() const override { return queue_->busy(); }
+
+ private:
+  std::shared_ptr<Queue> queue_;
+};
+
+// { name: "expression" }
+std::vector<std::pair<std::string, Expression>> read_expressions(const config::Node& node, Expression::Wants wants) {
+  std::vector<std::pair<std::string, Expression>> result;
+  if (!node.present()) return result;
+  config::Map map = node.map();
+  for (const auto& [name, entry] : map.entries()) {
+    auto expression = Expression::compile(entry, wants);
+    if (expression) result.emplace_back(name, std::move(*expression));
+  }
+  if (map.keys().empty()) node.problem("is empty; write { name: \"expression\" }");
+  return result;
+}
+
+}  // namespace
+
+std::unique_ptr<ingest::Step> make_infer(const config::Node& node, const ingest::StepContext& context) {
+  using namespace std::chrono_literals;
+  config::Map map = node.map();
+  Settings settings;
+  settings.model = map.required_text("model");
+  settings.inputs = read_expressions(map.required("input"), Expression::Wants::array);
+  settings.outputs = read_expressions(map.required("output"), Expression::Wants::any);
+  settings.timeout = map.duration("timeout", 1s);
+  std::string on_error = map.choice("on_error", {"skip", "pass", "null"}, "skip");
+  settings.on_error = on_error == "pass" ? OnError::pass : on_error == "null" ? OnError::null : OnError::skip;
+  map.done();
+  if (settings.model.empty() || settings.inputs.empty() || settings.outputs.empty()) return nullptr;
+  return std::make_unique<Infer>(std::make_shared<Queue>(std::move(settings), context));
+}
+
+}  // namespace penstock::ext::steps

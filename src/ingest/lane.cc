@@ -1,0 +1,285 @@
+#include "ingest/lane.h"
+
+namespace penstock::ingest {
+
+struct Lane::RunningSource {
+  using Readers = std::vector<std::shared_ptr<Pipeline>>;
+
+  std::string name;
+  std::string kind;
+  std::string written;
+  rt::Loop* loop = nullptr;
+  const base::Clock* clock = nullptr;
+  std::unique_ptr<Source> source;
+  std::atomic<std::uint64_t> samples{0};
+  std::mutex mutex;  // guards readers
+  std::shared_ptr<const Readers> readers = std::make_shared<Readers>();
+
+  bool emit(std::vector<Sample> batch);
+};
+
+struct Lane::RunningPipeline {
+  std::string written;
+  std::vector<std::string> from;
+  std::shared_ptr<Pipeline> pipeline;
+};
+
+// Any thread. Fills in what the source left open, then hands a copy to every pipeline and the original to the last.
+bool Lane::RunningSource::emit(std::vector<Sample> batch) {
+  samples.fetch_add(batch.size(), std::memory_order_relaxed);
+  base::WallMicros now = 0;
+  for (Sample& sample : batch) {
+    if (sample.device.empty()) sample.device = name;
+    if (sample.ingest_time != 0 && sample.event_time != 0) continue;
+    if (now == 0) now = clock->wall();
+    if (sample.ingest_time == 0) sample.ingest_time = now;
+    if (sample.event_time == 0) sample.event_time = sample.ingest_time;
+  }
+  std::shared_ptr<const Readers> to;
+  {
+    std::lock_guard lock(mutex);
+    to = readers;
+  }
+  bool all = true;
+  for (std::size_t i = 0; i < to->size(); ++i) {
+    bool last = i + 1 == to->size();
+    all = (*to)[i]->offer(last ? std::move(batch) : batch) && all;
+  }
+  return all;
+}
+
+Lane::Lane(LaneOptions options) : options_(std::move(options)), board_(options_.on_alarm) {}
+Lane::~Lane() = default;
+
+// The same name is always on the same loop, so that stopping the old one and starting the new one keep their order.
+rt::Loop* Lane::loop_for(const std::string& name) const {
+  return options_.loops[std::hash<std::string>{}(name) % options_.loops.size()];
+}
+
+Plan Lane::plan(config::Map& root) {
+  return read_plan(root, options_.context, [this](const std::string& name) {
+    PipelineParts parts;
+    parts.context = options_.context;
+    parts.loop = loop_for(name);
+    parts.board = &board_;
+    std::lock_guard lock(mutex_);
+    std::shared_ptr<EventHub>& hub = hubs_[name];
+    if (!hub) hub = std::make_shared<EventHub>();
+    parts.hub = hub;
+    return parts;
+  });
+}
+
+void Lane::apply(Plan plan) {
+  replace_pipelines(std::move(plan.pipelines));
+  connect();
+  replace_sources(std::move(plan.sources));
+}
+
+void Lane::stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done) {
+  running.pipeline->stop([this, name = running.pipeline->name(), why = std::move(why), done = std::move(done)] {
+    board_.clear_pipeline(name, options_.context.clock->wall(), why);
+    if (done) done();
+  });
+}
+
+void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
+  std::vector<std::shared_ptr<RunningPipeline>> before;
+  {
+    std::lock_guard lock(mutex_);
+    before = pipelines_;
+  }
+  std::vector<std::shared_ptr<RunningPipeline>> after;
+  std::vector<std::shared_ptr<Pipeline>> fresh;
+  for (PlannedPipeline& plan : planned) {
+    auto same = std::find_if(before.begin(), before.end(), [&](const auto& running) {
+      return running->pipeline->name() == plan.name && running->written == plan.written;
+    });
+    if (same != before.end()) {
+      after.push_back(*same);
+      continue;
+    }
+    fresh.push_back(plan.pipeline);
+    after.push_back(std::make_shared<RunningPipeline>(
+        RunningPipeline{std::move(plan.written), std::move(plan.from), std::move(plan.pipeline)}));
+  }
+  for (const auto& running : before) {
+    if (std::find(after.begin(), after.end(), running) != after.end()) continue;
+    stop_pipeline(*running, "the pipeline was changed or removed", {});
+  }
+  for (const auto& pipeline : fresh) pipeline->start();
+  std::lock_guard lock(mutex_);
+  pipelines_ = std::move(after);
+  std::erase_if(hubs_, [&](const auto& hub) {
+    return std::none_of(pipelines_.begin(), pipelines_.end(),
+                        [&](const auto& running) { return running->pipeline->name() == hub.first; });
+  });
+}
+
+// Tells every running source who reads it now.
+void Lane::connect() {
+  std::lock_guard lock(mutex_);
+  for (const auto& source : sources_) {
+    auto readers = std::make_shared<RunningSource::Readers>();
+    for (const auto& running : pipelines_) {
+      bool reads = std::find(running->from.begin(), running->from.end(), source->name) != running->from.end();
+      if (reads) readers->push_back(running->pipeline);
+    }
+    std::lock_guard source_lock(source->mutex);
+    source->readers = std::move(readers);
+  }
+}
+
+void Lane::replace_sources(std::vector<PlannedSource> planned) {
+  std::vector<std::shared_ptr<RunningSource>> before;
+  {
+    std::lock_guard lock(mutex_);
+    before = sources_;
+  }
+  std::vector<std::shared_ptr<RunningSource>> after;
+  std::vector<std::shared_ptr<RunningSource>> fresh;
+  for (PlannedSource& plan : planned) {
+    auto same = std::find_if(before.begin(), before.end(), [&](const auto& running) {
+      return running->name == plan.name && running->written == plan.written;
+    });
+    if (same != before.end()) {
+      after.push_back(*same);
+      continue;
+    }
+    auto running = std::make_shared<RunningSource>();
+    running->name = plan.name;
+    running->kind = plan.kind;
+    running->written = std::move(plan.written);
+    running->loop = loop_for(plan.name);
+    running->clock = options_.context.clock;
+    running->source = std::move(plan.source);
+    after.push_back(running);
+    fresh.push_back(std::move(running));
+  }
+  for (const auto& running : before) {
+    if (std::find(after.begin(), after.end(), running) != after.end()) continue;
+    running->loop->post([running] { running->source->stop(); });
+  }
+  {
+    std::lock_guard lock(mutex_);
+    sources_ = std::move(after);
+  }
+  connect();
+  for (const auto& running : fresh) {
+    running->loop->post([running] {
+      // The source is owned by `running`, so the way back must not own it.
+      auto started = running->source->start(*running->loop, [to = running.get()](std::vector<Sample> samples) {
+        return to->emit(std::move(samples));
+      });
+      // A source that cannot start says so in its status; there is nobody else to tell here.
+      (void)started;
+    });
+  }
+}
+
+void Lane::stop(std::function<void()> done) {
+  std::vector<std::shared_ptr<RunningSource>> sources;
+  std::vector<std::shared_ptr<RunningPipeline>> pipelines;
+  {
+    std::lock_guard lock(mutex_);
+    sources.swap(sources_);
+    pipelines.swap(pipelines_);
+  }
+  auto all_done = std::make_shared<std::function<void()>>(std::move(done));
+  auto stop_pipelines = [this, pipelines = std::move(pipelines), all_done] {
+    auto left = std::make_shared<std::atomic<std::size_t>>(pipelines.size());
+    if (pipelines.empty()) (*all_done)();
+    for (const auto& running : pipelines) {
+      stop_pipeline(*running, "the gateway stops", [left, all_done] {
+        if (left->fetch_sub(1) == 1) (*all_done)();
+      });
+    }
+  };
+  if (sources.empty()) return options_.loops.front()->post(std::move(stop_pipelines));
+  auto left = std::make_shared<std::atomic<std::size_t>>(sources.size());
+  for (const auto& running : sources) {
+    running->loop->post([running, left, stop_pipelines] {
+      running->source->stop();
+      if (left->fetch_sub(1) == 1) stop_pipelines();
+    });
+  }
+}
+
+std::shared_ptr<Lane::RunningSource> Lane::find_source(const std::string& name) const {
+  std::lock_guard lock(mutex_);
+  auto found = std::find_if(sources_.begin(), sources_.end(), [&](const auto& source) { return source->name == name; });
+  return found == sources_.end() ? nullptr : *found;
+}
+
+void Lane::accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
+                  std::function<void(Result<std::size_t>)> done) {
+  std::shared_ptr<RunningSource> running = find_source(source);
+  auto answer = [&reply, done = std::move(done)](Result<std::size_t> result) {
+    reply.post([done, result = std::move(result)] { done(result); });
+  };
+  if (!running) {
+    return answer(fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));
+  }
+  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer] {
+    answer(running->source->accept(content_type, body));
+  });
+}
+
+std::vector<SourceStatus> Lane::sources() const {
+  std::vector<std::shared_ptr<RunningSource>> running;
+  {
+    std::lock_guard lock(mutex_);
+    running = sources_;
+  }
+  std::vector<SourceStatus> result;
+  for (const auto& source : running) {
+    result.push_back({source->name, source->kind, source->samples.load(std::memory_order_relaxed), source->source->status()});
+  }
+  return result;
+}
+
+std::vector<std::shared_ptr<const Pipeline>> Lane::pipelines() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<const Pipeline>> result;
+  for (const auto& running : pipelines_) result.push_back(running->pipeline);
+  return result;
+}
+
+std::shared_ptr<const Pipeline> Lane::pipeline(const std::string& name) const {
+  for (auto& pipeline : pipelines()) {
+    if (pipeline->name() == name) return pipeline;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> Lane::pipeline_sources(const std::string& name) const {
+  std::lock_guard lock(mutex_);
+  for (const auto& running : pipelines_) {
+    if (running->pipeline->name() == name) return running->from;
+  }
+  return {};
+}
+
+std::vector<LaneDevice> Lane::devices() const {
+  std::map<std::string, LaneDevice> merged;
+  for (const auto& pipeline : pipelines()) {
+    for (const DeviceStatus& status : pipeline->devices()) {
+      LaneDevice& device = merged[status.device];
+      device.pipelines.push_back(pipeline->name());
+      std::uint64_t samples = std::max(device.status.samples, status.samples);
+      if (status.last_seen >= device.status.last_seen) device.status = status;
+      device.status.samples = samples;
+    }
+  }
+  std::vector<LaneDevice> result;
+  for (auto& [name, device] : merged) result.push_back(std::move(device));
+  return result;
+}
+
+std::shared_ptr<EventHub> Lane::events(const std::string& pipeline) const {
+  std::lock_guard lock(mutex_);
+  auto found = hubs_.find(pipeline);
+  return found == hubs_.end() ? nullptr : found->second;
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,80 @@
+// The running device lane: sources, pipelines and sinks on the loops, replaced piece by piece at reload.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ingest/plan.h"
+
+namespace penstock::ingest {
+
+struct LaneOptions {
+  Context context;
+  std::vector<rt::Loop*> loops;  // pipelines and sources are spread over them; at least one
+  std::function<void(const AlarmChange&)> on_alarm;  // for the log; on the pipeline's thread
+};
+
+struct SourceStatus {
+  std::string name;
+  std::string kind;
+  std::uint64_t samples = 0;  // emitted
+  Status status;
+};
+
+// A device over all pipelines.
+struct LaneDevice {
+  DeviceStatus status;
+  std::vector<std::string> pipelines;
+};
+
+// apply() and stop() are called by one thread at a time while the loops run or before they do; everything else may be
+// called by any thread. The loops and the context outlive the lane, and the lane is stopped before the loops are.
+class Lane {
+ public:
+  explicit Lane(LaneOptions options);
+  ~Lane();
+
+  // Reads the configuration for this lane; see read_plan(). Look at the document before applying.
+  Plan plan(config::Map& root);
+  // Starts what is new, replaces what is written differently, stops what is gone; the rest is not touched. A replaced
+  // pipeline works off its queue first; its windows are closed and its alarms cleared.
+  void apply(Plan plan);
+  // Sources first, then pipelines with all they hold; `done` once, on one of the loops.
+  void stop(std::function<void()> done);
+
+  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken.
+  void accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
+              std::function<void(Result<std::size_t>)> done);
+
+  std::vector<SourceStatus> sources() const;
+  std::vector<std::shared_ptr<const Pipeline>> pipelines() const;
+  std::shared_ptr<const Pipeline> pipeline(const std::string& name) const;
+  std::vector<std::string> pipeline_sources(const std::string& name) const;
+  std::vector<LaneDevice> devices() const;
+  // Null when there is no such pipeline.
+  std::shared_ptr<EventHub> events(const std::string& pipeline) const;
+  AlarmBoard& alarms() { return board_; }
+  const AlarmBoard& alarms() const { return board_; }
+
+ private:
+  struct RunningSource;
+  struct RunningPipeline;
+
+  rt::Loop* loop_for(const std::string& name) const;
+  void replace_sources(std::vector<PlannedSource> planned);
+  void replace_pipelines(std::vector<PlannedPipeline> planned);
+  void connect();
+  void stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done);
+  std::shared_ptr<RunningSource> find_source(const std::string& name) const;
+
+  LaneOptions options_;
+  AlarmBoard board_;
+  mutable std::mutex mutex_;  // guards the three below; never held while calling out
+  std::vector<std::shared_ptr<RunningSource>> sources_;
+  std::vector<std::shared_ptr<RunningPipeline>> pipelines_;
+  std::map<std::string, std::shared_ptr<EventHub>> hubs_;
+};
+
+}  // namespace penstock::ingest

@@ -1,0 +1,55 @@
+// `sources:` and `pipelines:` of a configuration file, read into objects that are not running yet.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ingest/pipeline.h"
+
+namespace penstock::ingest {
+
+struct PlannedSource {
+  std::string name;
+  std::string kind;
+  std::string written;  // canonical text, for telling changes at reload
+  std::unique_ptr<Source> source;
+};
+
+// One entry of a pipeline's `tests:`.
+struct PlannedTest {
+  std::string where;                      // file:line:column
+  std::string feed;                       // relative to the configuration file
+  std::vector<std::string> alarms;        // each must be raised
+  bool no_alarms = false;                 // none may be raised
+  std::optional<std::uint64_t> outputs;   // samples that leave the last step
+  std::optional<base::Duration> within;   // the alarms' event time counted from the first sample of the feed
+};
+
+struct PlannedPipeline {
+  std::string name;
+  std::vector<std::string> from;
+  std::string written;
+  std::shared_ptr<Pipeline> pipeline;
+  std::vector<std::string> sinks;         // kinds, in order
+  std::vector<PlannedTest> tests;
+};
+
+struct Plan {
+  std::vector<PlannedSource> sources;
+  std::vector<PlannedPipeline> pipelines;
+  // One line per source and pipeline, for `penstock check`. Holds no secrets: names and kinds only.
+  std::string describe() const;
+};
+
+// What the pipeline called `name` is built with. In `penstock check` and `penstock test` there are no loops.
+using PartsFor = std::function<PipelineParts(const std::string& name)>;
+
+// Reads both keys of the document's root. Mistakes are reported on the document; what could be built is returned all
+// the same. No side effects.
+Plan read_plan(config::Map& root, const Context& context, const PartsFor& parts_for);
+// The same for one pipeline's entry, without its sinks: a fresh one for each inline test.
+std::shared_ptr<Pipeline> build_steps(const std::string& name, const config::Node& entry, PipelineParts parts);
+
+}  // namespace penstock::ingest
