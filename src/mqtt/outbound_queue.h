@@ -13,6 +13,7 @@ struct Outgoing {
   std::string payload;
   int qos = 0;
   bool retain = false;
+  bool operator==(const Outgoing&) const = default;
 };
 
 class OutboundQueue {
