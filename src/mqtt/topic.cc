@@ -39,11 +39,21 @@ std::string_view level(std::string_view topic, std::size_t index) {
   return topic.substr(0, topic.find('/'));
 }
 
+std::string_view without_share(std::string_view filter) {
+  if (!filter.starts_with(kShare)) return filter;
+  const std::size_t group_end = filter.find('/', kShare.size());
+  return group_end == std::string_view::npos ? std::string_view() : filter.substr(group_end + 1);
+}
+
+bool matches(std::string_view filter, std::string_view topic) {
+  bool result = false;
+  return mosquitto_topic_matches_sub2(filter.data(), filter.size(), topic.data(), topic.size(), &result) ==
+             MOSQ_ERR_SUCCESS &&
+         result;
+}
+
 std::optional<std::size_t> first_wildcard(std::string_view filter) {
-  if (filter.starts_with(kShare)) {
-    const std::size_t group_end = filter.find('/', kShare.size());
-    filter = group_end == std::string_view::npos ? std::string_view() : filter.substr(group_end + 1);
-  }
+  filter = without_share(filter);
   std::size_t index = 0;
   for (char c : filter) {
     if (c == '+' || c == '#') return index;

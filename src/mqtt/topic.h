@@ -17,6 +17,11 @@ Result<void> check_topic(std::string_view topic);
 // Level `index` of a topic, counted from 0; empty when there are fewer.
 std::string_view level(std::string_view topic, std::size_t index);
 
+// A filter without a leading $share/group/.
+std::string_view without_share(std::string_view filter);
+// Whether a filter (no shared one) takes a topic.
+bool matches(std::string_view filter, std::string_view topic);
+
 // Where the first `+` or `#` of a filter stands, without a leading $share/group/. Nothing when there is none.
 std::optional<std::size_t> first_wildcard(std::string_view filter);
 

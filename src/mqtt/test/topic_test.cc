@@ -22,6 +22,14 @@ TEST(Topic, FindsTheFirstWildcard) {
   EXPECT_EQ(first_wildcard("$share/gateways/plant/+/x"), 1U);
 }
 
+TEST(Topic, MatchesFilters) {
+  EXPECT_EQ(without_share("$share/g/a/+"), "a/+");
+  EXPECT_EQ(without_share("a/+"), "a/+");
+  EXPECT_TRUE(matches("a/+/c", "a/b/c"));
+  EXPECT_FALSE(matches("a/+/c", "a/b/d"));
+  EXPECT_TRUE(matches("a/#", "a/b/d"));
+}
+
 TEST(Topic, ChecksFiltersAndTopics) {
   for (const char* good : {"a", "a/+/b", "#", "a/#", "$share/g/a/+", "+"}) EXPECT_TRUE(check_filter(good)) << good;
   for (const char* bad : {"", "a+", "a/#/b", "a/b#"}) EXPECT_FALSE(check_filter(bad)) << bad;
