@@ -1,0 +1,90 @@
+#include "ext/sources/mqtt/decoder.h"
+
+#include <charconv>
+
+#include "json/value.h"
+#include "mqtt/topic.h"
+
+namespace penstock::ext {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+template <class Number>
+bool whole(std::string_view text, Number& value) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+ingest::Value value_of(std::string_view text) {
+  std::int64_t integer = 0;
+  double number = 0;
+  if (text == "true") return true;
+  if (text == "false") return false;
+  if (whole(text, integer)) return integer;
+  if (whole(text, number)) return number;
+  return std::string(text);
+}
+
+}  // namespace
+
+MqttDecoder::MqttDecoder(std::string source, MqttFormat format, std::string field, std::optional<DeviceName> device,
+                         const std::vector<std::string>& filters)
+    : source_(std::move(source)), format_(format), field_(std::move(field)), device_(std::move(device)) {
+  for (const std::string& filter : filters) {
+    filters_.push_back({std::string(mqtt::without_share(filter)), mqtt::first_wildcard(filter)});
+  }
+}
+
+// The part of the topic that the first wildcard of the matching filter stands for; empty without one.
+std::string_view MqttDecoder::varying_level(std::string_view topic) const {
+  for (const Filter& filter : filters_) {
+    if (filters_.size() > 1 && !mqtt::matches(filter.pattern, topic)) continue;
+    return filter.level ? mqtt::level(topic, *filter.level) : std::string_view();
+  }
+  return {};
+}
+
+Result<void> MqttDecoder::decode(std::string_view topic, std::string_view payload, base::WallMicros now,
+                                 std::vector<ingest::Sample>& out) {
+  if (payload.size() > kMqttPayloadBytesMax) return fail(Errc::out_of_range, "the payload is larger than 1 MiB");
+  const std::string_view level = varying_level(topic);
+  defaults_.device = level.empty() ? std::string_view(source_) : level;
+  defaults_.now = now;
+  const std::size_t before = out.size();
+  auto decoded = format_ == MqttFormat::json ? decode_json(payload, out) : decode_text(topic, payload, now, out);
+  if (!decoded || !device_) return decoded;
+  for (std::size_t i = before; i < out.size(); ++i) {
+    if (auto name = device_->render(topic, out[i])) out[i].device = std::move(*name);
+  }
+  return {};
+}
+
+Result<void> MqttDecoder::decode_json(std::string_view payload, std::vector<ingest::Sample>& out) {
+  auto samples = ingest::samples_from_json(payload, defaults_);
+  if (!samples) return std::unexpected(std::move(samples.error()));
+  for (ingest::Sample& sample : *samples) out.push_back(std::move(sample));
+  return {};
+}
+
+Result<void> MqttDecoder::decode_text(std::string_view topic, std::string_view payload, base::WallMicros now,
+                                      std::vector<ingest::Sample>& out) {
+  const std::string_view text = trimmed(payload);
+  if (text.empty()) return fail(Errc::invalid_argument, "the payload is empty");
+  if (!json::is_valid_utf8(text)) return fail(Errc::invalid_argument, "the payload is no UTF-8 text");
+  ingest::Sample sample;
+  sample.event_time = sample.ingest_time = now;
+  sample.device = defaults_.device;
+  const std::string_view last = topic.substr(topic.rfind('/') + 1);
+  sample.set(field_.empty() ? (last.empty() ? std::string_view("value") : last) : std::string_view(field_),
+             value_of(text));
+  out.push_back(std::move(sample));
+  return {};
+}
+
+}  // namespace penstock::ext

@@ -1,0 +1,245 @@
+// Against a real Mosquitto.
+#include "mqtt/connection.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+#include "mqtt/test/broker.h"
+
+namespace penstock::mqtt {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Broker;
+using test::eventually;
+using testing::HasSubstr;
+
+#define NEED_BROKER() \
+  if (!Broker::installed()) GTEST_SKIP() << "no mosquitto program here: install the package mosquitto"
+
+// What a subscriber heard.
+class Heard {
+ public:
+  Handlers handlers() {
+    return {.message =
+                [this](const Incoming& message) {
+                  std::lock_guard lock(mutex_);
+                  messages_.emplace_back(std::string(message.topic) + "=" + std::string(message.payload));
+                },
+            .burst_end = [this] { bursts_.fetch_add(1); }};
+  }
+  std::size_t count() const {
+    std::lock_guard lock(mutex_);
+    return messages_.size();
+  }
+  bool has(const std::string& message) const {
+    std::lock_guard lock(mutex_);
+    return std::find(messages_.begin(), messages_.end(), message) != messages_.end();
+  }
+  int bursts() const { return bursts_; }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> messages_;
+  std::atomic<int> bursts_{0};
+};
+
+Options options_for(const Broker& broker, Version version = Version::v311) {
+  Options options = *parse_url(broker.url());
+  options.version = version;
+  return options;
+}
+
+// A subscriber is ready when its own publications come back.
+bool subscribed(Connection& publisher, const Heard& heard, const std::string& topic) {
+  int attempt = 0;
+  return eventually([&] {
+    publisher.publish({.topic = topic, .payload = fmt::format("hello {}", attempt++)});
+    return heard.count() > 0;
+  });
+}
+
+class MqttConnectionVersions : public testing::TestWithParam<Version> {};
+
+TEST_P(MqttConnectionVersions, CarriesMessagesAtEveryQos) {
+  NEED_BROKER();
+  Broker broker;
+  ASSERT_TRUE(broker.running()) << broker.log();
+  Heard heard;
+  Connection subscriber(options_for(broker, GetParam()), {{"plant/+/vibration", 2}}, heard.handlers());
+  Connection publisher(options_for(broker, GetParam()), {}, {});
+  ASSERT_TRUE(subscriber.start());
+  ASSERT_TRUE(publisher.start());
+  ASSERT_TRUE(subscribed(publisher, heard, "plant/a/vibration")) << subscriber.status().detail;
+  for (int qos = 0; qos <= 2; ++qos) {
+    publisher.publish({.topic = "plant/b/vibration", .payload = fmt::format("{}", qos), .qos = qos});
+  }
+  for (int qos = 0; qos <= 2; ++qos) {
+    EXPECT_TRUE(eventually([&] { return heard.has(fmt::format("plant/b/vibration={}", qos)); })) << qos;
+  }
+  EXPECT_GT(heard.bursts(), 0);
+  EXPECT_TRUE(eventually([&] { return publisher.status().delivered >= 4; }));
+  EXPECT_TRUE(subscriber.status().connected);
+  EXPECT_THAT(subscriber.status().detail, HasSubstr("connected to " + broker.url()));
+  publisher.stop(2s);
+  EXPECT_EQ(publisher.status().dropped, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, MqttConnectionVersions, testing::Values(Version::v311, Version::v5),
+                         [](const auto& info) { return info.param == Version::v5 ? "v5" : "v311"; });
+
+TEST(MqttConnection, SharedSubscriptionsTakeEachMessageOnce) {
+  NEED_BROKER();
+  Broker broker;
+  Heard heard;
+  Connection one(options_for(broker, Version::v5), {{"$share/gw/load/#", 1}}, heard.handlers());
+  Connection two(options_for(broker, Version::v5), {{"$share/gw/load/#", 1}}, heard.handlers());
+  Connection publisher(options_for(broker), {}, {});
+  ASSERT_TRUE(one.start() && two.start() && publisher.start());
+  ASSERT_TRUE(eventually([&] { return one.status().connected && two.status().connected; }));
+  ASSERT_TRUE(subscribed(publisher, heard, "load/x"));
+  for (int i = 0; i < 50; ++i) publisher.publish({.topic = "load/y", .payload = fmt::format("{}", i), .qos = 1});
+  publisher.publish({.topic = "load/last", .payload = "", .qos = 1});
+  ASSERT_TRUE(eventually([&] { return heard.has("load/y=49") && heard.has("load/last="); }));
+  const std::uint64_t received = one.status().received + two.status().received;
+  EXPECT_TRUE(eventually([&] { return heard.count() == received; }));
+  EXPECT_EQ(received, publisher.status().delivered);
+}
+
+TEST(MqttConnection, ComesBackAfterTheBrokerDiedAndRestoresItsSubscription) {
+  NEED_BROKER();
+  Broker broker;
+  Heard heard;
+  Connection subscriber(options_for(broker), {{"a/#", 0}}, heard.handlers());
+  Connection publisher(options_for(broker), {}, {});
+  ASSERT_TRUE(subscriber.start() && publisher.start());
+  ASSERT_TRUE(subscribed(publisher, heard, "a/1"));
+  broker.kill();
+  ASSERT_TRUE(eventually([&] { return !subscriber.status().connected && !publisher.status().connected; }));
+  EXPECT_THAT(subscriber.status().detail, HasSubstr("broker"));
+  ASSERT_TRUE(eventually([&] { return subscriber.status().detail.find("connection refused") != std::string::npos; }))
+      << subscriber.status().detail;
+  broker.start();
+  ASSERT_TRUE(broker.running());
+  int attempt = 0;
+  EXPECT_TRUE(eventually([&] {
+    publisher.publish({.topic = "a/2", .payload = fmt::format("{}", attempt++)});
+    std::this_thread::sleep_for(10ms);
+    return heard.has(fmt::format("a/2={}", attempt - 1));
+  })) << subscriber.status().detail;
+}
+
+TEST(MqttConnection, KeepsWhatItCouldNotSendWhileTheBrokerIsDown) {
+  NEED_BROKER();
+  Broker broker;
+  broker.kill();
+  Connection publisher(options_for(broker), {}, {}, 3);
+  ASSERT_TRUE(publisher.start());
+  for (int i = 0; i < 5; ++i) publisher.publish({.topic = "kept", .payload = fmt::format("{}", i), .qos = 1, .retain = i == 4});
+  EXPECT_EQ(publisher.status().dropped, 2U);
+  broker.start();
+  EXPECT_TRUE(eventually([&] { return publisher.status().delivered == 3; })) << publisher.status().detail;
+  Heard heard;
+  Connection late(options_for(broker), {{"kept", 0}}, heard.handlers());
+  ASSERT_TRUE(late.start());
+  EXPECT_TRUE(eventually([&] { return heard.has("kept=4"); }));
+}
+
+TEST(MqttConnection, SaysThatThePasswordIsWrong) {
+  NEED_BROKER();
+  test::Folder folder;
+  const std::string passwords = folder.write("passwords", "");
+  ASSERT_TRUE(test::run_program({"mosquitto_passwd", "-b", passwords, "ann", "right"}));
+  Broker broker("allow_anonymous false\npassword_file " + passwords + "\n");
+  ASSERT_TRUE(broker.running()) << broker.log();
+  for (Version version : {Version::v311, Version::v5}) {
+    Options options = options_for(broker, version);
+    options.username = "ann";
+    options.password = base::Secret("wrong-one");
+    Connection connection(options, {}, {});
+    ASSERT_TRUE(connection.start());
+    EXPECT_TRUE(eventually([&] { return connection.status().detail.find("password") != std::string::npos; }))
+        << connection.status().detail;
+    EXPECT_FALSE(connection.status().connected);
+    EXPECT_EQ(connection.status().detail.find("wrong-one"), std::string::npos);
+    options.password = base::Secret("right");
+    Connection right(options, {}, {});
+    ASSERT_TRUE(right.start());
+    EXPECT_TRUE(eventually([&] { return right.status().connected; })) << right.status().detail;
+  }
+}
+
+TEST(MqttConnection, SaysThatTheAccessListRefuses) {
+  NEED_BROKER();
+  test::Folder folder;
+  const std::string acl = folder.write("acl", "topic read open/#\n");
+  Broker broker("allow_anonymous true\nacl_file " + acl + "\n");
+  ASSERT_TRUE(broker.running()) << broker.log();
+  Connection publisher(options_for(broker, Version::v5), {}, {});
+  ASSERT_TRUE(publisher.start());
+  publisher.publish({.topic = "closed/x", .payload = "1", .qos = 1});
+  EXPECT_TRUE(eventually([&] { return publisher.status().dropped == 1; }));
+  EXPECT_THAT(publisher.status().detail, HasSubstr("access list"));
+}
+
+TEST(MqttConnection, VerifiesTheBrokersCertificate) {
+  NEED_BROKER();
+  test::Folder folder;
+  const test::Certificates good(folder, "IP:127.0.0.1");
+  const test::Certificates other(folder, "IP:127.0.0.1", "other-");
+  if (!good.made || !other.made) GTEST_SKIP() << "no openssl program here to make certificates with";
+  Broker broker(fmt::format("allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\n", good.ca, good.cert, good.key));
+  ASSERT_TRUE(broker.running()) << broker.log();
+  Options options = *parse_url(broker.url("mqtts"));
+  options.ca = good.ca;
+  Heard heard;
+  Connection trusted(options, {{"t", 0}}, heard.handlers());
+  ASSERT_TRUE(trusted.start());
+  ASSERT_TRUE(subscribed(trusted, heard, "t")) << trusted.status().detail;
+  options.ca = other.ca;
+  Connection untrusted(options, {}, {});
+  ASSERT_TRUE(untrusted.start());
+  EXPECT_TRUE(eventually([&] { return untrusted.status().detail.find("not trusted") != std::string::npos; }))
+      << untrusted.status().detail;
+  EXPECT_FALSE(untrusted.status().connected);
+}
+
+TEST(MqttConnection, RefusesACertificateForAnotherHost) {
+  NEED_BROKER();
+  test::Folder folder;
+  const test::Certificates elsewhere(folder, "DNS:elsewhere.example");
+  if (!elsewhere.made) GTEST_SKIP() << "no openssl program here to make certificates with";
+  Broker broker(fmt::format("allow_anonymous true\ncertfile {}\nkeyfile {}\n", elsewhere.cert, elsewhere.key));
+  ASSERT_TRUE(broker.running()) << broker.log();
+  Options options = *parse_url(broker.url("mqtts"));
+  options.ca = elsewhere.ca;
+  Connection connection(options, {}, {});
+  ASSERT_TRUE(connection.start());
+  EXPECT_TRUE(eventually([&] { return connection.status().detail.find("TLS") != std::string::npos; }))
+      << connection.status().detail;
+  EXPECT_FALSE(connection.status().connected);
+}
+
+TEST(MqttConnection, StopsAtOnceWhateverItIsDoing) {
+  Options options = *parse_url(fmt::format("mqtt://127.0.0.1:{}", test::free_port()));
+  Connection connection(options, {}, {});
+  ASSERT_TRUE(connection.start());
+  connection.publish({.topic = "t", .payload = "x"});
+  ASSERT_TRUE(eventually([&] { return connection.status().detail.find("refused") != std::string::npos; }));
+  const auto began = std::chrono::steady_clock::now();
+  connection.stop(2s);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
+  EXPECT_EQ(connection.status().dropped, 1U);
+}
+
+TEST(MqttConnection, ReportsTlsFilesThatAreMissingAtStart) {
+  Options options = *parse_url("mqtts://127.0.0.1:1");
+  options.ca = "/nonexistent/ca.pem";
+  Connection connection(options, {}, {});
+  EXPECT_FALSE(connection.start());
+}
+
+}  // namespace
+}  // namespace penstock::mqtt

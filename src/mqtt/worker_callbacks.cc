@@ -1,0 +1,100 @@
+// What libmosquitto tells us, on the connection's thread.
+#include <fmt/format.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+
+#include "mqtt/reason.h"
+#include "mqtt/worker.h"
+
+namespace penstock::mqtt {
+
+void Worker::install_callbacks() {
+  mosquitto_connect_v5_callback_set(mosq_, [](mosquitto*, void* self, int code, int, const mosquitto_property*) {
+    static_cast<Worker*>(self)->on_connect(code);
+  });
+  mosquitto_subscribe_callback_set(mosq_, [](mosquitto*, void* self, int id, int count, const int* granted) {
+    if (count > 0) static_cast<Worker*>(self)->on_subscribe(id, granted[0]);
+  });
+  mosquitto_publish_v5_callback_set(mosq_, [](mosquitto*, void* self, int id, int code, const mosquitto_property*) {
+    static_cast<Worker*>(self)->on_publish(id, code);
+  });
+  mosquitto_message_callback_set(mosq_, [](mosquitto*, void* self, const mosquitto_message* message) {
+    static_cast<Worker*>(self)->on_message(*message);
+  });
+  mosquitto_disconnect_v5_callback_set(mosq_, [](mosquitto*, void* self, int code, const mosquitto_property*) {
+    static_cast<Worker*>(self)->on_disconnect(code);
+  });
+  mosquitto_log_callback_set(mosq_, [](mosquitto*, void* self, int log_level, const char* text) {
+    static_cast<Worker*>(self)->on_log(log_level, text);
+  });
+}
+
+void Worker::on_connect(int code) {
+  if (code != 0) {
+    end_reason_ = connect_refusal(options_.version, code);
+    return;
+  }
+  greeted_ = true;
+  ever_failed_ = false;
+  set_status(true, fmt::format("connected to {} (MQTT {})", options_.address(),
+                               options_.version == Version::v5 ? "5" : "3.1.1"));
+  subscribe_all();
+}
+
+void Worker::subscribe_all() {
+  pending_filters_.clear();
+  refused_filters_ = 0;
+  for (const Subscription& one : subscriptions_) {
+    int id = 0;
+    const int code = mosquitto_subscribe(mosq_, &id, one.filter.c_str(), one.qos);
+    if (code == MOSQ_ERR_SUCCESS) {
+      pending_filters_[id] = one.filter;
+    } else {
+      set_status(true, fmt::format("{}: cannot subscribe to '{}': {}", options_.address(), one.filter,
+                                   mosquitto_strerror(code)));
+    }
+  }
+}
+
+void Worker::on_subscribe(int message_id, int granted) {
+  auto pending = pending_filters_.find(message_id);
+  if (pending == pending_filters_.end()) return;
+  const std::string filter = std::move(pending->second);
+  pending_filters_.erase(pending);
+  if (granted < MQTT_RC_UNSPECIFIED) return;
+  ++refused_filters_;
+  set_status(refused_filters_ < subscriptions_.size(), fmt::format("{}: subscription to '{}' refused: {}",
+                                                                   options_.address(), filter,
+                                                                   request_refusal(granted)));
+}
+
+void Worker::on_publish(int message_id, int code) {
+  if (unacknowledged_.erase(message_id) == 0 && unwritten_ > 0) --unwritten_;
+  if (code < MQTT_RC_UNSPECIFIED) {
+    delivered_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  dropped_.fetch_add(1, std::memory_order_relaxed);
+  set_status(true, fmt::format("{}: a message was refused: {}", options_.address(), request_refusal(code)));
+}
+
+void Worker::on_message(const mosquitto_message& message) {
+  received_.fetch_add(1, std::memory_order_relaxed);
+  burst_open_ = true;
+  if (!handlers_.message) return;
+  handlers_.message({.topic = message.topic,
+                     .payload = {static_cast<const char*>(message.payload), static_cast<std::size_t>(message.payloadlen)},
+                     .retained = message.retain});
+}
+
+void Worker::on_disconnect(int code) {
+  greeted_ = false;
+  // 128 and above come from the broker's DISCONNECT; a refused greeting has left its own reason already.
+  if (code >= MQTT_RC_UNSPECIFIED && end_reason_.empty()) end_reason_ = disconnect_reason(code, 0, {});
+}
+
+void Worker::on_log(int log_level, const char* text) {
+  if (log_level == MOSQ_LOG_ERR) library_log_ = text;
+}
+
+}  // namespace penstock::mqtt
