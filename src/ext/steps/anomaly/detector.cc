@@ -2,36 +2,49 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace penstock::ext::anomaly {
 namespace {
 
-constexpr std::int64_t kWarmUp = 100;          // values without a score; the tails need 128 to begin with anyway
+constexpr std::int64_t kWarmUp = 256;          // values without a score: the tails have their first 8 blocks then
 constexpr double kConfidence = 50;             // surprises count n / (n + kConfidence) after n values
-constexpr std::size_t kRecent = 3;
+constexpr std::size_t kRecent = 16;
 constexpr std::size_t kLong = 144;             // half a day at 5 minutes, 2.4 minutes at a second
-constexpr double kLevelGain = 0.02;
+constexpr double kLevelGain = 0.01;
 constexpr double kSlowLevelMemory = 2000;
 constexpr double kStepMemory = 500;
-constexpr double kScatterMemory = 12;
+constexpr double kScatterMemory = 6;
+constexpr double kIntervalGain = 0.02;
 constexpr double kResolutionSteps = 2;         // differences below this many usual steps are never the scale of a tail
-constexpr double kLogResolution = 0.1;
-constexpr double kSeasonGain = 0.3;            // a profile is used when its squared error is this share of the level's
-constexpr double kPower = 4;                   // of the power mean that joins the views: near the maximum
+constexpr double kLogResolution = 0.2;
+constexpr double kSeasonError = 0.3;           // a profile is used when its squared error is this share of the level's
+constexpr double kViewShare = 0.05;            // of the block maxima that count as tail
+constexpr double kOwnShare = 0.1;
 constexpr double kFadeMemory = 600;            // values over which a surprise fades to 1/e
+constexpr double kNewsFactor = 1.05;           // above the fading surprise: one alarm for one event that builds up
 constexpr double kGapIntervals = 20;
 constexpr double kLimit = 1e15;
 constexpr double kTiny = 1e-12;
-// Weights of the views, in their order.
-constexpr std::array<double, Detector::kViews> kWeights = {1, 0.8, 0.8, 1, 1, 1, 1, 1, 0.8, 1};
 
-double alarm_surprise(Sensitivity sensitivity) {
+// What counts as an anomaly: the surprise in itself, and how far above what the series often shows.
+struct AlarmLevel {
+  double surprise;
+  double own_margin;
+};
+
+AlarmLevel alarm_level(Sensitivity sensitivity) {
   switch (sensitivity) {
-    case Sensitivity::low: return 12;
-    case Sensitivity::normal: return 9;
-    case Sensitivity::high: return 7.5;
+    case Sensitivity::low: return {13, 3};
+    case Sensitivity::normal: break;
+    case Sensitivity::high: return {8, 0.5};
   }
-  return 9;
+  return {10, 1.5};
+}
+
+template <std::size_t... kIndex>
+std::array<TwoTails, sizeof...(kIndex)> tails(std::index_sequence<kIndex...>) {
+  return {((void)kIndex, TwoTails(kViewShare))...};
 }
 
 std::vector<Profile> profiles(const Settings& settings) {
@@ -50,13 +63,15 @@ std::vector<Profile> profiles(const Settings& settings) {
 }  // namespace
 
 Detector::Detector(const Settings& settings)
-    : alarm_surprise_(alarm_surprise(settings.sensitivity)),
+    : alarm_surprise_(alarm_level(settings.sensitivity).surprise),
+      own_margin_(alarm_level(settings.sensitivity).own_margin),
+      tails_(tails(std::make_index_sequence<kViews>{})),
+      own_(kOwnShare),
       profiles_(profiles(settings)),
-      shapes_(12, 1, 64),
-      long_shapes_(8, 12, 64),
+      shapes_(6, 1, 64),
+      long_shapes_(8, 6, 64),
       recent_(kRecent),
       long_(kLong),
-      steps_(kLong / 2),
       season_distance_(kLong) {}
 
 double Detector::score(base::WallMicros at, double value) {
@@ -91,7 +106,7 @@ void Detector::notice_gap(base::WallMicros at) {
     season_distance_.clear();
     return;
   }
-  usual_interval_ = usual_interval_ > 0 ? usual_interval_ + kLevelGain * (interval - usual_interval_) : interval;
+  usual_interval_ = usual_interval_ > 0 ? usual_interval_ + kIntervalGain * (interval - usual_interval_) : interval;
 }
 
 void Detector::judge(View view, double feature, double resolution) {
@@ -111,7 +126,6 @@ void Detector::judge_level(double value) {
   level_ += kLevelGain * off;
   recent_.add(value);
   long_.add(value);
-  steps_.add(step);
   const auto n = static_cast<double>(seen_ + 1);
   log_scatter_ += (std::log(std::abs(off) + log_least) - log_scatter_) / std::min(n, kScatterMemory);
 
@@ -119,7 +133,6 @@ void Detector::judge_level(double value) {
   judge(departure, off, least);
   if (recent_.full()) judge(recent_mean, recent_.mean() - long_.mean(), least / 2);
   if (long_.full()) judge(long_mean, long_.mean(), least / 2);
-  if (steps_.full()) judge(roughness, std::log(steps_.mean() + log_least), kLogResolution);
   if (n > kScatterMemory) judge(scatter, log_scatter_, kLogResolution);
   if (const auto distance = shapes_.observe(value)) judge(shape, *distance, least);
   if (const auto distance = long_shapes_.observe(value)) judge(long_shape, *distance, least / 2);
@@ -127,7 +140,7 @@ void Detector::judge_level(double value) {
 
 void Detector::judge_season(base::WallMicros at, double value) {
   const Profile* best = nullptr;
-  double least_error = kSeasonGain;
+  double least_error = kSeasonError;
   for (const Profile& profile : profiles_) {
     const auto ratio = profile.knows(at) ? profile.error_ratio() : std::nullopt;
     if (!ratio || *ratio >= least_error) continue;
@@ -144,17 +157,19 @@ void Detector::judge_season(base::WallMicros at, double value) {
   for (Profile& profile : profiles_) profile.learn(at, value, slow_level_);
 }
 
+// A power mean without the division: near the largest, and more when several views agree.
 double Detector::combined() const {
-  double sum = 0;
-  for (std::size_t view = 0; view < kViews; ++view) {
-    if (surprises_[view] > 0) sum += std::pow(kWeights[view] * surprises_[view], kPower);
-  }
-  return sum > 0 ? std::pow(sum, 1 / kPower) : 0;
+  double cubes = 0;
+  for (const double surprise : surprises_) cubes += surprise * surprise * surprise;
+  return std::cbrt(cubes);
 }
 
 double Detector::against_alarm_level(double surprise) {
-  const double ratio = surprise / std::max(alarm_surprise_, fading_);
+  double alarm = std::max(alarm_surprise_, kNewsFactor * fading_);
+  if (own_.ready()) alarm = std::max(alarm, own_.threshold() + own_margin_);
+  own_.add(surprise);
   fading_ = std::max(fading_ * (1 - 1 / kFadeMemory), surprise);
+  const double ratio = surprise / alarm;
   return ratio < 1 ? ratio / 2 : 1 - 1 / (2 * ratio);
 }
 

@@ -1,9 +1,9 @@
 // Streaming anomaly detection for one series: no training, bounded memory, O(1) amortised per value, deterministic.
 //
-// A few plain views of the series (its level, its departure from the recent level, its roughness, its departure from
-// the season, the novelty of its recent course) each learn how they are distributed; a value is scored by how far out
-// in these tails it takes the series, against the alarm level: what counts as surprising at all, or the last surprise
-// while that one fades. README.md has the whole story and the measured rates.
+// A few plain views of the series (its level, its departure from the recent level, its scatter, its departure from the
+// season, the novelty of its recent course) each learn how they are distributed; a value is scored by how far out in
+// these tails it takes the series, against the alarm level: what counts as surprising at all, what this series often
+// shows, or the last surprise while that one fades. README.md has the whole story and the measured rates.
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@ struct Settings {
   Sensitivity sensitivity = Sensitivity::normal;
 };
 
-// Not thread-safe. About 30 KiB once warm.
+// Not thread-safe. About 50 KiB once warm.
 class Detector {
  public:
   explicit Detector(const Settings& settings);
@@ -39,7 +39,7 @@ class Detector {
 
   // The views of the series, in the order of surprises().
   enum View : std::size_t {
-    level, departure, recent_mean, long_mean, roughness, season, long_season, shape, long_shape, scatter, kViews
+    level, departure, recent_mean, long_mean, scatter, season, long_season, shape, long_shape, kViews
   };
   // How surprising each view found the last value (-ln of a tail probability, 0 in the body): why it scored as it did.
   const std::array<double, kViews>& surprises() const { return surprises_; }
@@ -54,14 +54,15 @@ class Detector {
   double against_alarm_level(double surprise);
 
   double alarm_surprise_;
+  double own_margin_;
   std::array<TwoTails, kViews> tails_;
+  Tail own_;                    // how surprising this series usually is
   std::array<double, kViews> surprises_{};
   std::vector<Profile> profiles_;
   PatternMemory shapes_;
   PatternMemory long_shapes_;
   RunningMean recent_;
   RunningMean long_;
-  RunningMean steps_;           // |difference of neighbours|
   RunningMean season_distance_;
   std::int64_t seen_ = 0;
   base::WallMicros last_at_ = 0;

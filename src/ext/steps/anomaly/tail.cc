@@ -1,30 +1,27 @@
 #include "ext/steps/anomaly/tail.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace penstock::ext::anomaly {
 namespace {
 
-constexpr int kShortestBlock = 16;
 constexpr int kLongestBlock = 64;
 constexpr std::size_t kBlocksMost = 256;
 constexpr std::size_t kBlocksLeast = 8;
-constexpr double kTailShare = 0.1;   // of the block maxima
-constexpr double kPriorWeight = 4;   // as many maxima as the prior scale counts for
+constexpr double kShape = 0.1;         // a little heavier than exponential
+constexpr double kPredictedCount = 4;  // as many excesses as the predicted scale counts for
+constexpr double kPredictedShare = 0.4;
 
 }  // namespace
 
-Tail::Tail() : block_length_(kShortestBlock) {}
-
 double Tail::surprise(double value, double resolution) const {
-  if (!fitted_) return 0;
+  if (!ready_) return 0;
   const double beyond = value - threshold_;
   if (!(beyond > 0)) return 0;
   const double scale = std::max(scale_, resolution);
-  if (scale <= 0) return kSurpriseMax;
-  return std::min(base_surprise_ + beyond / scale, kSurpriseMax);
+  if (scale <= 0) return kSurpriseMost;
+  return std::min(base_surprise_ + std::log1p(kShape * beyond / scale) / kShape, kSurpriseMost);
 }
 
 void Tail::add(double value) {
@@ -33,14 +30,12 @@ void Tail::add(double value) {
 }
 
 void Tail::close_block() {
+  if (maxima_.size() == kBlocksMost && block_length_ < kLongestBlock) merge_blocks();
   if (maxima_.size() < kBlocksMost) {
     maxima_.push_back(block_max_);
-  } else if (block_length_ < kLongestBlock) {
-    for (std::size_t i = 0; i < kBlocksMost / 2; ++i) maxima_[i] = std::max(maxima_[2 * i], maxima_[2 * i + 1]);
-    maxima_.resize(kBlocksMost / 2);
-    block_length_ *= 2;
-    maxima_.push_back(block_max_);
+    insert_sorted(block_max_);
   } else {
+    replace_sorted(maxima_[oldest_], block_max_);
     maxima_[oldest_] = block_max_;
     oldest_ = (oldest_ + 1) % kBlocksMost;
   }
@@ -49,23 +44,35 @@ void Tail::close_block() {
   fit();
 }
 
+void Tail::insert_sorted(float value) {
+  sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), value), value);
+}
+
+void Tail::replace_sorted(float leaving, float value) {
+  sorted_.erase(std::lower_bound(sorted_.begin(), sorted_.end(), leaving));
+  insert_sorted(value);
+}
+
+void Tail::merge_blocks() {
+  for (std::size_t i = 0; i < kBlocksMost / 2; ++i) maxima_[i] = std::max(maxima_[2 * i], maxima_[2 * i + 1]);
+  maxima_.resize(kBlocksMost / 2);
+  block_length_ *= 2;
+  sorted_ = maxima_;
+  std::sort(sorted_.begin(), sorted_.end());
+}
+
 void Tail::fit() {
-  const std::size_t count = maxima_.size();
+  const std::size_t count = sorted_.size();
   if (count < kBlocksLeast) return;
-  std::array<float, kBlocksMost> work;
-  const auto end = std::copy(maxima_.begin(), maxima_.end(), work.begin());
-  const auto cut = work.begin() + static_cast<std::ptrdiff_t>((1 - kTailShare) * static_cast<double>(count - 1));
-  std::nth_element(work.begin(), cut, end);
-  threshold_ = *cut;
+  const auto cut = static_cast<std::size_t>((1 - share_) * static_cast<double>(count - 1));
+  threshold_ = static_cast<double>(sorted_[cut]);
   double excess = 0;
-  for (auto it = cut + 1; it != end; ++it) excess += static_cast<double>(*it) - threshold_;
-  const auto above = static_cast<double>(end - cut - 1);
-  const auto middle = work.begin() + static_cast<std::ptrdiff_t>(count / 2);
-  std::nth_element(work.begin(), middle, cut + 1);
-  const double predicted = (threshold_ - static_cast<double>(*middle)) / std::log(0.5 / kTailShare);
-  scale_ = (excess + kPriorWeight * predicted) / (above + kPriorWeight);
-  base_surprise_ = -std::log(kTailShare / block_length_);
-  fitted_ = true;
+  for (std::size_t i = cut + 1; i < count; ++i) excess += static_cast<double>(sorted_[i]) - threshold_;
+  const double predicted = (threshold_ - static_cast<double>(sorted_[count / 2])) / std::log(0.5 / share_);
+  scale_ = (excess + kPredictedCount * kPredictedShare * predicted) /
+           (static_cast<double>(count - cut - 1) + kPredictedCount);
+  base_surprise_ = std::log(block_length_ / share_);
+  ready_ = true;
 }
 
 }  // namespace penstock::ext::anomaly
