@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace penstock::ext::anomaly {
 namespace {
 
-constexpr double kVigilance = 2;      // a course this many usual distances away becomes a prototype of its own
+constexpr double kVigilance = 1;      // a course this many usual distances away becomes a prototype of its own
 constexpr float kLearningRate = 0.1F;
 constexpr double kDistanceMemory = 200;
 constexpr std::size_t kPrototypesLeast = 4;
@@ -18,7 +17,9 @@ PatternMemory::PatternMemory(int length, int stride, int prototypes)
     : length_(static_cast<std::size_t>(length)),
       most_(static_cast<std::size_t>(prototypes)),
       stride_(stride),
-      course_(length_) {}
+      course_(length_),
+      prototypes_(length_ * most_),
+      squares_(most_) {}
 
 std::optional<double> PatternMemory::observe(double value) {
   sum_ += value;
@@ -30,8 +31,8 @@ std::optional<double> PatternMemory::observe(double value) {
   if (++filled_ < length_) return std::nullopt;
   ++courses_;
   if (last_use_.empty()) {
-    prototypes_ = course_;
     last_use_.push_back(courses_);
+    store(0);
     return std::nullopt;
   }
   const Nearest near = nearest();
@@ -41,35 +42,37 @@ std::optional<double> PatternMemory::observe(double value) {
   return distance;
 }
 
-PatternMemory::Nearest PatternMemory::nearest() const {
-  Nearest best{0, std::numeric_limits<double>::infinity()};
-  for (std::size_t row = 0; row < last_use_.size(); ++row) {
-    const float* prototype = prototypes_.data() + row * length_;
-    float squares = 0;
-    for (std::size_t i = 0; i < length_; ++i) {
-      const float off = prototype[i] - course_[i];
-      squares += off * off;
-    }
-    if (static_cast<double>(squares) < best.squares) best = {row, static_cast<double>(squares)};
+PatternMemory::Nearest PatternMemory::nearest() {
+  const std::size_t rows = last_use_.size();
+  std::fill_n(squares_.begin(), rows, 0.0F);
+  for (std::size_t i = 0; i < length_; ++i) {
+    const float* column = prototypes_.data() + i * most_;
+    const float here = course_[i];
+    float* squares = squares_.data();
+    for (std::size_t row = 0; row < rows; ++row) squares[row] += (column[row] - here) * (column[row] - here);
   }
-  return best;
+  const auto best = std::min_element(squares_.begin(), squares_.begin() + static_cast<std::ptrdiff_t>(rows));
+  return {static_cast<std::size_t>(best - squares_.begin()), static_cast<double>(*best)};
 }
 
 void PatternMemory::remember(std::size_t index, double distance) {
   if (distance <= kVigilance * usual_distance_ && last_use_.size() >= kPrototypesLeast) {
-    float* prototype = prototypes_.data() + index * length_;
-    for (std::size_t i = 0; i < length_; ++i) prototype[i] += kLearningRate * (course_[i] - prototype[i]);
+    for (std::size_t i = 0; i < length_; ++i) {
+      float& prototype = prototypes_[i * most_ + index];
+      prototype += kLearningRate * (course_[i] - prototype);
+    }
     last_use_[index] = courses_;
-    return;
-  }
-  if (last_use_.size() < most_) {
-    prototypes_.insert(prototypes_.end(), course_.begin(), course_.end());
+  } else if (last_use_.size() < most_) {
     last_use_.push_back(courses_);
-    return;
+    store(last_use_.size() - 1);
+  } else {
+    store(static_cast<std::size_t>(std::min_element(last_use_.begin(), last_use_.end()) - last_use_.begin()));
   }
-  const auto row = std::min_element(last_use_.begin(), last_use_.end()) - last_use_.begin();
-  std::copy(course_.begin(), course_.end(), prototypes_.begin() + row * static_cast<std::ptrdiff_t>(length_));
-  last_use_[static_cast<std::size_t>(row)] = courses_;
+}
+
+void PatternMemory::store(std::size_t row) {
+  for (std::size_t i = 0; i < length_; ++i) prototypes_[i * most_ + row] = course_[i];
+  last_use_[row] = courses_;
 }
 
 }  // namespace penstock::ext::anomaly

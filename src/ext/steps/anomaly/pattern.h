@@ -23,8 +23,9 @@ class PatternMemory {
     std::size_t index = 0;
     double squares = 0;
   };
-  Nearest nearest() const;
+  Nearest nearest();
   void remember(std::size_t index, double distance);
+  void store(std::size_t row);
 
   std::size_t length_;
   std::size_t most_;
@@ -35,7 +36,8 @@ class PatternMemory {
   std::int64_t courses_ = 0;
   double usual_distance_ = 0;
   std::vector<float> course_;
-  std::vector<float> prototypes_;       // row after row
+  std::vector<float> prototypes_;      // column after column, so that all rows are compared at once
+  std::vector<float> squares_;         // one per row, scratch of nearest()
   std::vector<std::int64_t> last_use_;  // one per row
 };
 

@@ -130,8 +130,8 @@ TEST(NabCorpus, MostWindowsAreFoundAndFewAlarmsAreFalse) {
   RecordProperty("windows_found", std::to_string(tally.found) + "/" + std::to_string(tally.windows));
   RecordProperty("false_alarms_per_10k", std::to_string(rate));
   std::printf("windows found %zu of %zu, false alarms %.1f per 10,000 points\n", tally.found, tally.windows, rate);
-  EXPECT_GE(share, 0.6);
-  EXPECT_LE(rate, 10);
+  EXPECT_GE(share, 0.7);
+  EXPECT_LE(rate, 6);
 }
 
 }  // namespace
