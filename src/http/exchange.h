@@ -68,6 +68,8 @@ class Exchange {
   // Bytes of answer bodies given to the connection so far.
   virtual std::uint64_t bytes_sent() const = 0;
 
+  // The server is being drained: endless answers should end now.
+  virtual bool draining() const = 0;
   // The client closed its connection. `notify` runs once on the loop when that happens later; empty forgets it.
   virtual bool client_gone() const = 0;
   virtual void on_client_gone(std::function<void()> notify) = 0;

@@ -25,6 +25,7 @@ class ServerConnection : public Exchange {
   void abort() override;
   bool begun() const override { return begun_; }
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
+  bool draining() const override { return server_.draining_; }
   bool client_gone() const override { return stream_.hung_up() || stream_.closed(); }
   void on_client_gone(std::function<void()> notify) override { stream_.on_hang_up(std::move(notify)); }
 

@@ -72,12 +72,16 @@ OpenAiProvider::OpenAiProvider(Options options) : timeouts_(options.timeouts) {
   origin.tls = options.tls;
   origin.connect_timeout = options.connect_timeout;
   origin_ = std::make_shared<const http::Origin>(std::move(origin));
-  for (auto operation : {llm::Operation::chat, llm::Operation::completions, llm::Operation::embeddings}) {
-    std::string head = fmt::format("POST {}{} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\nuser-agent: penstock\r\n",
-                                   options.base_url.path, path_of(operation), options.base_url.authority());
+  auto head_of = [&](std::string_view method, std::string_view path) {
+    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method, options.base_url.path, path,
+                                   options.base_url.authority());
     if (!options.api_key.empty()) head += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
-    heads_[static_cast<std::size_t>(operation)] = base::Secret(std::move(head));
+    return head;
+  };
+  for (auto operation : {llm::Operation::chat, llm::Operation::completions, llm::Operation::embeddings}) {
+    heads_[static_cast<std::size_t>(operation)] = base::Secret(head_of("POST", path_of(operation)) + "content-type: application/json\r\n");
   }
+  probe_head_ = base::Secret(head_of("GET", "/models"));
 }
 
 Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request, std::string_view model, std::string_view request_id) const {
@@ -95,6 +99,8 @@ Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request,
                  request.stream ? "text/event-stream" : "application/json", request_id, upstream.body.size());
   return upstream;
 }
+
+std::string OpenAiProvider::probe_head() const { return std::string(probe_head_.reveal()); }
 
 Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view padded_body) const {
   constexpr std::array<std::string_view, 1> kNames{"usage"};

@@ -20,6 +20,7 @@ class OpenAiProvider : public llm::Provider {
   const std::shared_ptr<const http::Origin>& origin() const override { return origin_; }
   http::ClientTimeouts timeouts() const override { return timeouts_; }
   Result<llm::UpstreamRequest> encode(const llm::Request& request, std::string_view model, std::string_view request_id) const override;
+  std::string probe_head() const override;
   Result<llm::Usage> read_answer(llm::Operation operation, std::string_view padded_body) const override;
   llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event, llm::Usage& usage) const override;
 
@@ -27,6 +28,7 @@ class OpenAiProvider : public llm::Provider {
   std::shared_ptr<const http::Origin> origin_;
   http::ClientTimeouts timeouts_;
   std::array<base::Secret, 3> heads_;  // per operation; they carry the key
+  base::Secret probe_head_;
 };
 
 }  // namespace penstock::ext

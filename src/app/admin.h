@@ -1,0 +1,77 @@
+// The admin listener: metrics, health, the JSON API behind the console, and the console itself. On a thread of its own,
+// so that it answers when the cores are busy.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "flow/filter.h"
+#include "flow/readiness.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "infer/repository.h"
+#include "ingest/lane.h"
+#include "llm/lane.h"
+#include "net/acceptor.h"
+#include "obs/observer.h"
+#include "rt/cores.h"
+#include "store/state.h"
+
+namespace penstock::app {
+
+struct AdminParts {
+  obs::Observer* observer = nullptr;
+  llm::Lane* llm = nullptr;
+  infer::Repository* repository = nullptr;
+  ingest::Lane* ingest = nullptr;
+  flow::Readiness* readiness = nullptr;
+  std::string data_dir;
+  std::size_t threads = 1;
+  std::vector<std::string> listen;
+  bool simulated = false;
+};
+
+class Admin {
+ public:
+  static Result<std::unique_ptr<Admin>> start(const net::Endpoint& endpoint, AdminParts parts);
+  ~Admin();
+  void stop();
+  const net::Endpoint& endpoint() const { return endpoint_; }
+
+  // Any thread.
+  void set_policy(std::shared_ptr<const flow::Policy> policy);
+  void set_plan(std::shared_ptr<const llm::Plan> plan);
+
+ private:
+  explicit Admin(AdminParts parts);
+  void add_routes();
+  void add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make);
+  rt::Task<void> handle(http::Exchange& exchange);
+  std::string status_json() const;
+  std::string requests_json(const http::Request& request) const;
+  std::string models_json() const;
+  std::string keys_json() const;
+  std::string usage_json(const http::Request& request);
+  std::string pipelines_json() const;
+  std::string alarms_json() const;
+  std::string devices_json() const;
+  std::string openapi_json() const;
+  void collect(obs::MetricWriter& writer) const;
+
+  AdminParts parts_;
+  base::SteadyTime started_ = std::chrono::steady_clock::now();
+  rt::LoopThread thread_{0, "admin"};
+  http::Router router_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<net::Acceptor> acceptor_;
+  net::Endpoint endpoint_;
+  std::optional<store::State> state_;  // the admin thread's
+  mutable std::mutex mutex_;           // guards the two below
+  std::shared_ptr<const flow::Policy> policy_;
+  std::shared_ptr<const llm::Plan> plan_;
+  bool stopped_ = false;
+};
+
+}  // namespace penstock::app

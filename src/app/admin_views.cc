@@ -1,0 +1,337 @@
+// What the admin API shows, as JSON. Never a secret, and every name a stranger chose is escaped.
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+
+#include "app/admin.h"
+#include "base/quantity.h"
+#include "base/version.h"
+#include "ingest/sample_json.h"
+#include "json/value.h"
+
+namespace penstock::app {
+namespace {
+
+using json::Array;
+using json::Object;
+using json::Value;
+
+Value text(std::string_view s) { return Value(boost::json::string(boost::json::string_view(s.data(), s.size()))); }
+
+Array texts(const std::vector<std::string>& list) {
+  Array array;
+  for (const std::string& item : list) array.push_back(text(item));
+  return array;
+}
+
+Value time_or_null(base::WallMicros at) { return at == 0 ? Value(nullptr) : text(base::to_rfc3339(at)); }
+
+double millis(std::int64_t nanos) { return static_cast<double>(nanos / 1000) / 1000.0; }
+
+// Pages of physical memory in use times their size, from /proc/self/statm.
+std::int64_t resident_bytes() {
+  long pages = 0;
+  if (FILE* file = std::fopen("/proc/self/statm", "re")) {
+    if (std::fscanf(file, "%*s %ld", &pages) != 1) pages = 0;
+    std::fclose(file);
+  }
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+Object describe(const obs::RequestEvent& event) {
+  Object o;
+  o["id"] = text(event.id.view());
+  o["at"] = text(base::to_rfc3339(event.at));
+  o["api"] = text(event.api);
+  o["route"] = text(event.route);
+  o["key"] = text(event.key);
+  o["model"] = text(event.model);
+  o["asked"] = text(event.asked.view());
+  o["target"] = text(event.target);
+  o["status"] = event.status;
+  o["error_type"] = text(to_string(event.error_type));
+  o["error"] = text(event.error.view());
+  o["streamed"] = event.streamed;
+  o["attempts"] = event.attempts;
+  o["total_ms"] = millis(event.total_nanos);
+  o["overhead_us"] = event.overhead_nanos / 1000;
+  o["first_token_ms"] = millis(event.first_token_nanos);
+  o["events"] = event.events;
+  o["input_tokens"] = event.input_tokens;
+  o["output_tokens"] = event.output_tokens;
+  o["cached_tokens"] = event.cached_tokens;
+  o["bytes_in"] = event.bytes_in;
+  o["bytes_out"] = event.bytes_out;
+  return o;
+}
+
+Array describe(const std::vector<infer::TensorSpec>& specs) {
+  Array array;
+  for (const infer::TensorSpec& spec : specs) {
+    Object o;
+    o["name"] = text(spec.name);
+    o["datatype"] = text(infer::to_string(spec.datatype));
+    o["shape"] = Array(spec.shape.begin(), spec.shape.end());
+    array.push_back(std::move(o));
+  }
+  return array;
+}
+
+Object describe(const infer::VersionStatus& version) {
+  Object o;
+  o["version"] = text(version.version);
+  o["ready"] = version.ready;
+  o["default"] = version.is_default;
+  o["reason"] = text(version.reason);
+  if (version.info) {
+    o["platform"] = text(version.info->platform);
+    o["inputs"] = describe(version.info->inputs);
+    o["outputs"] = describe(version.info->outputs);
+  }
+  if (version.stats) {
+    o["inferences"] = version.stats->inferences;
+    o["failures"] = version.stats->failure.count;
+  }
+  o["mean_ms"] = static_cast<double>(version.run_average.count()) / 1e6;
+  return o;
+}
+
+Object describe(const ingest::AlarmChange& change) {
+  Object o;
+  o["pipeline"] = text(change.pipeline);
+  o["name"] = text(change.name);
+  o["device"] = text(change.device);
+  o["raised"] = change.raised;
+  o["at"] = text(base::to_rfc3339(change.at));
+  o["why"] = text(change.why);
+  return o;
+}
+
+void add_status(Object& o, const ingest::Status& status) {
+  o["connected"] = status.connected;
+  o["detail"] = text(status.detail);
+  o["messages"] = status.messages;
+  o["dropped"] = status.dropped;
+}
+
+Object describe(const ingest::Pipeline& pipeline, const ingest::Lane& lane) {
+  ingest::PipelineStats stats = pipeline.stats();
+  Object o;
+  o["name"] = text(pipeline.name());
+  o["from"] = texts(lane.pipeline_sources(pipeline.name()));
+  o["steps"] = texts(pipeline.step_kinds());
+  Array sinks;
+  for (const ingest::SinkStatus& sink : pipeline.sinks()) {
+    Object s;
+    s["kind"] = text(sink.kind);
+    add_status(s, sink.status);
+    sinks.push_back(std::move(s));
+  }
+  o["sinks"] = std::move(sinks);
+  o["in"] = stats.in;
+  o["out"] = stats.out;
+  o["refused"] = stats.refused;
+  o["dropped"] = stats.dropped;
+  o["errors"] = stats.errors;
+  o["alarms"] = stats.alarms;
+  o["queued"] = stats.queued;
+  o["busy_seconds"] = stats.busy_seconds;
+  o["last_error"] = text(stats.last_error);
+  auto last = stats.last ? json::parse(ingest::to_json(*stats.last)) : Result<Value>(Value(nullptr));
+  o["last"] = last ? *last : Value(nullptr);
+  return o;
+}
+
+Value remaining(flow::RateBucket& bucket, std::int64_t per_minute) {
+  if (per_minute == 0) return nullptr;
+  return bucket.take(std::chrono::steady_clock::now(), 0, per_minute).remaining;
+}
+
+}  // namespace
+
+std::string Admin::status_json() const {
+  Object o;
+  o["version"] = text(base::kVersion);
+  o["uptime_seconds"] = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count();
+  o["requests_total"] = parts_.observer->requests_total();
+  o["events_dropped"] = parts_.observer->dropped();
+  o["resident_bytes"] = resident_bytes();
+  o["threads"] = parts_.threads;
+  o["listen"] = texts(parts_.listen);
+  o["simulated"] = parts_.simulated;
+  std::vector<std::string> obstacles = parts_.readiness->obstacles();
+  o["ready"] = obstacles.empty();
+  o["obstacles"] = texts(obstacles);
+  return json::dump(o);
+}
+
+std::string Admin::requests_json(const http::Request& request) const {
+  std::string wanted = http::query_value(request.query, "limit");
+  std::size_t limit = 50;
+  std::from_chars(wanted.data(), wanted.data() + wanted.size(), limit);
+  Array requests;
+  for (const obs::RequestEvent& event : parts_.observer->recent(std::min<std::size_t>(limit, 1000))) requests.push_back(describe(event));
+  return json::dump(Object{{"requests", std::move(requests)}});
+}
+
+std::string Admin::models_json() const {
+  std::shared_ptr<const llm::Plan> plan;
+  {
+    std::lock_guard lock(mutex_);
+    plan = plan_;
+  }
+  Array language;
+  for (const auto& [name, route] : plan->routes()) {
+    Object o;
+    o["name"] = text(name);
+    Array targets;
+    for (const llm::Target& target : route->targets) targets.push_back(Object{{"target", text(target.label)}, {"weight", target.weight}});
+    o["targets"] = std::move(targets);
+    Array fallback;
+    for (const llm::Target& target : route->fallback) fallback.push_back(text(target.label));
+    o["fallback"] = std::move(fallback);
+    language.push_back(std::move(o));
+  }
+  Array local;
+  for (const infer::ModelStatus& model : parts_.repository->status()) {
+    Object o;
+    o["name"] = text(model.name);
+    o["path"] = text(model.path);
+    o["ready"] = model.ready;
+    Array versions;
+    for (const auto& version : model.versions) versions.push_back(describe(version));
+    o["versions"] = std::move(versions);
+    local.push_back(std::move(o));
+  }
+  return json::dump(Object{{"language_models", std::move(language)}, {"local_models", std::move(local)}});
+}
+
+std::string Admin::keys_json() const {
+  std::shared_ptr<const flow::Policy> policy;
+  {
+    std::lock_guard lock(mutex_);
+    policy = policy_;
+  }
+  Array keys;
+  for (const auto& key : policy->keys().list()) {
+    Object o;
+    o["name"] = text(key->name);
+    o["id"] = text(key->id);
+    o["models"] = key->models.empty() ? Array{text("*")} : texts(key->models);
+    o["rpm"] = key->rpm;
+    o["tpm"] = key->tpm;
+    o["expires"] = time_or_null(key->expires);
+    o["stored"] = !key->id.empty();
+    o["requests_remaining"] = remaining(key->state->requests, key->rpm);
+    o["tokens_remaining"] = remaining(key->state->tokens, key->tpm);
+    keys.push_back(std::move(o));
+  }
+  return json::dump(Object{{"keys", std::move(keys)}});
+}
+
+std::string Admin::usage_json(const http::Request& request) {
+  auto back = base::parse_duration(http::query_value(request.query, "since"));
+  base::Duration window = back ? *back : base::Duration(std::chrono::hours(24));
+  base::WallMicros since = base::system_clock().wall() - std::chrono::duration_cast<std::chrono::microseconds>(window).count();
+  auto rows = state_->usage_by_key_and_model(since);
+  if (!rows) return json::dump(Object{{"error", text(rows.error().detail)}});
+  Array usage;
+  for (const store::UsageRow& row : *rows) {
+    usage.push_back(Object{{"key", text(row.key)},
+                           {"model", text(row.model)},
+                           {"requests", row.requests},
+                           {"errors", row.errors},
+                           {"input_tokens", row.input_tokens},
+                           {"output_tokens", row.output_tokens},
+                           {"cached_tokens", row.cached_tokens}});
+  }
+  return json::dump(Object{{"since", text(base::to_rfc3339(since))}, {"usage", std::move(usage)}});
+}
+
+std::string Admin::pipelines_json() const {
+  Array sources;
+  for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
+    Object o;
+    o["name"] = text(source.name);
+    o["kind"] = text(source.kind);
+    o["samples"] = source.samples;
+    add_status(o, source.status);
+    sources.push_back(std::move(o));
+  }
+  Array pipelines;
+  for (const auto& pipeline : parts_.ingest->pipelines()) pipelines.push_back(describe(*pipeline, *parts_.ingest));
+  return json::dump(Object{{"sources", std::move(sources)}, {"pipelines", std::move(pipelines)}});
+}
+
+std::string Admin::alarms_json() const {
+  Array active;
+  for (const ingest::AlarmChange& change : parts_.ingest->alarms().active()) active.push_back(describe(change));
+  Array history;
+  for (const ingest::AlarmChange& change : parts_.ingest->alarms().history()) history.push_back(describe(change));
+  return json::dump(Object{{"active", std::move(active)}, {"history", std::move(history)}});
+}
+
+std::string Admin::devices_json() const {
+  Array devices;
+  for (const ingest::LaneDevice& device : parts_.ingest->devices()) {
+    devices.push_back(Object{{"device", text(device.status.device)},
+                             {"last_seen", time_or_null(device.status.last_seen)},
+                             {"samples", device.status.samples},
+                             {"pipelines", texts(device.pipelines)}});
+  }
+  return json::dump(Object{{"devices", std::move(devices)}});
+}
+
+std::string Admin::openapi_json() const {
+  Object paths;
+  for (const http::Route& route : router_.routes()) {
+    if (!route.pattern.starts_with("/admin/")) continue;
+    Object operation{{"responses", Object{{"200", Object{{"description", "JSON"}}}}}};
+    paths[route.pattern] = Object{{"get", std::move(operation)}};
+  }
+  Object info{{"title", "Penstock admin API"}, {"version", text(base::kVersion)}};
+  return json::dump(Object{{"openapi", "3.1.0"}, {"info", std::move(info)}, {"paths", std::move(paths)}});
+}
+
+void Admin::collect(obs::MetricWriter& writer) const {
+  auto gauge = [&](std::string_view name, std::string_view help, double value) {
+    writer.family(name, "gauge", help);
+    writer.sample(name, {}, value);
+  };
+  gauge("penstock_process_resident_bytes", "Physical memory in use.", static_cast<double>(resident_bytes()));
+  gauge("penstock_alarms_active", "Alarms that stand.", static_cast<double>(parts_.ingest->alarms().active_count()));
+  writer.family("penstock_events_dropped_total", "counter", "Request events lost because the observer was behind.");
+  writer.sample("penstock_events_dropped_total", {}, static_cast<double>(parts_.observer->dropped()));
+  writer.family("penstock_samples_total", "counter", "Samples taken in.");
+  for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
+    writer.sample("penstock_samples_total", {{"source", source.name}}, static_cast<double>(source.samples));
+  }
+  writer.family("penstock_pipeline_seconds", "histogram", "From a sample's arrival to its leaving the last step.");
+  for (const auto& pipeline : parts_.ingest->pipelines()) {
+    ingest::PipelineStats stats = pipeline->stats();
+    std::uint64_t below = 0;
+    for (std::size_t i = 0; i < stats.latency.size(); ++i) {
+      below += stats.latency[i];
+      std::string bound = i < ingest::kLatencyBounds.size() ? fmt::format("{}", ingest::kLatencyBounds[i]) : "+Inf";
+      writer.sample("penstock_pipeline_seconds_bucket", {{"pipeline", pipeline->name()}, {"le", bound}}, static_cast<double>(below));
+    }
+    writer.sample("penstock_pipeline_seconds_sum", {{"pipeline", pipeline->name()}}, stats.latency_seconds);
+    writer.sample("penstock_pipeline_seconds_count", {{"pipeline", pipeline->name()}}, static_cast<double>(below));
+  }
+  writer.family("penstock_inference_seconds", "summary", "Time inside the runtime and waiting for it.");
+  for (const infer::ModelStatus& model : parts_.repository->status()) {
+    for (const infer::VersionStatus& version : model.versions) {
+      if (!version.stats) continue;
+      auto phase = [&](std::string_view name, const infer::Tally& tally) {
+        obs::Labels labels{{"model", model.name}, {"version", version.version}, {"phase", name}};
+        writer.sample("penstock_inference_seconds_sum", labels, static_cast<double>(tally.nanoseconds) / 1e9);
+        writer.sample("penstock_inference_seconds_count", labels, static_cast<double>(tally.count));
+      };
+      phase("queue", version.stats->queue);
+      phase("compute", version.stats->compute);
+    }
+  }
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,170 @@
+#include "app/commands.h"
+
+#include <openssl/crypto.h>
+#include <sqlite3.h>
+
+#include <cstdio>
+
+#include "app/found.h"
+#include "app/gateway_config.h"
+#include "app/ports.h"
+#include "base/version.h"
+#include "infer/engine.h"
+#include "ingest/rehearsal.h"
+#include "store/state.h"
+
+namespace penstock::app {
+namespace {
+
+int complain(int status, const std::string& message) {
+  std::fprintf(stderr, "%s\n", message.c_str());
+  return status;
+}
+
+ingest::PipelineParts parts_for_check(const ingest::Context& context) {
+  ingest::PipelineParts parts;
+  parts.context = context;
+  return parts;
+}
+
+void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std::string& file) {
+  std::string out = fmt::format("{} is fine.\n\n", file);
+  for (const ListenConfig& listen : config.listen) out += fmt::format("listen {}{}\n", listen.endpoint.text(), listen.cert.empty() ? "" : " (TLS)");
+  out += fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.text(), config.threads, config.data_dir);
+  for (const auto& [name, provider] : config.llm->providers()) {
+    const net::Url& url = provider->origin()->url;
+    out += fmt::format("provider {} at {}://{}{}\n", name, url.scheme, url.authority(), url.path);
+  }
+  for (const std::string& line : config.llm->describe()) out += line + "\n";
+  for (const infer::ModelConfig& model : config.models) out += fmt::format("model {} from {}\n", model.name, model.path);
+  for (const flow::DeclaredKey& key : config.keys) {
+    out += fmt::format("key {}: models {}, {}, {}\n", key.key.name.view(), key.key.models.empty() ? "*" : fmt::format("{}", fmt::join(key.key.models, " ")),
+                       key.key.rpm > 0 ? fmt::format("{} requests/min", key.key.rpm) : "no request limit",
+                       key.key.tpm > 0 ? fmt::format("{} tokens/min", key.key.tpm) : "no token limit");
+  }
+  out += fmt::format("filters {}\n", fmt::join(config.filters, ", "));
+  out += plan.describe();
+  std::fputs(out.c_str(), stdout);
+}
+
+// The data folder a key command works on.
+Result<std::string> data_dir_of(const KeyOptions& options) {
+  if (!options.data_dir.empty()) return options.data_dir;
+  if (options.config.empty()) return std::string("./var");
+  // Only this one value is wanted: secrets that are not set here are no obstacle.
+  auto document = config::Document::load(options.config, [](const std::string&) { return "-"; });
+  if (!document) return std::unexpected(document.error());
+  return document->root().map().text("data_dir", "./var");
+}
+
+Result<store::State> open_state(const KeyOptions& options) {
+  auto dir = data_dir_of(options);
+  if (!dir) return std::unexpected(dir.error());
+  return store::State::open(*dir);
+}
+
+}  // namespace
+
+int check(const base::Registry& registry, const std::string& file) {
+  Surroundings surroundings("./var");
+  auto document = config::Document::load(file, surroundings.environment());
+  if (!document) return complain(2, document.error().detail);
+  config::Map root = document->root().map();
+  GatewayConfig config = read_gateway_config(root, registry);
+  ingest::Context context{&registry, &base::system_clock(), nullptr, nullptr};
+  ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
+  root.done();
+  if (document->failed()) return complain(2, document->report());
+  print_plan(config, plan, file);
+  return 0;
+}
+
+int test(const base::Registry& registry, const std::string& file) {
+  Surroundings surroundings("./var");
+  auto document = config::Document::load(file, surroundings.environment());
+  if (!document) return complain(2, document.error().detail);
+  config::Map root = document->root().map();
+  GatewayConfig config = read_gateway_config(root, registry);
+  infer::Repository repository(registry);
+  infer::Engine engine(repository, {});
+  LocalModels models(repository, engine);
+  ingest::Context context{&registry, &base::system_clock(), &models, nullptr};
+  ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
+  root.done();
+  if (document->failed()) return complain(2, document->report());
+  repository.apply(config.models);
+  std::vector<ingest::TestReport> reports = ingest::run_tests(root, plan, context, file);
+  std::size_t failed = 0;
+  for (const ingest::TestReport& report : reports) {
+    std::printf("%s\n", report.line().c_str());
+    failed += report.passed ? 0 : 1;
+  }
+  if (reports.empty()) std::printf("no pipeline in %s has `tests:`\n", file.c_str());
+  std::printf("%zu passed, %zu failed\n", reports.size() - failed, failed);
+  return failed == 0 ? 0 : 1;
+}
+
+int create_key(const KeyOptions& options) {
+  base::WallMicros now = base::system_clock().wall();
+  base::WallMicros expires = 0;
+  if (!options.expires.empty()) {
+    auto lifetime = base::parse_duration(options.expires);
+    if (!lifetime) return complain(2, "--expires: " + lifetime.error().detail);
+    expires = now + std::chrono::duration_cast<std::chrono::microseconds>(*lifetime).count();
+  }
+  auto dir = data_dir_of(options);
+  if (!dir) return complain(2, dir.error().detail);
+  auto installation = store::load_installation_secret(*dir);
+  if (!installation) return complain(1, installation.error().detail);
+  auto state = store::State::open(*dir);
+  if (!state) return complain(1, state.error().detail);
+  store::StoredKey key;
+  key.id = base::random_token(9);
+  base::Secret secret("pk-" + key.id + "-" + base::random_token(24));
+  key.name = options.name;
+  key.hash = base::hmac_sha256_hex(installation->reveal(), secret.reveal());
+  key.models = options.models;
+  key.rpm = options.rpm;
+  key.tpm = options.tpm;
+  key.created = now;
+  key.expires = expires;
+  if (auto added = state->add_key(key); !added) return complain(added.error().code == Errc::already_exists ? 2 : 1, added.error().detail);
+  std::printf("%s\n", std::string(secret.reveal()).c_str());
+  std::fprintf(stderr, "This is the only time the key '%s' (id %s) is shown. Only a hash of it is kept, in %s.\n", key.name.c_str(), key.id.c_str(), dir->c_str());
+  return 0;
+}
+
+int list_keys(const KeyOptions& options) {
+  auto state = open_state(options);
+  if (!state) return complain(1, state.error().detail);
+  auto keys = state->keys();
+  if (!keys) return complain(1, keys.error().detail);
+  std::printf("%-14s %-24s %-24s %10s %12s  %s\n", "ID", "NAME", "MODELS", "RPM", "TPM", "STATE");
+  for (const store::StoredKey& key : *keys) {
+    std::string status = key.revoked != 0   ? "revoked " + base::to_rfc3339(key.revoked)
+                         : key.expires != 0 ? "expires " + base::to_rfc3339(key.expires)
+                                            : "active";
+    auto limit = [](std::int64_t value) { return value > 0 ? std::to_string(value) : std::string("-"); };
+    std::printf("%-14s %-24s %-24s %10s %12s  %s\n", key.id.c_str(), key.name.c_str(), key.models.empty() ? "*" : key.models.c_str(),
+                limit(key.rpm).c_str(), limit(key.tpm).c_str(), status.c_str());
+  }
+  return 0;
+}
+
+int revoke_key(const KeyOptions& options) {
+  auto state = open_state(options);
+  if (!state) return complain(1, state.error().detail);
+  auto count = state->revoke_key(options.name, base::system_clock().wall());
+  if (!count) return complain(1, count.error().detail);
+  if (*count == 0) return complain(2, fmt::format("there is no active stored key with the name or id '{}'; `penstock key list` shows them", options.name));
+  std::printf("revoked %s; a running gateway refuses it within a second\n", options.name.c_str());
+  return 0;
+}
+
+std::string version_text(const base::Registry& registry) {
+  std::string text = fmt::format("penstock {}\n{}\nSQLite {}\n", base::kVersion, OpenSSL_version(OPENSSL_VERSION), sqlite3_libversion());
+  for (const std::string& name : registry.names<infer::RuntimeFactory>()) text += registry.find<infer::RuntimeFactory>(name)->describe() + "\n";
+  return text;
+}
+
+}  // namespace penstock::app

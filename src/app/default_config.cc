@@ -1,0 +1,50 @@
+#include "app/default_config.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "obs/log.h"
+
+namespace penstock::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder that holds a model itself or in a numbered version.
+bool holds_model(const fs::path& folder) {
+  std::error_code ec;
+  if (fs::exists(folder / "model.onnx", ec)) return true;
+  for (const auto& entry : fs::directory_iterator(folder, ec)) {
+    std::string name = entry.path().filename().string();
+    bool number = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (number && fs::exists(entry.path() / "model.onnx", ec)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<std::string> write_default_config(const std::string& data_dir) {
+  std::error_code ec;
+  fs::create_directories(data_dir, ec);
+  std::string path = data_dir + "/found.yaml";
+  std::string text =
+      "# What this gateway found around it. Copy it, change it, and run it with --config.\n"
+      "listen: 127.0.0.1:8080\nadmin: 127.0.0.1:8081\n"
+      "data_dir: " + data_dir + "\nguide: true\n"
+      "providers:\n  found: { type: openai, base_url: ${PENSTOCK_FOUND_LLM_URL}, api_key: ${PENSTOCK_FOUND_LLM_KEY} }\n"
+      "models:\n  chat: { route: [ { to: \"found/${PENSTOCK_FOUND_LLM_MODEL}\" } ] }\n";
+  std::size_t models = 0;
+  for (const auto& entry : fs::directory_iterator("models", ec)) {
+    if (!entry.is_directory() || !holds_model(entry.path())) continue;
+    text += fmt::format("  \"{}\": {{ path: \"{}\" }}\n", entry.path().filename().string(), entry.path().string());
+    ++models;
+  }
+  text += "sources:\n  host: { host: {}, every: 1s }\n";
+  std::ofstream out(path, std::ios::trunc);
+  if (!(out << text) || !out.flush()) return fail(Errc::permission_denied, fmt::format("cannot write '{}'; is the folder writable and the disk not full?", path));
+  obs::log(obs::Level::info, "no configuration file was given: looked around", {{"wrote", path}, {"local_models", std::to_string(models)}});
+  return path;
+}
+
+}  // namespace penstock::app

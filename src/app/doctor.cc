@@ -1,0 +1,140 @@
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/found.h"
+#include "app/gateway_config.h"
+#include "http/client.h"
+#include "infer/repository.h"
+#include "ingest/plan.h"
+#include "net/acceptor.h"
+#include "rt/await.h"
+#include "store/state.h"
+
+namespace penstock::app {
+namespace {
+
+// Prints findings and remembers whether one was bad.
+class Report {
+ public:
+  void good(const std::string& what) { std::printf("  ok    %s\n", what.c_str()); }
+  void bad(const std::string& what, const std::string& cure) {
+    std::printf("  FAIL  %s\n        -> %s\n", what.c_str(), cure.c_str());
+    ++bad_;
+  }
+  void note(const std::string& what) { std::printf("  note  %s\n", what.c_str()); }
+  int bad_count() const { return bad_; }
+
+ private:
+  int bad_ = 0;
+};
+
+void check_listeners(const GatewayConfig& config, Report& report) {
+  rt::Loop loop;
+  auto probe = [&](const net::Endpoint& endpoint, std::string_view what) {
+    auto acceptor = net::Acceptor::listen(loop, endpoint, [](int) {});
+    if (acceptor) {
+      report.good(fmt::format("{} {} is free", what, endpoint.text()));
+    } else {
+      report.bad(acceptor.error().detail, "if that is this gateway running already, all is well");
+    }
+  };
+  for (const ListenConfig& listen : config.listen) probe(listen.endpoint, "listen");
+  probe(config.admin, "admin");
+}
+
+std::string cure_for_status(int status, std::string_view name) {
+  if (status == 401 || status == 403) return fmt::format("the API key of the provider '{}' is missing, wrong, or may not list models", name);
+  if (status == 404) return fmt::format("the base_url of the provider '{}' is probably wrong: it should end in /v1", name);
+  if (status == 429) return "the account is over its limit: wait, or raise the limit with the provider";
+  return "look at the provider's own status page";
+}
+
+// Asks the provider for its models, the way every call to it would go: name, connection, TLS, key.
+rt::Task<void> probe_provider(http::ClientPool& pool, std::string name, std::shared_ptr<const llm::Provider> provider, Report& report) {
+  std::shared_ptr<const http::Origin> origin = provider->origin();
+  auto probe = provider->probe_head();
+  http::ClientTimeouts timeouts{std::chrono::seconds(10), std::chrono::seconds(10), std::chrono::seconds(15)};
+  http::ClientCall call(pool, origin, timeouts);
+  auto sent = co_await call.send(probe, "");
+  std::string where = fmt::format("provider {} at {}://{}", name, origin->url.scheme, origin->url.authority());
+  if (!sent) {
+    report.bad(fmt::format("{}: {}", where, sent.error().detail), "check base_url, the network, and that the server runs");
+    co_return;
+  }
+  if (call.status() == 200) {
+    report.good(where + " answers");
+  } else {
+    report.bad(fmt::format("{} answers {}", where, call.status()), cure_for_status(call.status(), name));
+  }
+}
+
+void check_providers(const GatewayConfig& config, Report& report) {
+  rt::Loop loop;
+  http::ClientPool pool(loop);
+  rt::TaskScope scope(loop);
+  auto all = [](rt::TaskScope& tasks, rt::Loop& l) -> rt::Task<void> {
+    co_await tasks.idle();
+    l.stop();
+  };
+  for (const auto& [name, provider] : config.llm->providers()) scope.spawn(probe_provider(pool, name, provider, report));
+  rt::spawn(all(scope, loop));
+  loop.run();
+}
+
+void check_models(const GatewayConfig& config, const base::Registry& registry, Report& report) {
+  infer::Repository repository(registry);
+  repository.apply(config.models);
+  for (const infer::ModelStatus& model : repository.status()) {
+    for (const infer::VersionStatus& version : model.versions) {
+      std::string what = fmt::format("model {}{}{}", model.name, version.version.empty() ? "" : " version ", version.version);
+      if (version.ready) {
+        report.good(what + " loads");
+      } else {
+        report.bad(fmt::format("{}: {}", what, version.reason), fmt::format("look into {}", model.path));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int doctor(const base::Registry& registry, const std::string& file) {
+  Surroundings surroundings("./var");
+  Report report;
+  auto document = config::Document::load(file, surroundings.environment());
+  if (!document) {
+    report.bad(document.error().detail, "mend the file");
+    return 2;
+  }
+  config::Map root = document->root().map();
+  GatewayConfig config = read_gateway_config(root, registry);
+  ingest::Context context{&registry, &base::system_clock(), nullptr, nullptr};
+  ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) {
+    ingest::PipelineParts parts;
+    parts.context = context;
+    return parts;
+  });
+  root.done();
+  if (document->failed()) {
+    report.bad(document->report(), "mend the file");
+    return 2;
+  }
+  report.good(fmt::format("{} is valid", file));
+  check_listeners(config, report);
+  auto state = store::State::open(config.data_dir);
+  if (state) {
+    report.good(fmt::format("the data folder {} can be used", config.data_dir));
+    bool any = !config.keys.empty() || !state->keys().value_or(std::vector<store::StoredKey>{}).empty();
+    if (!any) report.note("there are no API keys: everybody who reaches the gateway may use it (loopback only)");
+  } else {
+    report.bad(state.error().detail, "check the folder's owner and free space, or set data_dir");
+  }
+  if (surroundings.simulated()) report.note("the language model is a simulation: no provider key, Ollama or llama-server was found");
+  if (config.llm->routes().empty() && config.models.empty()) report.note("no model is configured: every call would be answered 404");
+  check_providers(config, report);
+  check_models(config, registry, report);
+  std::printf("%d problem%s found\n", report.bad_count(), report.bad_count() == 1 ? "" : "s");
+  return report.bad_count() == 0 ? 0 : 1;
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,101 @@
+// The running gateway: every lane, the threads they run on, and how they start, reload and drain.
+#pragma once
+
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "app/admin.h"
+#include "app/found.h"
+#include "app/gateway_config.h"
+#include "app/ports.h"
+#include "app/usage_writer.h"
+#include "base/registry.h"
+#include "base/services.h"
+#include "flow/front.h"
+#include "flow/readiness.h"
+#include "http/server.h"
+#include "infer/engine.h"
+#include "ingest/lane.h"
+#include "llm/lane.h"
+#include "net/acceptor.h"
+#include "obs/observer.h"
+#include "rt/cores.h"
+#include "store/state.h"
+
+namespace penstock::app {
+
+struct RunOptions {
+  std::string config_path;
+  std::string data_dir;  // overrides the file's when not empty
+};
+
+// Why the program cannot start or had to stop, with its exit status: 2 for bad configuration, 1 for everything else.
+struct StartFailure {
+  int exit_status = 1;
+  std::string message;
+};
+
+class Gateway {
+ public:
+  Gateway(const base::Registry& registry, RunOptions options);
+  ~Gateway();
+
+  // Everything up to and with listening.
+  std::expected<void, StartFailure> start();
+  // Prints the ready line, then serves until SIGTERM or SIGINT and drains. The signals must be blocked in every thread
+  // before start(). Returns the exit status.
+  int serve();
+
+ private:
+  // One core's share: everything in it lives on that core's loop.
+  struct Core {
+    std::unique_ptr<http::ClientPool> pool;
+    std::unique_ptr<http::Server> server;
+  };
+
+  std::expected<config::Document, StartFailure> load_document();
+  std::expected<void, StartFailure> start_state();
+  void start_lanes();
+  std::expected<void, StartFailure> start_listeners();
+  void publish(const GatewayConfig& config);
+  std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
+  void reload(const char* why);
+  void reload_keys_when_changed();
+  bool file_changed();
+  void watch();
+  void drain();
+  std::vector<std::string> obstacles() const;
+  void print_ready() const;
+  void print_guide() const;
+
+  const base::Registry& registry_;
+  RunOptions options_;
+  std::unique_ptr<Surroundings> surroundings_;
+  GatewayConfig config_;
+  std::int64_t config_stamp_ = 0;
+  std::optional<store::State> keys_state_;  // this thread's
+  std::int64_t keys_version_ = 0;
+  bool open_to_all_ = false;  // there is no key at all
+  base::Secret installation_secret_;
+  std::map<std::string, std::shared_ptr<flow::KeyState>> key_states_;  // outlive reloads
+  std::unique_ptr<UsageWriter> usage_;                                  // the observer thread's
+  std::unique_ptr<obs::Observer> observer_;
+  std::unique_ptr<rt::Cores> cores_;
+  std::vector<Core> per_core_;
+  base::Services services_;
+  flow::Readiness readiness_;
+  std::unique_ptr<llm::Lane> llm_;
+  std::unique_ptr<infer::Repository> repository_;
+  std::unique_ptr<infer::Engine> engine_;
+  std::unique_ptr<LocalModels> model_port_;
+  std::unique_ptr<WebhookClient> http_port_;
+  std::unique_ptr<ingest::Lane> ingest_;
+  std::unique_ptr<flow::Front> front_;
+  std::unique_ptr<Admin> admin_;
+  std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
+  std::size_t next_core_ = 0;  // of the accepting core
+};
+
+}  // namespace penstock::app

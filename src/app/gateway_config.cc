@@ -1,0 +1,110 @@
+#include "app/gateway_config.h"
+
+#include "flow/filter.h"
+
+namespace penstock::app {
+namespace {
+
+net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback) {
+  std::string text = node.present() ? node.text(fallback) : std::string(fallback);
+  auto address = net::parse_host_port(text);
+  auto endpoint = address ? net::parse_endpoint(*address) : Result<net::Endpoint>(std::unexpected(address.error()));
+  if (endpoint) return *endpoint;
+  node.problem(endpoint.error().detail);
+  return *net::parse_endpoint({"127.0.0.1", 0});
+}
+
+ListenConfig read_listener(const config::Node& node) {
+  ListenConfig listen;
+  if (node.kind() != config::Node::Kind::map) {
+    listen.endpoint = read_endpoint(node, "127.0.0.1:8080");
+    return listen;
+  }
+  config::Map map = node.map();
+  listen.endpoint = read_endpoint(map.required("address"), "127.0.0.1:8080");
+  if (config::Node tls = map.get("tls"); tls.present()) {
+    config::Map files = tls.map();
+    listen.cert = files.required_text("cert");
+    listen.key = files.required_text("key");
+    files.done();
+  }
+  map.done();
+  return listen;
+}
+
+void read_models(const config::Node& node, GatewayConfig& config, std::vector<std::pair<std::string, config::Node>>& routes) {
+  if (!node.present()) return;
+  config::Map models = node.map();
+  for (const auto& [name, entry] : models.entries()) {
+    config::Map map = entry.map();
+    bool local = map.has("path");
+    if (local == map.has("route")) {
+      entry.problem("a model has either a `route` (who answers) or a `path` (a local model's folder)");
+    } else if (local) {
+      config::Map fresh = entry.map();
+      config.models.push_back(infer::parse_model(fresh, name));
+      fresh.done();
+    } else {
+      routes.emplace_back(name, entry);
+    }
+  }
+}
+
+std::size_t read_threads(const config::Node& node) {
+  std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  if (!node.present() || node.text() == "auto") return cores;
+  return static_cast<std::size_t>(node.integer(1, 1, 256));
+}
+
+std::vector<std::string> read_filters(const config::Node& node, const base::Registry& registry) {
+  if (!node.present()) return {"keys", "limits"};
+  std::vector<std::string> names;
+  for (const config::Node& item : node.items()) {
+    std::string name = item.text();
+    if (registry.find<flow::FilterFactory>(name) == nullptr) {
+      item.problem(fmt::format("there is no filter '{}'; there are: {}", name, fmt::join(registry.names<flow::FilterFactory>(), ", ")));
+    } else {
+      names.push_back(std::move(name));
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry) {
+  GatewayConfig config;
+  config::Node listen = root.get("listen");
+  if (listen.kind() == config::Node::Kind::list) {
+    for (const config::Node& item : listen.items()) config.listen.push_back(read_listener(item));
+  } else if (listen.present()) {
+    config.listen.push_back(read_listener(listen));
+  } else {
+    config.listen.push_back({read_endpoint(listen, "127.0.0.1:8080"), "", ""});
+  }
+  config::Node admin = root.get("admin");
+  config.admin = read_endpoint(admin, "127.0.0.1:8081");
+  config.data_dir = root.text("data_dir", "./var");
+  config.threads = read_threads(root.get("threads"));
+  config.insecure = root.boolean("insecure", false);
+  config.guide = root.boolean("guide", false);
+  config.filters = read_filters(root.get("filters"), registry);
+  config::Node keys = root.get("keys");
+  if (keys.present()) config.keys = flow::parse_keys(keys);
+  std::vector<std::pair<std::string, config::Node>> routes;
+  read_models(root.get("models"), config, routes);
+  config.llm = llm::Plan::parse(root.get("providers"), routes, registry);
+  if (!config.insecure && !config.admin.is_loopback()) {
+    admin.problem("the admin API has no keys of its own yet: listen on loopback, or write `insecure: true` to say you protect it otherwise");
+  }
+  for (const ListenConfig& one : config.listen) {
+    bool open = !one.endpoint.is_loopback() && (one.cert.empty() || config.keys.empty());
+    if (open && !config.insecure) {
+      listen.problem(fmt::format("{} is reachable from outside without {}; add {}, or write `insecure: true` to serve it all the same", one.endpoint.text(),
+                                 one.cert.empty() ? "TLS" : "keys", one.cert.empty() ? "`tls: { cert, key }`" : "`keys:`"));
+    }
+  }
+  return config;
+}
+
+}  // namespace penstock::app

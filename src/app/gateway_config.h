@@ -1,0 +1,40 @@
+// A configuration file as the composition root understands it: its own settings, and each lane's part.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/registry.h"
+#include "config/document.h"
+#include "flow/keys.h"
+#include "infer/model_config.h"
+#include "llm/plan.h"
+#include "net/address.h"
+
+namespace penstock::app {
+
+struct ListenConfig {
+  net::Endpoint endpoint;
+  std::string cert;  // PEM files; empty for plain
+  std::string key;
+};
+
+struct GatewayConfig {
+  std::vector<ListenConfig> listen;
+  net::Endpoint admin;
+  std::string data_dir;
+  std::size_t threads = 1;
+  bool insecure = false;
+  bool guide = false;  // print addresses, a key and commands to try after the start
+  std::vector<std::string> filters;
+  std::vector<flow::DeclaredKey> keys;
+  std::shared_ptr<const llm::Plan> llm;
+  std::vector<infer::ModelConfig> models;
+};
+
+// Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes are
+// reported on the document.
+GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry);
+
+}  // namespace penstock::app

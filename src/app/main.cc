@@ -1,0 +1,146 @@
+// The command line. Everything it starts is in gateway.cc, commands.cc and doctor.cc.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "app/commands.h"
+#include "app/default_config.h"
+#include "app/gateway.h"
+#include "mock/server.h"
+
+namespace penstock::ext {
+void register_all(base::Registry& registry);
+}
+
+namespace penstock::app {
+namespace {
+
+// Before any thread: the ones that follow inherit the mask, and only serve() waits for signals.
+void block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int run(const base::Registry& registry, RunOptions options) {
+  block_signals();
+  if (options.config_path.empty()) {
+    auto written = write_default_config(options.data_dir.empty() ? "./var" : options.data_dir);
+    if (!written) {
+      std::fprintf(stderr, "%s\n", written.error().detail.c_str());
+      return 1;
+    }
+    options.config_path = *written;
+  }
+  Gateway gateway(registry, std::move(options));
+  if (auto started = gateway.start(); !started) {
+    std::fprintf(stderr, "%s\n", started.error().message.c_str());
+    return started.error().exit_status;
+  }
+  return gateway.serve();
+}
+
+struct MockOptions {
+  std::string listen = "127.0.0.1:9001";
+  std::string first_token = "0";
+  std::string per_token = "0";
+  std::vector<std::string> fail;
+  mock::Options options;
+};
+
+int run_mock(MockOptions given) {
+  auto complain = [](std::string_view option, const Error& error) {
+    std::fprintf(stderr, "%s: %s\n", std::string(option).c_str(), error.detail.c_str());
+    return 2;
+  };
+  auto address = net::parse_host_port(given.listen);
+  auto endpoint = address ? net::parse_endpoint(*address) : Result<net::Endpoint>(std::unexpected(address.error()));
+  if (!endpoint) return complain("--listen", endpoint.error());
+  auto first_token = base::parse_duration(given.first_token);
+  if (!first_token) return complain("--first-token", first_token.error());
+  auto per_token = base::parse_duration(given.per_token);
+  if (!per_token) return complain("--per-token", per_token.error());
+  given.options.listen = *endpoint;
+  given.options.first_token = *first_token;
+  given.options.per_token = *per_token;
+  for (const std::string& text : given.fail) {
+    auto rule = mock::parse_fail_rule(text);
+    if (!rule) return complain("--fail", rule.error());
+    given.options.fail.push_back(*rule);
+  }
+  auto status = mock::run(given.options);
+  if (!status) return complain("mock", status.error());
+  return *status;
+}
+
+}  // namespace
+}  // namespace penstock::app
+
+int main(int argc, char** argv) {
+  using namespace penstock;
+  base::Registry registry;
+  ext::register_all(registry);
+
+  CLI::App cli{"Penstock: one gateway for language models, local models and devices."};
+  cli.require_subcommand(1);
+  cli.set_version_flag("--version", [&] { return app::version_text(registry); });
+
+  app::RunOptions run_options;
+  CLI::App* run = cli.add_subcommand("run", "the gateway");
+  run->add_option("--config", run_options.config_path, "configuration file; without one it looks around and says what it found");
+  run->add_option("--data-dir", run_options.data_dir, "where keys and usage are kept (overrides data_dir of the file)");
+
+  std::string file;
+  CLI::App* check = cli.add_subcommand("check", "validate a configuration and print the compiled plan");
+  check->add_option("FILE", file)->required();
+  CLI::App* test = cli.add_subcommand("test", "run the inline tests of pipelines, offline");
+  test->add_option("FILE", file)->required();
+  CLI::App* doctor = cli.add_subcommand("doctor", "explain in words why a call would fail");
+  doctor->add_option("--config,FILE", file)->required();
+
+  app::KeyOptions key_options;
+  CLI::App* key = cli.add_subcommand("key", "virtual keys");
+  key->require_subcommand(1);
+  auto common = [&](CLI::App* command) {
+    command->add_option("--config", key_options.config, "the gateway's configuration, for its data_dir");
+    command->add_option("--data-dir", key_options.data_dir, "the gateway's data folder (default ./var)");
+    return command;
+  };
+  CLI::App* create = common(key->add_subcommand("create", "make a key; it is shown once"));
+  create->add_option("--name", key_options.name, "what it is for")->required();
+  create->add_option("--models", key_options.models, "comma-separated models it may use, * as a wildcard (default: all)");
+  create->add_option("--rpm", key_options.rpm, "requests per minute")->check(CLI::PositiveNumber);
+  create->add_option("--tpm", key_options.tpm, "tokens per minute")->check(CLI::PositiveNumber);
+  create->add_option("--expires", key_options.expires, "lifetime, for example 30d");
+  CLI::App* list = common(key->add_subcommand("list", "stored keys"));
+  CLI::App* revoke = common(key->add_subcommand("revoke", "refuse a key from now on"));
+  revoke->add_option("NAME", key_options.name, "its name or id")->required();
+
+  app::MockOptions mock_options;
+  CLI::App* mock = cli.add_subcommand("mock", "a deterministic provider for tests, demos and benchmarks");
+  mock->add_option("--listen", mock_options.listen, "address")->capture_default_str();
+  mock->add_option("--dialect", mock_options.options.dialect, "openai")->capture_default_str();
+  mock->add_option("--first-token", mock_options.first_token, "wait before the first token")->capture_default_str();
+  mock->add_option("--per-token", mock_options.per_token, "wait between tokens")->capture_default_str();
+  mock->add_option("--tokens", mock_options.options.tokens, "length of an answer")->capture_default_str();
+  mock->add_option("--fail", mock_options.fail, "share and kind of failures, for example 5%:503 or 2%:cut");
+  mock->add_option("--seed", mock_options.options.seed, "same seed, same answers")->capture_default_str();
+  mock->add_option("--threads", mock_options.options.threads, "event loops")->capture_default_str();
+  mock->add_option("--api-key", mock_options.options.api_key, "refuse other bearer tokens");
+
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli.exit(error) == 0 ? 0 : 2;
+  }
+  if (*run) return app::run(registry, std::move(run_options));
+  if (*check) return app::check(registry, file);
+  if (*test) return app::test(registry, file);
+  if (*doctor) return app::doctor(registry, file);
+  if (*create) return app::create_key(key_options);
+  if (*list) return app::list_keys(key_options);
+  if (*revoke) return app::revoke_key(key_options);
+  return app::run_mock(std::move(mock_options));
+}

@@ -1,0 +1,100 @@
+#include "ext/apis/ingest/ingest_api.h"
+
+#include "base/quantity.h"
+#include "json/value.h"
+#include "rt/await.h"
+
+namespace penstock::ext {
+namespace {
+
+// 8 MiB: tens of thousands of readings; more belongs into several requests.
+constexpr std::uint64_t kBodyBytesMax = 8U << 20;
+// A comment keeps proxies and clients from giving up on a quiet pipeline.
+constexpr auto kKeepAlive = std::chrono::seconds(15);
+
+}  // namespace
+
+rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
+  if (auto known = flow::identify(call); !known) {
+    co_await flow::refuse(call, known.error());
+    co_return;
+  }
+  auto body = co_await call.exchange.read_body(kBodyBytesMax);
+  if (!body) {
+    if (!call.exchange.client_gone()) co_await flow::refuse(call, body.error());
+    co_return;
+  }
+  call.event.bytes_in = body->size();
+  Result<void> admitted = flow::admit(call);
+  if (!admitted) {
+    co_await flow::refuse(call, admitted.error());
+    co_return;
+  }
+  std::string type(call.exchange.request().field("content-type"));
+  std::string bytes(*body);
+  std::function<void(std::function<void(Result<std::size_t>)>)> start = [&](std::function<void(Result<std::size_t>)> done) {
+    lane_.accept(source, std::move(type), std::move(bytes), call.exchange.loop(), std::move(done));
+  };
+  rt::Callback<Result<std::size_t>> taking(call.exchange.loop(), std::move(start));
+  auto taken = co_await taking;
+  if (!taken) {
+    co_await flow::refuse(call, taken.error());
+    co_return;
+  }
+  co_await flow::respond_json(call, 202, fmt::format(R"({{"accepted":{}}})", *taken));
+}
+
+rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
+  Result<void> passed = flow::identify(call);
+  if (passed) passed = flow::admit(call);
+  std::shared_ptr<ingest::EventHub> hub = lane_.events(pipeline);
+  if (passed && !hub) {
+    std::vector<std::string> names;
+    for (const auto& known : lane_.pipelines()) names.push_back(known->name());
+    auto hint = base::closest(pipeline, names);
+    passed = fail(Errc::not_found, fmt::format("there is no pipeline '{}'{}", pipeline.substr(0, 100), hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+  }
+  rt::Loop& loop = call.exchange.loop();
+  rt::Event wake(loop);
+  std::vector<ingest::Event> waiting;
+  std::unique_ptr<ingest::Subscription> subscription;
+  if (passed) {
+    subscription = hub->subscribe(loop, [&](std::vector<ingest::Event> events, std::uint64_t) {
+      waiting.insert(waiting.end(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
+      wake.set();
+    });
+    if (!subscription) passed = fail(Errc::backpressure, fmt::format("the pipeline '{}' has as many watchers as it may have; try again later", pipeline));
+  }
+  if (!passed) {
+    co_await flow::refuse(call, passed.error());
+    co_return;
+  }
+  call.event.status = 200;
+  call.event.streamed = true;
+  call.exchange.on_client_gone([&wake] { wake.set(); });
+  http::ResponseHead head(200);
+  head.add("content-type", "text/event-stream; charset=utf-8").add("cache-control", "no-cache").add("x-accel-buffering", "no");
+  flow::add_common_fields(call, head);
+  Result<void> sent = co_await call.exchange.begin(std::move(head));
+  rt::Timer keep_alive(loop);
+  while (sent && !call.exchange.client_gone() && !call.exchange.draining()) {
+    bool timed_out = false;
+    keep_alive.arm_in(kKeepAlive, [&] {
+      timed_out = true;
+      wake.set();
+    });
+    if (waiting.empty()) co_await wake;
+    std::string out = timed_out && waiting.empty() ? ": still here\n\n" : "";
+    for (const ingest::Event& event : std::exchange(waiting, {})) {
+      out += event.kind == ingest::Event::Kind::alarm ? "event: alarm\ndata: " : "event: sample\ndata: ";
+      out += *event.json;
+      out += "\n\n";
+      ++call.event.events;
+    }
+    if (!out.empty()) sent = co_await call.exchange.write(out);
+  }
+  call.exchange.on_client_gone({});
+  if (sent && !call.exchange.client_gone()) co_await call.exchange.finish();
+}
+
+}  // namespace penstock::ext
