@@ -42,7 +42,7 @@ void RunCost::record(std::size_t elements, base::Duration time, base::Duration l
   std::int64_t average = average_ns_.load(std::memory_order_relaxed);
   if (elements > proven && average != kUnmeasured && taken >= limit.count()) return;
   // One interrupted run must not send a short model to the pool for long: its weight is bounded.
-  if (average != kUnmeasured) taken = average + (std::min(taken, 4 * limit.count()) - average) / 8;
+  if (average != kUnmeasured) taken = average + (std::min(taken, 2 * limit.count()) - average) / 16;
   average_ns_.store(taken, std::memory_order_relaxed);
   // Two threads may lose one of two updates: the next run repairs it.
   if (elements > proven) proven_elements_.store(elements, std::memory_order_relaxed);

@@ -37,7 +37,7 @@ std::uint64_t eight_value(std::uint64_t word) {
   return (((word & kMask) * 0x000F424000000064) + (((word >> 16) & kMask) * 0x0000271000000001)) >> 32;
 }
 
-const char* take_digits(const char* at, const char* end, std::uint64_t& value) {
+inline const char* take_digits(const char* at, const char* end, std::uint64_t& value) {
   if constexpr (std::endian::native == std::endian::little) {
     std::uint64_t word = 0;
     while (end - at >= 8 && eight_digits(at, word)) {
@@ -61,7 +61,7 @@ const char* take_exponent(const char* at, const char* end, int& exponent) {
   return at;
 }
 
-Number scan_number(const char* at, const char* end) {
+[[gnu::always_inline]] inline Number scan_number(const char* at, const char* end) {
   Number number;
   if (at != end && *at == '-') {
     number.negative = true;
@@ -69,7 +69,8 @@ Number scan_number(const char* at, const char* end) {
   }
   const char* first = at;
   if (at == end || !is_digit(*at)) return number;
-  at = take_digits(at, end, number.digits);
+  // Mostly one to three digits: not worth the eight-at-a-time step.
+  while (at != end && is_digit(*at)) number.digits = number.digits * 10 + static_cast<std::uint64_t>(*at++ - '0');
   if (*first == '0' && at - first > 1) return number;
   auto count = at - first;
   if (at != end && *at == '.') {
@@ -120,29 +121,39 @@ bool to_double(const Number& number, const char* at, double& out) {
   return std::isfinite(out);
 }
 
-bool to_float(const Number& number, const char* at, float& out) {
+constexpr double kInverses[kExactPower + 1] = {1e-0,  1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,  1e-7,
+                                               1e-8,  1e-9,  1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15,
+                                               1e-16, 1e-17, 1e-18, 1e-19, 1e-20, 1e-21, 1e-22};
+
+bool to_float_exactly(const Number& number, const char* at, float& out) {
   if (number.exact && number.digits == 0) {
     out = number.negative ? -0.0F : 0.0F;
     return true;
-  }
-  if (number.exact && std::abs(number.exponent) <= kExactPower) {
-    double value = scaled(number);
-    // Up to 19 digits leave at most two units of error in the last place of the double. Rounding on to float is right
-    // unless that error could cross the middle between two floats: 29 bits are dropped, their middle is 2^28.
-    double magnitude = std::fabs(value);
-    if (magnitude >= 0x1p-126 && magnitude <= 0x1p127) {
-      auto dropped = static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(value) & 0x1FFFFFFF);
-      if (number.digits <= kExactDigits ? dropped != 0x10000000 : std::abs(dropped - 0x10000000) > 4) {
-        out = static_cast<float>(value);
-        return true;
-      }
-    }
   }
   auto [end, error] = std::from_chars(at, number.end, out);
   if (error == std::errc{}) return true;
   std::string text(at, number.end);
   out = std::strtof(text.c_str(), nullptr);
   return std::isfinite(out);
+}
+
+// By way of a double that is at most two units off in its last place: the digits, the power of ten and the product are
+// each rounded once. Rounding on to float is right unless that error could cross the middle between two floats; 29 bits
+// are dropped, so their middle is 2^28. Floats that are not normal take the exact path, too.
+inline bool to_float(const Number& number, const char* at, float& out) {
+  constexpr std::uint64_t kLeast = std::uint64_t{1023 - 126} << 52;
+  constexpr std::uint64_t kMost = std::uint64_t{1023 + 127} << 52;
+  if (number.exact && std::abs(number.exponent) <= kExactPower && (number.digits >> 63) == 0) {
+    auto value = static_cast<double>(static_cast<std::int64_t>(number.digits));
+    value *= number.exponent < 0 ? kInverses[-number.exponent] : kPowers[number.exponent];
+    auto bits = std::bit_cast<std::uint64_t>(value);
+    auto from_middle = static_cast<std::int64_t>(bits & 0x1FFFFFFF) - 0x10000000;
+    if (bits >= kLeast && bits < kMost && std::abs(from_middle) > 8) {
+      out = static_cast<float>(number.negative ? -value : value);
+      return true;
+    }
+  }
+  return to_float_exactly(number, at, out);
 }
 
 template <class T>
@@ -161,7 +172,7 @@ bool to_whole(const Number& number, const char* at, T& out) {
 }
 
 template <class T>
-bool convert(const Number& number, const char* at, T& out) {
+inline bool convert(const Number& number, const char* at, T& out) {
   if constexpr (std::is_same_v<T, double>) {
     return to_double(number, at, out);
   } else if constexpr (std::is_same_v<T, float>) {
@@ -437,10 +448,37 @@ bool Cursor::read_number(T& out) {
   return true;
 }
 
+// The part of an array of numbers that is as expected: "1, 2, 3". Stops in front of the first thing that is not and
+// leaves it to the caller, who knows how to say so; `comma` then tells whether a value must follow.
+template <class T>
+std::size_t Cursor::take_numbers(T* out, std::size_t count, bool& comma) {
+  const char* at = at_;
+  const char* const end = end_;
+  for (std::size_t taken = 0; taken < count; ++taken) {
+    while (at != end && is_blank(*at)) ++at;
+    Number number = scan_number(at, end);
+    if (number.end == nullptr || !convert(number, at, out[taken])) [[unlikely]] return taken;
+    at = number.end;
+    while (at != end && is_blank(*at)) ++at;
+    comma = at != end && *at == ',';
+    if (comma) ++at;
+    at_ = at;
+    fresh_ = false;
+    if (!comma) return taken + 1;
+  }
+  return count;
+}
+
 template <class T>
 bool Cursor::read_array(T* out, std::size_t count) {
   if (!open_array()) return false;
   std::size_t taken = 0;
+  if constexpr (!std::is_same_v<T, bool>) {
+    bool comma = false;
+    taken = take_numbers(out, count, comma);
+    if (comma && taken < count && !read_number(out[taken++])) return false;
+    if (comma && taken == count) return fault(offset(), fmt::format("more than {} elements in the array", count));
+  }
   while (next_element()) {
     if (taken == count) return fault(offset(), fmt::format("more than {} elements in the array", count));
     if constexpr (std::is_same_v<T, bool>) {

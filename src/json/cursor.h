@@ -74,6 +74,8 @@ class Cursor {
   bool unescape(std::string_view raw, std::string& out);
   bool unescape_unicode(const char*& at, const char* end, std::string& out);
   bool skip_number();
+  template <class T>
+  std::size_t take_numbers(T* out, std::size_t count, bool& comma);
 
   const char* begin_;
   const char* end_;

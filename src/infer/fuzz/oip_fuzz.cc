@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "infer/oip.h"
+#include "json/cursor.h"
 #include "json/value.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -16,7 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (call.error().detail.empty()) std::abort();
     return 0;
   }
-  if (!json::parse(body.substr(0, header.value_or(body.size())))) std::abort();
+  json::Cursor text(body.substr(0, header.value_or(body.size())));
+  text.skip();
+  if (!text.finish()) std::abort();
   infer::Response response{.model = "m", .version = "1", .outputs = {}, .queue = {}, .compute = {}};
   for (infer::Tensor& tensor : call->request.inputs) {
     auto count = infer::element_count(tensor.shape);

@@ -12,6 +12,10 @@
 #include "infer/oip.h"
 #include "json/value.h"
 
+// The library keeps a few bytes of its own for the life of the process.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() { return "leak:libonnxruntime"; }
+
 namespace penstock::ext {
 void register_runtimes_onnx(base::Registry& registry);
 }
