@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ingest/lane_json.h"
 #include "ingest/sample_json.h"
 
 namespace penstock::ingest {
@@ -28,6 +29,7 @@ class FakeSource : public Source {
  public:
   FakeSource(std::string name, Diary& diary) : name_(std::move(name)), diary_(diary) {}
   Result<void> start(rt::Loop&, Emit emit) override {
+    if (name_ == "broken") return fail(Errc::failed_precondition, "no such device");
     diary_.emits[name_] = std::move(emit);
     diary_.note("start " + name_);
     return {};
@@ -256,6 +258,25 @@ TEST_F(LaneTest, HandsPushedBytesToTheSource) {
   drain();
   ASSERT_FALSE(answer.has_value());
   EXPECT_EQ(answer.error().code, Errc::not_found);
+}
+
+TEST_F(LaneTest, ShowsWhyASourceDidNotStart) {
+  ASSERT_EQ(apply("sources: { broken: { fake: {} } }\n"), "");
+  EXPECT_FALSE(lane->sources().at(0).status.connected);
+  EXPECT_EQ(lane->sources().at(0).status.detail, "no such device");
+}
+
+TEST_F(LaneTest, ShowsItsStateAsJson) {
+  ASSERT_EQ(apply(kTwo), "");
+  send("a", "{\"hot\":1,\"time\":1700000000}");
+  std::string pipelines = json::dump(pipelines_json(*lane));
+  EXPECT_THAT(pipelines, HasSubstr("\"name\":\"a\",\"kind\":\"fake\",\"samples\":1"));
+  EXPECT_THAT(pipelines, HasSubstr("\"name\":\"one\",\"from\":[\"a\",\"b\"],\"steps\":[\"hold\"],\"in\":1,\"out\":1"));
+  EXPECT_THAT(pipelines, HasSubstr("\"kind\":\"out\""));
+  EXPECT_THAT(json::dump(devices_json(*lane)), HasSubstr("\"device\":\"a\",\"last_seen\":"));
+  std::string alarms = json::dump(alarms_json(lane->alarms()));
+  EXPECT_THAT(alarms, HasSubstr("{\"active\":[{\"name\":\"hot\",\"raised\":true"));
+  EXPECT_THAT(alarms, HasSubstr("\"at\":\"2023-11-14T22:13:20.000Z\""));
 }
 
 TEST_F(LaneTest, ExplainsMistakes) {
