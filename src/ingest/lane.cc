@@ -12,7 +12,8 @@ struct Lane::RunningSource {
   const base::Clock* clock = nullptr;
   std::unique_ptr<Source> source;
   std::atomic<std::uint64_t> samples{0};
-  std::mutex mutex;  // guards readers
+  std::mutex mutex;  // guards the two below
+  std::string start_error;
   std::shared_ptr<const Readers> readers = std::make_shared<Readers>();
 
   bool emit(std::vector<Sample> batch);
@@ -171,8 +172,9 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
       auto started = running->source->start(*running->loop, [to = running.get()](std::vector<Sample> samples) {
         return to->emit(std::move(samples));
       });
-      // A source that cannot start says so in its status; there is nobody else to tell here.
-      (void)started;
+      if (started) return;
+      std::lock_guard lock(running->mutex);
+      running->start_error = started.error().detail;
     });
   }
 }
@@ -187,13 +189,13 @@ void Lane::stop(std::function<void()> done) {
   }
   auto all_done = std::make_shared<std::function<void()>>(std::move(done));
   auto stop_pipelines = [this, pipelines = std::move(pipelines), all_done] {
-    auto left = std::make_shared<std::atomic<std::size_t>>(pipelines.size());
-    if (pipelines.empty()) (*all_done)();
-    for (const auto& running : pipelines) {
-      stop_pipeline(*running, "the gateway stops", [left, all_done] {
-        if (left->fetch_sub(1) == 1) (*all_done)();
-      });
-    }
+    auto left = std::make_shared<std::atomic<std::size_t>>(pipelines.size() + options_.loops.size());
+    auto one_done = [left, all_done] {
+      if (left->fetch_sub(1) == 1) (*all_done)();
+    };
+    for (const auto& running : pipelines) stop_pipeline(*running, "the gateway stops", one_done);
+    // A pipeline that a reload took out may still be on its way to stop: behind it on every loop.
+    for (rt::Loop* loop : options_.loops) loop->post(one_done);
   };
   if (sources.empty()) return options_.loops.front()->post(std::move(stop_pipelines));
   auto left = std::make_shared<std::atomic<std::size_t>>(sources.size());
@@ -233,7 +235,15 @@ std::vector<SourceStatus> Lane::sources() const {
   }
   std::vector<SourceStatus> result;
   for (const auto& source : running) {
-    result.push_back({source->name, source->kind, source->samples.load(std::memory_order_relaxed), source->source->status()});
+    Status status = source->source->status();
+    {
+      std::lock_guard lock(source->mutex);
+      if (!source->start_error.empty()) {
+        status.connected = false;
+        status.detail = source->start_error;
+      }
+    }
+    result.push_back({source->name, source->kind, source->samples.load(std::memory_order_relaxed), std::move(status)});
   }
   return result;
 }

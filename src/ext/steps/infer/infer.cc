@@ -196,7 +196,9 @@ std::unique_ptr<ingest::Step> make_infer(const config::Node& node, const ingest:
   settings.inputs = read_expressions(map.required("input"), Expression::Wants::array);
   settings.outputs = read_expressions(map.required("output"), Expression::Wants::any);
   settings.timeout = map.duration("timeout", 1s);
-  std::string on_error = map.choice("on_error", {"skip", "pass", "null"}, "skip");
+  // `null` without quotes is YAML's own null.
+  bool yaml_null = map.get("on_error").kind() == config::Node::Kind::null;
+  std::string on_error = yaml_null ? "null" : map.choice("on_error", {"skip", "pass", "null"}, "skip");
   settings.on_error = on_error == "pass" ? OnError::pass : on_error == "null" ? OnError::null : OnError::skip;
   map.done();
   if (settings.model.empty() || settings.inputs.empty() || settings.outputs.empty()) return nullptr;
