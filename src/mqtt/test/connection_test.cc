@@ -239,6 +239,7 @@ TEST(MqttConnection, ReportsTlsFilesThatAreMissingAtStart) {
   options.ca = "/nonexistent/ca.pem";
   Connection connection(options, {}, {});
   EXPECT_FALSE(connection.start());
+  EXPECT_THAT(connection.status().detail, HasSubstr("cannot be read"));
 }
 
 }  // namespace
