@@ -15,7 +15,7 @@ Connection::~Connection() { stop({}); }
 
 Result<void> Connection::start() {
   if (started_) return {};
-  if (auto ready = worker_->prepare(); !ready) return ready;
+  if (auto ready = worker_->prepare(); !ready) return ready;  // the status says so too
   try {
     // The worker's end is awaited in stop() with a deadline, which std::thread::join() does not have.
     std::thread([worker = worker_] { worker->run(); }).detach();

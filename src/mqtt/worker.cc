@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "mqtt/reason.h"
+#include "obs/log.h"
 
 namespace penstock::mqtt {
 namespace {
@@ -58,7 +59,9 @@ Worker::~Worker() {
 
 Result<void> Worker::prepare() {
   if (wake_.get() < 0) return fail(Errc::resource_exhausted, "no file descriptor is left for a MQTT connection");
-  return configure();
+  auto configured = configure();
+  if (!configured) set_status(false, fmt::format("{}: {}", options_.address(), configured.error().detail));
+  return configured;
 }
 
 bool Worker::publish(Outgoing message) {
@@ -114,8 +117,7 @@ void Worker::run() {
     ever_failed_ = true;
     dropped_.fetch_add(std::exchange(unwritten_, 0), std::memory_order_relaxed);
     if (stopping()) break;
-    const std::string address = options_.address();
-    set_status(false, fmt::format("{}: {}", address, reason));
+    report_loss(reason);
     if (!wait_before_retry()) break;
   }
   dropped_.fetch_add(queue_.size() + in_flight(), std::memory_order_relaxed);
@@ -123,6 +125,14 @@ void Worker::run() {
   std::lock_guard lock(end_mutex_);
   ended_ = true;
   end_.notify_all();
+}
+
+// The log hears of every change, not of every attempt.
+void Worker::report_loss(const std::string& reason) {
+  set_status(false, fmt::format("{}: {}", options_.address(), reason));
+  if (reason == last_loss_) return;
+  last_loss_ = reason;
+  obs::log(obs::Level::warn, "mqtt: not connected", {{"broker", options_.address()}, {"why", reason}});
 }
 
 // True when a stopping worker has nothing more to send or no more time for it.

@@ -51,11 +51,6 @@ class Worker {
   void run();
 
  private:
-  struct Address {
-    std::string host;
-    std::uint16_t port;
-  };
-
   // Attempts: each returns why it did not come to a connection.
   Result<void> configure();
   Result<void> configure_tls();
@@ -83,6 +78,7 @@ class Worker {
   void on_log(int log_level, const char* text);
   void install_callbacks();
 
+  void report_loss(const std::string& reason);
   void set_status(bool connected, std::string detail);
   bool stopping() const { return stop_asked_.load(std::memory_order_acquire); }
   bool flush_done() const;
@@ -115,6 +111,7 @@ class Worker {
   bool ever_failed_ = false; // since the last greeting
   std::string end_reason_;   // set by callbacks when the broker said why
   std::string library_log_;
+  std::string last_loss_;    // as told to the log; empty while connected
   std::size_t unwritten_ = 0;  // QoS 0 messages the library holds; lost with the connection
   std::set<int> unacknowledged_;  // ids at QoS 1 and 2: the library sends them again after a loss
   bool burst_open_ = false;

@@ -5,6 +5,7 @@
 
 #include "mqtt/reason.h"
 #include "mqtt/worker.h"
+#include "obs/log.h"
 
 namespace penstock::mqtt {
 
@@ -36,6 +37,9 @@ void Worker::on_connect(int code) {
   }
   greeted_ = true;
   ever_failed_ = false;
+  if (!std::exchange(last_loss_, {}).empty()) {
+    obs::log(obs::Level::info, "mqtt: connected again", {{"broker", options_.address()}});
+  }
   set_status(true, fmt::format("connected to {} (MQTT {})", options_.address(),
                                options_.version == Version::v5 ? "5" : "3.1.1"));
   subscribe_all();
@@ -63,6 +67,8 @@ void Worker::on_subscribe(int message_id, int granted) {
   pending_filters_.erase(pending);
   if (granted < MQTT_RC_UNSPECIFIED) return;
   ++refused_filters_;
+  obs::log(obs::Level::warn, "mqtt: subscription refused",
+           {{"broker", options_.address()}, {"topic", filter}, {"why", request_refusal(granted)}});
   set_status(refused_filters_ < subscriptions_.size(), fmt::format("{}: subscription to '{}' refused: {}",
                                                                    options_.address(), filter,
                                                                    request_refusal(granted)));

@@ -112,13 +112,14 @@ class Broker {
   static bool installed() { return !program().empty(); }
 
   // `settings`: further lines of the configuration, after the listener's.
-  explicit Broker(const std::string& settings = "allow_anonymous true\n") : port_(free_port()) {
-    // Mosquitto gives up root for an account that cannot read the throwaway folder: keep the test's own.
-    folder_.write("mosquitto.conf",
-                  fmt::format("listener {} 127.0.0.1\n{}persistence false\nlog_dest stderr\nmax_queued_messages 100000\n"
-                              "max_inflight_messages 0\nset_tcp_nodelay true\n{}",
-                              port_, settings, geteuid() == 0 ? "user root\n" : ""));
-    start();
+  explicit Broker(const std::string& settings = "allow_anonymous true\n") {
+    // A port that was free a moment ago may be taken by a test beside this one: then with another.
+    for (int attempt = 0; attempt < 5 && !running_; ++attempt) {
+      kill();
+      port_ = free_port();
+      write_settings(settings);
+      start();
+    }
   }
   ~Broker() { kill(); }
   Broker(const Broker&) = delete;
@@ -126,7 +127,7 @@ class Broker {
 
   void start() {
     pid_ = start_program({program(), "-c", folder_.file("mosquitto.conf")}, folder_.file("log"));
-    running_ = pid_ > 0 && eventually([this] { return accepts(port_); });
+    running_ = pid_ > 0 && eventually([this] { return accepts(port_) || ended(); }) && !ended();
   }
   void kill() {
     if (pid_ > 0) {
@@ -146,8 +147,21 @@ class Broker {
   }
 
  private:
+  void write_settings(const std::string& settings) {
+    // Mosquitto gives up root for an account that cannot read the throwaway folder: keep the test's own.
+    folder_.write("mosquitto.conf",
+                  fmt::format("listener {} 127.0.0.1\n{}persistence false\nlog_dest stderr\nmax_queued_messages 100000\n"
+                              "max_inflight_messages 0\nset_tcp_nodelay true\n{}",
+                              port_, settings, geteuid() == 0 ? "user root\n" : ""));
+  }
+  // It ends by itself when it cannot have its port.
+  bool ended() {
+    if (pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+    return pid_ < 0;
+  }
+
   Folder folder_;
-  int port_;
+  int port_ = 0;
   pid_t pid_ = -1;
   bool running_ = false;
 };

@@ -75,7 +75,10 @@ HttpSink::HttpSink(HttpSinkOptions options, ingest::HttpPort* http)
       detail_("nothing sent yet to " + options_.url) {}
 
 Result<void> HttpSink::start(rt::Loop& loop) {
-  if (http_ == nullptr) return fail(Errc::failed_precondition, "this run has no HTTP client");
+  if (http_ == nullptr) {
+    set_status(false, "this run has no HTTP client");
+    return fail(Errc::failed_precondition, "this run has no HTTP client");
+  }
   loop_ = &loop;
   retry_timer_ = std::make_unique<rt::Timer>(loop);
   alive_ = std::make_shared<bool>(true);

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "ingest/sample_json.h"
-#include "json/log_line.h"
+#include "json/value.h"
+#include "obs/log.h"
 
 namespace penstock::ext {
 namespace {
@@ -51,10 +52,7 @@ void LogSink::put(std::string_view level, std::string_view message, std::string_
     dropped_.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  std::string members;
-  json::add_member(members, "pipeline", pipeline_);
-  members += fmt::format(",\"{}\":{}", name, json);
-  write_(json::log_line(clock_.wall(), level, message, members));
+  write_line(level, message, name, json);
   messages_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -71,10 +69,17 @@ bool LogSink::allowed() {
 
 void LogSink::say_left_out() {
   if (left_out_ == 0) return;
-  std::string members;
-  json::add_member(members, "pipeline", pipeline_);
-  members += fmt::format(",\"count\":{}", std::exchange(left_out_, 0));
-  write_(json::log_line(clock_.wall(), "warn", "lines left out of the log: more than 100 in a second", members));
+  write_line("warn", "lines left out of the log: more than 100 in a second", "count",
+             fmt::format("{}", std::exchange(left_out_, 0)));
+}
+
+void LogSink::write_line(std::string_view level, std::string_view message, std::string_view name,
+                         std::string_view json) {
+  std::string line = fmt::format(R"({{"ts":"{}","level":"{}","msg":"{}","pipeline":)", base::to_rfc3339(clock_.wall()),
+                                 level, message);
+  json::append_quoted(line, pipeline_);
+  fmt::format_to(std::back_inserter(line), ",\"{}\":{}}}\n", name, json);
+  write_(line);
 }
 
 std::unique_ptr<ingest::Sink> make_log_sink(const std::string& pipeline, const config::Node& kind,
@@ -82,7 +87,7 @@ std::unique_ptr<ingest::Sink> make_log_sink(const std::string& pipeline, const c
   config::Map map = kind.map();
   const base::Duration every = map.duration("every", 0s);
   map.done();
-  return std::make_unique<LogSink>(pipeline, every, *context.clock, json::write_log);
+  return std::make_unique<LogSink>(pipeline, every, *context.clock, obs::write_log);
 }
 
 }  // namespace penstock::ext

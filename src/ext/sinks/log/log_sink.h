@@ -13,7 +13,7 @@ namespace penstock::ext {
 
 class LogSink : public ingest::Sink {
  public:
-  using Write = std::function<void(std::string line)>;
+  using Write = std::function<void(std::string_view line)>;
 
   // `every`: at most one line per device in this time; 0 for all. Alarms are never thinned out by it.
   LogSink(std::string pipeline, base::Duration every, const base::Clock& clock, Write write);
@@ -26,6 +26,8 @@ class LogSink : public ingest::Sink {
  private:
   bool due(const std::string& device);
   void put(std::string_view level, std::string_view message, std::string_view name, const std::string& json);
+  // `json` is the value of the member `name`, as it is.
+  void write_line(std::string_view level, std::string_view message, std::string_view name, std::string_view json);
   bool allowed();
   void say_left_out();
 

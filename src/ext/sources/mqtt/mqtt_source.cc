@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "json/log_line.h"
 #include "mqtt/topic.h"
+#include "obs/log.h"
 
 namespace penstock::ext {
 namespace {
@@ -83,12 +83,11 @@ void MqttSource::note_malformed(std::string_view topic, const std::string& why) 
   const base::SteadyTime now = clock_.steady();
   if (now < quiet_until_) return;
   quiet_until_ = now + kQuietBetweenLogs;
-  std::string members;
-  json::add_member(members, "source", name_);
-  json::add_member(members, "topic", topic);
-  json::add_member(members, "why", why);
-  members += fmt::format(",\"count\":{}", std::exchange(unlogged_, 0));
-  json::write_log(json::log_line(clock_.wall(), "warn", "malformed payload dropped", members));
+  obs::log(obs::Level::warn, "malformed payload dropped",
+           {{"source", name_},
+            {"topic", std::string(topic)},
+            {"why", why},
+            {"count", fmt::format("{}", std::exchange(unlogged_, 0))}});
 }
 
 std::unique_ptr<ingest::Source> make_mqtt_source(const std::string& name, const config::Node& kind, config::Map& map,

@@ -15,7 +15,7 @@ struct Log {
   base::FakeClock clock;
   std::vector<std::string> lines;
   LogSink sink(base::Duration every = {}) {
-    return {"watch", every, clock, [this](std::string line) { lines.push_back(std::move(line)); }};
+    return {"watch", every, clock, [this](std::string_view line) { lines.emplace_back(line); }};
   }
 };
 
@@ -36,6 +36,7 @@ TEST(LogSink, WritesOneJsonLinePerSampleAndAlarm) {
   hot.alarm = alarm;
   sink.deliver(hot);
   ASSERT_EQ(log.lines.size(), 2U);
+  for (const std::string& line : log.lines) EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
   auto first = json::parse(log.lines[0]);
   auto second = json::parse(log.lines[1]);
   ASSERT_TRUE(first && second) << log.lines[0] << log.lines[1];
