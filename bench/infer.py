@@ -10,6 +10,7 @@ import report
 MODEL = programs.ROOT / "configs" / "models" / "digits"
 SAMPLES = programs.ROOT / "configs" / "samples" / "digits_heldout.json"
 PATH = "/v2/models/digits/infer"
+RAW_BATCHED = "raw Run of 32 rows"
 CONFIG = "models:\n  digits: {{ path: {model}, instances: 1{batch} }}\n"
 
 
@@ -30,15 +31,16 @@ def binary_body():
     return head + data, {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
 
 
-def raw_loop(core, seconds):
-    """build/ort_raw MODEL SECONDS prints {"runs": N, "cpu_us": X, "wall_us": Y}; None when it was not built."""
+def raw_loop(core, seconds, rows):
+    """What build/ort_raw counts, per row of input; None when it was not built."""
     program = programs.BUILD / "ort_raw"
     if not program.exists():
         return None
-    done = subprocess.run(["taskset", "-c", str(core), str(program), str(MODEL / "1" / "model.onnx"), str(seconds)],
+    done = subprocess.run(["taskset", "-c", str(core), str(program), str(MODEL / "1" / "model.onnx"), str(seconds), str(rows)],
                           capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
-    return {"cpu_us_per_request": result["cpu_us"] / result["runs"], "requests_per_s": result["runs"] / result["wall_us"] * 1e6}
+    inferences = result["runs"] * rows
+    return {"cpu_us_per_request": result["cpu_us"] / inferences, "requests_per_s": inferences / result["wall_us"] * 1e6}
 
 
 def measure(gateway, load_core, file, connections, seconds, headers):
@@ -69,9 +71,10 @@ def infer(options):
                 measure(gateways[who], load_core, bodies[who][0], connections, 1, bodies[who][1])
             for number in range(options.rounds):
                 result = {}
-                raw = raw_loop(core, max(1, options.seconds // 2))
+                raw = raw_loop(core, max(1, options.seconds // 2), 1)
                 if raw:
                     result["raw Run"] = raw
+                    result[RAW_BATCHED] = raw_loop(core, max(1, options.seconds // 2), 32)
                 for who in subjects if number % 2 == 0 else reversed(subjects):
                     result[who] = measure(gateways[who], load_core, bodies[who][0], connections, options.seconds, bodies[who][1])
                     if raw:
@@ -80,11 +83,11 @@ def infer(options):
                 print(f"round {number + 1}: " + ", ".join(f"{who} {v['cpu_us_per_request']:.2f}" for who, v in result.items()) +
                       " us of CPU per inference", flush=True)
     base = "raw Run" if "raw Run" in rounds[0] else "binary"
-    columns = (["raw Run"] if base == "raw Run" else []) + subjects
+    columns = (["raw Run", RAW_BATCHED] if base == "raw Run" else []) + subjects
     metrics = [("cpu_us_per_request", 2, "CPU, µs per inference"), ("added_cpu_us", 2, "CPU beyond raw Run, µs"),
                ("requests_per_s", 0, "inferences/s"), ("p50_us", 0, "latency p50, µs"), ("p99_us", 0, "latency p99, µs"),
                ("load_cpu_us_per_request", 2, "CPU of the load generator, µs per request")]
     notes = [f"The digits model (64 floats in, 10 floats and 1 integer out) over HTTP, {connections} kept connections, {options.seconds} s per run, no key.",
-             "`raw Run` is one thread around Session::Run, one row per run, no HTTP." if base == "raw Run"
+             "`raw Run` is one thread around Session::Run, without HTTP; the columns named raw are per row." if base == "raw Run"
              else "build/ort_raw is absent, so there is no column for a raw Session::Run."]
     report.write("infer", "Local model over the Open Inference Protocol", notes, rounds, report.table(rounds, columns, metrics, base), host)
