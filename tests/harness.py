@@ -286,35 +286,57 @@ def request(port, method, path, body=None, key=None, headers=None):
         connection.close()
 
 
+class Cut(Failure):
+    """The answer ended before its end."""
+
+
 class Stream:
-    """A streamed answer, event by event, each with the time it arrived."""
+    """A streamed answer, event by event, each with the time it arrived. Reads the chunks itself: http.client takes a cut
+    answer for a whole one."""
 
     def __init__(self, port, path, body, key=None):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self.connection.request("POST", path, encode(body), fields(key, None))
-        self.answer = self.connection.getresponse()
-        self.status = self.answer.status
-        self.headers = self.answer.headers
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        data = encode(body)
+        head = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(data)}"]
+        head += [f"{name}: {value}" for name, value in fields(key, None).items()]
+        self.socket.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + data)
+        self.file = self.socket.makefile("rb")
+        line = self.file.readline().split(b" ", 2)
+        check(len(line) > 1, "no answer")
+        self.status = int(line[1])
+        self.headers = http.client.parse_headers(self.file)
+
+    def pieces(self):
+        if self.headers.get("transfer-encoding") != "chunked":
+            yield self.file.read(int(self.headers.get("content-length", -1)))
+            return
+        while True:
+            size = self.file.readline()
+            if not size.endswith(b"\r\n"):
+                raise Cut("the answer was cut")
+            count = int(size, 16)
+            data = self.file.read(count + 2)
+            if len(data) < count + 2:
+                raise Cut("the answer was cut")
+            if count == 0:
+                return
+            yield data[:-2]
 
     def events(self):
-        """Yields (seconds, data lines joined). IncompleteRead when the answer was cut."""
-        lines = []
-        while True:
-            line = self.answer.readline()
-            if not line:
-                check(not lines, "the stream ended inside an event:", lines)
-                return
-            line = line.rstrip(b"\r\n")
-            if line:
-                lines.append(line)
-            elif lines:
-                data = b"\n".join(part[5:].lstrip(b" ") for part in lines if part.startswith(b"data:"))
-                lines = []
-                yield time.monotonic(), data
+        """Yields (seconds, data lines joined). Cut when the answer has no proper end."""
+        rest = b""
+        for piece in self.pieces():
+            now = time.monotonic()
+            rest += piece
+            while (end := rest.find(b"\n\n")) >= 0:
+                event, rest = rest[:end], rest[end + 2:]
+                lines = event.split(b"\n")
+                yield now, b"\n".join(line[5:].lstrip(b" ") for line in lines if line.startswith(b"data:"))
+        check(not rest, "the stream ended inside an event:", rest)
 
     def close(self):
-        self.connection.close()
-        self.answer.close()
+        self.file.close()
+        self.socket.close()
 
     def __enter__(self):
         return self

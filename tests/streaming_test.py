@@ -129,7 +129,7 @@ def test_a_client_that_leaves_before_the_answer_ends_the_call_too():
 def ends_with_an_error(gateway, model):
     with stream(gateway, model) as answer:
         equal(answer.status, 200)
-        events = [data for _, data in answer.events()]  # IncompleteRead: the end of the body is missing
+        events = [data for _, data in answer.events()]  # Cut: the end of the body is missing
     check(len(contents(d for d in events if b'"error"' not in d)) > 3, "no text before the break")
     check(b"[DONE]" not in events, "a broken stream ends as if it were whole")
     error = json.loads(events[-1])["error"]
