@@ -80,7 +80,7 @@ def test_unknown_model_is_404_with_a_hint():
 def test_missing_and_wrong_keys_are_401():
     with gateway() as g:
         openai_error(g.chat(), 401)
-        for key in ("wrong", KEY + "x", KEY[:-1], KEY.upper(), "\x7f", "x" * 4000):
+        for key in ("wrong", KEY + "x", KEY[:-1], KEY.upper(), "x" * 4000):
             error = openai_error(g.chat(key=key), 401)
             check(key not in error["message"], "the message repeats the key")
         openai_error(g.request("GET", "/v1/models"), 401)

@@ -20,7 +20,7 @@ models:
   chat:   {{ route: [ {{ to: lab/small }} ] }}
   digits: {{ path: {MODEL} }}
 sources:
-  hook: {{ http: {{}}, format: json }}
+  hook: {{ http: {{}} }}
 """
 
 
