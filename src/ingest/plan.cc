@@ -48,7 +48,13 @@ void read_sources(const config::Node& node, const Context& context, Plan& plan) 
     if (kind.empty()) continue;
     const auto* factory = context.registry->find<SourceFactory>(kind);
     auto source = factory->make(name, map.get(kind), map, context);
+    bool enabled = map.boolean("enabled", true);
     map.done();
+    // What is switched off is checked like the rest, and then left out.
+    if (!enabled) {
+      plan.disabled_sources.push_back(name);
+      continue;
+    }
     if (source) plan.sources.push_back({name, kind, entry.dump(), std::move(source)});
   }
 }
@@ -120,6 +126,7 @@ void read_pipelines(const config::Node& node, const Context& context, const Part
   config::Map all = node.map();
   std::vector<std::string> sources;
   for (const PlannedSource& source : plan.sources) sources.push_back(source.name);
+  sources.insert(sources.end(), plan.disabled_sources.begin(), plan.disabled_sources.end());
   for (const auto& [name, entry] : all.entries()) {
     if (!check_name(name, entry)) continue;
     config::Map map = entry.map();
@@ -140,8 +147,9 @@ void read_pipelines(const config::Node& node, const Context& context, const Part
     if (tests.present()) {
       for (const config::Node& test : tests.items()) planned.tests.push_back(read_test(test));
     }
+    bool enabled = map.boolean("enabled", true);
     map.done();
-    plan.pipelines.push_back(std::move(planned));
+    if (enabled) plan.pipelines.push_back(std::move(planned));
   }
 }
 

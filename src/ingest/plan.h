@@ -38,6 +38,7 @@ struct PlannedPipeline {
 
 struct Plan {
   std::vector<PlannedSource> sources;
+  std::vector<std::string> disabled_sources;  // written with `enabled: false`; pipelines may still name them
   std::vector<PlannedPipeline> pipelines;
   // One line per source and pipeline, for `penstock check`. Holds no secrets: names and kinds only.
   std::string describe() const;
