@@ -15,6 +15,8 @@ namespace {
 
 // How often the configuration file and the stored keys are looked at. A signal is handled at once.
 constexpr auto kWatchEvery = std::chrono::milliseconds(200);
+// No API takes more; each has its own, smaller limit.
+constexpr std::uint64_t kBodyBytesMax = 1U << 30;
 // Answers under way get this long to finish after SIGTERM.
 constexpr auto kDrainFor = std::chrono::seconds(20);
 
@@ -142,10 +144,12 @@ void Gateway::start_lanes() {
   front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads);
   for (const std::string& name : registry_.names<flow::ApiFactory>()) registry_.find<flow::ApiFactory>(name)->build(*front_);
   flow::Front* front = front_.get();
+  http::ServerLimits limits;
+  limits.message.body_bytes_max = kBodyBytesMax;
   for (std::size_t i = 0; i < config_.threads; ++i) {
     per_core_[i].server = std::make_unique<http::Server>(
         cores_->loop(i), [front](http::Exchange& exchange) { return front->handle(exchange); },
-        [front](int status, std::string_view path, const std::string& detail) { return front->error_body(status, path, detail); }, http::ServerLimits{});
+        [front](int status, std::string_view path, const std::string& detail) { return front->error_body(status, path, detail); }, limits);
   }
 }
 
@@ -202,7 +206,12 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     return state;
   };
   std::vector<flow::DeclaredKey> declared = config.keys;
-  for (flow::DeclaredKey& key : declared) key.key.state = state_of(key.key.name);
+  for (flow::DeclaredKey& key : declared) {
+    key.key.state = state_of(key.key.name);
+    if (key.weak()) {
+      obs::log(obs::Level::warn, "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one", {{"key", std::string(key.key.name.view())}});
+    }
+  }
   std::unordered_map<std::string, flow::Key> stored;
   auto rows = keys_state_->keys();
   if (!rows) obs::log(obs::Level::error, "stored keys cannot be read", {{"why", rows.error().detail}});

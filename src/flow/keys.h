@@ -36,6 +36,10 @@ struct Key {
 
 // Declared in the configuration: the secret itself is known.
 struct DeclaredKey {
+  // Shorter secrets can be guessed over a network; they are taken, with a warning.
+  static constexpr std::size_t kStrongBytesMin = 16;
+  bool weak() const { return secret.reveal().size() < kStrongBytesMin; }
+
   Key key;
   base::Secret secret;
 };

@@ -17,6 +17,8 @@ std::span<char> read_scratch() {
 constexpr std::size_t kBodyPadding = 64;
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
+// After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
+constexpr std::size_t kLingerBytesMax = 16U << 20;
 
 // The Date field changes once a second.
 const std::string& date_line() {
@@ -126,7 +128,11 @@ rt::Task<bool> ServerConnection::serve_one() {
   stream_.on_hang_up({});
   if (refused_status_ != 0 && !begun_) co_await refuse(refused_status_, refused_detail_);
   if (!begun_ && !stream_.closed()) co_await refuse(500, "the request was not answered");
-  if (stream_.closed() || !finished_ || !keep_alive()) co_return false;
+  if (stream_.closed() || !finished_) co_return false;
+  if (!keep_alive()) {
+    if (refused_status_ != 0 || !parser_.message_done()) co_await linger();
+    co_return false;
+  }
   co_return co_await discard_body();
 }
 
@@ -250,14 +256,19 @@ rt::Task<void> ServerConnection::refuse(int status, std::string detail) {
   refused_status_ = status;
   ResponseHead head(status);
   head.add("content-type", "application/json");
-  std::string body = server_.error_body_(status, request_.path, detail);
+  // The head may have been refused only after its target was read.
+  std::string_view target = parser_.head().target;
+  std::string body = server_.error_body_(status, target.substr(0, target.find('?')), detail);
   co_await respond(std::move(head), body);
+}
+
+// Closing with unread bytes resets the connection, and the client may lose the answer: says goodbye and takes what is
+// still on its way, bounded in bytes and time.
+rt::Task<void> ServerConnection::linger() {
   stream_.shutdown_write();
-  // Closing with unread bytes resets the connection, and the client may lose the answer: take what is on its way,
-  // bounded in bytes and time.
   base::SteadyTime deadline = loop().now() + std::chrono::seconds(1);
   std::size_t taken = input_.size();
-  while (taken < kDiscardBytesMax && !stream_.closed()) {
+  while (taken < kLingerBytesMax && !stream_.closed()) {
     input_.clear();
     auto filled = co_await fill(deadline);
     if (!filled) break;

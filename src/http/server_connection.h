@@ -35,6 +35,7 @@ class ServerConnection : public Exchange {
   rt::Task<bool> discard_body();
   rt::Task<Result<void>> fill(base::SteadyTime deadline);
   rt::Task<void> refuse(int status, std::string detail);
+  rt::Task<void> linger();
   void start_request();
   void write_head(const ResponseHead& head);
   bool keep_alive() const;
