@@ -110,9 +110,6 @@ Observer::Series& Observer::series_of(const RequestEvent& event) {
   Labels all = who;
   all.emplace_back("status", status);
   all.emplace_back("error_type", to_string(event.error_type));
-  auto tokens = [&](std::string_view kind) {
-    return &metrics_.counter("penstock_tokens_total", "Tokens settled.", {{"kind", kind}, {"model", event.model}});
-  };
   auto histogram = [&](std::string_view name, std::string_view help, const Labels& labels) {
     return &metrics_.histogram(name, help, labels, kLatencyBounds);
   };
@@ -120,11 +117,35 @@ Observer::Series& Observer::series_of(const RequestEvent& event) {
       &metrics_.counter("penstock_requests_total", "Requests answered.", all),
       histogram("penstock_request_seconds", "From the first byte in to the last byte out.", who),
       histogram("penstock_overhead_seconds", "Time spent in the gateway, waiting for upstreams left out.", {{"api", event.api}}),
-      histogram("penstock_first_token_seconds", "Streams: from the first byte in to the first event out.", who),
-      histogram("penstock_inter_token_seconds", "Streams: mean time between two events.", who),
-      {tokens("input"), tokens("output"), tokens("cached")},
+      nullptr, nullptr, {},
   };
   return series_.emplace(key, series).first->second;
+}
+
+// Series that only some calls have come into being with the first such call.
+void Observer::count_stream(const RequestEvent& event, Series& series) {
+  Labels who{{"api", event.api}, {"model", event.model}, {"target", event.target}};
+  if (series.first_token_seconds == nullptr) {
+    series.first_token_seconds = &metrics_.histogram(
+        "penstock_first_token_seconds", "Streams: from the first byte in to the first event out.", who, kLatencyBounds);
+    series.inter_token_seconds =
+        &metrics_.histogram("penstock_inter_token_seconds", "Streams: mean time between two events.", who, kLatencyBounds);
+  }
+  series.first_token_seconds->observe(seconds(event.first_token_nanos));
+  if (event.events > 1) {
+    series.inter_token_seconds->observe(seconds((event.total_nanos - event.first_token_nanos) / (event.events - 1)));
+  }
+}
+
+void Observer::count_tokens(const RequestEvent& event, Series& series) {
+  constexpr std::array<std::string_view, 3> kKinds{"input", "output", "cached"};
+  std::array<std::int64_t, 3> counts{event.input_tokens, event.output_tokens, event.cached_tokens};
+  for (std::size_t i = 0; i < kKinds.size(); ++i) {
+    if (series.tokens[i] == nullptr) {
+      series.tokens[i] = &metrics_.counter("penstock_tokens_total", "Tokens settled.", {{"kind", kKinds[i]}, {"model", event.model}});
+    }
+    series.tokens[i]->add(static_cast<double>(counts[i]));
+  }
 }
 
 void Observer::count(const RequestEvent& event) {
@@ -133,15 +154,8 @@ void Observer::count(const RequestEvent& event) {
   series.requests->add(1);
   series.request_seconds->observe(seconds(event.total_nanos));
   series.overhead_seconds->observe(seconds(event.overhead_nanos));
-  if (event.first_token_nanos > 0) {
-    series.first_token_seconds->observe(seconds(event.first_token_nanos));
-    if (event.events > 1) {
-      series.inter_token_seconds->observe(seconds((event.total_nanos - event.first_token_nanos) / (event.events - 1)));
-    }
-  }
-  series.tokens[0]->add(static_cast<double>(event.input_tokens));
-  series.tokens[1]->add(static_cast<double>(event.output_tokens));
-  series.tokens[2]->add(static_cast<double>(event.cached_tokens));
+  if (event.first_token_nanos > 0) count_stream(event, series);
+  if (event.usage_known) count_tokens(event, series);
 }
 
 std::vector<RequestEvent> Observer::recent(std::size_t limit) const {

@@ -55,6 +55,8 @@ class Observer {
   };
   using SeriesKey = std::tuple<const char*, const char*, const char*, std::uint16_t, ErrorType>;
   Series& series_of(const RequestEvent& event);
+  void count_stream(const RequestEvent& event, Series& series);
+  void count_tokens(const RequestEvent& event, Series& series);
 
   Options options_;
   std::vector<std::unique_ptr<Ring<RequestEvent>>> rings_;

@@ -62,6 +62,7 @@ TEST(Observer, TurnsEventsIntoMetricsRecordsAndBatches) {
   event.api = intern("openai");
   event.model = intern("chat");
   event.status = 200;
+  event.usage_known = true;
   event.input_tokens = 7;
   observer.record(0, event);
   observer.record(1, event);
