@@ -90,10 +90,13 @@ class Program:
             self.stop()
             raise RuntimeError(f"{command[0]} said no ready line:\n{self.log.read_text(errors='replace')[-3000:]}")
 
-    def cpu_us(self):
-        """User and system time of all its threads so far, in microseconds; the kernel's tick (10 ms) is the resolution."""
+    def times_us(self):
+        """(user, system) time of all its threads so far, in microseconds; the kernel's tick (10 ms) is the resolution."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_US
+        return int(fields[11]) * TICK_US, int(fields[12]) * TICK_US
+
+    def cpu_us(self):
+        return sum(self.times_us())
 
     def resident_bytes(self):
         fields = pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()

@@ -5,19 +5,18 @@ import json
 import programs
 import report
 
-KEY = "sk-bench-000001"
+KEY = "sk-bench-0000000001"
 HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
 PATH = "/v1/chat/completions"
 
 # Everything a call passes in production: key check, both limits, routing with a fallback, usage, metrics, access log.
 CONFIG = """
 providers:
-  lab: {{ type: openai, base_url: "http://127.0.0.1:{port}/v1", api_key: sk-upstream-000001 }}
+  lab: {{ type: openai, base_url: "http://127.0.0.1:{port}/v1", api_key: sk-upstream-0000001 }}
 models:
   gpt-4o-mini:
     route: [ {{ to: lab/gpt-4o-mini }} ]
     fallback: [ lab/other ]
-    price: {{ input: 0.15USD/1M, cached: 0.075USD/1M, output: 0.60USD/1M }}
 keys:
   - {{ name: bench, secret: {key}, models: [gpt-4o-mini], limits: {{ rpm: 1000000000, tpm: 1000000000000 }} }}
 """
@@ -35,19 +34,21 @@ def body(stream):
 
 
 def measure(subject, upstream, load_core, body_file, connections, seconds):
-    cpu, upstream_cpu = subject.cpu_us(), upstream.cpu_us()
+    (user, system), upstream_cpu = subject.times_us(), upstream.cpu_us()
     counted = programs.wrk(load_core, subject.port, PATH, body_file, connections, seconds, HEADERS)
     requests = counted["requests"]
+    user_after, system_after = subject.times_us()
     result = {
         "requests": requests,
         "requests_per_s": requests / counted["duration_us"] * 1e6,
-        "cpu_us_per_request": (subject.cpu_us() - cpu) / requests,
+        "cpu_us_per_request": (user_after + system_after - user - system) / requests,
+        "user_us_per_request": (user_after - user) / requests,
         "mock_cpu_us_per_request": (upstream.cpu_us() - upstream_cpu) / requests,
         "load_cpu_us_per_request": counted["load_cpu_us"] / requests,
         "p50_us": counted["p50_us"], "p99_us": counted["p99_us"], "bytes_per_answer": counted["bytes"] / requests,
     }
     if subject is upstream:
-        del result["cpu_us_per_request"]
+        del result["cpu_us_per_request"], result["user_us_per_request"]
     return result
 
 
@@ -85,6 +86,7 @@ def run_rounds(options, folder, mock_options, stream, connections):
 
 
 COMMON = [
+    ("user_us_per_request", 2, "of which user, µs per request"),
     ("requests_per_s", 0, "requests/s"),
     ("p50_us", 0, "latency p50, µs"),
     ("p99_us", 0, "latency p99, µs"),

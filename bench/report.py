@@ -19,7 +19,7 @@ def series(rounds, who, metric):
     return [r[who][metric] for r in rounds if metric in r.get(who, {})]
 
 
-def table(rounds, subjects, metrics, base):
+def table(rounds, subjects, metrics, base, without_ratio=()):
     """One row per metric, one column per subject, and the ratio of every other subject to `base`, round by round."""
     others = [who for who in subjects if who != base]
     lines = ["| metric | " + " | ".join(subjects) + " | " + " | ".join(f"{who} / {base}" for who in others) + " |",
@@ -31,7 +31,7 @@ def table(rounds, subjects, metrics, base):
             cells.append(spread(values, digits) if values else "–")
         for who in others:
             pairs = [(r[who][metric], r[base][metric]) for r in rounds if metric in r.get(who, {}) and metric in r.get(base, {})]
-            ratios = [a / b for a, b in pairs if b]
+            ratios = [a / b for a, b in pairs if b and metric not in without_ratio]
             cells.append("**" + spread(ratios, 2) + "**" if ratios else "–")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

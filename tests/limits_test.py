@@ -14,9 +14,9 @@ models:
   chat:  {{ route: [ {{ to: lab/small }} ] }}
   other: {{ route: [ {{ to: lab/small }} ] }}
 keys:
-  - {{ name: free, secret: sk-free-000001 }}
-  - {{ name: few, secret: sk-few-000001, limits: {{ rpm: 3 }} }}
-  - {{ name: short, secret: sk-short-000001, limits: {{ tpm: 100 }} }}
+  - {{ name: free, secret: sk-limits-free-000001 }}
+  - {{ name: few, secret: sk-limits-few-000001, limits: {{ rpm: 3 }} }}
+  - {{ name: short, secret: sk-limits-short-000001, limits: {{ tpm: 100 }} }}
 """
 
 
@@ -37,24 +37,24 @@ def is_rate_limited(answer):
 def test_requests_per_minute():
     with pair() as (mock, gateway):
         for left in (2, 1, 0):
-            answer = gateway.chat(key="sk-few-000001")
+            answer = gateway.chat(key="sk-limits-few-000001")
             equal(answer.status, 200, answer)
             equal(answer.headers["x-ratelimit-limit-requests"], "3")
             equal(answer.headers["x-ratelimit-remaining-requests"], str(left))
             check(answer.headers["x-ratelimit-reset-requests"], "no reset")
-        answer = gateway.chat(key="sk-few-000001")
+        answer = gateway.chat(key="sk-limits-few-000001")
         is_rate_limited(answer)
         check(int(answer.headers["retry-after"]) <= 60, answer.headers["retry-after"])
         equal(answer.headers["x-ratelimit-remaining-requests"], "0")
         equal(mock.stats()["requests"], 3, "requests at the provider:")
-        equal(gateway.chat(key="sk-free-000001").status, 200, "another key:")
+        equal(gateway.chat(key="sk-limits-free-000001").status, 200, "another key:")
 
 
 def test_tokens_per_minute():
     with pair() as (mock, gateway):
         statuses = []
         for _ in range(12):
-            answer = gateway.chat(key="sk-short-000001", max_tokens=10)
+            answer = gateway.chat(key="sk-limits-short-000001", max_tokens=10)
             statuses.append(answer.status)
             if answer.status == 429:
                 break
@@ -70,7 +70,7 @@ def test_streams_count_tokens_too():
         statuses = []
         for _ in range(12):
             body = harness.chat_body(stream=True, max_tokens=20)
-            with harness.Stream(gateway.port, "/v1/chat/completions", body, "sk-short-000001") as answer:
+            with harness.Stream(gateway.port, "/v1/chat/completions", body, "sk-limits-short-000001") as answer:
                 statuses.append(answer.status)
                 if answer.status == 200:
                     equal([data for _, data in answer.events()][-1], b"[DONE]")
@@ -132,10 +132,10 @@ def test_mistakes_with_keys_are_explained():
 def test_limits_are_visible_in_metrics():
     with pair() as (_, gateway):
         for _ in range(4):
-            gateway.chat(key="sk-few-000001")
+            gateway.chat(key="sk-limits-few-000001")
         until(lambda: gateway.metric("penstock_requests_total", error_type="policy_limit") == 1, "one policy_limit")
         until(lambda: gateway.metric("penstock_requests_total", status="200") == 3, "three 200")
-        check(json.dumps("sk-few-000001") not in gateway.metrics(), "a secret in the metrics")
+        check(json.dumps("sk-limits-few-000001") not in gateway.metrics(), "a secret in the metrics")
 
 
 if __name__ == "__main__":

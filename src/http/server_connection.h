@@ -31,6 +31,7 @@ class ServerConnection : public Exchange {
 
  private:
   rt::Task<bool> read_head();
+  void read_target();
   rt::Task<bool> serve_one();
   rt::Task<bool> discard_body();
   rt::Task<Result<void>> fill(base::SteadyTime deadline);

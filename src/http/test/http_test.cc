@@ -45,7 +45,7 @@ struct HttpServer : testing::Test {
     l.message.head_bytes_max = 1000;
     return l;
   }();
-  Server server{loop, echo, [](int status, std::string_view, const std::string& detail) { return fmt::format("{} {}", status, detail); }, limits};
+  Server server{loop, echo, [](int status, std::string_view path, const std::string& detail) { return fmt::format("{} {} {}", status, path, detail); }, limits};
   std::unique_ptr<net::Acceptor> acceptor =
       net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) { server.accept(fd, nullptr); }).value();
   ClientPool pool{loop};
@@ -145,6 +145,8 @@ TEST_F(HttpServer, RefusesAndCloses) {
     EXPECT_NE(bad.find("connection: close"), std::string::npos);
     std::string large = co_await f.raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
     EXPECT_TRUE(large.starts_with("HTTP/1.1 413 ")) << large;
+    std::string refused = co_await f.raw("POST /a/b?c HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n");
+    EXPECT_NE(refused.find("413 /a/b the body"), std::string::npos) << refused;
     std::string slow = co_await f.raw("GET / HTTP/1.1\r\nHo");
     EXPECT_TRUE(slow.starts_with("HTTP/1.1 408 ")) << slow;
     std::string silent = co_await f.raw("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
