@@ -197,7 +197,7 @@ CONTRAST = """(() => {
 
 def test_the_page_is_one_small_file_that_never_makes_markup_from_data():
     page = PAGE.read_bytes()
-    check(len(page) < 40_000, "the page has", len(page), "bytes")
+    check(len(page) < 40 * 1024, "the page has", len(page), "bytes")
     check(page.isascii(), "the page is embedded in pieces, so it is ASCII")
     for word in (b"innerHTML", b"outerHTML", b"insertAdjacent", b"document.write", b"eval(", b"new Function", b"DOMParser", b"http://www.googleapis", b"<script src", b"@import"):
         check(word not in page, "the page contains", word)
@@ -244,7 +244,7 @@ def test_a_request_opens_to_all_that_is_known_and_the_list_can_be_held():
         admin.parts["requests"]["requests"].insert(0, request_record(99, -1, model="later"))
         seen = admin.asked("requests")
         until(lambda: admin.asked("requests") > seen + 1, "two more rounds")
-        equal(page.run(newest), "chat", "while held")
+        equal(page.run(newest), "chat", "while paused")
         page.run("document.getElementById('hold').click()")
         page.until(newest + " === 'later'", "the newest request first")
         check("Try again in 12 s" in page.text("#requests .more"), "the open row was lost")
