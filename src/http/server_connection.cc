@@ -261,9 +261,7 @@ rt::Task<void> ServerConnection::refuse(int status, std::string detail) {
   refused_status_ = status;
   ResponseHead head(status);
   head.add("content-type", "application/json");
-  // The head may have been refused only after its target was read.
-  std::string_view target = parser_.head().target;
-  std::string body = server_.error_body_(status, target.substr(0, target.find('?')), detail);
+  std::string body = server_.error_body_(status, request_.path, detail);
   co_await respond(std::move(head), body);
 }
 
