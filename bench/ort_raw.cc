@@ -52,7 +52,8 @@ Tensors make_inputs(const Ort::Session& session, std::int64_t rows) {
       elements *= static_cast<std::size_t>(extent);
     }
     inputs.data[i].assign(elements, 1.0F);
-    inputs.values.push_back(Ort::Value::CreateTensor<float>(memory, inputs.data[i].data(), elements, shape.data(), shape.size()));
+    inputs.values.push_back(
+        Ort::Value::CreateTensor<float>(memory, inputs.data[i].data(), elements, shape.data(), shape.size()));
   }
   return inputs;
 }
@@ -73,14 +74,15 @@ void measure(const char* path, double seconds, std::int64_t rows) {
   Tensors inputs = make_inputs(session, rows);
   std::vector<std::string> outputs;
   Ort::AllocatorWithDefaultOptions allocator;
-  for (std::size_t i = 0; i < session.GetOutputCount(); ++i) outputs.emplace_back(session.GetOutputNameAllocated(i, allocator).get());
+  for (std::size_t i = 0; i < session.GetOutputCount(); ++i)
+    outputs.emplace_back(session.GetOutputNameAllocated(i, allocator).get());
   std::vector<const char*> input_names;
   std::vector<const char*> output_names;
   for (const std::string& name : inputs.names) input_names.push_back(name.c_str());
   for (const std::string& name : outputs) output_names.push_back(name.c_str());
   auto run = [&] {
-    auto answer = session.Run(Ort::RunOptions{nullptr}, input_names.data(), inputs.values.data(), inputs.values.size(), output_names.data(),
-                              output_names.size());
+    auto answer = session.Run(Ort::RunOptions{nullptr}, input_names.data(), inputs.values.data(), inputs.values.size(),
+                              output_names.data(), output_names.size());
   };
   for (int i = 0; i < 100; ++i) run();
 

@@ -5,7 +5,8 @@
 
 namespace penstock::mock {
 
-std::expected<Answer, Refusal> prepare(std::string_view path, std::string_view body, const Options& options, bool usage) {
+std::expected<Answer, Refusal> prepare(std::string_view path, std::string_view body, const Options& options,
+                                       bool usage) {
   Answer answer;
   if (path == "/v1/embeddings") {
     auto embedded = embed(body, options, usage, answer.model);

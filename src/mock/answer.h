@@ -22,6 +22,7 @@ struct Answer {
 };
 
 // `path` is one of the three POST paths; `body` as in complete_chat(). `usage` false leaves token counts out.
-std::expected<Answer, Refusal> prepare(std::string_view path, std::string_view body, const Options& options, bool usage);
+std::expected<Answer, Refusal> prepare(std::string_view path, std::string_view body, const Options& options,
+                                       bool usage);
 
 }  // namespace penstock::mock

@@ -10,12 +10,34 @@ namespace {
 using Kind = json::Field::Kind;
 
 enum At : std::size_t {
-  kModel, kMessages, kPrompt, kStream, kN, kMaxTokens, kMaxCompletionTokens, kStop, kStreamOptions, kTools, kToolChoice,
-  kParallel, kResponseFormat, kCount
+  kModel,
+  kMessages,
+  kPrompt,
+  kStream,
+  kN,
+  kMaxTokens,
+  kMaxCompletionTokens,
+  kStop,
+  kStreamOptions,
+  kTools,
+  kToolChoice,
+  kParallel,
+  kResponseFormat,
+  kCount
 };
-constexpr std::array<std::string_view, kCount> kNames = {
-    "model", "messages", "prompt", "stream", "n", "max_tokens", "max_completion_tokens", "stop", "stream_options", "tools",
-    "tool_choice", "parallel_tool_calls", "response_format"};
+constexpr std::array<std::string_view, kCount> kNames = {"model",
+                                                         "messages",
+                                                         "prompt",
+                                                         "stream",
+                                                         "n",
+                                                         "max_tokens",
+                                                         "max_completion_tokens",
+                                                         "stop",
+                                                         "stream_options",
+                                                         "tools",
+                                                         "tool_choice",
+                                                         "parallel_tool_calls",
+                                                         "response_format"};
 
 struct Body {
   std::string_view text;
@@ -24,7 +46,9 @@ struct Body {
   bool given(At index) const { return at(index).kind != Kind::absent && at(index).kind != Kind::null; }
   std::string_view bytes(At index) const { return text.substr(at(index).begin, at(index).end - at(index).begin); }
   // The value as a document: only for what few requests carry. peek() has found it valid.
-  json::Value value(At index) const { return given(index) ? json::parse(bytes(index)).value_or(nullptr) : json::Value(); }
+  json::Value value(At index) const {
+    return given(index) ? json::parse(bytes(index)).value_or(nullptr) : json::Value();
+  }
 };
 
 std::unexpected<Refusal> refuse(std::string message, std::string_view param = {}) {
@@ -32,7 +56,8 @@ std::unexpected<Refusal> refuse(std::string message, std::string_view param = {}
 }
 
 // An integer within bounds, the fallback when not given.
-std::expected<std::int64_t, Refusal> integer(const Body& body, At index, std::int64_t low, std::int64_t high, std::int64_t fallback) {
+std::expected<std::int64_t, Refusal> integer(const Body& body, At index, std::int64_t low, std::int64_t high,
+                                             std::int64_t fallback) {
   if (!body.given(index)) return fallback;
   const json::Field& field = body.at(index);
   if (field.kind != Kind::integer || field.integer < low || field.integer > high) {
@@ -165,7 +190,8 @@ std::expected<Completion, Refusal> fill(const Body& body, const Options& options
   constexpr std::int64_t kChoicesMax = 128;
   Completion result;
   if (body.at(kModel).kind != Kind::string) return refuse("you must provide a model parameter", "model");
-  if (body.given(kStream) && body.at(kStream).kind != Kind::boolean) return refuse("'stream' must be a boolean.", "stream");
+  if (body.given(kStream) && body.at(kStream).kind != Kind::boolean)
+    return refuse("'stream' must be a boolean.", "stream");
   auto n = integer(body, kN, 1, kChoicesMax, 1);
   if (!n) return std::unexpected(n.error());
   auto tokens_max = integer(body, kMaxTokens, 1, INT32_MAX, INT32_MAX);
@@ -175,7 +201,8 @@ std::expected<Completion, Refusal> fill(const Body& body, const Options& options
   result.model = body.at(kModel).string;
   result.key = hash(body.text, options.seed);
   result.stream = body.at(kStream).boolean;
-  if (body.given(kStreamOptions)) result.include_usage = json::bool_or(body.value(kStreamOptions), "include_usage", false);
+  if (body.given(kStreamOptions))
+    result.include_usage = json::bool_or(body.value(kStreamOptions), "include_usage", false);
 
   json::Value tools = body.value(kTools);
   json::Value choice_of_tool = body.value(kToolChoice);

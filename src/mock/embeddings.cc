@@ -42,7 +42,8 @@ std::vector<float> vector_of(std::string_view text, std::size_t dimensions, std:
   };
   bool any = false;
   for (char c : text) {
-    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80U;
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  static_cast<unsigned char>(c) >= 0x80U;
     if (!letter) {
       end_word();
       continue;
@@ -71,7 +72,8 @@ void append_base64(std::string& out, const std::vector<float>& vector) {
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     std::size_t size = std::min<std::size_t>(3, bytes.size() - i);
     std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = group << 8U | (k < size ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 3; ++k)
+      group = group << 8U | (k < size ? static_cast<unsigned char>(bytes[i + k]) : 0U);
     for (std::size_t k = 0; k < 4; ++k) out += k <= size ? kAlphabet[group >> (18 - 6 * k) & 63U] : '=';
   }
 }
@@ -94,11 +96,13 @@ std::vector<std::vector<float>> vectors_of(const json::Value& input, std::size_t
 
 }  // namespace
 
-std::expected<std::string, Refusal> embed(std::string_view text, const Options& options, bool usage, std::string& model) {
+std::expected<std::string, Refusal> embed(std::string_view text, const Options& options, bool usage,
+                                          std::string& model) {
   constexpr std::array<std::string_view, 4> kNames = {"model", "input", "encoding_format", "dimensions"};
   auto peeked = json::peek(text, kNames);
   if (!peeked) return refuse(peeked.error().detail);
-  const auto& [name, input, format, size] = std::tie(peeked->fields[0], peeked->fields[1], peeked->fields[2], peeked->fields[3]);
+  const auto& [name, input, format, size] =
+      std::tie(peeked->fields[0], peeked->fields[1], peeked->fields[2], peeked->fields[3]);
   if (name.kind != Kind::string) return refuse("you must provide a model parameter", "model");
   model = name.string;
   std::int64_t dimensions = kDimensions;

@@ -9,6 +9,7 @@
 namespace penstock::mock {
 
 // The answer's body. `body` as in complete_chat(). `model` receives the requested model's name.
-std::expected<std::string, Refusal> embed(std::string_view body, const Options& options, bool usage, std::string& model);
+std::expected<std::string, Refusal> embed(std::string_view body, const Options& options, bool usage,
+                                          std::string& model);
 
 }  // namespace penstock::mock

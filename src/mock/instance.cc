@@ -20,7 +20,8 @@ class Generator {
   json::Value make(const json::Value& schema, int depth) {
     if (depth > kDepthEnd || !schema.is_object()) return nullptr;
     if (const auto* value = json::find(schema, "const")) return *value;
-    if (const auto* values = json::find(schema, "enum"); values != nullptr && values->is_array() && !values->get_array().empty()) {
+    if (const auto* values = json::find(schema, "enum");
+        values != nullptr && values->is_array() && !values->get_array().empty()) {
       return values->get_array().at(random_.next() % values->get_array().size());
     }
     if (const auto* target = resolve(json::string_or(schema, "$ref", ""))) return make(*target, depth + 1);
@@ -99,10 +100,12 @@ class Generator {
 
   json::Value array(const json::Value& schema, int depth) {
     json::Array result;
-    auto count = static_cast<std::size_t>(std::max<std::int64_t>(json::int_or(schema, "minItems", depth < kDepthMax ? 1 : 0), 0));
+    auto count = static_cast<std::size_t>(
+        std::max<std::int64_t>(json::int_or(schema, "minItems", depth < kDepthMax ? 1 : 0), 0));
     const auto* items = json::find(schema, "items");
     static const json::Value kAnything = json::Object();
-    for (std::size_t i = 0; i < std::min(count, kItemsMax); ++i) result.push_back(make(items != nullptr ? *items : kAnything, depth + 1));
+    for (std::size_t i = 0; i < std::min(count, kItemsMax); ++i)
+      result.push_back(make(items != nullptr ? *items : kAnything, depth + 1));
     return result;
   }
 
@@ -150,6 +153,8 @@ class Generator {
 
 }  // namespace
 
-json::Value instance_of(const json::Value& schema, std::uint64_t seed) { return Generator(schema, seed).make(schema, 0); }
+json::Value instance_of(const json::Value& schema, std::uint64_t seed) {
+  return Generator(schema, seed).make(schema, 0);
+}
 
 }  // namespace penstock::mock

@@ -19,7 +19,9 @@ rt::Task<Result<void>> respond(http::Exchange& exchange, int status, std::string
 }
 
 std::string status_body(int status) {
-  if (status == 429) return error_body("The mock provider was told to refuse this request: rate limit reached.", "requests", {}, "rate_limit_exceeded");
+  if (status == 429)
+    return error_body("The mock provider was told to refuse this request: rate limit reached.", "requests", {},
+                      "rate_limit_exceeded");
   if (status == 401) return error_body("Incorrect API key provided.", "invalid_request_error", {}, "invalid_api_key");
   std::string_view type = status >= 500 ? "server_error" : "invalid_request_error";
   return error_body(fmt::format("The mock provider was told to answer {}.", status), type, {}, {});
@@ -33,8 +35,8 @@ std::string model_object(std::string_view id) {
 }
 
 std::string missing_model(std::string_view id) {
-  return error_body(fmt::format("The model `{}` does not exist or you do not have access to it.", id), "invalid_request_error", "model",
-                    "model_not_found");
+  return error_body(fmt::format("The model `{}` does not exist or you do not have access to it.", id),
+                    "invalid_request_error", "model", "model_not_found");
 }
 
 }  // namespace
@@ -43,7 +45,11 @@ std::string missing_model(std::string_view id) {
 class OpenAi::Visit {
  public:
   Visit(OpenAi& owner, http::Exchange& exchange_of)
-      : exchange(exchange_of), arrival(owner.shared_.arrivals.fetch_add(1, std::memory_order_relaxed)), owner_(owner), wake_(exchange_of.loop()), timer_(exchange_of.loop()) {
+      : exchange(exchange_of),
+        arrival(owner.shared_.arrivals.fetch_add(1, std::memory_order_relaxed)),
+        owner_(owner),
+        wake_(exchange_of.loop()),
+        timer_(exchange_of.loop()) {
     owner_.shared_.active.fetch_add(1, std::memory_order_relaxed);
     owner_.visits_.push_back(this);
     gone_ = exchange.client_gone();
@@ -102,7 +108,8 @@ void OpenAi::stop() {
 }
 
 Failure OpenAi::failure_for(const http::Request& request, std::string_view model, std::uint64_t arrival) const {
-  if (std::string_view header = request.field("x-mock-fail"); !header.empty()) return parse_failure(header).value_or(Failure{});
+  if (std::string_view header = request.field("x-mock-fail"); !header.empty())
+    return parse_failure(header).value_or(Failure{});
   if (model.starts_with("mock-")) {
     if (auto named = parse_failure(model.substr(5))) return *named;
   }
@@ -117,10 +124,13 @@ Failure OpenAi::failure_for(const http::Request& request, std::string_view model
 
 rt::Task<void> OpenAi::handle(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
-  bool called = request.path == "/v1/chat/completions" || request.path == "/v1/completions" || request.path == "/v1/embeddings";
+  bool called =
+      request.path == "/v1/chat/completions" || request.path == "/v1/completions" || request.path == "/v1/embeddings";
   if (called && request.method == "POST") co_return co_await call(exchange);
   if (called) {
-    co_await respond(exchange, 405, error_body(fmt::format("Not allowed to {} on {}.", request.method, request.path), "invalid_request_error", {}, "method_not_supported"));
+    co_await respond(exchange, 405,
+                     error_body(fmt::format("Not allowed to {} on {}.", request.method, request.path),
+                                "invalid_request_error", {}, "method_not_supported"));
     co_return;
   }
   co_await look(exchange);
@@ -132,7 +142,8 @@ rt::Task<void> OpenAi::look(http::Exchange& exchange) {
   std::string body;
   int status = 200;
   if (request.path == "/mock/stats") {
-    body = fmt::format(R"({{"requests":{},"active":{},"cancelled":{}}})", shared_.arrivals.load(), shared_.active.load(), shared_.cancelled.load());
+    body = fmt::format(R"({{"requests":{},"active":{},"cancelled":{}}})", shared_.arrivals.load(),
+                       shared_.active.load(), shared_.cancelled.load());
   } else if (request.path == "/mock/last") {
     std::lock_guard lock(shared_.mutex);
     json::Object last;
@@ -150,7 +161,8 @@ rt::Task<void> OpenAi::look(http::Exchange& exchange) {
     body = status == 404 ? missing_model(id) : model_object(id);
   } else {
     status = 404;
-    body = error_body(fmt::format("Unknown request URL: {} {}.", request.method, request.path), "invalid_request_error", {}, "unknown_url");
+    body = error_body(fmt::format("Unknown request URL: {} {}.", request.method, request.path), "invalid_request_error",
+                      {}, "unknown_url");
   }
   co_await respond(exchange, status, std::move(body));
 }
@@ -195,7 +207,8 @@ rt::Task<void> OpenAi::answer(Visit& visit, std::string_view body) {
   auto answer = prepared(request.path, body);
   if (!answer) {
     const Refusal& refusal = answer.error();
-    visit.finish(co_await respond(exchange, 400, error_body(refusal.message, "invalid_request_error", refusal.param, {})));
+    visit.finish(
+        co_await respond(exchange, 400, error_body(refusal.message, "invalid_request_error", refusal.param, {})));
     co_return;
   }
   const std::string& model = (*answer)->model;
@@ -257,7 +270,8 @@ rt::Task<bool> OpenAi::interrupt(Visit& visit, Failure failure) {
     co_return sent.has_value();
   }
   if (failure.kind == Failure::Kind::error_in_stream) {
-    std::string error = "data: " + error_body("The mock provider was told to fail in the middle.", "server_error", {}, {}) + "\n\n";
+    std::string error =
+        "data: " + error_body("The mock provider was told to fail in the middle.", "server_error", {}, {}) + "\n\n";
     auto sent = co_await exchange.write(error);
     if (sent) sent = co_await exchange.finish();
     visit.finish(sent);

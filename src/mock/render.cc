@@ -75,7 +75,9 @@ std::string render_plain(const Completion& completion, bool usage) {
 }
 
 StreamRenderer::StreamRenderer(const Completion& completion, bool usage)
-    : completion_(completion), usage_(usage && completion.include_usage), step_(completion.chat ? Step::role : Step::content) {
+    : completion_(completion),
+      usage_(usage && completion.include_usage),
+      step_(completion.chat ? Step::role : Step::content) {
   head_ = "data: ";
   append_head(head_, completion, completion.chat ? "chat.completion.chunk" : "text_completion");
   event_.reserve(head_.size() + 256);
@@ -83,7 +85,8 @@ StreamRenderer::StreamRenderer(const Completion& completion, bool usage)
 }
 
 void StreamRenderer::chat_delta(std::string_view delta, std::string_view finish) {
-  fmt::format_to(std::back_inserter(event_), R"({{"index":{},"delta":{{{}}},"logprobs":null,"finish_reason":)", choice_, delta);
+  fmt::format_to(std::back_inserter(event_), R"({{"index":{},"delta":{{{}}},"logprobs":null,"finish_reason":)", choice_,
+                 delta);
   if (finish.empty()) {
     event_ += "null}]";
   } else {
@@ -131,7 +134,8 @@ void StreamRenderer::call_event() {
   token_ = true;
   delta_.clear();
   if (!call_named_) {
-    fmt::format_to(std::back_inserter(delta_), R"("tool_calls":[{{"index":{},"id":"{}","type":"function","function":{{"name":)", call_, call.id);
+    fmt::format_to(std::back_inserter(delta_),
+                   R"("tool_calls":[{{"index":{},"id":"{}","type":"function","function":{{"name":)", call_, call.id);
     json::append_quoted(delta_, call.name);
     delta_ += R"(,"arguments":""}}])";
     call_named_ = true;
@@ -158,7 +162,9 @@ std::string_view StreamRenderer::next() {
   while (true) {
     if (step_ == Step::role) {
       bool calls = !completion_.choices[choice_].calls.empty();
-      chat_delta(calls ? R"("role":"assistant","content":null,"refusal":null)" : R"("role":"assistant","content":"","refusal":null)", {});
+      chat_delta(calls ? R"("role":"assistant","content":null,"refusal":null)"
+                       : R"("role":"assistant","content":"","refusal":null)",
+                 {});
       advance_choice(Step::role, Step::content);
       break;
     }

@@ -30,7 +30,9 @@ http::ServerLimits limits() {
 // What one loop has of the mock.
 struct Server::Lane {
   Lane(rt::Loop& loop_of, Shared& shared)
-      : loop(loop_of), api(shared), server(loop_of, [this](http::Exchange& exchange) { return api.handle(exchange); }, describe, limits()) {}
+      : loop(loop_of),
+        api(shared),
+        server(loop_of, [this](http::Exchange& exchange) { return api.handle(exchange); }, describe, limits()) {}
   rt::Loop& loop;
   OpenAi api;
   http::Server server;
@@ -62,7 +64,8 @@ Result<std::unique_ptr<Server>> Server::start(std::vector<rt::Loop*> loops, Opti
   if (loops.empty()) return fail(Errc::invalid_argument, "the mock provider needs a loop");
   auto state = std::make_unique<State>(std::move(options));
   for (rt::Loop* loop : loops) state->lanes.push_back(std::make_unique<Lane>(*loop, state->shared));
-  auto acceptor = net::Acceptor::listen(*loops.front(), state->shared.options.listen, [s = state.get()](int fd) { s->take(fd); });
+  auto acceptor =
+      net::Acceptor::listen(*loops.front(), state->shared.options.listen, [s = state.get()](int fd) { s->take(fd); });
   if (!acceptor) return std::unexpected(acceptor.error());
   state->acceptor = std::move(*acceptor);
   return std::unique_ptr<Server>(new Server(std::move(state)));

@@ -8,12 +8,13 @@ namespace penstock::mock {
 namespace {
 
 constexpr std::array<std::string_view, 64> kWords = {
-    " the",     " water",  " flows",  " through", " a",      " gate",   " and",    " turns",  " every", " wheel", " of",
-    " old",     " mill",   " slowly", " while",   " river",  " keeps",  " its",    " steady", " pace",  " in",    " spring",
-    " rain",    " fills",  " pond",   " above",   " valley", " where",  " stone",  " walls",  " hold",  " it",    " back",
-    " until",   " keeper", " lifts",  " wooden",  " boards", " one",    " by",     " lets",   " just",  " enough", " pass",
-    " to",      " drive",  " wheels", " below",   " each",   " sensor", " counts", " drops",  " that",  " leave", " channel",
-    " morning", " light",  " falls",  " on",      " quiet",  " engine", " house",  " model",  " answers"};
+    " the",    " water",  " flows",  " through", " a",       " gate",    " and",    " turns",  " every",  " wheel",
+    " of",     " old",    " mill",   " slowly",  " while",   " river",   " keeps",  " its",    " steady", " pace",
+    " in",     " spring", " rain",   " fills",   " pond",    " above",   " valley", " where",  " stone",  " walls",
+    " hold",   " it",     " back",   " until",   " keeper",  " lifts",   " wooden", " boards", " one",    " by",
+    " lets",   " just",   " enough", " pass",    " to",      " drive",   " wheels", " below",  " each",   " sensor",
+    " counts", " drops",  " that",   " leave",   " channel", " morning", " light",  " falls",  " on",     " quiet",
+    " engine", " house",  " model",  " answers"};
 
 std::uint64_t mix(std::uint64_t x) {
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;

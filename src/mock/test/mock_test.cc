@@ -58,7 +58,9 @@ struct Padded {
   std::size_t size;
 };
 
-std::expected<Completion, Refusal> chat(std::string_view body, const Options& options = {}) { return complete_chat(Padded(body).view(), options); }
+std::expected<Completion, Refusal> chat(std::string_view body, const Options& options = {}) {
+  return complete_chat(Padded(body).view(), options);
+}
 
 TEST(Completion, DependsOnSeedAndBodyOnly) {
   std::string_view body = R"({"model":"m","messages":[{"role":"user","content":"hi"}]})";
@@ -66,7 +68,8 @@ TEST(Completion, DependsOnSeedAndBodyOnly) {
   other.seed = 8;
   EXPECT_EQ(render_plain(*chat(body), true), render_plain(*chat(body), true));
   EXPECT_NE(chat(body)->choices[0].content.text, chat(body, other)->choices[0].content.text);
-  EXPECT_NE(chat(body)->choices[0].content.text, chat(R"({"model":"m","messages":[{"role":"user","content":"ho"}]})")->choices[0].content.text);
+  EXPECT_NE(chat(body)->choices[0].content.text,
+            chat(R"({"model":"m","messages":[{"role":"user","content":"ho"}]})")->choices[0].content.text);
   EXPECT_EQ(chat(body)->completion_tokens, 32);
   EXPECT_EQ(chat(body)->prompt_tokens, 11);  // 32 bytes of messages are 8 tokens, and 3
 }
@@ -80,7 +83,8 @@ TEST(Completion, HonoursLengthStopAndChoices) {
   auto stopped = chat(R"({"model":"m","stop":["e","xyz"],"messages":[{"role":"user","content":"hi"}]})");
   EXPECT_THAT(stopped->choices[0].content.text, Not(HasSubstr("e")));
   EXPECT_EQ(stopped->choices[0].finish, "stop");
-  EXPECT_EQ(stopped->choices[0].content.ends.empty() ? 0 : stopped->choices[0].content.ends.back(), stopped->choices[0].content.text.size());
+  EXPECT_EQ(stopped->choices[0].content.ends.empty() ? 0 : stopped->choices[0].content.ends.back(),
+            stopped->choices[0].content.text.size());
 }
 
 constexpr std::string_view kTools =
@@ -103,20 +107,24 @@ TEST(Completion, CallsToolsWhenAsked) {
   EXPECT_LE(json::int_or(*arguments, "days", 9), 4);
   EXPECT_TRUE(chat(with_tools("hello", ""))->choices[0].calls.empty());
   EXPECT_FALSE(chat(with_tools("hello", R"(,"tool_choice":"required")"))->choices[0].calls.empty());
-  EXPECT_FALSE(chat(with_tools("hello", R"(,"tool_choice":{"type":"function","function":{"name":"get_weather"}})"))->choices[0].calls.empty());
+  EXPECT_FALSE(chat(with_tools("hello", R"(,"tool_choice":{"type":"function","function":{"name":"get_weather"}})"))
+                   ->choices[0]
+                   .calls.empty());
   EXPECT_TRUE(chat(with_tools("weather", R"(,"tool_choice":"none")"))->choices[0].calls.empty());
 }
 
 TEST(Completion, RefusesBadBodies) {
-  for (std::string_view bad : {"", "[]", "{", R"({"messages":[]})", R"({"model":"m"})", R"({"model":"m","messages":[]})",
-                               R"({"model":1,"messages":[{}]})", R"({"model":"m","messages":[{}],"n":0})",
-                               R"({"model":"m","messages":[{}],"max_tokens":-1})", R"({"model":"m","messages":[{}],"stream":"yes"})"}) {
+  for (std::string_view bad :
+       {"", "[]", "{", R"({"messages":[]})", R"({"model":"m"})", R"({"model":"m","messages":[]})",
+        R"({"model":1,"messages":[{}]})", R"({"model":"m","messages":[{}],"n":0})",
+        R"({"model":"m","messages":[{}],"max_tokens":-1})", R"({"model":"m","messages":[{}],"stream":"yes"})"}) {
     EXPECT_FALSE(chat(bad).has_value()) << bad;
   }
 }
 
 TEST(Instance, FollowsSchemas) {
-  auto schema = json::parse(R"({"type":"object","$defs":{"p":{"type":"object","properties":{"x":{"type":"number"},"next":{"$ref":"#/$defs/p"}},"required":["x"]}},
+  auto schema = json::parse(
+      R"({"type":"object","$defs":{"p":{"type":"object","properties":{"x":{"type":"number"},"next":{"$ref":"#/$defs/p"}},"required":["x"]}},
     "properties":{"p":{"$ref":"#/$defs/p"},"list":{"type":"array","minItems":3,"items":{"const":"a"}},"either":{"anyOf":[{"type":"null"},{"type":"string"}]},
     "when":{"type":"string","format":"date"},"all":{"allOf":[{"type":"object","properties":{"a":{"type":"boolean"}}},{"type":"object","properties":{"b":{"type":["integer","null"]}}}]}}})");
   ASSERT_TRUE(schema.has_value());
@@ -143,7 +151,8 @@ std::vector<std::string> events_of(const Completion& completion) {
 }
 
 TEST(StreamRenderer, SaysWhatThePlainAnswerSays) {
-  auto completion = chat(R"({"model":"m","n":2,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]})");
+  auto completion = chat(
+      R"({"model":"m","n":2,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]})");
   auto events = events_of(*completion);
   ASSERT_EQ(events.size(), 2U + 64U + 2U + 2U);
   std::string text;
@@ -154,7 +163,8 @@ TEST(StreamRenderer, SaysWhatThePlainAnswerSays) {
     if (json::int_or(choice, "index", 0) == 1) text += json::string_or(*json::find(choice, "delta"), "content", "");
   }
   EXPECT_EQ(text, completion->choices[1].content.text);
-  EXPECT_THAT(events[events.size() - 2], HasSubstr(R"("choices":[],"usage":{"prompt_tokens":11,"completion_tokens":64)"));
+  EXPECT_THAT(events[events.size() - 2],
+              HasSubstr(R"("choices":[],"usage":{"prompt_tokens":11,"completion_tokens":64)"));
   EXPECT_EQ(events.back(), "data: [DONE]\n\n");
 }
 
@@ -164,8 +174,10 @@ TEST(StreamRenderer, CutsToolArgumentsInFragments) {
   for (const std::string& event : events_of(*completion)) {
     auto value = json::parse(std::string_view(event).substr(6, event.size() - 8));
     if (!value) continue;
-    const auto* calls = json::find(*json::find(json::find(*value, "choices")->get_array().front(), "delta"), "tool_calls");
-    if (calls != nullptr) arguments += json::string_or(*json::find(calls->get_array().front(), "function"), "arguments", "");
+    const auto* calls =
+        json::find(*json::find(json::find(*value, "choices")->get_array().front(), "delta"), "tool_calls");
+    if (calls != nullptr)
+      arguments += json::string_or(*json::find(calls->get_array().front(), "function"), "arguments", "");
   }
   EXPECT_EQ(arguments, completion->choices[0].calls[0].arguments);
 }
@@ -189,21 +201,29 @@ struct Running : testing::Test {
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     return fd;
   }
-  static void send(int fd, std::string_view bytes) { EXPECT_EQ(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size())); }
+  static void send(int fd, std::string_view bytes) {
+    EXPECT_EQ(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+  }
   std::string raw(std::string_view bytes) const {
     int fd = connect();
     send(fd, bytes);
     std::string all;
     std::array<char, 4096> buffer{};
-    for (ssize_t got = 0; (got = ::recv(fd, buffer.data(), buffer.size(), 0)) > 0;) all.append(buffer.data(), static_cast<std::size_t>(got));
+    for (ssize_t got = 0; (got = ::recv(fd, buffer.data(), buffer.size(), 0)) > 0;)
+      all.append(buffer.data(), static_cast<std::size_t>(got));
     ::close(fd);
     return all;
   }
   static std::string request(std::string_view path, std::string_view body, std::string_view fields = "") {
-    return fmt::format("POST {} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n{}Content-Length: {}\r\n\r\n{}", path, fields, body.size(), body);
+    return fmt::format("POST {} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n{}Content-Length: {}\r\n\r\n{}", path,
+                       fields, body.size(), body);
   }
-  std::string post(std::string_view path, std::string_view body, std::string_view fields = "") const { return raw(request(path, body, fields)); }
-  std::string get(std::string_view path) const { return raw(fmt::format("GET {} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n", path)); }
+  std::string post(std::string_view path, std::string_view body, std::string_view fields = "") const {
+    return raw(request(path, body, fields));
+  }
+  std::string get(std::string_view path) const {
+    return raw(fmt::format("GET {} HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n", path));
+  }
 
   rt::LoopThread thread{0, "mock"};
   std::unique_ptr<Server> server;
@@ -220,7 +240,8 @@ TEST_F(Running, AnswersPlainAndStreamed) {
   std::string stream = post("/v1/chat/completions", chat_body("m", true));
   EXPECT_THAT(stream, HasSubstr("content-type: text/event-stream"));
   EXPECT_TRUE(stream.ends_with("data: [DONE]\n\n\r\n0\r\n\r\n")) << stream;
-  EXPECT_THAT(post("/v1/completions", R"({"model":"m","prompt":["a","b"]})"), HasSubstr(R"("object":"text_completion")"));
+  EXPECT_THAT(post("/v1/completions", R"({"model":"m","prompt":["a","b"]})"),
+              HasSubstr(R"("object":"text_completion")"));
   EXPECT_THAT(get("/v1/models"), HasSubstr("mock-small"));
   EXPECT_THAT(get("/mock/last"), HasSubstr("/v1/completions"));
 }
@@ -289,22 +310,34 @@ TEST_F(Running, EmbedsNearTextsNear) {
   EXPECT_LT(product(one, far), 0.4);
   EXPECT_EQ(embedding(*this, "[1,2,3]").size(), 256U);
   // 2 floats are 8 bytes are 12 characters.
-  std::string packed = post("/v1/embeddings", R"({"model":"e","input":["a"],"encoding_format":"base64","dimensions":2})");
+  std::string packed =
+      post("/v1/embeddings", R"({"model":"e","input":["a"],"encoding_format":"base64","dimensions":2})");
   std::size_t at = packed.find(R"("embedding":")") + 13;
   EXPECT_EQ(packed.find('"', at) - at, 12U) << packed;
 }
 
 struct Locked : Running {
-  Locked() : Running([] { Options o; o.api_key = "k"; return o; }()) {}
+  Locked()
+      : Running([] {
+          Options o;
+          o.api_key = "k";
+          return o;
+        }()) {}
 };
 
 TEST_F(Locked, AsksForItsKey) {
   EXPECT_TRUE(post("/v1/chat/completions", chat_body("m", false)).starts_with("HTTP/1.1 401 "));
-  EXPECT_TRUE(post("/v1/chat/completions", chat_body("m", false), "Authorization: Bearer k\r\n").starts_with("HTTP/1.1 200 "));
+  EXPECT_TRUE(
+      post("/v1/chat/completions", chat_body("m", false), "Authorization: Bearer k\r\n").starts_with("HTTP/1.1 200 "));
 }
 
 struct Failing : Running {
-  Failing() : Running([] { Options o; o.fail = {*parse_fail_rule("30%:503"), *parse_fail_rule("20%:reset")}; return o; }()) {}
+  Failing()
+      : Running([] {
+          Options o;
+          o.fail = {*parse_fail_rule("30%:503"), *parse_fail_rule("20%:reset")};
+          return o;
+        }()) {}
 };
 
 TEST_F(Failing, FailsItsShare) {
