@@ -262,6 +262,7 @@ def test_charts_move_and_scores_lie_between_zero_and_one():
         path = "document.querySelector('[data-field=vib] .curve').getAttribute('d')"
         before = page.run(path)
         page.until(f"{path} !== {json.dumps(before)}", "a line that moves")
+        equal(page.run("document.querySelector('[data-field=cpu]').parentNode.dataset.high"), "100", "shares lie between 0 and 100")
         equal(page.run("document.querySelectorAll('[data-field=speed]').length"), 1)
         page.run("[...document.querySelectorAll('#pipelines label')].find(l => l.textContent === 'speed').click()")
         equal(page.run("document.querySelectorAll('[data-field=speed]').length"), 0, "an unticked field is drawn")
