@@ -40,6 +40,10 @@ void log_problems(const std::string& report) {
   }
 }
 
+bool serves_outside(const GatewayConfig& config) {
+  return std::any_of(config.listen.begin(), config.listen.end(), [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
+}
+
 std::vector<std::string> split_globs(const std::string& text) {
   std::vector<std::string> globs;
   std::size_t from = 0;
@@ -88,6 +92,10 @@ std::expected<void, StartFailure> Gateway::start() {
   if (document->failed()) return cannot_start(2, document->report());
   repository_->apply(config_.models);
   publish(config_);
+  if (serves_outside(config_) && !config_.insecure && !has_keys_) {
+    return cannot_start(2, "an address in `listen` is reachable from outside and there are no API keys: declare some under `keys:`, make one with "
+                           "`penstock key create`, or write `insecure: true` to let everybody in");
+  }
   observer_->start();
   cores_->start();
   if (auto listening = start_listeners(); !listening) return listening;
@@ -228,11 +236,14 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     stored.emplace(row.hash, std::move(key));
   }
   keys_version_ = keys_state_->keys_version().value_or(0);
-  open_to_all_ = declared.empty() && stored.empty();
+  // A key that was ever made, also a revoked one, says that callers are meant to have keys.
+  bool keyless = declared.empty() && rows && rows->empty();
+  open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
+  has_keys_ = !declared.empty() || !stored.empty();
   flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), std::move(filters));
+  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters));
 }
 
 void Gateway::publish(const GatewayConfig& config) {

@@ -77,7 +77,8 @@ class Gateway {
   std::int64_t config_stamp_ = 0;
   std::optional<store::State> keys_state_;  // this thread's
   std::int64_t keys_version_ = 0;
-  bool open_to_all_ = false;  // there is no key at all
+  bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
+  bool has_keys_ = false;     // of the policy last made
   base::Secret installation_secret_;
   std::map<std::string, std::shared_ptr<flow::KeyState>> key_states_;  // outlive reloads
   std::unique_ptr<UsageWriter> usage_;                                  // the observer thread's

@@ -98,10 +98,8 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
     admin.problem("the admin API has no keys of its own yet: listen on loopback, or write `insecure: true` to say you protect it otherwise");
   }
   for (const ListenConfig& one : config.listen) {
-    bool open = !one.endpoint.is_loopback() && (one.cert.empty() || config.keys.empty());
-    if (open && !config.insecure) {
-      listen.problem(fmt::format("{} is reachable from outside without {}; add {}, or write `insecure: true` to serve it all the same", one.endpoint.text(),
-                                 one.cert.empty() ? "TLS" : "keys", one.cert.empty() ? "`tls: { cert, key }`" : "`keys:`"));
+    if (!one.endpoint.is_loopback() && one.cert.empty() && !config.insecure) {
+      listen.problem(fmt::format("{} is reachable from outside without TLS; add `tls: {{ cert, key }}`, or write `insecure: true` to serve it all the same", one.endpoint.text()));
     }
   }
   return config;

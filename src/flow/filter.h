@@ -34,8 +34,12 @@ struct FilterFactory {
 // Keys and filters at one moment; immutable, swapped whole by a reload.
 class Policy {
  public:
-  Policy(KeyTable keys, std::vector<std::unique_ptr<Filter>> filters) : keys_(std::move(keys)), filters_(std::move(filters)) {}
+  // `open_to_all`: callers need no key. The composition root decides that, never the number of keys alone: revoking the
+  // last key must not open the door.
+  Policy(KeyTable keys, bool open_to_all, std::vector<std::unique_ptr<Filter>> filters)
+      : keys_(std::move(keys)), open_to_all_(open_to_all), filters_(std::move(filters)) {}
   const KeyTable& keys() const { return keys_; }
+  bool open_to_all() const { return open_to_all_; }
   const std::vector<std::unique_ptr<Filter>>& filters() const { return filters_; }
   void settle(Call& call) const {
     for (auto filter = filters_.rbegin(); filter != filters_.rend(); ++filter) (*filter)->on_settle(call);
@@ -43,6 +47,7 @@ class Policy {
 
  private:
   KeyTable keys_;
+  bool open_to_all_;
   std::vector<std::unique_ptr<Filter>> filters_;
 };
 

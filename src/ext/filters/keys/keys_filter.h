@@ -6,8 +6,8 @@
 namespace penstock::ext {
 
 // Takes the credential from wherever the SDKs put it (Authorization: Bearer, x-api-key, x-goog-api-key, api-key, ?key=)
-// and checks it against the key table. A gateway without any key lets everybody in: it only listens on loopback then,
-// which the start-up checks.
+// and checks it against the key table. A policy that is open to all (no key was ever made, and only
+// loopback can reach the gateway) lets everybody in.
 class KeysFilter : public flow::Filter {
  public:
   Result<void> on_head(flow::Call& call) override;
