@@ -56,10 +56,11 @@ def start_upstream(folder):
 FOLDER = tempfile.mkdtemp(prefix="penstock-tls-")
 
 
+LISTEN = f'{{ address: "127.0.0.1:0", tls: {{ cert: {FOLDER}/server.pem, key: {FOLDER}/server.key }} }}'
+
+
 def config(port):
     return f"""
-listen: {{ address: "127.0.0.1:0", tls: {{ cert: {FOLDER}/server.pem, key: {FOLDER}/server.key }} }}
-admin: 127.0.0.1:0
 providers:
   trusted: {{ type: openai, base_url: "https://localhost:{port}/v1", ca: {FOLDER}/ca.pem }}
   unknown: {{ type: openai, base_url: "https://localhost:{port}/v1" }}
@@ -81,7 +82,7 @@ def test_both_sides_speak_tls():
     make_certificates(FOLDER)
     upstream = start_upstream(FOLDER)
     try:
-        with harness.Gateway(config(upstream.server_address[1])) as gateway:
+        with harness.Gateway(config(upstream.server_address[1]), listen=LISTEN) as gateway:
             for _ in range(3):
                 status, body = post(gateway, "chat")
                 check(status == 200 and body["choices"][0]["message"]["content"] == "over TLS", status, body)

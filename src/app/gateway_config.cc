@@ -91,6 +91,9 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.filters = read_filters(root.get("filters"), registry);
   config::Node keys = root.get("keys");
   if (keys.present()) config.keys = flow::parse_keys(keys);
+  if (std::find(config.filters.begin(), config.filters.end(), "keys") == config.filters.end() && !config.insecure) {
+    root.get("filters").problem("without the filter 'keys' nobody's key is checked; add it, or write `insecure: true` to let everybody in");
+  }
   std::vector<std::pair<std::string, config::Node>> routes;
   read_models(root.get("models"), config, routes);
   config.llm = llm::Plan::parse(root.get("providers"), routes, registry);

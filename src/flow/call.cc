@@ -93,8 +93,15 @@ void add_common_fields(const Call& call, http::ResponseHead& head) {
   show(call.token_limit, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
 }
 
-rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type) {
-  int status = call.dialect.status(error);
+rt::Task<void> refuse_body(Call& call, Error error) {
+  if (call.exchange.client_gone()) co_return;
+  // These are HTTP's own statuses, whatever the dialect makes of the codes elsewhere.
+  int status = error.code == Errc::out_of_range ? 413 : error.code == Errc::deadline_exceeded ? 408 : 0;
+  co_await refuse(call, std::move(error), obs::ErrorType::none, status);
+}
+
+rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) {
+  if (status == 0) status = call.dialect.status(error);
   call.event.status = static_cast<std::uint16_t>(status);
   call.event.error_type = type == obs::ErrorType::none ? error_type_of(error.code) : type;
   call.event.error.assign(error.detail);

@@ -49,8 +49,11 @@ Result<void> admit(Call& call);
 // The fields every answer carries: request id, target, attempts, overhead, limits.
 void add_common_fields(const Call& call, http::ResponseHead& head);
 
-// Answers with the dialect's error and notes it in the event. `type` none derives it from the code.
-rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type = obs::ErrorType::none);
+// Answers with the dialect's error and notes it in the event. `type` none derives it from the code, `status` 0 from the
+// dialect.
+rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type = obs::ErrorType::none, int status = 0);
+// The same for a body that could not be read; says nothing to a client that left.
+rt::Task<void> refuse_body(Call& call, Error error);
 // A whole JSON answer with the common fields.
 rt::Task<Result<void>> respond_json(Call& call, int status, std::string body);
 

@@ -33,6 +33,7 @@ obs::ErrorType type_of_status(int status) {
 obs::ErrorType type_of_transport(Errc code) {
   switch (code) {
     case Errc::deadline_exceeded: return obs::ErrorType::provider_timeout;
+    case Errc::out_of_range:
     case Errc::protocol_error: return obs::ErrorType::provider_malformed;
     case Errc::data_loss: return obs::ErrorType::provider_cut;
     case Errc::cancelled: return obs::ErrorType::caller_cancelled;
@@ -47,7 +48,9 @@ Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std
 
 Failure transport_failure(const Target& target, const Error& error) {
   // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
-  Errc code = error.code == Errc::unavailable ? Errc::protocol_error : error.code;
+  // Neither is an answer of theirs that is too large a request of our caller's that is.
+  bool theirs = error.code == Errc::unavailable || error.code == Errc::out_of_range;
+  Errc code = theirs ? Errc::protocol_error : error.code;
   return target_failure(target, type_of_transport(error.code), code, "failed: " + error.detail);
 }
 

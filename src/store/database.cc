@@ -63,8 +63,10 @@ Error Database::error(int code, std::string_view doing) const {
 }
 
 Result<Database> Database::open(const std::string& path, const std::vector<std::string>& migrations) {
-  // Made here first, so that nobody else can read it even for a moment.
-  if (int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600); fd >= 0) ::close(fd);
+  // Made here first, so that nobody else can read it even for a moment. Only when it does not exist: closing any
+  // descriptor of the file would drop every lock this process holds on it (POSIX locks belong to the process), and
+  // another process could then take the write-ahead log away.
+  if (int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600); fd >= 0) ::close(fd);
   sqlite3* handle = nullptr;
   int code = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(handle, path);

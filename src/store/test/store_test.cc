@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -70,6 +72,25 @@ TEST(State, RefusesDamagedAndNewerFiles) {
   auto newer = State::open(folder.path);
   ASSERT_FALSE(newer.has_value());
   EXPECT_EQ(newer.error().code, Errc::failed_precondition);
+}
+
+TEST(State, AnotherProcessDoesNotTakeTheLogAway) {
+  Folder folder;
+  auto keys = State::open(folder.path);
+  auto usage = State::open(folder.path);  // a second connection of this process must not drop the first one's locks
+  ASSERT_TRUE(keys && usage);
+  ASSERT_TRUE(keys->add_key(key("mine")).has_value());
+  pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    bool revoked = State::open(folder.path)->revoke_key("mine", 9).value_or(0) == 1;
+    _exit(revoked ? 0 : 1);
+  }
+  int status = 1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder.path + "/penstock.db-wal"));
+  EXPECT_EQ(keys->keys()->front().revoked, 9) << "what the other process wrote is seen here";
 }
 
 TEST(InstallationSecret, IsMadeOnceAndPrivate) {

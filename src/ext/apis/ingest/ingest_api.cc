@@ -21,7 +21,7 @@ rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
   }
   auto body = co_await call.exchange.read_body(kBodyBytesMax);
   if (!body) {
-    if (!call.exchange.client_gone()) co_await flow::refuse(call, body.error());
+    co_await flow::refuse_body(call, body.error());
     co_return;
   }
   call.event.bytes_in = body->size();
@@ -83,7 +83,11 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
       timed_out = true;
       wake.set();
     });
-    if (waiting.empty()) co_await wake;
+    if (waiting.empty()) {
+      auto since = std::chrono::steady_clock::now();
+      co_await wake;
+      call.upstream_wait += std::chrono::steady_clock::now() - since;
+    }
     std::string out = timed_out && waiting.empty() ? ": still here\n\n" : "";
     for (const ingest::Event& event : std::exchange(waiting, {})) {
       out += event.kind == ingest::Event::Kind::alarm ? "event: alarm\ndata: " : "event: sample\ndata: ";

@@ -117,7 +117,7 @@ rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) const {
   }
   auto body = co_await call.exchange.read_body(kBodyBytesMax);
   if (!body) {
-    if (!call.exchange.client_gone()) co_await flow::refuse(call, body.error());
+    co_await flow::refuse_body(call, body.error());
     co_return;
   }
   call.event.bytes_in = body->size();

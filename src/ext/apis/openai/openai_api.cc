@@ -57,13 +57,15 @@ void take_usage(flow::Call& call, const llm::Usage& usage) {
 }
 
 rt::Task<void> report(flow::Call& call, llm::Failure failure) {
-  // A provider's own 4xx explains itself in this very dialect: it goes through as it is.
-  bool own_words = failure.upstream_status >= 400 && !failure.upstream_body.empty() &&
+  // A provider's own error explains itself in this very dialect: it goes through as it is. But when the provider does not
+  // know the gateway's key, that is no news about the caller's, and the answer may quote the key.
+  bool our_key = failure.upstream_status == 401 || failure.upstream_status == 403;
+  bool own_words = failure.upstream_status >= 400 && !our_key && !failure.upstream_body.empty() &&
                    failure.upstream_content_type.find("json") != std::string::npos;
   if (!own_words) {
     Error error = std::move(failure.error);
     if (failure.upstream_status == 429) error.code = Errc::resource_exhausted;
-    if (failure.upstream_status == 401 || failure.upstream_status == 403) {
+    if (our_key) {
       error.detail += ": the gateway's own key for it is wrong or may not do this";
     }
     co_await flow::refuse(call, std::move(error), failure.type);
@@ -140,7 +142,7 @@ rt::Task<void> OpenAiApi::generate(flow::Call& call, llm::Operation operation) c
   }
   auto body = co_await call.exchange.read_body(kBodyBytesMax);
   if (!body) {
-    if (!call.exchange.client_gone()) co_await flow::refuse(call, body.error());
+    co_await flow::refuse_body(call, body.error());
     co_return;
   }
   call.event.bytes_in = body->size();
