@@ -98,7 +98,8 @@ void Detector::start(base::WallMicros at, double value) {
 
 // After a long silence the recent past says nothing about now: the short windows start again, what was learned stays.
 void Detector::notice_gap(base::WallMicros at) {
-  const auto interval = static_cast<double>(at - last_at_);
+  // In floating point: strange clocks may be further apart than the integers reach.
+  const auto interval = static_cast<double>(at) - static_cast<double>(last_at_);
   if (interval <= 0) return;
   if (usual_interval_ > 0 && interval > kGapIntervals * usual_interval_) {
     recent_.clear();
