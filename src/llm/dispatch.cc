@@ -101,6 +101,7 @@ rt::Task<Result<std::optional<wire::SseEvent>>> Answer::next_event() {
     if (!event || !event->has_value()) co_return event;
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
     done_ = done_ || verdict.last;
+    failed_ = failed_ || verdict.error;
     if (verdict.forward) co_return event;
   }
 }

@@ -38,6 +38,8 @@ class Answer {
   // out. An error when the stream was cut or timed out. Its bytes stay valid until the next call.
   rt::Task<Result<std::optional<wire::SseEvent>>> next_event();
   const Usage& usage() const { return usage_; }
+  // The provider reported a failure within the stream; the event went to the client, who has to know.
+  bool failed() const { return failed_; }
   // After the last event: takes what the upstream still sends to end its message, so that the connection can be used
   // again. Bounded to a second.
   rt::Task<void> settle();
@@ -58,6 +60,7 @@ class Answer {
   Usage usage_;
   bool streaming_ = false;
   bool done_ = false;
+  bool failed_ = false;
 };
 
 class Dispatch {
