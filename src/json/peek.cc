@@ -85,10 +85,9 @@ Result<void> locate(std::string_view text, std::span<const std::string_view> nam
         }
       } else {
         raw = value.raw_json_token();
-        while (!raw.empty() && (raw.back() == ' ' || raw.back() == '\n' || raw.back() == '\r' || raw.back() == '\t')) {
-          raw.remove_suffix(1);
-        }
       }
+      // Whatever the kind, the parser's view may go on through the blanks up to the next token.
+      while (!raw.empty() && (raw.back() == ' ' || raw.back() == '\n' || raw.back() == '\r' || raw.back() == '\t')) raw.remove_suffix(1);
       field.end = field.begin + raw.size();
       break;
     }

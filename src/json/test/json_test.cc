@@ -28,6 +28,14 @@ TEST(Peek, FindsFieldsAndTheirBytes) {
   EXPECT_EQ(f[4].kind, Field::Kind::absent);
 }
 
+TEST(Peek, AValueEndsBeforeTheBlanksBehindIt) {
+  for (std::string_view value : {"{}", "[1, 2]", "{\"a\": {} }", "\"x\"", "12", "true", "null"}) {
+    auto peeked = peek_text(fmt::format("{{\"f\": {} \n\t ,\"g\":1}}", value), {"f"});
+    ASSERT_TRUE(peeked.has_value()) << value;
+    EXPECT_EQ(peeked->fields[0].end - peeked->fields[0].begin, value.size()) << value;
+  }
+}
+
 TEST(Peek, RefusesDuplicatesOfWhatPolicyReads) {
   EXPECT_FALSE(peek_text(R"({"model":"a","model":"b"})", {"model"}).has_value());
   EXPECT_FALSE(peek_text(R"({"model":"a","mod\u0065l":"b"})", {"model"}).has_value());
