@@ -28,31 +28,50 @@ std::string splice(std::string_view body, std::vector<Edit> edits) {
   return out;
 }
 
-// Usage is wanted for accounting whether or not the client asked for it.
-Edit ask_for_usage(const llm::Request& request) {
+// Usage is wanted for accounting whether or not the client asked for it. Options that are no object are left for the
+// provider to refuse: a second field of that name would be read differently by everybody.
+std::optional<Edit> ask_for_usage(const llm::Request& request) {
   const json::Field& options = request.stream_options;
-  if (options.kind == json::Field::Kind::object) {
-    auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
-    if (parsed && parsed->is_object()) {
-      parsed->get_object()["include_usage"] = true;
-      return {options.begin, options.end, json::dump(*parsed)};
-    }
+  switch (options.kind) {
+    case json::Field::Kind::absent: return Edit{request.object_begin + 1, request.object_begin + 1, R"("stream_options":{"include_usage":true},)"};
+    case json::Field::Kind::null: return Edit{options.begin, options.end, R"({"include_usage":true})"};
+    case json::Field::Kind::object: break;
+    default: return std::nullopt;
   }
-  if (options.kind == json::Field::Kind::null) return {options.begin, options.end, R"({"include_usage":true})"};
-  std::size_t at = request.object_begin + 1;
-  return {at, at, R"("stream_options":{"include_usage":true},)"};
+  auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
+  if (!parsed || !parsed->is_object()) return std::nullopt;
+  parsed->get_object()["include_usage"] = true;
+  return Edit{options.begin, options.end, json::dump(*parsed)};
+}
+
+// A count as a provider reports it; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
+std::int64_t tokens_of(const json::Value& usage, std::string_view name) {
+  return std::clamp<std::int64_t>(json::int_or(usage, name, 0), 0, 1'000'000'000'000);
 }
 
 llm::Usage usage_of(const json::Value& usage) {
   llm::Usage found;
   if (!usage.is_object()) return found;
   found.known = true;
-  found.input = std::max<std::int64_t>(0, json::int_or(usage, "prompt_tokens", 0));
-  found.output = std::max<std::int64_t>(0, json::int_or(usage, "completion_tokens", 0));
-  if (const json::Value* details = json::find(usage, "prompt_tokens_details")) {
-    found.cached = std::max<std::int64_t>(0, json::int_or(*details, "cached_tokens", 0));
-  }
+  found.input = tokens_of(usage, "prompt_tokens");
+  found.output = tokens_of(usage, "completion_tokens");
+  if (const json::Value* details = json::find(usage, "prompt_tokens_details")) found.cached = tokens_of(*details, "cached_tokens");
   return found;
+}
+
+// Whether an event's text holds a "usage" that is more than the null which stands in every chunk once usage was asked for.
+bool may_hold_usage(std::string_view data) {
+  constexpr std::string_view kNull = "\"usage\":null";
+  for (std::size_t at = data.find("\"usage\""); at != std::string_view::npos; at = data.find("\"usage\"", at + kNull.size())) {
+    if (!data.substr(at).starts_with(kNull)) return true;
+  }
+  return false;
+}
+
+// {"error": ...} in whatever company, or {"object":"error", ...}.
+bool is_error(const json::Value& event) {
+  const json::Value* error = json::find(event, "error");
+  return (error != nullptr && !error->is_null()) || json::string_or(event, "object", "") == "error";
 }
 
 std::string_view path_of(llm::Operation operation) {
@@ -91,7 +110,9 @@ Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request,
     json::append_quoted(quoted, model);
     edits.push_back({request.model.begin, request.model.end, std::move(quoted)});
   }
-  if (request.stream && !request.wants_usage && request.operation != llm::Operation::embeddings) edits.push_back(ask_for_usage(request));
+  if (request.stream && !request.wants_usage && request.operation != llm::Operation::embeddings) {
+    if (auto edit = ask_for_usage(request)) edits.push_back(std::move(*edit));
+  }
   llm::UpstreamRequest upstream;
   upstream.body = splice(request.body, std::move(edits));
   upstream.head = heads_[static_cast<std::size_t>(request.operation)].reveal();
@@ -118,15 +139,16 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
     verdict.last = true;
     return verdict;
   }
+  if (event.name == "error") {
+    verdict.error = true;
+    return verdict;
+  }
   // Only two kinds of event need a closer look, and both carry their word in plain text; most events carry neither.
-  bool may_be_error = event.data.starts_with("{\"error\"") || event.data.find("\"error\":") < 16 || event.name == "error";
-  std::size_t usage_at = event.data.find("\"usage\"");
-  if (!may_be_error && usage_at == std::string_view::npos) return verdict;
-  // "usage":null stands in every chunk once usage was asked for.
-  if (!may_be_error && event.data.substr(usage_at).starts_with("\"usage\":null")) return verdict;
+  // Quotes within a string are escaped, so that a model that talks about errors looks different.
+  if (event.data.find("\"error\"") == std::string_view::npos && !may_hold_usage(event.data)) return verdict;
   auto parsed = json::parse(event.data);
   if (!parsed) return verdict;
-  if (const json::Value* error = json::find(*parsed, "error"); error != nullptr && !error->is_null()) {
+  if (is_error(*parsed)) {
     verdict.error = true;
     return verdict;
   }

@@ -1,0 +1,63 @@
+#include <gmock/gmock.h>
+
+#include "base/registry.h"
+#include "config/document.h"
+#include "llm/provider.h"
+
+namespace penstock::ext {
+
+void register_providers_openai(base::Registry& registry);
+
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Made {
+  std::shared_ptr<const llm::Provider> provider;
+  std::string report;
+};
+
+Made make(std::string_view yaml) {
+  base::Registry registry;
+  register_providers_openai(registry);
+  auto document = config::Document::parse(yaml, "p.yaml", [](const std::string& name) { return name == "KEY" ? "sk-from environment" : nullptr; });
+  EXPECT_TRUE(document.has_value());
+  config::Map map = document->root().map();
+  Made made;
+  made.provider = registry.find<llm::ProviderFactory>("openai")->make("lab", map);
+  map.done();
+  made.report = document->report();
+  return made;
+}
+
+TEST(OpenAiProviderConfig, HasDefaults) {
+  Made made = make("{}");
+  ASSERT_TRUE(made.provider) << made.report;
+  EXPECT_EQ(made.provider->origin()->url.authority(), "api.openai.com");
+  EXPECT_EQ(made.provider->origin()->url.path, "/v1");
+  EXPECT_TRUE(made.provider->origin()->tls);
+}
+
+TEST(OpenAiProviderConfig, ReadsEverything) {
+  Made made = make("{ base_url: 'http://127.0.0.1:9/x', api_key: sk-1, timeout: 3s, connect_timeout: 200ms }");
+  ASSERT_TRUE(made.provider) << made.report;
+  EXPECT_EQ(made.provider->timeouts().first_byte, 3s);
+  EXPECT_EQ(made.provider->origin()->connect_timeout, 200ms);
+  EXPECT_FALSE(made.provider->origin()->tls);
+  EXPECT_THAT(made.provider->probe_head(), HasSubstr("authorization: Bearer sk-1\r\n"));
+}
+
+TEST(OpenAiProviderConfig, ReportsMistakesWithoutTheSecret) {
+  EXPECT_THAT(make("{ base_url: 'ftp://x' }").report, HasSubstr("base_url"));
+  EXPECT_THAT(make("{ base_ulr: x }").report, HasSubstr("did you mean 'base_url'?"));
+  EXPECT_THAT(make("{ ca: /no/such/file.pem }").report, HasSubstr("/no/such/file.pem"));
+  Made spaced = make("{ api_key: \"${KEY}\" }");
+  EXPECT_FALSE(spaced.provider);
+  EXPECT_THAT(spaced.report, HasSubstr("the key contains a character no key has"));
+  EXPECT_THAT(spaced.report, Not(HasSubstr("environment")));
+}
+
+}  // namespace
+}  // namespace penstock::ext
