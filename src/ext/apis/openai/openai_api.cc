@@ -114,6 +114,10 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
       co_return;
     }
     if (!event->has_value()) {
+      if (answer.failed()) {
+        call.event.error_type = obs::ErrorType::provider_5xx;
+        call.event.error.assign("the provider reported an error within the stream");
+      }
       sent = co_await call.exchange.finish();
       co_await answer.settle();
       break;
