@@ -82,6 +82,7 @@ void Loop::run() {
     run_deferred();
   }
   current_loop = nullptr;
+  stopping_.store(false, std::memory_order_release);
 }
 
 void Loop::stop() {

@@ -61,7 +61,7 @@ class Loop {
 
   // Runs until stop(). Work posted before run() runs first.
   void run();
-  // Any thread. run() returns after the events at hand.
+  // Any thread. run() returns after the events at hand; called before run(), it ends that one. The loop may run again.
   void stop();
 
   // Any thread. Runs `work` on the loop, in order of posting; unbounded, so callers that carry data bound themselves.

@@ -77,6 +77,21 @@ TEST(Loop, FiresTimersInOrderAndNeverEarly) {
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3, 4, 5}));
 }
 
+TEST(Loop, RunsAgainAfterAStop) {
+  Loop loop;
+  int runs = 0;
+  for (int i = 0; i < 3; ++i) {
+    loop.post([&] {
+      ++runs;
+      loop.stop();
+    });
+    loop.run();
+  }
+  EXPECT_EQ(runs, 3);
+  loop.stop();
+  loop.run();
+}
+
 TEST(Loop, RunsPostedWorkFromOtherThreadsInOrder) {
   LoopThread thread(0, "test");
   thread.start();
