@@ -7,9 +7,14 @@ namespace {
 
 constexpr std::int64_t kMinuteNanos = 60'000'000'000;
 
-// Time it takes to give back `units`; in floating point because units * minute overflows for large token limits.
+// A day: whatever a provider reports, its caller waits no longer than that for the next call.
+constexpr std::int64_t kDebtNanosMax = 24 * 60 * kMinuteNanos;
+
+// Time it takes to give back `units`, at most a day either way; in floating point because units * minute overflows for
+// large token limits.
 std::int64_t cost(std::int64_t units, std::int64_t per_minute) {
-  return static_cast<std::int64_t>(static_cast<double>(units) * static_cast<double>(kMinuteNanos) / static_cast<double>(per_minute));
+  double nanos = static_cast<double>(units) * static_cast<double>(kMinuteNanos) / static_cast<double>(per_minute);
+  return static_cast<std::int64_t>(std::clamp(nanos, -static_cast<double>(kDebtNanosMax), static_cast<double>(kDebtNanosMax)));
 }
 
 }  // namespace
@@ -40,7 +45,7 @@ void RateBucket::adjust(base::SteadyTime now_time, std::int64_t units, std::int6
   std::int64_t now = now_time.time_since_epoch().count();
   std::int64_t change = cost(units, per_minute);
   std::int64_t seen = full_at_nanos_.load(std::memory_order_relaxed);
-  while (!full_at_nanos_.compare_exchange_weak(seen, std::max(seen, now) + change, std::memory_order_relaxed)) {
+  while (!full_at_nanos_.compare_exchange_weak(seen, std::min(std::max(seen, now) + change, now + kDebtNanosMax), std::memory_order_relaxed)) {
   }
 }
 

@@ -22,7 +22,8 @@ class RateBucket {
 
   // Takes `units` (at most a whole bucket; larger asks are treated as that) or none. `units` 0 only looks.
   Answer take(base::SteadyTime now, std::int64_t units, std::int64_t per_minute);
-  // Corrects an earlier take: positive charges more (even into debt), negative gives back.
+  // Corrects an earlier take: positive charges more (even into debt, at most a day of it), negative
+  // gives back.
   void adjust(base::SteadyTime now, std::int64_t units, std::int64_t per_minute);
 
  private:
