@@ -1,0 +1,152 @@
+#include "ext/filters/keys/keys_filter.h"
+
+#include <gmock/gmock.h>
+
+#include "flow/dialect.h"
+#include "http/test/fake_exchange.h"
+
+namespace penstock::ext {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class NoDialect : public flow::Dialect {
+ public:
+  std::string error_body(int, const Error& error) const override { return error.detail; }
+};
+
+constexpr base::WallMicros kNow = 1'700'000'000'000'000;
+
+flow::DeclaredKey declared(std::string_view name, std::string secret, std::vector<std::string> models = {}, base::WallMicros expires = 0) {
+  flow::DeclaredKey key;
+  key.key.name = obs::intern(name);
+  key.key.models = std::move(models);
+  key.key.expires = expires;
+  key.secret = base::Secret(std::move(secret));
+  return key;
+}
+
+struct KeysFilterTest : testing::Test {
+  rt::Loop loop;
+  NoDialect dialect;
+  KeysFilter filter;
+
+  // Without keys everybody may call.
+  static std::shared_ptr<const flow::Policy> policy(bool with_keys = true) {
+    std::vector<flow::DeclaredKey> keys;
+    if (with_keys) {
+      keys.push_back(declared("app", "secret-of-app-01"));
+      keys.push_back(declared("narrow", "secret-of-narrow", {"chat", "lab/*"}));
+      keys.push_back(declared("old", "secret-of-old-01", {}, kNow));
+      keys.push_back(declared("odd", "a/b c+d&e=f-0001"));
+    }
+    return std::make_shared<const flow::Policy>(flow::KeyTable(std::move(keys), {}, base::Secret("x")), !with_keys, std::vector<std::unique_ptr<flow::Filter>>{});
+  }
+
+  // The name of the key that was found, or the refusal.
+  std::string identify(http::FakeExchange& exchange, base::WallMicros at = kNow - 1) {
+    flow::Call call(exchange, dialect, policy());
+    call.event.at = at;
+    auto passed = filter.on_head(call);
+    if (!passed) {
+      EXPECT_EQ(passed.error().code, Errc::unauthenticated);
+      EXPECT_FALSE(call.key);
+      return passed.error().detail;
+    }
+    EXPECT_TRUE(call.key);
+    return call.key ? std::string(call.key->name.view()) : "";
+  }
+  std::string identify_with(std::string_view field, std::string_view value, std::string target = "/v1/models") {
+    http::FakeExchange exchange(loop, "GET", std::move(target));
+    exchange.field(field, value);
+    return identify(exchange);
+  }
+};
+
+TEST_F(KeysFilterTest, TakesTheCredentialFromWhereverAnSdkPutsIt) {
+  EXPECT_EQ(identify_with("Authorization", "Bearer secret-of-app-01"), "app");
+  EXPECT_EQ(identify_with("authorization", "bearer   secret-of-app-01"), "app");
+  EXPECT_EQ(identify_with("X-Api-Key", "secret-of-app-01"), "app");
+  EXPECT_EQ(identify_with("x-goog-api-key", "secret-of-app-01"), "app");
+  EXPECT_EQ(identify_with("api-key", "secret-of-app-01"), "app");
+  EXPECT_EQ(identify_with("accept", "*/*", "/v1/models?a=b&key=secret-of-app-01"), "app");
+  EXPECT_EQ(identify_with("accept", "*/*", "/v1/models?key=a%2Fb+c%2Bd%26e%3Df-0001"), "odd");
+}
+
+TEST_F(KeysFilterTest, LooksElsewhereWhenAuthorizationIsNoBearerToken) {
+  http::FakeExchange exchange(loop, "GET", "/");
+  exchange.field("authorization", "Basic dXNlcjpwYXNz");
+  exchange.field("x-api-key", "secret-of-app-01");
+  EXPECT_EQ(identify(exchange), "app");
+}
+
+TEST_F(KeysFilterTest, BelievesTheBearerTokenFirst) {
+  http::FakeExchange exchange(loop, "GET", "/?key=secret-of-app-01");
+  exchange.field("x-api-key", "secret-of-app-01");
+  exchange.field("authorization", "Bearer unknown");
+  EXPECT_THAT(identify(exchange), HasSubstr("not known"));
+}
+
+TEST_F(KeysFilterTest, RefusesWhoSendsNone) {
+  http::FakeExchange exchange(loop, "GET", "/?key=&apikey=secret-of-app-01");
+  exchange.field("authorization", "Bearer ");
+  EXPECT_THAT(identify(exchange), HasSubstr("no API key was sent"));
+}
+
+TEST_F(KeysFilterTest, RefusesUnknownKeysWithoutRepeatingThem) {
+  std::string refusal = identify_with("x-api-key", "secret-of-app-02");
+  EXPECT_THAT(refusal, HasSubstr("not known"));
+  EXPECT_THAT(refusal, Not(HasSubstr("secret-of")));
+  EXPECT_THAT(identify_with("x-api-key", "secret-of-app-0"), HasSubstr("not known"));
+  EXPECT_THAT(identify_with("x-api-key", "secret-of-app-01x"), HasSubstr("not known"));
+  EXPECT_THAT(identify_with("x-api-key", std::string(100'000, 'k')), HasSubstr("not known"));
+}
+
+TEST_F(KeysFilterTest, RefusesAnExpiredKeyAndSaysWhen) {
+  http::FakeExchange exchange(loop, "GET", "/");
+  exchange.field("x-api-key", "secret-of-old-01");
+  EXPECT_EQ(identify(exchange, kNow - 1), "old");
+  EXPECT_THAT(identify(exchange, kNow), HasSubstr("the API key 'old' expired at 2023-11-14T22:13:20"));
+}
+
+TEST_F(KeysFilterTest, LetsEverybodyInWhereThereAreNoKeys) {
+  http::FakeExchange exchange(loop, "GET", "/");
+  exchange.field("x-api-key", "whatever");
+  flow::Call call(exchange, dialect, policy(false));
+  EXPECT_TRUE(filter.on_head(call).has_value());
+  EXPECT_FALSE(call.key);
+  call.model = "anything";
+  EXPECT_TRUE(filter.on_request(call).has_value());
+}
+
+TEST_F(KeysFilterTest, ATableWithoutKeysDoesNotOpenTheDoor) {
+  http::FakeExchange exchange(loop, "GET", "/");
+  exchange.field("x-api-key", "whatever");
+  flow::Call call(exchange, dialect, std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), false, std::vector<std::unique_ptr<flow::Filter>>{}));
+  EXPECT_FALSE(filter.on_head(call).has_value());
+}
+
+TEST_F(KeysFilterTest, ChecksTheModel) {
+  http::FakeExchange exchange(loop, "POST", "/");
+  exchange.field("x-api-key", "secret-of-narrow");
+  flow::Call call(exchange, dialect, policy());
+  ASSERT_TRUE(filter.on_head(call).has_value());
+  EXPECT_TRUE(filter.on_request(call).has_value()) << "a call about no model";
+  for (const char* model : {"chat", "lab/llama"}) {
+    call.model = model;
+    EXPECT_TRUE(filter.on_request(call).has_value()) << model;
+  }
+  for (const char* model : {"chat2", "lab", "cloud/x", "Chat"}) {
+    call.model = model;
+    auto passed = filter.on_request(call);
+    ASSERT_FALSE(passed.has_value()) << model;
+    EXPECT_EQ(passed.error().code, Errc::permission_denied);
+    EXPECT_THAT(passed.error().detail, HasSubstr("it may use: chat, lab/*"));
+  }
+  call.model = std::string(100'000, 'm');
+  EXPECT_LT(filter.on_request(call).error().detail.size(), 300U);
+}
+
+}  // namespace
+}  // namespace penstock::ext
