@@ -77,6 +77,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config::Node listen = root.get("listen");
   if (listen.kind() == config::Node::Kind::list) {
     for (const config::Node& item : listen.items()) config.listen.push_back(read_listener(item));
+    if (config.listen.empty()) listen.problem("the list is empty, so nobody could reach the gateway; write an address such as 127.0.0.1:8080");
   } else if (listen.present()) {
     config.listen.push_back(read_listener(listen));
   } else {

@@ -1,0 +1,153 @@
+#include "app/gateway_config.h"
+
+#include <gmock/gmock.h>
+
+namespace penstock::ext {
+void register_all(base::Registry& registry);
+}
+
+namespace penstock::app {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Read {
+  GatewayConfig config;
+  std::string report;
+};
+
+Read read(const std::string& yaml) {
+  base::Registry registry;
+  ext::register_all(registry);
+  auto document = config::Document::parse(yaml, "g.yaml", [](const std::string&) -> const char* { return nullptr; });
+  EXPECT_TRUE(document.has_value()) << document.error().detail;
+  Read result;
+  config::Map root = document->root().map();
+  result.config = read_gateway_config(root, registry);
+  root.done();
+  result.report = document->report();
+  return result;
+}
+
+constexpr const char* kKeys = "keys: [ { name: app, secret: 0123456789abcdef } ]\n";
+constexpr const char* kProviders = "providers: { lab: { type: openai, base_url: 'http://127.0.0.1:9/v1' } }\n";
+
+TEST(GatewayConfig, HasSafeDefaults) {
+  Read got = read("{}");
+  EXPECT_EQ(got.report, "");
+  ASSERT_EQ(got.config.listen.size(), 1U);
+  EXPECT_EQ(got.config.listen[0].endpoint.text(), "127.0.0.1:8080");
+  EXPECT_EQ(got.config.admin.text(), "127.0.0.1:8081");
+  EXPECT_EQ(got.config.data_dir, "./var");
+  EXPECT_EQ(got.config.threads, std::max(1U, std::thread::hardware_concurrency()));
+  EXPECT_THAT(got.config.filters, ElementsAre("keys", "limits"));
+  EXPECT_FALSE(got.config.insecure);
+  EXPECT_FALSE(got.config.guide);
+  EXPECT_TRUE(got.config.llm->routes().empty());
+}
+
+TEST(GatewayConfig, ReadsListeners) {
+  Read list = read("listen: [ '127.0.0.1:1', { address: '[::1]:2', tls: { cert: c.pem, key: k.pem } } ]\n");
+  EXPECT_EQ(list.report, "");
+  ASSERT_EQ(list.config.listen.size(), 2U);
+  EXPECT_EQ(list.config.listen[1].endpoint.text(), "[::1]:2");
+  EXPECT_EQ(list.config.listen[1].cert, "c.pem");
+  EXPECT_EQ(list.config.listen[1].key, "k.pem");
+  EXPECT_EQ(list.config.listen[0].cert, "");
+  EXPECT_EQ(read("listen: { address: 'localhost:3' }\n").config.listen[0].endpoint.port(), 3);
+}
+
+TEST(GatewayConfig, SaysWhatIsWrongWithAListener) {
+  EXPECT_NE(read("listen: nowhere\n").report, "");
+  EXPECT_NE(read("listen: '127.0.0.1:99999'\n").report, "");
+  EXPECT_THAT(read("listen: []\n").report, HasSubstr("g.yaml:1:9: listen: the list is empty"));
+  EXPECT_THAT(read("listen: { tls: { cert: c, key: k } }\n").report, HasSubstr("address"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tls: { cert: c } }\n").report, HasSubstr("key"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tsl: { cert: c, key: k } }\n").report, HasSubstr("did you mean 'tls'?"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tls: { cert: c, key: k, kye: x } }\n").report, HasSubstr("did you mean 'key'?"));
+}
+
+TEST(GatewayConfig, RefusesToBeReachableWithoutTls) {
+  const std::string plain = "listen: '0.0.0.0:8080'\n";
+  EXPECT_THAT(read(plain).report, HasSubstr("0.0.0.0:8080 is reachable from outside without TLS"));
+  EXPECT_THAT(read(plain + kKeys).report, HasSubstr("without TLS"));
+  EXPECT_EQ(read("listen: { address: '0.0.0.0:8080', tls: { cert: c, key: k } }\n").report, "");
+  EXPECT_EQ(read(plain + "insecure: true\n").report, "");
+  EXPECT_THAT(read("listen: [ '127.0.0.1:1', '[::]:2' ]\n").report, HasSubstr("[::]:2 is reachable"));
+  EXPECT_EQ(read("listen: '127.0.0.5:1'\n").report, "") << "all of 127/8 is this machine";
+}
+
+TEST(GatewayConfig, RefusesToLetEverybodyInByLeavingOutAFilter) {
+  EXPECT_THAT(read(std::string("filters: [limits]\n") + kKeys).report, HasSubstr("g.yaml:1:10: filters: without the filter 'keys' nobody's key is checked"));
+  EXPECT_THAT(read("filters: []\n").report, HasSubstr("nobody's key is checked"));
+  EXPECT_EQ(read(std::string("filters: []\ninsecure: true\n") + kKeys).report, "");
+}
+
+TEST(GatewayConfig, KeepsTheAdminApiOnThisMachine) {
+  EXPECT_THAT(read("admin: '0.0.0.0:8081'\n").report, HasSubstr("the admin API has no keys of its own yet"));
+  EXPECT_EQ(read("admin: '0.0.0.0:8081'\ninsecure: true\n").report, "");
+}
+
+TEST(GatewayConfig, ReadsThreads) {
+  EXPECT_EQ(read("threads: 3\n").config.threads, 3U);
+  EXPECT_EQ(read("threads: auto\n").config.threads, read("{}").config.threads);
+  EXPECT_GE(read("threads: auto\n").config.threads, 1U);
+  for (const char* bad : {"0", "-1", "many", "257", "1.5"}) EXPECT_NE(read(fmt::format("threads: {}\n", bad)).report, "") << bad;
+}
+
+TEST(GatewayConfig, ReadsFilters) {
+  EXPECT_THAT(read("filters: [limits, keys]\n").config.filters, ElementsAre("limits", "keys"));
+  EXPECT_THAT(read("filters: []\ninsecure: true\n").config.filters, ElementsAre());
+  EXPECT_THAT(read("filters: [key]\n").report, HasSubstr("there is no filter 'key'; there are: keys, limits"));
+  EXPECT_NE(read("filters: keys\n").report, "");
+}
+
+TEST(GatewayConfig, TellsRoutesFromLocalModels) {
+  Read got = read(std::string(kProviders) + "models: { chat: { route: [lab/a] }, digits: { path: models/digits } }\n");
+  EXPECT_EQ(got.report, "");
+  EXPECT_TRUE(got.config.llm->find("chat").has_value());
+  ASSERT_EQ(got.config.models.size(), 1U);
+  EXPECT_EQ(got.config.models[0].name, "digits");
+  EXPECT_EQ(got.config.models[0].path, "models/digits");
+}
+
+TEST(GatewayConfig, WantsAModelToBeOneOfTheTwo) {
+  EXPECT_THAT(read("models: { m: {} }\n").report, HasSubstr("models.m: a model has either a `route` (who answers) or a `path`"));
+  EXPECT_THAT(read(std::string(kProviders) + "models: { m: { route: [lab/a], path: x } }\n").report, HasSubstr("a model has either"));
+  EXPECT_NE(read("models: { m: }\n").report, "");
+  EXPECT_NE(read("models: [ m ]\n").report, "");
+  EXPECT_THAT(read("models: { m: { path: x, serv: all } }\n").report, HasSubstr("did you mean 'serve'?"));
+  EXPECT_THAT(read(std::string(kProviders) + "models: { m: { route: [lab/a], fallbacks: [] } }\n").report, HasSubstr("did you mean 'fallback'?"));
+}
+
+TEST(GatewayConfig, ReportsNamesThatAppearTwice) {
+  EXPECT_THAT(read("models: { m: { path: x }, m: { path: y } }\n").report, HasSubstr("'m' appears twice"));
+  EXPECT_THAT(read("providers: { a: { type: openai }, a: { type: openai } }\n").report, HasSubstr("'a' appears twice"));
+  EXPECT_THAT(read("threads: 1\nthreads: 2\n").report, HasSubstr("g.yaml:2:1"));
+  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef }, { name: a, secret: 0123456789abcdeg } ]\n").report, HasSubstr("'a' appears twice"));
+  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef }, { name: b, secret: 0123456789abcdef } ]\n").report, HasSubstr("the same secret"));
+}
+
+TEST(GatewayConfig, ReportsUnknownKeysWithHints) {
+  EXPECT_THAT(read("lisen: '127.0.0.1:1'\n").report, HasSubstr("g.yaml:1:1: unknown key 'lisen'; did you mean 'listen'?"));
+  EXPECT_THAT(read("thread: 1\n").report, HasSubstr("did you mean 'threads'?"));
+  EXPECT_THAT(read("providers: { lab: { type: opnai } }\n").report, HasSubstr("there are: openai"));
+}
+
+TEST(GatewayConfig, NeverRepeatsASecret) {
+  Read got = read("keys: [ { name: a, secrt: short-secret }, { nmae: b, secret: another-secret-of-16 } ]\n");
+  EXPECT_NE(got.report, "");
+  EXPECT_THAT(got.report, Not(HasSubstr("short-secret")));
+  EXPECT_THAT(got.report, Not(HasSubstr("another-secret")));
+  EXPECT_THAT(read("providers: { a: { type: openai, api_key: \"${NOT_SET}\" } }\n").report, HasSubstr("NOT_SET"));
+}
+
+TEST(GatewayConfig, CollectsEveryMistake) {
+  std::string report = read("listen: x\nadmin: y\nthreads: z\nfilters: [q]\nmodels: { m: {} }\nodd: 1\n").report;
+  for (const char* place : {"g.yaml:1:", "g.yaml:2:", "g.yaml:3:", "g.yaml:4:", "g.yaml:5:", "g.yaml:6:"}) EXPECT_THAT(report, HasSubstr(place));
+}
+
+}  // namespace
+}  // namespace penstock::app
