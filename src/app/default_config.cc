@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "json/value.h"
 #include "obs/log.h"
 
 namespace penstock::app {
@@ -22,6 +23,13 @@ bool holds_model(const fs::path& folder) {
   return false;
 }
 
+// JSON's strings are YAML's double-quoted ones: any name of a folder can stand in the file.
+std::string quoted(const std::string& text) {
+  std::string out;
+  json::append_quoted(out, text);
+  return out;
+}
+
 }  // namespace
 
 Result<std::string> write_default_config(const std::string& data_dir) {
@@ -31,19 +39,21 @@ Result<std::string> write_default_config(const std::string& data_dir) {
   std::string text =
       "# What this gateway found around it. Copy it, change it, and run it with --config.\n"
       "listen: 127.0.0.1:8080\nadmin: 127.0.0.1:8081\n"
-      "data_dir: " + data_dir + "\nguide: true\n"
+      "data_dir: " + quoted(data_dir) + "\nguide: true\n"
       "providers:\n  found: { type: openai, base_url: ${PENSTOCK_FOUND_LLM_URL}, api_key: ${PENSTOCK_FOUND_LLM_KEY} }\n"
       "models:\n  chat: { route: [ { to: \"found/${PENSTOCK_FOUND_LLM_MODEL}\" } ] }\n";
-  std::size_t models = 0;
+  std::vector<std::string> models;
   for (const auto& entry : fs::directory_iterator("models", ec)) {
-    if (!entry.is_directory() || !holds_model(entry.path())) continue;
-    text += fmt::format("  \"{}\": {{ path: \"{}\" }}\n", entry.path().filename().string(), entry.path().string());
-    ++models;
+    // The name of the route above is taken.
+    if (!entry.is_directory() || entry.path().filename() == "chat" || !holds_model(entry.path())) continue;
+    models.push_back(entry.path().filename().string());
   }
+  std::sort(models.begin(), models.end());
+  for (const std::string& name : models) text += fmt::format("  {}: {{ path: {} }}\n", quoted(name), quoted("models/" + name));
   text += "sources:\n  host: { host: {}, every: 1s }\n";
   std::ofstream out(path, std::ios::trunc);
   if (!(out << text) || !out.flush()) return fail(Errc::permission_denied, fmt::format("cannot write '{}'; is the folder writable and the disk not full?", path));
-  obs::log(obs::Level::info, "no configuration file was given: looked around", {{"wrote", path}, {"local_models", std::to_string(models)}});
+  obs::log(obs::Level::info, "no configuration file was given: looked around", {{"wrote", path}, {"local_models", std::to_string(models.size())}});
   return path;
 }
 

@@ -12,7 +12,7 @@ constexpr auto kComplainEvery = std::chrono::seconds(10);
 }  // namespace
 
 void UsageWriter::take(const std::vector<obs::RequestEvent>& events) {
-  auto now = std::chrono::steady_clock::now();
+  base::SteadyTime now = clock_.steady();
   for (const obs::RequestEvent& event : events) {
     // Health checks and unknown paths are not usage.
     if (event.model.size == 0) continue;
@@ -44,9 +44,9 @@ void UsageWriter::flush() {
     sums_.clear();
     return;
   }
-  auto now = std::chrono::steady_clock::now();
+  base::SteadyTime now = clock_.steady();
   oldest_ = now;  // try again after another interval; sums keep growing in place meanwhile
-  if (now - complained_ < kComplainEvery) return;
+  if (complained_ != base::SteadyTime{} && now - complained_ < kComplainEvery) return;
   complained_ = now;
   obs::log(obs::Level::error, "usage cannot be written; it is kept in memory and tried again", {{"why", written.error().detail}});
 }

@@ -13,7 +13,7 @@ namespace penstock::app {
 // On the observer thread only.
 class UsageWriter {
  public:
-  explicit UsageWriter(store::State state) : state_(std::move(state)) {}
+  explicit UsageWriter(store::State state, const base::Clock& clock = base::system_clock()) : state_(std::move(state)), clock_(clock) {}
   // What is gathered is kept and tried again while the disk refuses it.
   void take(const std::vector<obs::RequestEvent>& events);
   // Writes what is gathered now.
@@ -22,6 +22,7 @@ class UsageWriter {
  private:
   using Key = std::tuple<const char*, const char*, const char*, const char*>;
   store::State state_;
+  const base::Clock& clock_;
   std::map<Key, store::UsageRow> sums_;
   base::SteadyTime oldest_{};
   base::SteadyTime complained_{};
