@@ -49,6 +49,9 @@ TEST(Quantity, SuggestsTheClosestName) {
   EXPECT_EQ(closest("lisen", names), "listen");
   EXPECT_EQ(closest("provider", names), "providers");
   EXPECT_EQ(closest("zzzzzz", names), std::nullopt);
+  EXPECT_EQ(closest("tsl", {"cert", "tls"}), "tls") << "swapped letters are one slip";
+  EXPECT_EQ(closest("chta", {"chat", "embed"}), "chat");
+  EXPECT_EQ(closest("ab", {"cd"}), std::nullopt);
 }
 
 }  // namespace
