@@ -60,7 +60,7 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
   return admin;
 }
 
-Admin::Admin(AdminParts parts) : parts_(std::move(parts)) {
+Admin::Admin(AdminParts parts) : parts_(std::move(parts)), policy_(std::move(parts_.policy)), plan_(std::move(parts_.plan)) {
   parts_.observer->metrics().on_scrape([this](obs::MetricWriter& writer) { collect(writer); });
 }
 

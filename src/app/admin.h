@@ -31,6 +31,8 @@ struct AdminParts {
   std::size_t threads = 1;
   std::vector<std::string> listen;
   bool simulated = false;
+  std::shared_ptr<const flow::Policy> policy;  // at the start; set_policy() and set_plan() follow
+  std::shared_ptr<const llm::Plan> plan;
 };
 
 class Admin {

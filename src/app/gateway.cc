@@ -44,6 +44,18 @@ bool serves_outside(const GatewayConfig& config) {
   return std::any_of(config.listen.begin(), config.listen.end(), [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
 }
 
+// For the main thread while it drains; a second SIGTERM or SIGINT ends the program at once.
+void wait_for(const std::function<bool()>& done, base::Duration at_most) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  timespec pause{0, 2'000'000};
+  base::SteadyTime give_up = std::chrono::steady_clock::now() + at_most;
+  while (!done() && std::chrono::steady_clock::now() < give_up) {
+    if (sigtimedwait(&signals, nullptr, &pause) > 0) std::_Exit(1);
+  }
+}
+
 std::vector<std::string> split_globs(const std::string& text) {
   std::vector<std::string> globs;
   std::size_t from = 0;
@@ -62,8 +74,8 @@ Gateway::Gateway(const base::Registry& registry, RunOptions options) : registry_
 // The order matters: nothing may be called by what still runs.
 Gateway::~Gateway() {
   admin_.reset();
-  acceptors_.clear();
   if (cores_) cores_->stop();
+  acceptors_.clear();
   front_.reset();
   ingest_.reset();
   engine_.reset();
@@ -199,11 +211,11 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   parts.threads = config_.threads;
   parts.simulated = surroundings_->simulated();
   for (const auto& acceptor : acceptors_) parts.listen.push_back(acceptor->endpoint().text());
+  parts.policy = make_policy(config_);
+  parts.plan = config_.llm;
   auto admin = Admin::start(config_.admin, std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
-  admin_->set_policy(make_policy(config_));
-  admin_->set_plan(config_.llm);
   return {};
 }
 
@@ -248,16 +260,16 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 
 void Gateway::publish(const GatewayConfig& config) {
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
+  if (admin_) {
+    admin_->set_policy(policy);
+    admin_->set_plan(config.llm);
+  }
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
     cores_->loop(i).post([this, i, policy, plan = config.llm] {
       front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
       per_core_[i].pool->prune();
     });
-  }
-  if (admin_) {
-    admin_->set_policy(policy);
-    admin_->set_plan(config.llm);
   }
 }
 
@@ -284,9 +296,9 @@ void Gateway::reload(const char* why) {
     obs::log(obs::Level::warn, "listen, admin, threads and data_dir change with a restart; the rest was reloaded");
   }
   repository_->apply(fresh.models);
-  publish(fresh);
+  config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
+  publish(config_);
   ingest_->apply(std::move(plan));
-  config_ = std::move(fresh);
   obs::log(obs::Level::info, "configuration reloaded", {{"why", why}, {"file", options_.config_path}});
 }
 
@@ -352,21 +364,21 @@ void Gateway::drain() {
   cores_->thread(0).run_and_wait([this] {
     for (auto& acceptor : acceptors_) acceptor->close();
   });
-  std::atomic<std::size_t> left{per_core_.size()};
+  // Shared with the cores: one that is stuck may report after the wait was given up.
+  auto left = std::make_shared<std::atomic<std::size_t>>(per_core_.size());
   base::SteadyTime deadline = std::chrono::steady_clock::now() + kDrainFor;
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
-    cores_->loop(i).post([this, i, deadline, &left] {
-      rt::spawn(per_core_[i].server->drain(deadline), [this, i, &left] {
+    cores_->loop(i).post([this, i, deadline, left] {
+      rt::spawn(per_core_[i].server->drain(deadline), [this, i, left] {
         per_core_[i].pool->close_all();
-        left.fetch_sub(1);
+        left->fetch_sub(1);
       });
     });
   }
-  while (left.load() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  std::atomic<bool> stopped{false};
-  ingest_->stop([&] { stopped.store(true); });
-  base::SteadyTime give_up = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (!stopped.load() && std::chrono::steady_clock::now() < give_up) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  wait_for([&] { return left->load() == 0; }, kDrainFor + std::chrono::seconds(3));
+  auto stopped = std::make_shared<std::atomic<bool>>(false);
+  ingest_->stop([stopped] { stopped->store(true); });
+  wait_for([&] { return stopped->load(); }, std::chrono::seconds(5));
   admin_->stop();
   cores_->stop();
   observer_->stop();

@@ -33,8 +33,8 @@ struct Call {
   std::shared_ptr<const Key> key;       // null when the gateway has no keys
   std::string model;                    // as asked for; empty for calls about no model
   std::int64_t estimated_tokens = 0;    // reserved by limits before the answer is known
-  bool charged_request = false;         // kept by the limits filter between admission and settlement
-  std::int64_t charged_tokens = 0;
+  std::int64_t estimated_input_tokens = 0;
+  std::int64_t charged_tokens = 0;      // kept by the limits filter between admission and settlement
   std::optional<ShownLimit> request_limit;
   std::optional<ShownLimit> token_limit;
   std::optional<base::Duration> retry_after;

@@ -73,8 +73,8 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   } else {
     make_request_id(call.event);
   }
-  call.event.api = entry == nullptr ? obs::intern("other") : entry->api;
-  call.event.route = entry == nullptr ? obs::intern("(none)") : entry->pattern;
+  call.event.api = entry == nullptr ? other_api_ : entry->api;
+  call.event.route = entry == nullptr ? no_route_ : entry->pattern;
   co_await run(call, match);
   finish(call);
 }
@@ -92,6 +92,8 @@ rt::Task<void> Front::run(Call& call, const http::Router::Match& match) {
   } catch (const std::exception& error) {
     what = error.what();
   }
+  // What the handler registered refers to what it no longer has.
+  call.exchange.on_client_gone({});
   obs::log(obs::Level::error, "a handler threw", {{"route", std::string(entry.pattern.view())}, {"what", what}});
   if (call.exchange.begun()) {
     call.exchange.abort();

@@ -45,6 +45,8 @@ class Front : public ApiBuilder {
   http::Router router_;
   std::map<std::string, std::unique_ptr<Dialect>, std::less<>> dialects_;
   std::vector<Entry> entries_;  // in the router's order
+  obs::Label other_api_ = obs::intern("other");
+  obs::Label no_route_ = obs::intern("(none)");
   std::vector<std::shared_ptr<const Policy>> policies_;
 };
 

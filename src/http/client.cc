@@ -22,11 +22,16 @@ ClientPool::~ClientPool() = default;
 std::unique_ptr<net::Stream> ClientPool::take(const Origin& origin) {
   auto entry = kept_.find(&origin);
   if (entry == kept_.end() || entry->second.idle.empty()) return nullptr;
-  // The last used first: it is the least likely to have been closed by the other side.
-  auto stream = std::move(entry->second.idle.back());
-  entry->second.idle.pop_back();
-  stream->on_hang_up({});
-  return stream;
+  // The last used first: it is the least likely to have been closed by the other side. One that said something while
+  // nobody had asked cannot be trusted to answer the next question.
+  auto& idle = entry->second.idle;
+  while (!idle.empty()) {
+    auto stream = std::move(idle.back());
+    idle.pop_back();
+    stream->on_hang_up({});
+    if (stream->quiet()) return stream;
+  }
+  return nullptr;
 }
 
 void ClientPool::keep(const std::shared_ptr<const Origin>& origin, std::unique_ptr<net::Stream> stream) {
@@ -58,11 +63,11 @@ std::size_t ClientPool::idle() const {
   return count;
 }
 
-ClientCall::ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, ClientTimeouts timeouts)
+ClientCall::ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, ClientTimeouts timeouts, base::SteadyTime deadline)
     : pool_(pool),
       origin_(std::move(origin)),
       timeouts_(timeouts),
-      total_deadline_(pool.loop().now() + timeouts.total),
+      total_deadline_(std::min(deadline, pool.loop().now() + timeouts.total)),
       parser_(wire::Http1Parser::Kind::response, kAnswerLimits) {}
 
 ClientCall::~ClientCall() = default;

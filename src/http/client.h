@@ -61,7 +61,9 @@ class ClientPool {
 // is how an upstream learns that nobody wants its answer any more.
 class ClientCall {
  public:
-  ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, ClientTimeouts timeouts);
+  // `deadline` bounds the call together with timeouts.total: for calls that are part of something larger.
+  ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, ClientTimeouts timeouts,
+             base::SteadyTime deadline = base::SteadyTime::max());
   ~ClientCall();
   ClientCall(const ClientCall&) = delete;
   ClientCall& operator=(const ClientCall&) = delete;

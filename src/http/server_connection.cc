@@ -45,7 +45,11 @@ rt::Task<void> ServerConnection::run(std::shared_ptr<net::TlsContext> tls) {
     auto shaken = co_await stream_.start_tls_server(std::move(tls));
     if (!shaken) co_return;
   }
+  // A client that pipelines without a pause gets its turns like everybody else.
+  constexpr int kRequestsPerTurn = 16;
+  int served = 0;
   while (co_await serve_one()) {
+    if (++served % kRequestsPerTurn == 0) co_await rt::Yield(loop());
   }
   stream_.close();
 }
@@ -68,6 +72,10 @@ rt::Task<Result<void>> ServerConnection::fill(base::SteadyTime deadline) {
 
 void ServerConnection::start_request() {
   parser_.reset();
+  // An idle connection keeps no more than an ordinary request needs.
+  constexpr std::size_t kKeptBytes = 16 * 1024;
+  if (body_.capacity() > kKeptBytes) body_ = {};
+  if (input_.empty() && input_.capacity() > kKeptBytes) input_ = {};
   body_.clear();
   request_ = {};
   refused_status_ = 0;
@@ -132,13 +140,12 @@ rt::Task<bool> ServerConnection::serve_one() {
   }
   stream_.on_hang_up({});
   if (refused_status_ != 0 && !begun_) co_await refuse(refused_status_, refused_detail_);
-  if (!begun_ && !stream_.closed()) co_await refuse(500, "the request was not answered");
+  // A client that left, or said that it sends no more, is not waiting for an answer.
+  if (!begun_ && !client_gone()) co_await refuse(500, "the request was not answered");
   if (stream_.closed() || !finished_) co_return false;
-  if (!keep_alive()) {
-    if (refused_status_ != 0 || !parser_.message_done()) co_await linger();
-    co_return false;
-  }
-  co_return co_await discard_body();
+  if (keep_alive() && co_await discard_body()) co_return true;
+  if (refused_status_ != 0 || !parser_.message_done()) co_await linger();
+  co_return false;
 }
 
 rt::Task<Result<std::string_view>> ServerConnection::read_body(std::uint64_t bytes_max) {
@@ -192,7 +199,15 @@ bool ServerConnection::keep_alive() const {
   return !close_after_ && refused_status_ == 0 && !server_.draining_;
 }
 
+// More of the body is on its way than is worth taking only to keep the connection.
+bool ServerConnection::body_left_is_large() const {
+  if (parser_.message_done()) return false;
+  std::uint64_t declared = 0;
+  return !parser_.content_length(declared) || declared > kDiscardBytesMax;
+}
+
 void ServerConnection::write_head(const ResponseHead& head) {
+  close_after_ = close_after_ || body_left_is_large();
   out_.clear();
   fmt::format_to(std::back_inserter(out_), "HTTP/1.1 {} {}\r\n", head.status(), wire::reason_phrase(head.status()));
   out_ += head.lines();

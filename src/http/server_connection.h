@@ -12,7 +12,8 @@ class ServerConnection : public Exchange {
 
   rt::Task<void> run(std::shared_ptr<net::TlsContext> tls);
   bool idle() const { return idle_; }
-  void close() { stream_.close(); }
+  // Ends the connection from outside: its handler learns that the client is gone.
+  void cut() { stream_.cut(); }
 
   const Request& request() const override { return request_; }
   rt::Loop& loop() override { return stream_.loop(); }
@@ -40,6 +41,7 @@ class ServerConnection : public Exchange {
   void start_request();
   void write_head(const ResponseHead& head);
   bool keep_alive() const;
+  bool body_left_is_large() const;
 
   Server& server_;
   net::Stream stream_;

@@ -98,6 +98,14 @@ Result<void> locate(std::string_view text, std::span<const std::string_view> nam
 }  // namespace
 
 Result<Peeked> peek(std::string_view text, std::span<const std::string_view> names) {
+  // A parser keeps room for its largest document. Large ones are rare: they get parsers that go away with them.
+  constexpr std::size_t kKeptBytes = 256 * 1024;
+  struct Release {
+    bool wanted;
+    ~Release() {
+      if (wanted) parsers() = Parsers();
+    }
+  } release{text.size() > kKeptBytes};
   Peeked peeked;
   peeked.fields.resize(names.size());
   sj::dom::element root;

@@ -49,7 +49,7 @@ Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std
 Failure transport_failure(const Target& target, const Error& error) {
   // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
   // Neither is an answer of theirs that is too large a request of our caller's that is.
-  bool theirs = error.code == Errc::unavailable || error.code == Errc::out_of_range;
+  bool theirs = error.code != Errc::deadline_exceeded && error.code != Errc::cancelled && error.code != Errc::data_loss;
   Errc code = theirs ? Errc::protocol_error : error.code;
   return target_failure(target, type_of_transport(error.code), code, "failed: " + error.detail);
 }
@@ -87,8 +87,8 @@ rt::Task<Result<std::optional<wire::SseEvent>>> Answer::read_event() {
     if (piece->empty()) {
       // A proper end of the message is a proper end of the stream, whether or not this provider sends an end mark.
       done_ = true;
-      if (splitter_.rest().empty()) co_return Next(std::nullopt);
-      co_return fail(Errc::data_loss, "the stream ended within an event");
+      if (auto last = splitter_.last()) co_return Next(*last);
+      co_return Next(std::nullopt);
     }
     if (!splitter_.feed(*piece)) co_return fail(Errc::protocol_error, "the provider sent an event larger than 8 MiB");
   }
@@ -116,14 +116,15 @@ rt::Task<void> Answer::settle() {
 }
 
 Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, const Request& request)
-    : pool_(pool), call_(call), route_(std::move(route)), request_(request) {}
+    : pool_(pool), call_(call), route_(std::move(route)), request_(request), deadline_(pool.loop().now() + route_->timeouts.total) {}
 
 void Dispatch::cancel() {
   if (running_ != nullptr) running_->cancel();
 }
 
-bool Dispatch::worth_another(const Failure& failure) const {
-  if (call_.exchange.client_gone()) return false;
+// A target that is busy (429) or does not want us (4xx) will not change its mind at once.
+bool Dispatch::worth_same_target(const Failure& failure) const {
+  if (failure.upstream_status == 429 && route_->targets.size() + route_->fallback.size() > 1) return false;
   const RetryPolicy& retry = route_->retry;
   if (failure.upstream_status != 0) return retry.retries(failure.upstream_status);
   switch (failure.type) {
@@ -136,11 +137,18 @@ bool Dispatch::worth_another(const Failure& failure) const {
   }
 }
 
+// Another target may well answer what this one did not, unless the request itself is at fault.
+bool Dispatch::worth_next_target(const Failure& failure) const {
+  if (failure.type == obs::ErrorType::caller_bad_request || failure.type == obs::ErrorType::caller_cancelled) return false;
+  return failure.upstream_status != 400 && failure.upstream_status != 413 && failure.upstream_status != 422;
+}
+
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
   std::vector<const Target*> order = order_of_attempts(*route_, random_number);
   Failure last({Errc::unavailable, "no target is configured"});
   for (const Target* target : order) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
+      if (pool_.loop().now() >= deadline_) break;
       if (i > 0) {
         rt::Sleep pause(pool_.loop(), backoff(i - 1));
         Waiting waiting(call_);
@@ -153,8 +161,9 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
       running_ = nullptr;
       if (answer) co_return answer;
       last = std::move(answer.error());
-      if (!worth_another(last)) co_return std::unexpected(std::move(last));
+      if (!worth_same_target(last)) break;
     }
+    if (!worth_next_target(last)) break;
   }
   if (call_.exchange.client_gone()) last = transport_failure(*order.front(), {Errc::cancelled, "the client left"});
   co_return std::unexpected(std::move(last));
@@ -163,7 +172,7 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(const Target& target) {
   auto encoded = target.provider->encode(request_, target.model, call_.event.id.view());
   if (!encoded) co_return std::unexpected(Failure(encoded.error(), obs::ErrorType::caller_bad_request));
-  auto upstream = std::make_unique<http::ClientCall>(pool_, target.provider->origin(), route_->timeouts);
+  auto upstream = std::make_unique<http::ClientCall>(pool_, target.provider->origin(), route_->timeouts, deadline_);
   running_ = upstream.get();
   Result<void> sent;
   {
@@ -194,7 +203,8 @@ rt::Task<std::expected<void, Failure>> Dispatch::accept(Answer& answer) {
         co_return std::unexpected(target_failure(target, obs::ErrorType::provider_5xx, Errc::protocol_error, what));
       }
       answer.done_ = verdict.last;
-      if (!verdict.forward) continue;
+      // Comments and the like are no answer yet: as long as nothing came the next target may still be asked.
+      if (!verdict.forward || ((*first)->data.empty() && !verdict.last)) continue;
       answer.held_ = *first;
       break;
     }

@@ -74,12 +74,14 @@ class Dispatch {
  private:
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> attempt(const Target& target);
   rt::Task<std::expected<void, Failure>> accept(Answer& answer);
-  bool worth_another(const Failure& failure) const;
+  bool worth_same_target(const Failure& failure) const;
+  bool worth_next_target(const Failure& failure) const;
 
   http::ClientPool& pool_;
   flow::Call& call_;
   std::shared_ptr<const Route> route_;
   const Request& request_;
+  base::SteadyTime deadline_;  // of all attempts together
   http::ClientCall* running_ = nullptr;
 };
 

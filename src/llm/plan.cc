@@ -140,7 +140,10 @@ std::shared_ptr<const Plan> Plan::parse(const config::Node& providers, const std
       }
       auto provider = factory->make(name, entry);
       entry.done();
-      if (provider) plan->providers_[name] = std::move(provider);
+      if (provider) {
+        plan->providers_[name] = std::move(provider);
+        plan->direct_labels_[name] = obs::intern(name + "/*");
+      }
     }
   }
   for (const auto& [name, node] : routes) plan->parse_route(name, node);
@@ -152,7 +155,7 @@ Result<std::shared_ptr<const Route>> Plan::find(std::string_view model) const {
   if (auto target = resolve(model)) {
     auto route = std::make_shared<Route>();
     // The stranger's word must not become a label: direct calls count under their provider.
-    route->name = obs::intern(fmt::format("{}/*", model.substr(0, model.find('/'))));
+    route->name = direct_labels_.find(model.substr(0, model.find('/')))->second;
     target->label = route->name;
     route->timeouts = target->provider->timeouts();
     route->targets.push_back(std::move(*target));

@@ -60,6 +60,7 @@ class Plan {
   void parse_route(const std::string& name, const config::Node& node);
   std::vector<Target> parse_targets(const config::Node& node, bool weighted);
   std::map<std::string, std::shared_ptr<const Provider>, std::less<>> providers_;
+  std::map<std::string, obs::Label, std::less<>> direct_labels_;  // of calls that name a provider themselves
   std::map<std::string, std::shared_ptr<const Route>, std::less<>> routes_;
 };
 

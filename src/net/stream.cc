@@ -51,6 +51,12 @@ void Stream::close() {
   fail_waiters({Errc::cancelled, "the connection was closed"});
 }
 
+void Stream::cut() {
+  auto notify = std::exchange(notify_hang_up_, nullptr);
+  close();
+  if (notify) notify();
+}
+
 void Stream::shutdown_write() {
   if (fd_ < 0) return;
   if (ssl_ != nullptr) SSL_shutdown(ssl_);
@@ -110,6 +116,7 @@ void Stream::on_ready(bool readable, bool writable, bool hang_up) {
 
 Result<std::size_t> Stream::try_read(std::span<char> buffer) {
   if (ssl_ != nullptr) {
+    ERR_clear_error();
     int got = SSL_read(ssl_, buffer.data(), static_cast<int>(std::min<std::size_t>(buffer.size(), 1 << 30)));
     return tls_result(got);
   }
@@ -129,9 +136,18 @@ Result<std::size_t> Stream::try_read(std::span<char> buffer) {
   }
 }
 
+bool Stream::quiet() {
+  if (fd_ < 0 || hung_up_) return false;
+  // TLS records without data (session tickets) are taken here too.
+  char byte = 0;
+  auto got = try_read(std::span(&byte, 1));
+  return !got && is_would_block(got.error());
+}
+
 Result<std::size_t> Stream::try_write(std::span<iovec> pieces) {
   if (ssl_ != nullptr) {
     const iovec& piece = pieces.front();
+    ERR_clear_error();
     return tls_result(SSL_write(ssl_, piece.iov_base, static_cast<int>(std::min<std::size_t>(piece.iov_len, 1 << 30))));
   }
   while (true) {
@@ -163,6 +179,9 @@ Result<std::size_t> Stream::tls_result(int result) {
     default: {
       unsigned long code = ERR_get_error();
       ERR_clear_error();
+      if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        return std::unexpected(Error{Errc::unavailable, "the connection was cut without a TLS goodbye"});
+      }
       const char* why = ERR_reason_error_string(code);
       long verify = SSL_get_verify_result(ssl_);
       if (verify != X509_V_OK) {

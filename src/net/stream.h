@@ -42,6 +42,8 @@ class Stream : private rt::Listener {
   // co_await readable(): bytes or the end are there to be taken with read_now(). The pair needs no buffer while waiting,
   // so that an idle connection costs none.
   Read readable();
+  // Nothing is there to be read and the peer is still there: what a kept connection must be before it is used again.
+  bool quiet();
   // At least one byte, 0 at the end, or Errc::backpressure when nothing is there after all.
   Result<std::size_t> read_now(std::span<char> buffer) { return try_read(buffer); }
 
@@ -63,6 +65,8 @@ class Stream : private rt::Listener {
   void shutdown_write();
   // Ends every wait with `cancelled`. Idempotent.
   void close();
+  // The same from outside the stream's own task: also tells whoever waits for the peer to hang up.
+  void cut();
   bool closed() const { return fd_ < 0; }
   rt::Loop& loop() { return loop_; }
 

@@ -83,7 +83,8 @@ struct RequestEvent {
   std::int64_t input_tokens;
   std::int64_t output_tokens;
   std::int64_t cached_tokens;
-  bool usage_known;                  // the provider reported usage
+  bool usage_known;                  // the tokens below were reported by the provider, or estimated
+  bool usage_estimated;
   std::uint64_t bytes_in;
   std::uint64_t bytes_out;
 };

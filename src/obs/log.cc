@@ -1,5 +1,6 @@
 #include "obs/log.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,8 @@ namespace penstock::obs {
 namespace {
 
 std::atomic<Level> threshold{Level::info};
+std::atomic<bool> stuck{false};  // the last write found nobody reading: the next ones do not wait
+std::atomic<std::uint64_t> dropped{0};
 
 std::string_view name_of(Level level) {
   switch (level) {
@@ -26,12 +29,22 @@ std::string_view name_of(Level level) {
 
 void set_log_level(Level level) { threshold.store(level, std::memory_order_relaxed); }
 
+std::uint64_t log_writes_dropped() { return dropped.load(std::memory_order_relaxed); }
+
 void write_log(std::string_view lines) {
+  // A pipe takes at least this much at once when poll() calls it writable, so that the write itself does not block.
+  constexpr std::size_t kPieceBytes = 4096;
+  int patience = stuck.load(std::memory_order_relaxed) ? 0 : kLogPatienceMillis;
   while (!lines.empty()) {
-    ssize_t written = ::write(STDERR_FILENO, lines.data(), lines.size());
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    int count = ::poll(&ready, 1, patience);
+    if (count < 0 && errno == EINTR) continue;
+    ssize_t written = count > 0 ? ::write(STDERR_FILENO, lines.data(), std::min(lines.size(), kPieceBytes)) : -1;
+    if (count > 0 && written < 0 && errno == EINTR) continue;
+    stuck.store(written < 0, std::memory_order_relaxed);
     if (written < 0) {
-      if (errno == EINTR) continue;
-      return;  // a closed or full standard error must not stop the gateway
+      dropped.fetch_add(1, std::memory_order_relaxed);
+      return;
     }
     lines.remove_prefix(static_cast<std::size_t>(written));
   }

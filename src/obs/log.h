@@ -18,7 +18,11 @@ void log(Level level, std::string_view message, std::initializer_list<LogField> 
 // Lines below this level are not written. Default info. Any thread.
 void set_log_level(Level level);
 
-// Writes finished lines as they are. Any thread.
+// Writes finished lines as they are. Any thread. When nobody reads standard error for kLogPatience the lines are
+// dropped and counted: a log must not stop the gateway.
 void write_log(std::string_view lines);
+constexpr int kLogPatienceMillis = 100;
+// Writes that were given up, in whole or in part.
+std::uint64_t log_writes_dropped();
 
 }  // namespace penstock::obs

@@ -33,8 +33,8 @@ void append_access_line(std::string& out, const RequestEvent& event) {
   out += R"(,"target":)";
   json::append_quoted(out, event.target);
   fmt::format_to(std::back_inserter(out),
-                 R"(,"status":{},"attempts":{},"stream":{},"input_tokens":{},"output_tokens":{},"cached_tokens":{},"total_ms":{:.3f},"overhead_us":{},"first_token_ms":{:.3f},"bytes_in":{},"bytes_out":{})",
-                 event.status, event.attempts, event.streamed, event.input_tokens, event.output_tokens, event.cached_tokens,
+                 R"(,"status":{},"attempts":{},"stream":{},"input_tokens":{},"output_tokens":{},"cached_tokens":{},"estimated":{},"total_ms":{:.3f},"overhead_us":{},"first_token_ms":{:.3f},"bytes_in":{},"bytes_out":{})",
+                 event.status, event.attempts, event.streamed, event.input_tokens, event.output_tokens, event.cached_tokens, event.usage_estimated,
                  static_cast<double>(event.total_nanos) / 1e6, event.overhead_nanos / 1000,
                  static_cast<double>(event.first_token_nanos) / 1e6, event.bytes_in, event.bytes_out);
   if (event.error_type != ErrorType::none) {
@@ -89,16 +89,16 @@ void Observer::drain() {
     auto lock = metrics_.lock();
     for (const RequestEvent& event : batch_) count(event);
   }
-  if (options_.access_log) {
-    for (const RequestEvent& event : batch_) append_access_line(lines_, event);
-  }
-  if (!lines_.empty()) write_log(lines_);
   if (!batch_.empty()) {
     std::lock_guard lock(recent_mutex_);
     for (const RequestEvent& event : batch_) recent_.push_front(event);
     if (recent_.size() > kRecentMax) recent_.resize(kRecentMax);
   }
   if (options_.on_batch) options_.on_batch(batch_);
+  // The log last: whoever reads it slowly holds up neither accounting nor metrics.
+  if (!options_.access_log || batch_.empty()) return;
+  for (const RequestEvent& event : batch_) append_access_line(lines_, event);
+  write_log(lines_);
 }
 
 Observer::Series& Observer::series_of(const RequestEvent& event) {

@@ -29,6 +29,18 @@ class Event {
   std::coroutine_handle<> waiter_;
 };
 
+// Lets everybody else on the loop have a turn: co_await Yield(loop)
+class Yield {
+ public:
+  explicit Yield(Loop& loop) : loop_(loop) {}
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) { loop_.defer(handle); }
+  void await_resume() const noexcept {}
+
+ private:
+  Loop& loop_;
+};
+
 // co_await Sleep(loop, 5ms)
 class Sleep {
  public:

@@ -129,9 +129,10 @@ void Loop::run_posted() {
 }
 
 void Loop::run_deferred() {
-  // Resumed coroutines may defer others: those run too, before the loop waits.
-  for (std::size_t i = 0; i < deferred_.size(); ++i) deferred_[i].resume();
-  deferred_.clear();
+  // What these defer in turn waits for the next round, after a look at the descriptors: nobody keeps a loop to himself.
+  resuming_.swap(deferred_);
+  for (auto handle : resuming_) handle.resume();
+  resuming_.clear();
 }
 
 int Loop::wait_millis() const {

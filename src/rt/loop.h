@@ -98,6 +98,7 @@ class Loop {
   base::SteadyTime now_;
   std::vector<Timer*> heap_;
   std::vector<std::coroutine_handle<>> deferred_;
+  std::vector<std::coroutine_handle<>> resuming_;
   std::vector<Listener*> batch_;  // the events being delivered; remove() blanks entries
   std::mutex mutex_;              // guards posted_ and wake_pending_
   std::vector<std::function<void()>> posted_;

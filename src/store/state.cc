@@ -18,8 +18,8 @@ const std::vector<std::string> kMigrations{
        CREATE TABLE usage (
          at INTEGER NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, target TEXT NOT NULL, api TEXT NOT NULL,
          requests INTEGER NOT NULL, errors INTEGER NOT NULL,
-         input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL) STRICT;
-       CREATE INDEX usage_at ON usage (at);)",
+         input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+         PRIMARY KEY (at, key, model, target, api)) STRICT, WITHOUT ROWID;)",
 };
 
 Result<void> make_folder(const std::string& dir) {
@@ -88,10 +88,15 @@ Result<std::int64_t> State::keys_version() {
 
 Result<void> State::add_usage(const std::vector<UsageRow>& rows) {
   return database_.transaction([&]() -> Result<void> {
-    auto statement = database_.prepare("INSERT INTO usage VALUES (?,?,?,?,?,?,?,?,?,?)");
+    auto statement = database_.prepare(
+        "INSERT INTO usage VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET requests=requests+excluded.requests, "
+        "errors=errors+excluded.errors, input_tokens=input_tokens+excluded.input_tokens, "
+        "output_tokens=output_tokens+excluded.output_tokens, cached_tokens=cached_tokens+excluded.cached_tokens");
     if (!statement) return std::unexpected(statement.error());
     for (const UsageRow& row : rows) {
-      statement->bind(1, row.at).bind(2, row.key).bind(3, row.model).bind(4, row.target).bind(5, row.api);
+      // One row a minute: a year of a busy key and model is half a million rows.
+      constexpr base::WallMicros kMinute = 60'000'000;
+      statement->bind(1, row.at - row.at % kMinute).bind(2, row.key).bind(3, row.model).bind(4, row.target).bind(5, row.api);
       statement->bind(6, row.requests).bind(7, row.errors).bind(8, row.input_tokens).bind(9, row.output_tokens);
       if (auto done = statement->bind(10, row.cached_tokens).run(); !done) return done;
     }

@@ -23,7 +23,7 @@ struct StoredKey {
   base::WallMicros revoked = 0;  // 0: not
 };
 
-// What was used within one interval by one key at one target.
+// What was used by one key at one target; kept as one row a minute.
 struct UsageRow {
   base::WallMicros at = 0;
   std::string key, model, target, api;

@@ -35,6 +35,18 @@ std::optional<SseEvent> SseSplitter::next() {
   return std::nullopt;
 }
 
+std::optional<SseEvent> SseSplitter::last() {
+  if (!rest().ends_with('\n') && !rest().ends_with('\r')) return std::nullopt;
+  // The missing line end makes it an event like any other for whoever it is forwarded to.
+  buffer_ += '\n';
+  SseEvent event;
+  event.raw = rest();
+  begin_ = scan_ = buffer_.size();
+  read_fields(event.raw, event);
+  if (event.data.empty()) return std::nullopt;
+  return event;
+}
+
 void SseSplitter::read_fields(std::string_view raw, SseEvent& event) {
   int data_lines = 0;
   joined_.clear();

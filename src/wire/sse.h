@@ -24,6 +24,9 @@ class SseSplitter {
   bool feed(std::string_view bytes);
   // The next complete event; its views stay valid until the next feed().
   std::optional<SseEvent> next();
+  // After the end of the stream: what stands behind the last complete event, if there is a whole line with data in it.
+  // Some servers leave the final empty line out.
+  std::optional<SseEvent> last();
   // Bytes after the last complete event.
   std::string_view rest() const { return std::string_view(buffer_).substr(begin_); }
 

@@ -126,6 +126,20 @@ TEST(SseSplitter, RawBytesAddUpToTheInput) {
   EXPECT_EQ(joined, bytes);
 }
 
+TEST(SseSplitter, TheLastEventMayLackItsEmptyLine) {
+  SseSplitter splitter;
+  splitter.feed("data: a\n\ndata: [DONE]\n");
+  EXPECT_EQ(splitter.next()->data, "a");
+  EXPECT_FALSE(splitter.next().has_value());
+  auto last = splitter.last();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->data, "[DONE]");
+  EXPECT_EQ(last->raw, "data: [DONE]\n\n");
+  EXPECT_FALSE(splitter.last().has_value());
+  splitter.feed("data: cut");
+  EXPECT_FALSE(splitter.last().has_value()) << "half a line is no event";
+}
+
 TEST(SseSplitter, RefusesAnEndlessEvent) {
   SseSplitter splitter(100);
   EXPECT_FALSE(splitter.feed(std::string(101, 'x')));

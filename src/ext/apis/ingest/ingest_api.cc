@@ -10,7 +10,10 @@ namespace {
 // 8 MiB: tens of thousands of readings; more belongs into several requests.
 constexpr std::uint64_t kBodyBytesMax = 8U << 20;
 // A comment keeps proxies and clients from giving up on a quiet pipeline.
-constexpr auto kKeepAlive = std::chrono::seconds(15);
+constexpr int kKeepAliveTicks = 15;
+constexpr auto kTick = std::chrono::seconds(1);
+// Events waiting for a watcher that reads slowly; the oldest are dropped, and the watcher is told how many.
+constexpr std::size_t kWaitingMax = ingest::EventHub::kQueueMax;
 
 }  // namespace
 
@@ -57,10 +60,16 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
   rt::Loop& loop = call.exchange.loop();
   rt::Event wake(loop);
   std::vector<ingest::Event> waiting;
+  std::uint64_t lost = 0;
   std::unique_ptr<ingest::Subscription> subscription;
   if (passed) {
-    subscription = hub->subscribe(loop, [&](std::vector<ingest::Event> events, std::uint64_t) {
+    subscription = hub->subscribe(loop, [&](std::vector<ingest::Event> events, std::uint64_t dropped) {
+      lost += dropped;
       waiting.insert(waiting.end(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
+      if (waiting.size() > kWaitingMax) {
+        lost += waiting.size() - kWaitingMax;
+        waiting.erase(waiting.begin(), waiting.end() - static_cast<std::ptrdiff_t>(kWaitingMax));
+      }
       wake.set();
     });
     if (!subscription) passed = fail(Errc::backpressure, fmt::format("the pipeline '{}' has as many watchers as it may have; try again later", pipeline));
@@ -77,18 +86,17 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
   flow::add_common_fields(call, head);
   Result<void> sent = co_await call.exchange.begin(std::move(head));
   rt::Timer keep_alive(loop);
+  int quiet_ticks = 0;
   while (sent && !call.exchange.client_gone() && !call.exchange.draining()) {
-    bool timed_out = false;
-    keep_alive.arm_in(kKeepAlive, [&] {
-      timed_out = true;
-      wake.set();
-    });
+    keep_alive.arm_in(kTick, [&wake] { wake.set(); });
     if (waiting.empty()) {
       auto since = std::chrono::steady_clock::now();
       co_await wake;
       call.upstream_wait += std::chrono::steady_clock::now() - since;
     }
-    std::string out = timed_out && waiting.empty() ? ": still here\n\n" : "";
+    quiet_ticks = waiting.empty() ? quiet_ticks + 1 : 0;
+    std::string out = quiet_ticks > 0 && quiet_ticks % kKeepAliveTicks == 0 ? ": still here\n\n" : "";
+    if (lost > 0) out += fmt::format("event: dropped\ndata: {{\"events\":{}}}\n\n", std::exchange(lost, 0));
     for (const ingest::Event& event : std::exchange(waiting, {})) {
       out += event.kind == ingest::Event::Kind::alarm ? "event: alarm\ndata: " : "event: sample\ndata: ";
       out += *event.json;
@@ -97,6 +105,7 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
     }
     if (!out.empty()) sent = co_await call.exchange.write(out);
   }
+  keep_alive.cancel();
   call.exchange.on_client_gone({});
   if (sent && !call.exchange.client_gone()) co_await call.exchange.finish();
 }

@@ -2,6 +2,7 @@
 
 #include "json/value.h"
 #include "llm/dispatch.h"
+#include "rt/await.h"
 
 namespace penstock::ext {
 namespace {
@@ -37,7 +38,9 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
   }
   request.model = fields[kModel];
   request.stream_options = fields[kStreamOptions];
-  if (request.stream && request.stream_options.kind == Kind::object) {
+  Kind options_kind = request.stream_options.kind;
+  if (options_kind != Kind::absent && options_kind != Kind::null && options_kind != Kind::object) return wrong_type("stream_options", "an object");
+  if (request.stream && options_kind == Kind::object) {
     auto options = json::parse(body.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
     request.wants_usage = options && json::bool_or(*options, "include_usage", false);
   }
@@ -45,7 +48,8 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
   // Four bytes a token is the usual rule of thumb; the provider's own count settles it.
   const json::Field& text = fields[kInputs];
   std::int64_t answer = std::max(fields[kMaxTokens].integer, fields[kMaxCompletionTokens].integer);
-  call.estimated_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4) + std::clamp<std::int64_t>(answer, 0, 1'000'000);
+  call.estimated_input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
+  call.estimated_tokens = call.estimated_input_tokens + std::clamp<std::int64_t>(answer, 0, 1'000'000);
   return request;
 }
 
@@ -54,6 +58,17 @@ void take_usage(flow::Call& call, const llm::Usage& usage) {
   call.event.input_tokens = usage.input;
   call.event.output_tokens = usage.output;
   call.event.cached_tokens = usage.cached;
+}
+
+// Usage comes at the end of a stream. Whoever leaves before it, and whatever provider does not report it, is settled by
+// what went out: a chunk is about 150 bytes of envelope around one token.
+void estimate_missing_usage(flow::Call& call, std::size_t bytes_forwarded) {
+  if (call.event.usage_known || call.event.events == 0) return;
+  constexpr std::size_t kChunkBytes = 150;
+  call.event.usage_known = true;
+  call.event.usage_estimated = true;
+  call.event.input_tokens = call.estimated_input_tokens;
+  call.event.output_tokens = static_cast<std::int64_t>(std::max<std::size_t>(call.event.events, bytes_forwarded / kChunkBytes));
 }
 
 rt::Task<void> report(flow::Call& call, llm::Failure failure) {
@@ -106,10 +121,12 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
   call.event.streamed = true;
   auto begun = co_await call.exchange.begin(std::move(head));
   Result<void> sent = begun;
+  std::size_t forwarded = 0;
   while (sent) {
     auto event = co_await answer.next_event();
     take_usage(call, answer.usage());
     if (!event) {
+      estimate_missing_usage(call, forwarded);
       co_await end_broken_stream(call, event.error());
       co_return;
     }
@@ -122,6 +139,9 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
       co_await answer.settle();
       break;
     }
+    forwarded += (*event)->data.size();
+    // A provider that never pauses gets its turns like everybody else.
+    if (call.event.events % 64 == 63) co_await rt::Yield(call.exchange.loop());
     if (call.event.events++ == 0) call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
     sent = co_await call.exchange.write((*event)->raw);
   }
@@ -129,6 +149,7 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
     call.event.error_type = obs::ErrorType::caller_cancelled;
     call.event.error.assign("the client left before the end of the stream");
   }
+  estimate_missing_usage(call, forwarded);
 }
 
 std::string model_object(std::string_view id) {

@@ -29,7 +29,6 @@ Result<void> LimitsFilter::on_request(flow::Call& call) {
     auto requests = key.state->requests.take(now, 1, key.rpm);
     call.request_limit = flow::ShownLimit{key.rpm, requests.remaining, requests.full_after};
     if (!requests.granted) return refusal(call, "requests", key.rpm, requests.retry_after);
-    call.charged_request = true;
   }
   return {};
 }
