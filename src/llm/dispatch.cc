@@ -88,7 +88,8 @@ rt::Task<Result<std::optional<wire::SseEvent>>> Answer::read_event() {
       // A proper end of the message is a proper end of the stream, whether or not this provider sends an end mark.
       done_ = true;
       if (auto last = splitter_.last()) co_return Next(*last);
-      co_return Next(std::nullopt);
+      if (splitter_.rest().find_first_not_of("\r\n") == std::string_view::npos) co_return Next(std::nullopt);
+      co_return fail(Errc::data_loss, "the stream ended within an event");
     }
     if (!splitter_.feed(*piece)) co_return fail(Errc::protocol_error, "the provider sent an event larger than 8 MiB");
   }

@@ -65,7 +65,7 @@ TEST_F(UsageWriterTest, SumsPerKeyModelAndTarget) {
   EXPECT_EQ(sums[0].input_tokens, 30);
   EXPECT_EQ(sums[0].output_tokens, 15);
   EXPECT_EQ(sums[0].cached_tokens, 6);
-  EXPECT_EQ(sums[0].at, 1'700'000'000'000'000);
+  EXPECT_EQ(sums[0].at, 1'699'999'980'000'000) << "the minute it happened in";
 }
 
 TEST_F(UsageWriterTest, WritesNothingBeforeAHundredMilliseconds) {

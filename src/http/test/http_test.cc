@@ -159,6 +159,80 @@ TEST_F(HttpServer, RefusesAndCloses) {
   run(body(*this));
 }
 
+// Answers each request, and 20 ms after the first says something nobody asked for.
+rt::Task<void> talkative(rt::Loop& loop, int fd) {
+  net::Stream stream(loop, fd);
+  std::array<char, 4096> buffer{};
+  constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  constexpr std::string_view kStray = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray";
+  auto got = co_await stream.read(buffer);
+  if (!got || *got == 0) co_return;
+  auto sent = co_await stream.write(kAnswer);
+  rt::Sleep pause(loop, 20ms);
+  co_await pause;
+  sent = co_await stream.write(kStray);
+  got = co_await stream.read(buffer);
+  if (got && *got > 0) sent = co_await stream.write(kAnswer);
+}
+
+TEST_F(HttpServer, AnAnswerNobodyAskedForIsNeverTheNextCallers) {
+  auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) { rt::spawn(talkative(loop, fd)); }).value();
+  Origin o;
+  o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", upstream->endpoint().port()));
+  auto body = [](HttpServer& f, std::shared_ptr<const Origin> to) -> rt::Task<void> {
+    for (int i = 0; i < 2; ++i) {
+      ClientCall call(f.pool, to, {});
+      auto sent = co_await call.send("GET / HTTP/1.1\r\nHost: x\r\n", "");
+      EXPECT_TRUE(sent.has_value());
+      auto all = co_await call.read_all(100);
+      EXPECT_EQ(all.value_or("?"), "ok");
+      rt::Sleep pause(f.loop, 60ms);
+      co_await pause;
+    }
+  };
+  run(body(*this, std::make_shared<const Origin>(o)));
+}
+
+TEST_F(HttpServer, AnEarlyRefusalReachesAClientThatIsStillSending) {
+  auto body = [](HttpServer& f) -> rt::Task<void> {
+    std::string head = "POST /silent HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n";
+    std::string answer = co_await f.raw(head + std::string(900'000, 'x'));
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 ")) << answer.substr(0, 100);
+    EXPECT_NE(answer.find("connection: close"), std::string::npos);
+  };
+  run(body(*this));
+}
+
+TEST_F(HttpServer, AFloodOnOneConnectionLeavesTurnsForOthers) {
+  auto flood = [](HttpServer& f, bool& stop) -> rt::Task<void> {
+    int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const auto& endpoint = f.acceptor->endpoint();
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length), 0);
+    ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    net::Stream stream(f.loop, fd);
+    std::string many;
+    for (int i = 0; i < 2000; ++i) many += "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+    std::array<char, 65536> buffer{};
+    stream.set_deadline(std::chrono::steady_clock::now() + 2s);
+    auto sent = co_await stream.write(many);
+    while (!stop) {
+      auto got = co_await stream.read(buffer);
+      if (!got || *got == 0) break;
+    }
+  };
+  auto body = [](HttpServer& f, std::shared_ptr<const Origin> o, bool& stop) -> rt::Task<void> {
+    ClientCall call(f.pool, o, {});
+    auto sent = co_await call.send("GET /y HTTP/1.1\r\nHost: x\r\n", "");
+    EXPECT_TRUE(sent.has_value());
+    (void)co_await call.read_all(100);
+    stop = true;
+  };
+  bool stop = false;
+  rt::spawn(flood(*this, stop));
+  run(body(*this, origin(), stop));
+  EXPECT_TRUE(stop);
+}
+
 rt::Task<void> plain(Exchange&, Params) { co_return; }
 
 TEST(Router, MatchesLiteralsAndSegments) {
