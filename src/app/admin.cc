@@ -20,7 +20,8 @@ rt::Task<void> send_console(http::Exchange& exchange) {
   http::ResponseHead head(200);
   head.add("content-type", "text/html; charset=utf-8");
   head.add("content-security-policy",
-           "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'");
+           "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src "
+           "data:; frame-ancestors 'none'");
   head.add("x-content-type-options", "nosniff").add("referrer-policy", "no-referrer");
   co_await exchange.respond(std::move(head), kConsoleHtml);
 }
@@ -52,7 +53,8 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
         return body + "}";
       },
       limits);
-  auto acceptor = net::Acceptor::listen(admin->thread_.loop(), endpoint, [self](int fd) { self->server_->accept(fd, nullptr); });
+  auto acceptor =
+      net::Acceptor::listen(admin->thread_.loop(), endpoint, [self](int fd) { self->server_->accept(fd, nullptr); });
   if (!acceptor) return std::unexpected(acceptor.error());
   admin->acceptor_ = std::move(*acceptor);
   admin->endpoint_ = admin->acceptor_->endpoint();
@@ -60,7 +62,8 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
   return admin;
 }
 
-Admin::Admin(AdminParts parts) : parts_(std::move(parts)), policy_(std::move(parts_.policy)), plan_(std::move(parts_.plan)) {
+Admin::Admin(AdminParts parts)
+    : parts_(std::move(parts)), policy_(std::move(parts_.policy)), plan_(std::move(parts_.plan)) {
   parts_.observer->metrics().on_scrape([this](obs::MetricWriter& writer) { collect(writer); });
 }
 
@@ -98,7 +101,9 @@ void Admin::add_routes() {
   router_.add("GET", "/metrics", "admin", [this](http::Exchange& exchange, http::Params) {
     return send(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", parts_.observer->metrics().render());
   });
-  router_.add("GET", "/healthz", "admin", [](http::Exchange& exchange, http::Params) { return send(exchange, 200, "application/json", R"({"alive":true})"); });
+  router_.add("GET", "/healthz", "admin", [](http::Exchange& exchange, http::Params) {
+    return send(exchange, 200, "application/json", R"({"alive":true})");
+  });
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
     return send(exchange, obstacles.empty() ? 200 : 503, "application/json", flow::readiness_json(obstacles));
@@ -117,14 +122,16 @@ void Admin::add_routes() {
 rt::Task<void> Admin::handle(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
   if (endpoint_.is_loopback() && !host_is_local(request.field("host"))) {
-    co_await send(exchange, 403, "application/json", R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
+    co_await send(exchange, 403, "application/json",
+                  R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
     co_return;
   }
   http::Router::Match match = router_.match(request.method, request.path);
   if (match.route != nullptr) {
     co_await match.route->handler(exchange, std::move(match.params));
   } else if (match.allowed.empty()) {
-    co_await send(exchange, 404, "application/json", R"({"error":"there is no such page; /admin/v1/openapi.json lists them"})");
+    co_await send(exchange, 404, "application/json",
+                  R"({"error":"there is no such page; /admin/v1/openapi.json lists them"})");
   } else {
     co_await send(exchange, 405, "application/json", R"({"error":"only GET is allowed here"})");
   }

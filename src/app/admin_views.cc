@@ -154,7 +154,8 @@ Value remaining(flow::RateBucket& bucket, std::int64_t per_minute) {
 std::string Admin::status_json() const {
   Object o;
   o["version"] = text(base::kVersion);
-  o["uptime_seconds"] = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count();
+  o["uptime_seconds"] =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count();
   o["requests_total"] = parts_.observer->requests_total();
   o["events_dropped"] = parts_.observer->dropped();
   o["resident_bytes"] = resident_bytes();
@@ -172,7 +173,8 @@ std::string Admin::requests_json(const http::Request& request) const {
   std::size_t limit = 50;
   std::from_chars(wanted.data(), wanted.data() + wanted.size(), limit);
   Array requests;
-  for (const obs::RequestEvent& event : parts_.observer->recent(std::min<std::size_t>(limit, 1000))) requests.push_back(describe(event));
+  for (const obs::RequestEvent& event : parts_.observer->recent(std::min<std::size_t>(limit, 1000)))
+    requests.push_back(describe(event));
   return json::dump(Object{{"requests", std::move(requests)}});
 }
 
@@ -187,7 +189,8 @@ std::string Admin::models_json() const {
     Object o;
     o["name"] = text(name);
     Array targets;
-    for (const llm::Target& target : route->targets) targets.push_back(Object{{"target", text(target.label)}, {"weight", target.weight}});
+    for (const llm::Target& target : route->targets)
+      targets.push_back(Object{{"target", text(target.label)}, {"weight", target.weight}});
     o["targets"] = std::move(targets);
     Array fallback;
     for (const llm::Target& target : route->fallback) fallback.push_back(text(target.label));
@@ -234,7 +237,8 @@ std::string Admin::keys_json() const {
 std::string Admin::usage_json(const http::Request& request) {
   auto back = base::parse_duration(http::query_value(request.query, "since"));
   base::Duration window = back ? *back : base::Duration(std::chrono::hours(24));
-  base::WallMicros since = base::system_clock().wall() - std::chrono::duration_cast<std::chrono::microseconds>(window).count();
+  base::WallMicros since =
+      base::system_clock().wall() - std::chrono::duration_cast<std::chrono::microseconds>(window).count();
   auto rows = state_->usage_by_key_and_model(since);
   if (!rows) return json::dump(Object{{"error", text(rows.error().detail)}});
   Array usage;
@@ -304,7 +308,8 @@ void Admin::collect(obs::MetricWriter& writer) const {
   gauge("penstock_alarms_active", "Alarms that stand.", static_cast<double>(parts_.ingest->alarms().active_count()));
   writer.family("penstock_events_dropped_total", "counter", "Request events lost because the observer was behind.");
   writer.sample("penstock_events_dropped_total", {}, static_cast<double>(parts_.observer->dropped()));
-  writer.family("penstock_log_writes_dropped_total", "counter", "Log writes given up because nobody read standard error.");
+  writer.family("penstock_log_writes_dropped_total", "counter",
+                "Log writes given up because nobody read standard error.");
   writer.sample("penstock_log_writes_dropped_total", {}, static_cast<double>(obs::log_writes_dropped()));
   writer.family("penstock_samples_total", "counter", "Samples taken in.");
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
@@ -317,7 +322,8 @@ void Admin::collect(obs::MetricWriter& writer) const {
     for (std::size_t i = 0; i < stats.latency.size(); ++i) {
       below += stats.latency[i];
       std::string bound = i < ingest::kLatencyBounds.size() ? fmt::format("{}", ingest::kLatencyBounds[i]) : "+Inf";
-      writer.sample("penstock_pipeline_seconds_bucket", {{"pipeline", pipeline->name()}, {"le", bound}}, static_cast<double>(below));
+      writer.sample("penstock_pipeline_seconds_bucket", {{"pipeline", pipeline->name()}, {"le", bound}},
+                    static_cast<double>(below));
     }
     writer.sample("penstock_pipeline_seconds_sum", {{"pipeline", pipeline->name()}}, stats.latency_seconds);
     writer.sample("penstock_pipeline_seconds_count", {{"pipeline", pipeline->name()}}, static_cast<double>(below));

@@ -29,16 +29,19 @@ ingest::PipelineParts parts_for_check(const ingest::Context& context) {
 
 void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std::string& file) {
   std::string out = fmt::format("{} is fine.\n\n", file);
-  for (const ListenConfig& listen : config.listen) out += fmt::format("listen {}{}\n", listen.endpoint.text(), listen.cert.empty() ? "" : " (TLS)");
+  for (const ListenConfig& listen : config.listen)
+    out += fmt::format("listen {}{}\n", listen.endpoint.text(), listen.cert.empty() ? "" : " (TLS)");
   out += fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.text(), config.threads, config.data_dir);
   for (const auto& [name, provider] : config.llm->providers()) {
     const net::Url& url = provider->origin()->url;
     out += fmt::format("provider {} at {}://{}{}\n", name, url.scheme, url.authority(), url.path);
   }
   for (const std::string& line : config.llm->describe()) out += line + "\n";
-  for (const infer::ModelConfig& model : config.models) out += fmt::format("model {} from {}\n", model.name, model.path);
+  for (const infer::ModelConfig& model : config.models)
+    out += fmt::format("model {} from {}\n", model.name, model.path);
   for (const flow::DeclaredKey& key : config.keys) {
-    out += fmt::format("key {}: models {}, {}, {}\n", key.key.name.view(), key.key.models.empty() ? "*" : fmt::format("{}", fmt::join(key.key.models, " ")),
+    out += fmt::format("key {}: models {}, {}, {}\n", key.key.name.view(),
+                       key.key.models.empty() ? "*" : fmt::format("{}", fmt::join(key.key.models, " ")),
                        key.key.rpm > 0 ? fmt::format("{} requests/min", key.key.rpm) : "no request limit",
                        key.key.tpm > 0 ? fmt::format("{} tokens/min", key.key.tpm) : "no token limit");
   }
@@ -128,9 +131,11 @@ int create_key(const KeyOptions& options) {
   key.tpm = options.tpm;
   key.created = now;
   key.expires = expires;
-  if (auto added = state->add_key(key); !added) return complain(added.error().code == Errc::already_exists ? 2 : 1, added.error().detail);
+  if (auto added = state->add_key(key); !added)
+    return complain(added.error().code == Errc::already_exists ? 2 : 1, added.error().detail);
   std::printf("%s\n", std::string(secret.reveal()).c_str());
-  std::fprintf(stderr, "This is the only time the key '%s' (id %s) is shown. Only a hash of it is kept, in %s.\n", key.name.c_str(), key.id.c_str(), dir->c_str());
+  std::fprintf(stderr, "This is the only time the key '%s' (id %s) is shown. Only a hash of it is kept, in %s.\n",
+               key.name.c_str(), key.id.c_str(), dir->c_str());
   return 0;
 }
 
@@ -145,8 +150,9 @@ int list_keys(const KeyOptions& options) {
                          : key.expires != 0 ? "expires " + base::to_rfc3339(key.expires)
                                             : "active";
     auto limit = [](std::int64_t value) { return value > 0 ? std::to_string(value) : std::string("-"); };
-    std::printf("%-14s %-24s %-24s %10s %12s  %s\n", key.id.c_str(), key.name.c_str(), key.models.empty() ? "*" : key.models.c_str(),
-                limit(key.rpm).c_str(), limit(key.tpm).c_str(), status.c_str());
+    std::printf("%-14s %-24s %-24s %10s %12s  %s\n", key.id.c_str(), key.name.c_str(),
+                key.models.empty() ? "*" : key.models.c_str(), limit(key.rpm).c_str(), limit(key.tpm).c_str(),
+                status.c_str());
   }
   return 0;
 }
@@ -156,14 +162,19 @@ int revoke_key(const KeyOptions& options) {
   if (!state) return complain(1, state.error().detail);
   auto count = state->revoke_key(options.name, base::system_clock().wall());
   if (!count) return complain(1, count.error().detail);
-  if (*count == 0) return complain(2, fmt::format("there is no active stored key with the name or id '{}'; `penstock key list` shows them", options.name));
+  if (*count == 0)
+    return complain(
+        2, fmt::format("there is no active stored key with the name or id '{}'; `penstock key list` shows them",
+                       options.name));
   std::printf("revoked %s; a running gateway refuses it within a second\n", options.name.c_str());
   return 0;
 }
 
 std::string version_text(const base::Registry& registry) {
-  std::string text = fmt::format("penstock {}\n{}\nSQLite {}\n", base::kVersion, OpenSSL_version(OPENSSL_VERSION), sqlite3_libversion());
-  for (const std::string& name : registry.names<infer::RuntimeFactory>()) text += registry.find<infer::RuntimeFactory>(name)->describe() + "\n";
+  std::string text = fmt::format("penstock {}\n{}\nSQLite {}\n", base::kVersion, OpenSSL_version(OPENSSL_VERSION),
+                                 sqlite3_libversion());
+  for (const std::string& name : registry.names<infer::RuntimeFactory>())
+    text += registry.find<infer::RuntimeFactory>(name)->describe() + "\n";
   return text;
 }
 

@@ -1,4 +1,5 @@
-// The subcommands besides `run` and `mock`. Each returns the exit status: 0 fine, 1 failed, 2 bad usage or configuration.
+// The subcommands besides `run` and `mock`. Each returns the exit status: 0 fine, 1 failed, 2 bad usage or
+// configuration.
 #pragma once
 
 #include <string>
@@ -15,13 +16,13 @@ int test(const base::Registry& registry, const std::string& file);
 int doctor(const base::Registry& registry, const std::string& file);
 
 struct KeyOptions {
-  std::string config;    // for data_dir, when that is not given
+  std::string config;  // for data_dir, when that is not given
   std::string data_dir;
   std::string name;
-  std::string models;    // comma-separated globs
+  std::string models;  // comma-separated globs
   std::int64_t rpm = 0;
   std::int64_t tpm = 0;
-  std::string expires;   // a duration
+  std::string expires;  // a duration
 };
 int create_key(const KeyOptions& options);
 int list_keys(const KeyOptions& options);

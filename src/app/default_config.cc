@@ -39,7 +39,9 @@ Result<std::string> write_default_config(const std::string& data_dir) {
   std::string text =
       "# What this gateway found around it. Copy it, change it, and run it with --config.\n"
       "listen: 127.0.0.1:8080\nadmin: 127.0.0.1:8081\n"
-      "data_dir: " + quoted(data_dir) + "\nguide: true\n"
+      "data_dir: " +
+      quoted(data_dir) +
+      "\nguide: true\n"
       "providers:\n  found: { type: openai, base_url: ${PENSTOCK_FOUND_LLM_URL}, api_key: ${PENSTOCK_FOUND_LLM_KEY} }\n"
       "models:\n  chat: { route: [ { to: \"found/${PENSTOCK_FOUND_LLM_MODEL}\" } ] }\n";
   std::vector<std::string> models;
@@ -49,11 +51,15 @@ Result<std::string> write_default_config(const std::string& data_dir) {
     models.push_back(entry.path().filename().string());
   }
   std::sort(models.begin(), models.end());
-  for (const std::string& name : models) text += fmt::format("  {}: {{ path: {} }}\n", quoted(name), quoted("models/" + name));
+  for (const std::string& name : models)
+    text += fmt::format("  {}: {{ path: {} }}\n", quoted(name), quoted("models/" + name));
   text += "sources:\n  host: { host: {}, every: 1s }\n";
   std::ofstream out(path, std::ios::trunc);
-  if (!(out << text) || !out.flush()) return fail(Errc::permission_denied, fmt::format("cannot write '{}'; is the folder writable and the disk not full?", path));
-  obs::log(obs::Level::info, "no configuration file was given: looked around", {{"wrote", path}, {"local_models", std::to_string(models.size())}});
+  if (!(out << text) || !out.flush())
+    return fail(Errc::permission_denied,
+                fmt::format("cannot write '{}'; is the folder writable and the disk not full?", path));
+  obs::log(obs::Level::info, "no configuration file was given: looked around",
+           {{"wrote", path}, {"local_models", std::to_string(models.size())}});
   return path;
 }
 

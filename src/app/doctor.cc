@@ -43,14 +43,17 @@ void check_listeners(const GatewayConfig& config, Report& report) {
 }
 
 std::string cure_for_status(int status, std::string_view name) {
-  if (status == 401 || status == 403) return fmt::format("the API key of the provider '{}' is missing, wrong, or may not list models", name);
-  if (status == 404) return fmt::format("the base_url of the provider '{}' is probably wrong: it should end in /v1", name);
+  if (status == 401 || status == 403)
+    return fmt::format("the API key of the provider '{}' is missing, wrong, or may not list models", name);
+  if (status == 404)
+    return fmt::format("the base_url of the provider '{}' is probably wrong: it should end in /v1", name);
   if (status == 429) return "the account is over its limit: wait, or raise the limit with the provider";
   return "look at the provider's own status page";
 }
 
 // Asks the provider for its models, the way every call to it would go: name, connection, TLS, key.
-rt::Task<void> probe_provider(http::ClientPool& pool, std::string name, std::shared_ptr<const llm::Provider> provider, Report& report) {
+rt::Task<void> probe_provider(http::ClientPool& pool, std::string name, std::shared_ptr<const llm::Provider> provider,
+                              Report& report) {
   std::shared_ptr<const http::Origin> origin = provider->origin();
   auto probe = provider->probe_head();
   http::ClientTimeouts timeouts{std::chrono::seconds(10), std::chrono::seconds(10), std::chrono::seconds(15)};
@@ -58,7 +61,8 @@ rt::Task<void> probe_provider(http::ClientPool& pool, std::string name, std::sha
   auto sent = co_await call.send(probe, "");
   std::string where = fmt::format("provider {} at {}://{}", name, origin->url.scheme, origin->url.authority());
   if (!sent) {
-    report.bad(fmt::format("{}: {}", where, sent.error().detail), "check base_url, the network, and that the server runs");
+    report.bad(fmt::format("{}: {}", where, sent.error().detail),
+               "check base_url, the network, and that the server runs");
     co_return;
   }
   if (call.status() == 200) {
@@ -76,7 +80,8 @@ void check_providers(const GatewayConfig& config, Report& report) {
     co_await tasks.idle();
     l.stop();
   };
-  for (const auto& [name, provider] : config.llm->providers()) scope.spawn(probe_provider(pool, name, provider, report));
+  for (const auto& [name, provider] : config.llm->providers())
+    scope.spawn(probe_provider(pool, name, provider, report));
   rt::spawn(all(scope, loop));
   loop.run();
 }
@@ -86,7 +91,8 @@ void check_models(const GatewayConfig& config, const base::Registry& registry, R
   repository.apply(config.models);
   for (const infer::ModelStatus& model : repository.status()) {
     for (const infer::VersionStatus& version : model.versions) {
-      std::string what = fmt::format("model {}{}{}", model.name, version.version.empty() ? "" : " version ", version.version);
+      std::string what =
+          fmt::format("model {}{}{}", model.name, version.version.empty() ? "" : " version ", version.version);
       if (version.ready) {
         report.good(what + " loads");
       } else {
@@ -129,8 +135,10 @@ int doctor(const base::Registry& registry, const std::string& file) {
   } else {
     report.bad(state.error().detail, "check the folder's owner and free space, or set data_dir");
   }
-  if (surroundings.simulated()) report.note("the language model is a simulation: no provider key, Ollama or llama-server was found");
-  if (config.llm->routes().empty() && config.models.empty()) report.note("no model is configured: every call would be answered 404");
+  if (surroundings.simulated())
+    report.note("the language model is a simulation: no provider key, Ollama or llama-server was found");
+  if (config.llm->routes().empty() && config.models.empty())
+    report.note("no model is configured: every call would be answered 404");
   check_providers(config, report);
   check_models(config, registry, report);
   std::printf("%d problem%s found\n", report.bad_count(), report.bad_count() == 1 ? "" : "s");

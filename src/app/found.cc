@@ -40,7 +40,8 @@ std::optional<json::Value> get_json(std::uint16_t port, std::string_view path) {
   if (::send(fd, request.data(), request.size(), MSG_NOSIGNAL) > 0) {
     std::array<char, 16384> buffer{};
     ssize_t got = 0;
-    while (all.size() < (1U << 20) && (got = ::recv(fd, buffer.data(), buffer.size(), 0)) > 0) all.append(buffer.data(), static_cast<std::size_t>(got));
+    while (all.size() < (1U << 20) && (got = ::recv(fd, buffer.data(), buffer.size(), 0)) > 0)
+      all.append(buffer.data(), static_cast<std::size_t>(got));
   }
   ::close(fd);
   wire::Http1Parser parser(wire::Http1Parser::Kind::response, {});

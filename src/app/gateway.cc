@@ -26,9 +26,10 @@ std::unexpected<StartFailure> cannot_start(int exit_status, std::string message)
 
 // Changes when the file is written or replaced.
 std::int64_t stamp_of(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return 0;
-  return info.st_mtim.tv_sec * 1'000'000'007 + info.st_mtim.tv_nsec + static_cast<std::int64_t>(info.st_ino) * 31 + info.st_size;
+  return info.st_mtim.tv_sec * 1'000'000'007 + info.st_mtim.tv_nsec + static_cast<std::int64_t>(info.st_ino) * 31 +
+         info.st_size;
 }
 
 void log_problems(const std::string& report) {
@@ -41,7 +42,8 @@ void log_problems(const std::string& report) {
 }
 
 bool serves_outside(const GatewayConfig& config) {
-  return std::any_of(config.listen.begin(), config.listen.end(), [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
+  return std::any_of(config.listen.begin(), config.listen.end(),
+                     [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
 }
 
 // For the main thread while it drains; a second SIGTERM or SIGINT ends the program at once.
@@ -69,7 +71,8 @@ std::vector<std::string> split_globs(const std::string& text) {
 
 }  // namespace
 
-Gateway::Gateway(const base::Registry& registry, RunOptions options) : registry_(registry), options_(std::move(options)) {}
+Gateway::Gateway(const base::Registry& registry, RunOptions options)
+    : registry_(registry), options_(std::move(options)) {}
 
 // The order matters: nothing may be called by what still runs.
 Gateway::~Gateway() {
@@ -84,7 +87,8 @@ Gateway::~Gateway() {
 }
 
 std::expected<config::Document, StartFailure> Gateway::load_document() {
-  if (!surroundings_) surroundings_ = std::make_unique<Surroundings>(options_.data_dir.empty() ? "./var" : options_.data_dir);
+  if (!surroundings_)
+    surroundings_ = std::make_unique<Surroundings>(options_.data_dir.empty() ? "./var" : options_.data_dir);
   auto document = config::Document::load(options_.config_path, surroundings_->environment());
   if (!document) return cannot_start(2, document.error().detail);
   return *document;
@@ -105,8 +109,10 @@ std::expected<void, StartFailure> Gateway::start() {
   repository_->apply(config_.models);
   publish(config_);
   if (serves_outside(config_) && !config_.insecure && !has_keys_) {
-    return cannot_start(2, "an address in `listen` is reachable from outside and there are no API keys: declare some under `keys:`, make one with "
-                           "`penstock key create`, or write `insecure: true` to let everybody in");
+    return cannot_start(2,
+                        "an address in `listen` is reachable from outside and there are no API keys: declare some "
+                        "under `keys:`, make one with "
+                        "`penstock key create`, or write `insecure: true` to let everybody in");
   }
   observer_->start();
   cores_->start();
@@ -162,14 +168,18 @@ void Gateway::start_lanes() {
   services_.put(ingest_.get());
   services_.put(&readiness_);
   front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads);
-  for (const std::string& name : registry_.names<flow::ApiFactory>()) registry_.find<flow::ApiFactory>(name)->build(*front_);
+  for (const std::string& name : registry_.names<flow::ApiFactory>())
+    registry_.find<flow::ApiFactory>(name)->build(*front_);
   flow::Front* front = front_.get();
   http::ServerLimits limits;
   limits.message.body_bytes_max = kBodyBytesMax;
   for (std::size_t i = 0; i < config_.threads; ++i) {
     per_core_[i].server = std::make_unique<http::Server>(
         cores_->loop(i), [front](http::Exchange& exchange) { return front->handle(exchange); },
-        [front](int status, std::string_view path, const std::string& detail) { return front->error_body(status, path, detail); }, limits);
+        [front](int status, std::string_view path, const std::string& detail) {
+          return front->error_body(status, path, detail);
+        },
+        limits);
   }
 }
 
@@ -229,7 +239,9 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   for (flow::DeclaredKey& key : declared) {
     key.key.state = state_of(key.key.name);
     if (key.weak()) {
-      obs::log(obs::Level::warn, "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one", {{"key", std::string(key.key.name.view())}});
+      obs::log(obs::Level::warn,
+               "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one",
+               {{"key", std::string(key.key.name.view())}});
     }
   }
   std::unordered_map<std::string, flow::Key> stored;
@@ -290,9 +302,12 @@ void Gateway::reload(const char* why) {
     obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"file", options_.config_path}});
     return;
   }
-  auto same = [](const ListenConfig& a, const ListenConfig& b) { return a.endpoint.text() == b.endpoint.text() && a.cert == b.cert && a.key == b.key; };
+  auto same = [](const ListenConfig& a, const ListenConfig& b) {
+    return a.endpoint.text() == b.endpoint.text() && a.cert == b.cert && a.key == b.key;
+  };
   if (!std::equal(fresh.listen.begin(), fresh.listen.end(), config_.listen.begin(), config_.listen.end(), same) ||
-      fresh.admin.text() != config_.admin.text() || fresh.threads != config_.threads || fresh.data_dir != config_.data_dir) {
+      fresh.admin.text() != config_.admin.text() || fresh.threads != config_.threads ||
+      fresh.data_dir != config_.data_dir) {
     obs::log(obs::Level::warn, "listen, admin, threads and data_dir change with a restart; the rest was reloaded");
   }
   repository_->apply(fresh.models);
@@ -320,7 +335,8 @@ std::vector<std::string> Gateway::obstacles() const {
     found.push_back(fmt::format("the model '{}' cannot be served: {}", model.name, reason));
   }
   for (const ingest::SourceStatus& source : ingest_->sources()) {
-    if (!source.status.connected) found.push_back(fmt::format("the source '{}' is not connected: {}", source.name, source.status.detail));
+    if (!source.status.connected)
+      found.push_back(fmt::format("the source '{}' is not connected: {}", source.name, source.status.detail));
   }
   return found;
 }
@@ -391,7 +407,9 @@ void Gateway::print_ready() const {
   std::printf("penstock ready data=%s admin=%s\n", data.c_str(), admin_->endpoint().text().c_str());
   std::fflush(stdout);
   if (open_to_all_) {
-    obs::log(obs::Level::warn, "there are no API keys: everybody who reaches this address may use it; it serves loopback only (`penstock key create` makes a key)");
+    obs::log(obs::Level::warn,
+             "there are no API keys: everybody who reaches this address may use it; it serves loopback only (`penstock "
+             "key create` makes a key)");
   }
 }
 
@@ -403,8 +421,11 @@ void Gateway::print_guide() const {
   if (!key.empty()) out += fmt::format("  API key  {}\n", key);
   if (!surroundings_->llm().empty()) {
     out += fmt::format("\n  Chat, answered by {}:\n", surroundings_->llm());
-    out += fmt::format("    curl -s http://{}/v1/chat/completions{} -H 'Content-Type: application/json' \\\n"
-                       "      -d '{{\"model\":\"chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is an edge gateway?\"}}]}}'\n", data, auth);
+    out += fmt::format(
+        "    curl -s http://{}/v1/chat/completions{} -H 'Content-Type: application/json' \\\n"
+        "      -d '{{\"model\":\"chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is an edge "
+        "gateway?\"}}]}}'\n",
+        data, auth);
   }
   for (const infer::ModelConfig& model : config_.models) {
     if (model.name != "digits") continue;
@@ -412,7 +433,9 @@ void Gateway::print_guide() const {
     out += fmt::format("    curl -s http://{}/v2/models/digits/infer{} -d @configs/samples/digit_7.json\n", data, auth);
   }
   for (const auto& pipeline : ingest_->pipelines()) {
-    out += fmt::format("\n  Live samples and alarms of the pipeline '{}':\n    curl -sN http://{}/pipelines/{}/events{}\n", pipeline->name(), data, pipeline->name(), auth);
+    out +=
+        fmt::format("\n  Live samples and alarms of the pipeline '{}':\n    curl -sN http://{}/pipelines/{}/events{}\n",
+                    pipeline->name(), data, pipeline->name(), auth);
   }
   std::printf("%s\n", out.c_str());
   std::fflush(stdout);

@@ -81,7 +81,7 @@ class Gateway {
   bool has_keys_ = false;     // of the policy last made
   base::Secret installation_secret_;
   std::map<std::string, std::shared_ptr<flow::KeyState>> key_states_;  // outlive reloads
-  std::unique_ptr<UsageWriter> usage_;                                  // the observer thread's
+  std::unique_ptr<UsageWriter> usage_;                                 // the observer thread's
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::vector<Core> per_core_;

@@ -32,7 +32,8 @@ ListenConfig read_listener(const config::Node& node) {
   return listen;
 }
 
-void read_models(const config::Node& node, GatewayConfig& config, std::vector<std::pair<std::string, config::Node>>& routes) {
+void read_models(const config::Node& node, GatewayConfig& config,
+                 std::vector<std::pair<std::string, config::Node>>& routes) {
   if (!node.present()) return;
   config::Map models = node.map();
   for (const auto& [name, entry] : models.entries()) {
@@ -62,7 +63,8 @@ std::vector<std::string> read_filters(const config::Node& node, const base::Regi
   for (const config::Node& item : node.items()) {
     std::string name = item.text();
     if (registry.find<flow::FilterFactory>(name) == nullptr) {
-      item.problem(fmt::format("there is no filter '{}'; there are: {}", name, fmt::join(registry.names<flow::FilterFactory>(), ", ")));
+      item.problem(fmt::format("there is no filter '{}'; there are: {}", name,
+                               fmt::join(registry.names<flow::FilterFactory>(), ", ")));
     } else {
       names.push_back(std::move(name));
     }
@@ -77,7 +79,8 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config::Node listen = root.get("listen");
   if (listen.kind() == config::Node::Kind::list) {
     for (const config::Node& item : listen.items()) config.listen.push_back(read_listener(item));
-    if (config.listen.empty()) listen.problem("the list is empty, so nobody could reach the gateway; write an address such as 127.0.0.1:8080");
+    if (config.listen.empty())
+      listen.problem("the list is empty, so nobody could reach the gateway; write an address such as 127.0.0.1:8080");
   } else if (listen.present()) {
     config.listen.push_back(read_listener(listen));
   } else {
@@ -93,17 +96,23 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config::Node keys = root.get("keys");
   if (keys.present()) config.keys = flow::parse_keys(keys);
   if (std::find(config.filters.begin(), config.filters.end(), "keys") == config.filters.end() && !config.insecure) {
-    root.get("filters").problem("without the filter 'keys' nobody's key is checked; add it, or write `insecure: true` to let everybody in");
+    root.get("filters").problem(
+        "without the filter 'keys' nobody's key is checked; add it, or write `insecure: true` to let everybody in");
   }
   std::vector<std::pair<std::string, config::Node>> routes;
   read_models(root.get("models"), config, routes);
   config.llm = llm::Plan::parse(root.get("providers"), routes, registry);
   if (!config.insecure && !config.admin.is_loopback()) {
-    admin.problem("the admin API has no keys of its own yet: listen on loopback, or write `insecure: true` to say you protect it otherwise");
+    admin.problem(
+        "the admin API has no keys of its own yet: listen on loopback, or write `insecure: true` to say you protect it "
+        "otherwise");
   }
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && one.cert.empty() && !config.insecure) {
-      listen.problem(fmt::format("{} is reachable from outside without TLS; add `tls: {{ cert, key }}`, or write `insecure: true` to serve it all the same", one.endpoint.text()));
+      listen.problem(
+          fmt::format("{} is reachable from outside without TLS; add `tls: {{ cert, key }}`, or write `insecure: true` "
+                      "to serve it all the same",
+                      one.endpoint.text()));
     }
   }
   return config;

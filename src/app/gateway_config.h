@@ -33,8 +33,8 @@ struct GatewayConfig {
   std::vector<infer::ModelConfig> models;
 };
 
-// Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes are
-// reported on the document.
+// Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes
+// are reported on the document.
 GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry);
 
 }  // namespace penstock::app

@@ -89,7 +89,8 @@ int main(int argc, char** argv) {
 
   app::RunOptions run_options;
   CLI::App* run = cli.add_subcommand("run", "the gateway");
-  run->add_option("--config", run_options.config_path, "configuration file; without one it looks around and says what it found");
+  run->add_option("--config", run_options.config_path,
+                  "configuration file; without one it looks around and says what it found");
   run->add_option("--data-dir", run_options.data_dir, "where keys and usage are kept (overrides data_dir of the file)");
 
   std::string file;
@@ -110,7 +111,8 @@ int main(int argc, char** argv) {
   };
   CLI::App* create = common(key->add_subcommand("create", "make a key; it is shown once"));
   create->add_option("--name", key_options.name, "what it is for")->required();
-  create->add_option("--models", key_options.models, "comma-separated models it may use, * as a wildcard (default: all)");
+  create->add_option("--models", key_options.models,
+                     "comma-separated models it may use, * as a wildcard (default: all)");
   create->add_option("--rpm", key_options.rpm, "requests per minute")->check(CLI::PositiveNumber);
   create->add_option("--tpm", key_options.tpm, "tokens per minute")->check(CLI::PositiveNumber);
   create->add_option("--expires", key_options.expires, "lifetime, for example 30d");

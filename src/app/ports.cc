@@ -19,7 +19,9 @@ void fill(infer::Tensor& tensor, const std::vector<double>& data) {
       double low = static_cast<double>(std::numeric_limits<T>::lowest());
       double high = static_cast<double>(std::numeric_limits<T>::max());
       double value = data[i] == data[i] ? data[i] : 0;
-      values[i] = value <= low ? std::numeric_limits<T>::lowest() : value >= high ? std::numeric_limits<T>::max() : static_cast<T>(value);
+      values[i] = value <= low    ? std::numeric_limits<T>::lowest()
+                  : value >= high ? std::numeric_limits<T>::max()
+                                  : static_cast<T>(value);
     }
   }
 }
@@ -51,7 +53,9 @@ Result<infer::Tensor> to_tensor(ingest::NamedArray array, Datatype datatype) {
     case Datatype::int64: fill<std::int64_t>(tensor, data); break;
     case Datatype::fp32: fill<float>(tensor, data); break;
     case Datatype::fp64: fill<double>(tensor, data); break;
-    default: return fail(Errc::invalid_argument, fmt::format("the input '{}' is {}, which a pipeline cannot give", tensor.name, infer::to_string(datatype)));
+    default:
+      return fail(Errc::invalid_argument, fmt::format("the input '{}' is {}, which a pipeline cannot give", tensor.name,
+                                                      infer::to_string(datatype)));
   }
   return tensor;
 }
@@ -70,7 +74,9 @@ Result<ingest::NamedArray> to_array(const infer::Tensor& tensor) {
     case Datatype::int64: array.data = numbers<std::int64_t>(tensor); break;
     case Datatype::fp32: array.data = numbers<float>(tensor); break;
     case Datatype::fp64: array.data = numbers<double>(tensor); break;
-    default: return fail(Errc::invalid_argument, fmt::format("the output '{}' is {}, which a pipeline cannot take", tensor.name, infer::to_string(tensor.datatype)));
+    default:
+      return fail(Errc::invalid_argument, fmt::format("the output '{}' is {}, which a pipeline cannot take",
+                                                      tensor.name, infer::to_string(tensor.datatype)));
   }
   return array;
 }
@@ -86,12 +92,12 @@ Result<std::vector<ingest::NamedArray>> to_arrays(const Result<infer::Response>&
   return arrays;
 }
 
-rt::Task<void> send(http::ClientPool& pool, std::shared_ptr<const http::Origin> origin, net::Url url, ingest::HttpPost request,
-                    std::function<void(Result<int>)> done) {
+rt::Task<void> send(http::ClientPool& pool, std::shared_ptr<const http::Origin> origin, net::Url url,
+                    ingest::HttpPost request, std::function<void(Result<int>)> done) {
   http::ClientTimeouts timeouts{request.timeout, request.timeout, request.timeout};
   http::ClientCall call(pool, std::move(origin), timeouts);
-  std::string head = fmt::format("POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\ncontent-length: {}\r\n", url.path.empty() ? "/" : url.path,
-                                 url.authority(), request.body.size());
+  std::string head = fmt::format("POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\ncontent-length: {}\r\n",
+                                 url.path.empty() ? "/" : url.path, url.authority(), request.body.size());
   for (const auto& [name, value] : request.headers) head += fmt::format("{}: {}\r\n", name, value);
   auto sent = co_await call.send(head, request.body);
   if (!sent) {
@@ -107,8 +113,8 @@ rt::Task<void> send(http::ClientPool& pool, std::shared_ptr<const http::Origin> 
 
 }  // namespace
 
-void LocalModels::infer(rt::Loop& loop, const std::string& model, std::vector<ingest::NamedArray> inputs, base::Duration timeout,
-                        std::function<void(Result<std::vector<ingest::NamedArray>>)> done) {
+void LocalModels::infer(rt::Loop& loop, const std::string& model, std::vector<ingest::NamedArray> inputs,
+                        base::Duration timeout, std::function<void(Result<std::vector<ingest::NamedArray>>)> done) {
   auto served = repository_.find(model, "");
   if (!served) {
     done(std::unexpected(served.error()));

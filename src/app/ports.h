@@ -31,7 +31,8 @@ class WebhookClient : public ingest::HttpPort {
  private:
   Result<std::shared_ptr<const http::Origin>> origin_of(std::size_t core, const net::Url& url);
   std::vector<http::ClientPool*> pools_;
-  std::vector<std::map<std::string, std::shared_ptr<const http::Origin>>> origins_;  // per core, by scheme and authority
+  std::vector<std::map<std::string, std::shared_ptr<const http::Origin>>>
+      origins_;  // per core, by scheme and authority
 };
 
 }  // namespace penstock::app

@@ -48,7 +48,8 @@ void UsageWriter::flush() {
   oldest_ = now;  // try again after another interval; sums keep growing in place meanwhile
   if (complained_ != base::SteadyTime{} && now - complained_ < kComplainEvery) return;
   complained_ = now;
-  obs::log(obs::Level::error, "usage cannot be written; it is kept in memory and tried again", {{"why", written.error().detail}});
+  obs::log(obs::Level::error, "usage cannot be written; it is kept in memory and tried again",
+           {{"why", written.error().detail}});
 }
 
 }  // namespace penstock::app

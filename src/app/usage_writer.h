@@ -13,7 +13,8 @@ namespace penstock::app {
 // On the observer thread only.
 class UsageWriter {
  public:
-  explicit UsageWriter(store::State state, const base::Clock& clock = base::system_clock()) : state_(std::move(state)), clock_(clock) {}
+  explicit UsageWriter(store::State state, const base::Clock& clock = base::system_clock())
+      : state_(std::move(state)), clock_(clock) {}
   // What is gathered is kept and tried again while the disk refuses it.
   void take(const std::vector<obs::RequestEvent>& events);
   // Writes what is gathered now.

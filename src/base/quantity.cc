@@ -104,7 +104,8 @@ std::string format_size(std::uint64_t bytes) {
 Result<double> parse_percent(std::string_view text) {
   auto number = split_number(text);
   if (!number || number->unit != "%" || number->value > 100) {
-    return fail(Errc::invalid_argument, fmt::format("'{}' is not a percentage; write 0% to 100%, for example 2.5%", text));
+    return fail(Errc::invalid_argument,
+                fmt::format("'{}' is not a percentage; write 0% to 100%, for example 2.5%", text));
   }
   return number->value / 100;
 }
@@ -130,7 +131,8 @@ Result<Budget> parse_budget(std::string_view text) {
   std::size_t slash = text.find('/');
   std::string_view period = slash == std::string_view::npos ? "" : text.substr(slash + 1);
   if (period != "day" && period != "week" && period != "month") {
-    return fail(Errc::invalid_argument, fmt::format("'{}' is not a budget; write 5USD/day, 20USD/week or 50USD/month", text));
+    return fail(Errc::invalid_argument,
+                fmt::format("'{}' is not a budget; write 5USD/day, 20USD/week or 50USD/month", text));
   }
   auto micros = parse_usd_micros(text.substr(0, slash));
   if (!micros) return std::unexpected(micros.error());
@@ -139,8 +141,8 @@ Result<Budget> parse_budget(std::string_view text) {
 
 namespace {
 
-// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment, Damerau 1964): swapped letters
-// are the commonest slip of all.
+// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment, Damerau 1964): swapped
+// letters are the commonest slip of all.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before_last;
   std::vector<std::size_t> last(b.size() + 1);

@@ -326,9 +326,10 @@ Result<Document> Document::load(const std::string& path, Environment environment
   std::ostringstream text;
   if (!in || !(text << in.rdbuf())) {
     std::error_code ec;
-    return fail(Errc::not_found, fmt::format("{}: {}", path,
-                                             in.is_open() ? "the file is empty or cannot be read"
-                                                          : "cannot open the file; check the path and its permissions"));
+    return fail(Errc::not_found,
+                fmt::format("{}: {}", path,
+                            in.is_open() ? "the file is empty or cannot be read"
+                                         : "cannot open the file; check the path and its permissions"));
   }
   if (text.view().size() > kFileBytesMax) {
     return fail(Errc::out_of_range, fmt::format("{}: larger than 4MiB, which no configuration is", path));
@@ -343,7 +344,8 @@ const std::string& Document::name() const { return source_->name; }
 
 std::string Document::report() const {
   std::multimap<std::pair<int, int>, const Problem*> in_order;
-  for (const Problem& problem : source_->problems) in_order.emplace(std::pair(problem.at.line, problem.at.column), &problem);
+  for (const Problem& problem : source_->problems)
+    in_order.emplace(std::pair(problem.at.line, problem.at.column), &problem);
   std::string out;
   for (const auto& [place, problem] : in_order) {
     if (!out.empty()) out += '\n';

@@ -83,13 +83,16 @@ void add_common_fields(const Call& call, http::ResponseHead& head) {
   if (call.event.target.size > 0) head.add("x-penstock-target", call.event.target.view());
   head.add("x-penstock-attempts", call.event.attempts);
   auto elapsed = std::chrono::steady_clock::now() - call.exchange.started();
-  head.add("x-penstock-overhead-us", std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count());
+  head.add("x-penstock-overhead-us",
+           std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count());
   head.add("x-penstock-cache", "off");
-  auto show = [&](const std::optional<ShownLimit>& limit, std::string_view limit_name, std::string_view remaining, std::string_view reset) {
+  auto show = [&](const std::optional<ShownLimit>& limit, std::string_view limit_name, std::string_view remaining,
+                  std::string_view reset) {
     if (!limit) return;
     head.add(limit_name, limit->limit).add(remaining, limit->remaining).add(reset, format_reset(limit->reset));
   };
-  show(call.request_limit, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
+  show(call.request_limit, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
+       "x-ratelimit-reset-requests");
   show(call.token_limit, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
 }
 
@@ -109,7 +112,8 @@ rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) 
   head.add("content-type", "application/json");
   if (call.retry_after) {
     auto millis = std::chrono::ceil<std::chrono::milliseconds>(*call.retry_after).count();
-    head.add("retry-after", std::max<std::int64_t>(1, (millis + 999) / 1000)).add("retry-after-ms", std::max<std::int64_t>(1, millis));
+    head.add("retry-after", std::max<std::int64_t>(1, (millis + 999) / 1000))
+        .add("retry-after-ms", std::max<std::int64_t>(1, millis));
   } else if (status == 503) {
     head.add("retry-after", 1);
   }

@@ -23,27 +23,29 @@ struct ShownLimit {
 };
 
 struct Call {
-  Call(http::Exchange& x, const Dialect& d, std::shared_ptr<const Policy> p) : exchange(x), dialect(d), policy(std::move(p)) {}
+  Call(http::Exchange& x, const Dialect& d, std::shared_ptr<const Policy> p)
+      : exchange(x), dialect(d), policy(std::move(p)) {}
 
   http::Exchange& exchange;
   const Dialect& dialect;
   std::shared_ptr<const Policy> policy;
   obs::RequestEvent event{};
 
-  std::shared_ptr<const Key> key;       // null when the gateway has no keys
-  std::string model;                    // as asked for; empty for calls about no model
-  std::int64_t estimated_tokens = 0;    // reserved by limits before the answer is known
+  std::shared_ptr<const Key> key;     // null when the gateway has no keys
+  std::string model;                  // as asked for; empty for calls about no model
+  std::int64_t estimated_tokens = 0;  // reserved by limits before the answer is known
   std::int64_t estimated_input_tokens = 0;
-  std::int64_t charged_tokens = 0;      // kept by the limits filter between admission and settlement
+  std::int64_t charged_tokens = 0;  // kept by the limits filter between admission and settlement
   std::optional<ShownLimit> request_limit;
   std::optional<ShownLimit> token_limit;
   std::optional<base::Duration> retry_after;
-  base::Duration upstream_wait{};       // time spent waiting for somebody else
+  base::Duration upstream_wait{};  // time spent waiting for somebody else
 };
 
 // Runs the filters that need only the head: who is it? Before the body is read.
 Result<void> identify(Call& call);
-// Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are set.
+// Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
+// set.
 Result<void> admit(Call& call);
 
 // The fields every answer carries: request id, target, attempts, overhead, limits.

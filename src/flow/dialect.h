@@ -26,7 +26,8 @@ class ApiBuilder {
   virtual ~ApiBuilder() = default;
   // `api` is the metric label and the dialect's name.
   virtual void dialect(const std::string& api, std::unique_ptr<Dialect> dialect) = 0;
-  virtual void route(const std::string& method, const std::string& pattern, const std::string& api, CallHandler handler) = 0;
+  virtual void route(const std::string& method, const std::string& pattern, const std::string& api,
+                     CallHandler handler) = 0;
   virtual const base::Services& services() const = 0;
 };
 

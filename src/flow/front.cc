@@ -32,7 +32,8 @@ void make_request_id(obs::RequestEvent& event) {
 // What a caller may choose as the request id: short and harmless in a log.
 bool usable_request_id(std::string_view id) {
   return !id.empty() && id.size() <= 24 && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+           c == '.';
   });
 }
 
@@ -56,7 +57,10 @@ const Dialect& Front::dialect_of(std::string_view path) const {
 }
 
 std::string Front::error_body(int status, std::string_view path, const std::string& detail) const {
-  Errc code = status == 413 ? Errc::out_of_range : status == 408 ? Errc::deadline_exceeded : status >= 500 ? Errc::internal : Errc::invalid_argument;
+  Errc code = status == 413   ? Errc::out_of_range
+              : status == 408 ? Errc::deadline_exceeded
+              : status >= 500 ? Errc::internal
+                              : Errc::invalid_argument;
   return dialect_of(path).error_body(status, Error{code, detail});
 }
 
@@ -64,7 +68,8 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   auto core = static_cast<std::size_t>(exchange.loop().index());
   const http::Request& request = exchange.request();
   http::Router::Match match = router_.match(request.method, request.path);
-  const Entry* entry = match.route == nullptr ? nullptr : &entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
+  const Entry* entry =
+      match.route == nullptr ? nullptr : &entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
   Call call(exchange, entry == nullptr ? dialect_of(request.path) : *entry->dialect, policies_[core]);
   call.event.at = clock_.wall();
   std::string_view asked_id = request.field("x-request-id");
@@ -114,7 +119,8 @@ rt::Task<void> Front::refuse_unrouted(Call& call, const http::Router::Match& mat
   http::ResponseHead head(options ? 204 : 405);
   head.add("allow", match.allowed).add("content-type", "application/json");
   add_common_fields(call, head);
-  Error error{Errc::invalid_argument, fmt::format("{} is not allowed on '{}'; use {}", std::string(request.method.substr(0, 20)), path, match.allowed)};
+  Error error{Errc::invalid_argument, fmt::format("{} is not allowed on '{}'; use {}",
+                                                  std::string(request.method.substr(0, 20)), path, match.allowed)};
   call.event.status = static_cast<std::uint16_t>(head.status());
   if (!options) call.event.error_type = obs::ErrorType::caller_bad_request;
   std::string body = options ? "" : call.dialect.error_body(405, error);

@@ -18,7 +18,8 @@ class Front : public ApiBuilder {
 
   // --- while building, before any core runs ---
   void dialect(const std::string& api, std::unique_ptr<Dialect> dialect) override;
-  void route(const std::string& method, const std::string& pattern, const std::string& api, CallHandler handler) override;
+  void route(const std::string& method, const std::string& pattern, const std::string& api,
+             CallHandler handler) override;
   const base::Services& services() const override { return services_; }
 
   // --- on core `core` ---

@@ -63,7 +63,8 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
 }
 
 bool Key::allows(std::string_view model) const {
-  return models.empty() || std::any_of(models.begin(), models.end(), [&](const auto& glob) { return glob_matches(glob, model); });
+  return models.empty() ||
+         std::any_of(models.begin(), models.end(), [&](const auto& glob) { return glob_matches(glob, model); });
 }
 
 std::vector<DeclaredKey> parse_keys(const config::Node& node) {
@@ -86,7 +87,8 @@ std::vector<DeclaredKey> parse_keys(const config::Node& node) {
     }
     map.done();
     for (const DeclaredKey& other : keys) {
-      if (other.key.name.data == declared.key.name.data) item.problem(fmt::format("'{}' appears twice; names must be unique", name));
+      if (other.key.name.data == declared.key.name.data)
+        item.problem(fmt::format("'{}' appears twice; names must be unique", name));
       if (!declared.secret.empty() && base::constant_time_equal(other.secret.reveal(), declared.secret.reveal())) {
         item.problem(fmt::format("the keys '{}' and '{}' have the same secret", other.key.name.view(), name));
       }
@@ -96,10 +98,12 @@ std::vector<DeclaredKey> parse_keys(const config::Node& node) {
   return keys;
 }
 
-KeyTable::KeyTable(std::vector<DeclaredKey> declared, std::unordered_map<std::string, Key> stored, base::Secret hash_key)
+KeyTable::KeyTable(std::vector<DeclaredKey> declared, std::unordered_map<std::string, Key> stored,
+                   base::Secret hash_key)
     : version_(next_version.fetch_add(1)), hash_key_(std::move(hash_key)) {
   for (DeclaredKey& entry : declared) {
-    declared_.emplace(base::hmac_sha256_hex(hash_key_.reveal(), entry.secret.reveal()), std::make_shared<const Key>(std::move(entry.key)));
+    declared_.emplace(base::hmac_sha256_hex(hash_key_.reveal(), entry.secret.reveal()),
+                      std::make_shared<const Key>(std::move(entry.key)));
   }
   for (auto& [hash, key] : stored) stored_.emplace(hash, std::make_shared<const Key>(std::move(key)));
 }

@@ -14,7 +14,8 @@ constexpr std::int64_t kDebtNanosMax = 24 * 60 * kMinuteNanos;
 // large token limits.
 std::int64_t cost(std::int64_t units, std::int64_t per_minute) {
   double nanos = static_cast<double>(units) * static_cast<double>(kMinuteNanos) / static_cast<double>(per_minute);
-  return static_cast<std::int64_t>(std::clamp(nanos, -static_cast<double>(kDebtNanosMax), static_cast<double>(kDebtNanosMax)));
+  return static_cast<std::int64_t>(
+      std::clamp(nanos, -static_cast<double>(kDebtNanosMax), static_cast<double>(kDebtNanosMax)));
 }
 
 }  // namespace
@@ -33,7 +34,8 @@ RateBucket::Answer RateBucket::take(base::SteadyTime now_time, std::int64_t unit
       wanted = full_at;
     }
     double free_share = 1.0 - static_cast<double>(wanted - now) / static_cast<double>(kMinuteNanos);
-    answer.remaining = std::max<std::int64_t>(0, static_cast<std::int64_t>(free_share * static_cast<double>(per_minute) + 1e-6));
+    answer.remaining =
+        std::max<std::int64_t>(0, static_cast<std::int64_t>(free_share * static_cast<double>(per_minute) + 1e-6));
     answer.full_after = base::Duration(wanted - now);
     if (!answer.granted || units == 0) return answer;
     if (full_at_nanos_.compare_exchange_weak(seen, wanted, std::memory_order_relaxed)) return answer;
@@ -45,7 +47,8 @@ void RateBucket::adjust(base::SteadyTime now_time, std::int64_t units, std::int6
   std::int64_t now = now_time.time_since_epoch().count();
   std::int64_t change = cost(units, per_minute);
   std::int64_t seen = full_at_nanos_.load(std::memory_order_relaxed);
-  while (!full_at_nanos_.compare_exchange_weak(seen, std::min(std::max(seen, now) + change, now + kDebtNanosMax), std::memory_order_relaxed)) {
+  while (!full_at_nanos_.compare_exchange_weak(seen, std::min(std::max(seen, now) + change, now + kDebtNanosMax),
+                                               std::memory_order_relaxed)) {
   }
 }
 

@@ -7,7 +7,8 @@ namespace penstock::http {
 namespace {
 
 // Upstream heads are larger than clients' (cookies, tracing); bodies are bounded by whoever reads them.
-constexpr wire::Http1Limits kAnswerLimits{.line_bytes_max = 64 * 1024, .head_bytes_max = 128 * 1024, .body_bytes_max = UINT64_MAX};
+constexpr wire::Http1Limits kAnswerLimits{
+    .line_bytes_max = 64 * 1024, .head_bytes_max = 128 * 1024, .body_bytes_max = UINT64_MAX};
 
 std::span<char> read_scratch() {
   thread_local std::array<char, 64 * 1024> scratch;
@@ -63,7 +64,8 @@ std::size_t ClientPool::idle() const {
   return count;
 }
 
-ClientCall::ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, ClientTimeouts timeouts, base::SteadyTime deadline)
+ClientCall::ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, ClientTimeouts timeouts,
+                       base::SteadyTime deadline)
     : pool_(pool),
       origin_(std::move(origin)),
       timeouts_(timeouts),

@@ -57,8 +57,8 @@ class Exchange {
 
   // The whole answer at once. Exactly one of respond() and begin() per exchange.
   virtual rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) = 0;
-  // An answer in pieces: begin(), write() as often as needed, finish(). Each write goes out at once; it returns when the
-  // client's connection has taken the bytes, which is the back-pressure.
+  // An answer in pieces: begin(), write() as often as needed, finish(). Each write goes out at once; it returns when
+  // the client's connection has taken the bytes, which is the back-pressure.
   virtual rt::Task<Result<void>> begin(ResponseHead head) = 0;
   virtual rt::Task<Result<void>> write(std::string_view bytes) = 0;
   virtual rt::Task<Result<void>> finish() = 0;

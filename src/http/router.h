@@ -29,9 +29,9 @@ class Router {
   void add(std::string method, std::string pattern, std::string api, RouteHandler handler);
 
   struct Match {
-    const Route* route = nullptr;       // null: 404, or 405 when `allowed` is not empty
+    const Route* route = nullptr;  // null: 404, or 405 when `allowed` is not empty
     Params params;
-    std::string allowed;                // methods the path has, comma-separated
+    std::string allowed;  // methods the path has, comma-separated
   };
   // HEAD finds GET's route.
   Match match(std::string_view method, std::string_view path) const;

@@ -13,11 +13,11 @@ namespace penstock::http {
 
 struct ServerLimits {
   wire::Http1Limits message;
-  base::Duration head_timeout = std::chrono::seconds(15);  // from the first byte of a request to the end of its head
-  base::Duration body_timeout = std::chrono::seconds(60);  // between two pieces of a body
-  base::Duration idle_timeout = std::chrono::seconds(75);  // between two requests on one connection
-  base::Duration write_timeout = std::chrono::seconds(60); // a client that takes no bytes for this long is cut off
-  std::size_t connections_max = 20'000;                    // per loop; more are closed at once
+  base::Duration head_timeout = std::chrono::seconds(15);   // from the first byte of a request to the end of its head
+  base::Duration body_timeout = std::chrono::seconds(60);   // between two pieces of a body
+  base::Duration idle_timeout = std::chrono::seconds(75);   // between two requests on one connection
+  base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
+  std::size_t connections_max = 20'000;                     // per loop; more are closed at once
 };
 
 // How an error found before any handler ran (malformed, too large, timeout) becomes a body. `path` may be empty.

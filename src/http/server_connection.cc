@@ -124,7 +124,8 @@ void ServerConnection::read_target() {
     target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
   }
   std::size_t mark = target.find('?');
-  request_ = {head.method, target.substr(0, mark), mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1), &head.fields};
+  request_ = {head.method, target.substr(0, mark),
+              mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1), &head.fields};
   close_after_ = !head.keep_alive;
 }
 
@@ -195,9 +196,7 @@ rt::Task<bool> ServerConnection::discard_body() {
   co_return rest.has_value();
 }
 
-bool ServerConnection::keep_alive() const {
-  return !close_after_ && refused_status_ == 0 && !server_.draining_;
-}
+bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !server_.draining_; }
 
 // More of the body is on its way than is worth taking only to keep the connection.
 bool ServerConnection::body_left_is_large() const {

@@ -46,9 +46,9 @@ class ServerConnection : public Exchange {
   Server& server_;
   net::Stream stream_;
   wire::Http1Parser parser_;
-  std::string input_;      // bytes received and not yet used: the next request, or nothing
+  std::string input_;  // bytes received and not yet used: the next request, or nothing
   std::string body_;
-  std::string out_;        // head or chunk framing being sent
+  std::string out_;  // head or chunk framing being sent
   Request request_;
   base::SteadyTime started_{};
   int refused_status_ = 0;  // the request broke a rule: answer this and close

@@ -29,7 +29,8 @@ Result<Response> Engine::Job::run(bool inline_run, base::Duration inline_max) {
   const base::Clock& clock = base::system_clock();
   base::SteadyTime start = clock.steady();
   if (start >= deadline) {
-    return refuse({Errc::deadline_exceeded, fmt::format("the deadline passed before model '{}' could run", served->name)});
+    return refuse(
+        {Errc::deadline_exceeded, fmt::format("the deadline passed before model '{}' could run", served->name)});
   }
   auto tensors = served->model->run(request.inputs, outputs);
   base::SteadyTime end = clock.steady();
@@ -48,9 +49,8 @@ Result<Response> Engine::Job::run(bool inline_run, base::Duration inline_max) {
 }
 
 rt::Pool& Engine::pool() {
-  std::call_once(pool_once_, [this] {
-    pool_ = std::make_unique<rt::Pool>("inference", options_.threads, options_.queue_max);
-  });
+  std::call_once(pool_once_,
+                 [this] { pool_ = std::make_unique<rt::Pool>("inference", options_.threads, options_.queue_max); });
   return *pool_;
 }
 
@@ -87,8 +87,9 @@ void Engine::offload(std::shared_ptr<Job> job) {
   Gate::Work work = [this, job] { start(job); };
   bool entered = false;
   if (!served.gate.wait(work, entered)) {
-    auto refusal = job->refuse({Errc::backpressure, fmt::format("model '{}' is overloaded: {} requests wait for its {}",
-                                                                served.name, Served::kWaitingMax, "instances; try again")});
+    auto refusal =
+        job->refuse({Errc::backpressure, fmt::format("model '{}' is overloaded: {} requests wait for its {}",
+                                                     served.name, Served::kWaitingMax, "instances; try again")});
     return job->done(std::move(refusal));
   }
   if (entered) work();

@@ -30,9 +30,9 @@ class Engine {
   ~Engine() = default;
 
   // On `loop`'s thread. `done` is called exactly once on it: before infer() returns when the answer is at hand (a
-  // refusal, a short run), else later. After `deadline` a request that still waits is answered with deadline_exceeded; a
-  // run that has begun is finished. Errors: not_found, invalid_argument, unavailable, backpressure, deadline_exceeded,
-  // internal.
+  // refusal, a short run), else later. After `deadline` a request that still waits is answered with deadline_exceeded;
+  // a run that has begun is finished. Errors: not_found, invalid_argument, unavailable, backpressure,
+  // deadline_exceeded, internal.
   void infer(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done);
 
   // Runs on the calling thread whatever it takes, without queue or instance bound: for tools and tests.

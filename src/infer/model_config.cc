@@ -15,7 +15,8 @@ void read_serve(const config::Node& node, ModelConfig& model) {
       }
       model.versions.push_back(version);
     }
-    if (model.versions.empty()) node.problem("the list of versions is empty; write latest, all or a list such as [1, 3]");
+    if (model.versions.empty())
+      node.problem("the list of versions is empty; write latest, all or a list such as [1, 3]");
     std::sort(model.versions.begin(), model.versions.end());
     return;
   }

@@ -23,16 +23,16 @@ constexpr std::size_t kTensorBytesMax = std::size_t{256} << 20;
 
 // What the client sent and how it wants the answer.
 struct InferCall {
-  Request request;                // model and version come from the path: the caller fills them in
-  std::optional<std::string> id;  // echoed
-  std::vector<bool> binary;       // per requested output
-  bool binary_by_default = false; // for outputs that do not say, and when none are named
-  base::Duration timeout{};       // the `timeout` parameter (microseconds on the wire); 0 for none
+  Request request;                 // model and version come from the path: the caller fills them in
+  std::optional<std::string> id;   // echoed
+  std::vector<bool> binary;        // per requested output
+  bool binary_by_default = false;  // for outputs that do not say, and when none are named
+  base::Duration timeout{};        // the `timeout` parameter (microseconds on the wire); 0 for none
 };
 
 // `body` is JSON, or with `header_length` (the value of kHeaderLengthName) that many bytes of JSON followed by raw
-// tensors. Data may be flat or nested by shape. FP16 and BF16 are taken as JSON numbers too, rounded to nearest. Unknown
-// members and parameters are checked as JSON and passed over. Fails with invalid_argument or out_of_range.
+// tensors. Data may be flat or nested by shape. FP16 and BF16 are taken as JSON numbers too, rounded to nearest.
+// Unknown members and parameters are checked as JSON and passed over. Fails with invalid_argument or out_of_range.
 Result<InferCall> parse_infer(std::string_view body, std::optional<std::size_t> header_length = std::nullopt);
 
 struct Answer {
@@ -58,7 +58,8 @@ std::string encode_model(std::string_view name, std::span<const std::string> ver
 // GET /v2/models/{m}[/versions/{v}]/config
 std::string encode_config(std::string_view name, const ModelInfo& info);
 // GET /v2/models[/{m}[/versions/{v}]]/stats; empty names stand for all.
-std::string encode_stats(std::span<const ModelStatus> models, std::string_view name = {}, std::string_view version = {});
+std::string encode_stats(std::span<const ModelStatus> models, std::string_view name = {},
+                         std::string_view version = {});
 // POST /v2/repository/index; `ready_only` is the request's {"ready": true}.
 std::string encode_index(std::span<const ModelStatus> models, bool ready_only);
 

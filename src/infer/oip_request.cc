@@ -123,8 +123,10 @@ bool RequestReader::read_datatype(Tensor& tensor) {
   if (!in_.read_string(name)) return false;
   auto datatype = parse_datatype(name);
   if (!datatype) {
-    return in_.fault(at, fmt::format("unknown datatype '{}'; known are BOOL, UINT8 to UINT64, INT8 to INT64, FP16, FP32, "
-                                     "FP64, BF16 and BYTES", name));
+    return in_.fault(at,
+                     fmt::format("unknown datatype '{}'; known are BOOL, UINT8 to UINT64, INT8 to INT64, FP16, FP32, "
+                                 "FP64, BF16 and BYTES",
+                                 name));
   }
   tensor.datatype = *datatype;
   return true;
@@ -192,7 +194,8 @@ bool RequestReader::read_input() {
     in_.seek(after);
   }
   if (!ok) {
-    error_ = fmt::format("inputs[{}]{}: {}", extras_.size(), tensor.name.empty() ? "" : " '" + tensor.name + "'", in_.error());
+    error_ = fmt::format("inputs[{}]{}: {}", extras_.size(), tensor.name.empty() ? "" : " '" + tensor.name + "'",
+                         in_.error());
     return false;
   }
   call_.request.inputs.push_back(std::move(tensor));
@@ -215,11 +218,13 @@ bool RequestReader::read_level(const Tensor& tensor, std::size_t dimension, T*& 
   std::size_t taken = 0;
   if (!in_.open_array()) return false;
   while (in_.next_element()) {
-    if (taken++ == count) return in_.fault(in_.offset(), fmt::format("dimension {} has more than {} entries", dimension, count));
+    if (taken++ == count)
+      return in_.fault(in_.offset(), fmt::format("dimension {} has more than {} entries", dimension, count));
     if (!read_level(tensor, dimension + 1, out, static_cast<std::size_t>(tensor.shape[dimension + 1]))) return false;
   }
   if (in_.failed() || taken == count) return !in_.failed();
-  return in_.fault(in_.offset(), fmt::format("dimension {} has {} entries, the shape says {}", dimension, taken, count));
+  return in_.fault(in_.offset(),
+                   fmt::format("dimension {} has {} entries, the shape says {}", dimension, taken, count));
 }
 
 bool RequestReader::read_strings(std::string* out, std::size_t count) {
@@ -254,7 +259,8 @@ bool RequestReader::read_halves(Tensor& tensor, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     out[i] = half ? to_half(wide[i]) : to_bfloat(wide[i]);
     if (!std::isfinite(half ? from_half(out[i]) : from_bfloat(out[i]))) {
-      return in_.fault(at, fmt::format("element {} is out of the range of {}: {}", i, to_string(tensor.datatype), wide[i]));
+      return in_.fault(at,
+                       fmt::format("element {} is out of the range of {}: {}", i, to_string(tensor.datatype), wide[i]));
     }
   }
   return true;
@@ -266,11 +272,13 @@ bool RequestReader::read_data(Tensor& tensor) {
   if (!count) return in_.fault(at, count.error().detail);
   // Every element takes a byte of text at least, so this also bounds what is allocated below.
   if (*count > text_bytes_) {
-    return in_.fault(at, fmt::format("shape {} means {} elements, more than the request holds", format_shape(tensor.shape), *count));
+    return in_.fault(
+        at, fmt::format("shape {} means {} elements, more than the request holds", format_shape(tensor.shape), *count));
   }
   std::size_t size = tensor.datatype == Datatype::bytes ? sizeof(std::string) : element_bytes(tensor.datatype);
   tensor_bytes_ += *count * size;
-  if (tensor_bytes_ > kTensorBytesMax) return in_.fault(at, fmt::format("more than {} bytes of tensors", kTensorBytesMax));
+  if (tensor_bytes_ > kTensorBytesMax)
+    return in_.fault(at, fmt::format("more than {} bytes of tensors", kTensorBytesMax));
   if (in_.peek() != Kind::array) return in_.fault(at, "expected an array");
   if (tensor.datatype == Datatype::bytes) {
     tensor.strings.resize(*count);
@@ -350,14 +358,14 @@ Result<void> fill_raw(Tensor& tensor, std::string_view raw) {
   if (!count) return fail(Errc::invalid_argument, count.error().detail);
   if (tensor.datatype == Datatype::bytes) {
     if (split_strings(raw, tensor.strings, *count)) return {};
-    return fail(Errc::invalid_argument, fmt::format("its {} raw bytes are not {} BYTES elements of a 4-byte length each",
-                                                    raw.size(), *count));
+    return fail(Errc::invalid_argument,
+                fmt::format("its {} raw bytes are not {} BYTES elements of a 4-byte length each", raw.size(), *count));
   }
   std::size_t size = element_bytes(tensor.datatype);
   if (raw.size() % size != 0 || raw.size() / size != *count) {
-    return fail(Errc::invalid_argument, fmt::format("shape {} of {} takes {} elements of {} bytes, got {} raw bytes",
-                                                    format_shape(tensor.shape), to_string(tensor.datatype), *count, size,
-                                                    raw.size()));
+    return fail(Errc::invalid_argument,
+                fmt::format("shape {} of {} takes {} elements of {} bytes, got {} raw bytes",
+                            format_shape(tensor.shape), to_string(tensor.datatype), *count, size, raw.size()));
   }
   tensor.bytes = Buffer(raw.size());
   tensor.bytes.copy(raw.data());

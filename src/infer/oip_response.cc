@@ -19,7 +19,8 @@ char* write_number(char* at, T value) {
     if (!std::isfinite(value)) return std::copy_n("null", 4, at);
     char* end = std::to_chars(at, at + kNumberBytesMax, value).ptr;
     // "1" would come back as a whole number in languages that tell the two apart.
-    if (std::find_if(at, end, [](char byte) { return byte == '.' || byte == 'e'; }) == end) end = std::copy_n(".0", 2, end);
+    if (std::find_if(at, end, [](char byte) { return byte == '.' || byte == 'e'; }) == end)
+      end = std::copy_n(".0", 2, end);
     return end;
   } else {
     return std::to_chars(at, at + kNumberBytesMax, value).ptr;

@@ -21,8 +21,10 @@ json::Array specs_json(const std::vector<TensorSpec>& specs) {
 json::Array config_specs_json(const std::vector<TensorSpec>& specs) {
   json::Array result;
   for (const TensorSpec& spec : specs) {
-    std::string type = spec.datatype == Datatype::bytes ? "TYPE_STRING" : fmt::format("TYPE_{}", to_string(spec.datatype));
-    result.push_back(json::Object{{"name", text(spec.name)}, {"data_type", text(type)}, {"dims", shape_json(spec.shape)}});
+    std::string type =
+        spec.datatype == Datatype::bytes ? "TYPE_STRING" : fmt::format("TYPE_{}", to_string(spec.datatype));
+    result.push_back(
+        json::Object{{"name", text(spec.name)}, {"data_type", text(type)}, {"dims", shape_json(spec.shape)}});
   }
   return result;
 }
@@ -32,10 +34,14 @@ json::Object tally_json(const Tally& tally) { return {{"count", tally.count}, {"
 json::Object stats_json(std::string_view name, const VersionStatus& version) {
   const StatsView stats = version.stats.value_or(StatsView());
   const json::Object none = tally_json({});
-  json::Object inference{{"success", tally_json(stats.success)}, {"fail", tally_json(stats.failure)},
-                         {"queue", tally_json(stats.queue)},     {"compute_input", none},
-                         {"compute_infer", tally_json(stats.compute)}, {"compute_output", none},
-                         {"cache_hit", none},                    {"cache_miss", none}};
+  json::Object inference{{"success", tally_json(stats.success)},
+                         {"fail", tally_json(stats.failure)},
+                         {"queue", tally_json(stats.queue)},
+                         {"compute_input", none},
+                         {"compute_infer", tally_json(stats.compute)},
+                         {"compute_output", none},
+                         {"cache_hit", none},
+                         {"cache_miss", none}};
   return {{"name", text(name)},
           {"version", text(version.version)},
           {"last_inference", stats.last_millis},
@@ -48,10 +54,10 @@ json::Object stats_json(std::string_view name, const VersionStatus& version) {
 }  // namespace
 
 std::string encode_server(std::string_view version) {
-  return json::dump(json::Object{{"name", "penstock"},
-                                 {"version", text(version)},
-                                 {"extensions", json::Array{"binary_tensor_data", "model_configuration",
-                                                            "model_repository", "statistics"}}});
+  return json::dump(json::Object{
+      {"name", "penstock"},
+      {"version", text(version)},
+      {"extensions", json::Array{"binary_tensor_data", "model_configuration", "model_repository", "statistics"}}});
 }
 
 std::string encode_health(bool ok) { return json::dump(json::Object{{"live", ok}, {"ready", ok}}); }

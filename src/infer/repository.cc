@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 std::optional<std::int64_t> parse_version(std::string_view text) {
   std::int64_t number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size() || number < 1 || text.front() == '0') return std::nullopt;
+  if (error != std::errc{} || end != text.data() + text.size() || number < 1 || text.front() == '0')
+    return std::nullopt;
   return number;
 }
 
@@ -81,14 +82,17 @@ Result<std::vector<Repository::Candidate>> Repository::scan(const std::string& p
   Candidate direct = candidate_in(path, 1);
   if (!direct.file.empty()) return std::vector{direct};
   std::vector<Candidate> candidates;
-  for (auto entry = fs::directory_iterator(path, error); !error && entry != fs::directory_iterator(); entry.increment(error)) {
+  for (auto entry = fs::directory_iterator(path, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
     std::error_code ignored;
     auto number = parse_version(entry->path().filename().string());
     if (number && entry->is_directory(ignored)) candidates.push_back(candidate_in(entry->path().string(), *number));
   }
-  if (error) return fail(Errc::permission_denied, fmt::format("{}: cannot read the directory: {}", path, error.message()));
+  if (error)
+    return fail(Errc::permission_denied, fmt::format("{}: cannot read the directory: {}", path, error.message()));
   if (candidates.empty()) {
-    return fail(Errc::not_found, fmt::format("{}: no numbered version directory such as {}/1, and {}", path, path, direct.reason));
+    return fail(Errc::not_found,
+                fmt::format("{}: no numbered version directory such as {}/1, and {}", path, path, direct.reason));
   }
   std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
   return candidates;
@@ -100,7 +104,8 @@ Result<std::shared_ptr<const Model>> Repository::load_file(const Candidate& cand
   return runtime->load(candidate.file);
 }
 
-Repository::Version Repository::build_version(const ModelConfig& config, const Candidate& candidate, const Entry* before) {
+Repository::Version Repository::build_version(const ModelConfig& config, const Candidate& candidate,
+                                              const Entry* before) {
   Version version;
   version.number = candidate.number;
   const Version* old = nullptr;
@@ -125,7 +130,8 @@ Repository::Version Repository::build_version(const ModelConfig& config, const C
     version.reason = model.error().detail;
   }
   if (old != nullptr) {
-    std::string reason = fmt::format("the new file was not taken: {}; the one loaded before still serves", version.reason);
+    std::string reason =
+        fmt::format("the new file was not taken: {}; the one loaded before still serves", version.reason);
     version = *old;
     version.reason = std::move(reason);
   }
@@ -227,7 +233,8 @@ Result<std::shared_ptr<Served>> Repository::find(std::string_view model, std::st
   for (const Version& candidate : entry.versions) {
     if (std::to_string(candidate.number) != version) continue;
     if (candidate.served) return candidate.served;
-    return fail(Errc::unavailable, fmt::format("version {} of model '{}' is not ready: {}", version, model, candidate.reason));
+    return fail(Errc::unavailable,
+                fmt::format("version {} of model '{}' is not ready: {}", version, model, candidate.reason));
   }
   return fail(Errc::not_found, fmt::format("model '{}' has no version '{}' in service", model, version));
 }
@@ -246,7 +253,8 @@ std::vector<std::string> Repository::ready_versions(std::string_view model) cons
 std::vector<ModelStatus> Repository::status() const {
   std::vector<ModelStatus> result;
   for (const auto& [name, entry] : *snapshot()) {
-    ModelStatus model{.name = name, .path = entry->config.path, .ready = entry->by_default() != nullptr, .versions = {}};
+    ModelStatus model{
+        .name = name, .path = entry->config.path, .ready = entry->by_default() != nullptr, .versions = {}};
     for (const Version& version : entry->versions) {
       VersionStatus status;
       status.version = std::to_string(version.number);

@@ -20,8 +20,8 @@ namespace penstock::infer {
 struct VersionStatus {
   std::string version;  // empty when the model has no version to name
   bool ready = false;
-  bool is_default = false;   // answers requests that name no version
-  std::string reason;        // why it is not ready, or what went wrong with its replacement
+  bool is_default = false;  // answers requests that name no version
+  std::string reason;       // why it is not ready, or what went wrong with its replacement
   std::optional<ModelInfo> info;
   std::optional<StatsView> stats;
   base::Duration run_average{};  // measured; 0 when there is none yet
@@ -29,7 +29,7 @@ struct VersionStatus {
 struct ModelStatus {
   std::string name;
   std::string path;
-  bool ready = false;  // a request that names no version would be served
+  bool ready = false;                   // a request that names no version would be served
   std::vector<VersionStatus> versions;  // ascending
 };
 
@@ -42,7 +42,8 @@ class Repository {
   explicit Repository(const base::Registry& registry) : registry_(registry) {}
 
   // Makes the served set what `models` says: loads what is new or changed on disk, keeps what is not, keeps the loaded
-  // version where its replacement fails, drops the rest. Blocks for as long as loading takes; any thread, one at a time.
+  // version where its replacement fails, drops the rest. Blocks for as long as loading takes; any thread, one at a
+  // time.
   void apply(std::vector<ModelConfig> models);
   // The same for one configured model; also takes an unloaded one back into service. Fails with the reason when nothing
   // of it can be served, or not_found.

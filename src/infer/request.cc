@@ -56,10 +56,11 @@ Result<std::vector<std::size_t>> match(const ModelInfo& info, Request& request) 
   }
   if (request.inputs.size() > info.inputs.size()) {
     const std::string& extra = request.inputs[info.inputs.size()].name;
-    bool twice = std::any_of(info.inputs.begin(), info.inputs.end(), [&](const auto& spec) { return spec.name == extra; });
-    return fail(Errc::invalid_argument, twice ? fmt::format("input '{}' is given twice", extra)
-                                              : fmt::format("unknown input '{}'; the model takes {}", extra,
-                                                            names_of(info.inputs)));
+    bool twice =
+        std::any_of(info.inputs.begin(), info.inputs.end(), [&](const auto& spec) { return spec.name == extra; });
+    return fail(Errc::invalid_argument,
+                twice ? fmt::format("input '{}' is given twice", extra)
+                      : fmt::format("unknown input '{}'; the model takes {}", extra, names_of(info.inputs)));
   }
   std::vector<std::size_t> outputs;
   if (request.outputs.empty()) {

@@ -33,7 +33,8 @@ class Model {
   // Runs once, on the calling thread. `inputs` are all inputs in the order of info(), checked against it; `outputs` are
   // places in info().outputs, and the result has their order. Fails with invalid_argument when the model refuses the
   // values (a shape that fits the declaration but not the graph), internal for everything else.
-  virtual Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, std::span<const std::size_t> outputs) const = 0;
+  virtual Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                          std::span<const std::size_t> outputs) const = 0;
 };
 
 class Runtime {

@@ -1,5 +1,5 @@
-// One loaded version of a model with what serving it needs: its figures, its measured cost, and its bound on runs at the
-// same time. Shared by everything in flight, so that a version taken out of service lives until its last run ends.
+// One loaded version of a model with what serving it needs: its figures, its measured cost, and its bound on runs at
+// the same time. Shared by everything in flight, so that a version taken out of service lives until its last run ends.
 #pragma once
 
 #include <atomic>
@@ -24,17 +24,18 @@ struct Tally {
 struct StatsView {
   Tally success;  // whole requests, from arrival to result
   Tally failure;
-  Tally queue;    // waiting for a thread or an instance
-  Tally compute;  // inside the runtime
-  std::uint64_t inferences = 0;  // rows: the first dimension of the first input
-  std::uint64_t inline_runs = 0; // of compute.count, how many ran on the caller's loop
-  std::uint64_t last_millis = 0; // Unix time of the last request; 0 for never
+  Tally queue;                    // waiting for a thread or an instance
+  Tally compute;                  // inside the runtime
+  std::uint64_t inferences = 0;   // rows: the first dimension of the first input
+  std::uint64_t inline_runs = 0;  // of compute.count, how many ran on the caller's loop
+  std::uint64_t last_millis = 0;  // Unix time of the last request; 0 for never
 };
 
 // Any thread may write and read. A view is not one instant: its figures may be one request apart.
 class Stats {
  public:
-  void succeeded(base::Duration queue, base::Duration compute, base::Duration total, std::uint64_t rows, bool inline_run);
+  void succeeded(base::Duration queue, base::Duration compute, base::Duration total, std::uint64_t rows,
+                 bool inline_run);
   void failed(base::Duration total);
   StatsView view() const;
 
@@ -97,7 +98,10 @@ class Gate {
 
 struct Served {
   Served(std::string model_name, std::int64_t number, std::shared_ptr<const Model> loaded, std::size_t instances)
-      : name(std::move(model_name)), version(std::to_string(number)), model(std::move(loaded)), gate(instances, kWaitingMax) {}
+      : name(std::move(model_name)),
+        version(std::to_string(number)),
+        model(std::move(loaded)),
+        gate(instances, kWaitingMax) {}
 
   // More requests than this waiting for one model's instances is overload, not a burst.
   static constexpr std::size_t kWaitingMax = 256;

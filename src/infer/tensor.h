@@ -15,7 +15,20 @@
 namespace penstock::infer {
 
 enum class Datatype : std::uint8_t {
-  boolean, uint8, uint16, uint32, uint64, int8, int16, int32, int64, fp16, fp32, fp64, bf16, bytes
+  boolean,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  int8,
+  int16,
+  int32,
+  int64,
+  fp16,
+  fp32,
+  fp64,
+  bf16,
+  bytes
 };
 
 // "BOOL" "UINT8" ... "BYTES"

@@ -121,10 +121,10 @@ class Step {
 struct StepContext {
   const Context* shared = nullptr;
   std::string pipeline;
-  rt::Loop* loop = nullptr;                                  // null in `penstock check`
-  std::function<void(const AlarmChange&)> alarm_changed;     // told of every raise and clear
-  std::function<void(std::string_view what)> failed = {};    // one sample could not be worked on; counted, last one shown
-  std::function<void(std::uint64_t samples)> dropped = {};   // samples given up by rule: late, over a limit; counted
+  rt::Loop* loop = nullptr;                                // null in `penstock check`
+  std::function<void(const AlarmChange&)> alarm_changed;   // told of every raise and clear
+  std::function<void(std::string_view what)> failed = {};  // one sample could not be worked on; counted, last one shown
+  std::function<void(std::uint64_t samples)> dropped = {};  // samples given up by rule: late, over a limit; counted
 
   void tell(const AlarmChange& change) const {
     if (alarm_changed) alarm_changed(change);

@@ -24,7 +24,8 @@ class Reader {
     while (true) {
       std::string& cell = cells.emplace_back();
       if (rest_.starts_with('"')) {
-        if (!quoted(cell)) return fail(Errc::invalid_argument, fmt::format("line {}: a closing quote is missing", line_));
+        if (!quoted(cell))
+          return fail(Errc::invalid_argument, fmt::format("line {}: a closing quote is missing", line_));
       } else {
         std::size_t end = std::min(rest_.find_first_of(",\n"), rest_.size());
         cell = rest_.substr(0, end);
@@ -103,7 +104,8 @@ Result<void> read_cell(Sample& sample, const Column& column, std::string_view ce
   if (cell.empty()) return {};
   if (column.name == "time" || column.name == "timestamp") {
     auto time = parse_time(cell);
-    if (!time) return fail(Errc::invalid_argument, fmt::format("'{}' in column {} {}", cell, column.name, time.error().detail));
+    if (!time)
+      return fail(Errc::invalid_argument, fmt::format("'{}' in column {} {}", cell, column.name, time.error().detail));
     sample.event_time = *time;
   } else if (column.name == "device") {
     sample.device = cell;

@@ -22,9 +22,9 @@ namespace penstock::ingest {
 
 constexpr std::size_t kExprBytesMax = 4096;
 constexpr std::size_t kExprNodesMax = 1024;
-constexpr int kExprDepthMax = 64;               // of parentheses, calls and prefix operators in the text
-constexpr std::size_t kExprArrayMax = 65536;    // elements of an array an expression builds
-constexpr std::size_t kExprTextMax = 64 * 1024; // bytes of a text an expression builds
+constexpr int kExprDepthMax = 64;                // of parentheses, calls and prefix operators in the text
+constexpr std::size_t kExprArrayMax = 65536;     // elements of an array an expression builds
+constexpr std::size_t kExprTextMax = 64 * 1024;  // bytes of a text an expression builds
 
 // The result of evaluating: a small tagged view. Text and array point into the sample, the expression or its scratch
 // space, so they are valid until the sample changes or the expression is evaluated again.
@@ -35,8 +35,8 @@ struct Term {
   double number = 0;
   std::string_view text;
   std::span<const double> array;
-  const Unit* unit = nullptr;    // known unit of a number or of an array's elements
-  std::string_view unit_name;    // as written, also for units that are not in the table
+  const Unit* unit = nullptr;  // known unit of a number or of an array's elements
+  std::string_view unit_name;  // as written, also for units that are not in the table
 
   bool is_null() const { return kind == Kind::null; }
   // What a condition makes of it: true, or a number other than 0. Null, text and arrays are false.

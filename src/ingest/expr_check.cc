@@ -69,10 +69,10 @@ bool takes_anything(Function function) {
 }
 
 Result<void> mixed_units(const ExprNode& node, const Unit& left, const Unit& right) {
-  return at_column(node.column, fmt::format("{} is a {} and {} a {}: they cannot be compared or combined; convert one "
-                                            "with to(value, \"unit\") or write the literal in a fitting unit",
-                                            left.name, to_string(left.dimension), right.name,
-                                            to_string(right.dimension)));
+  return at_column(node.column,
+                   fmt::format("{} is a {} and {} a {}: they cannot be compared or combined; convert one "
+                               "with to(value, \"unit\") or write the literal in a fitting unit",
+                               left.name, to_string(left.dimension), right.name, to_string(right.dimension)));
 }
 
 Result<void> needs(const ExprNode& kid, std::initializer_list<Kind> allowed, std::string_view by) {
@@ -86,10 +86,11 @@ Result<void> check_call(const Program& program, ExprNode& node) {
     if (candidate.function == node.function) info = &candidate;
   }
   if (node.count < info->least || node.count > info->most) {
-    return at_column(node.column, info->least == info->most
-                                      ? fmt::format("{}() takes {} value(s), not {}", info->name, info->least, node.count)
-                                      : fmt::format("{}() takes {} to {} values, not {}", info->name, info->least,
-                                                    info->most, node.count));
+    return at_column(
+        node.column,
+        info->least == info->most
+            ? fmt::format("{}() takes {} value(s), not {}", info->name, info->least, node.count)
+            : fmt::format("{}() takes {} to {} values, not {}", info->name, info->least, info->most, node.count));
   }
   node.type = info->gives;
   const ExprNode& first = program.kid(node, 0);
@@ -101,8 +102,9 @@ Result<void> check_call(const Program& program, ExprNode& node) {
     const ExprNode& target = program.kid(node, 1);
     const Unit* unit = target.op == Op::literal ? find_unit(target.literal.text) : nullptr;
     if (unit == nullptr) {
-      return at_column(target.column, "to() takes a unit in quotes as its second value: to(temp, \"degF\"); "
-                                      "docs/expressions.md lists the units");
+      return at_column(target.column,
+                       "to() takes a unit in quotes as its second value: to(temp, \"degF\"); "
+                       "docs/expressions.md lists the units");
     }
     node.unit = unit;
     if (first.unit != nullptr && first.unit->dimension != unit->dimension) return mixed_units(node, *first.unit, *unit);
@@ -150,7 +152,8 @@ Result<void> check_comparison(const Program& program, ExprNode& node) {
     if (kid->op == Op::literal && kid->literal.is_null()) {
       return at_column(kid->column, "comparing with null is always false; write is_null(x) or not is_null(x)");
     }
-    if (kid->type == Kind::array) return at_column(kid->column, "an array has no order; compare len(), max() or one element");
+    if (kid->type == Kind::array)
+      return at_column(kid->column, "an array has no order; compare len(), max() or one element");
   }
   bool known = left.type != Kind::null && right.type != Kind::null;
   bool text = left.type == Kind::text || right.type == Kind::text;

@@ -129,7 +129,8 @@ Units units_of_sum(Op op, const Term& left, const Term& right) {
   units.name = !left.unit_name.empty() ? left.unit_name : right.unit_name;
   if (left.unit == nullptr || right.unit == nullptr || left.unit == right.unit) {
     // Texts that are not in the table are only equal to themselves.
-    if (left.unit == right.unit && !left.unit_name.empty() && !right.unit_name.empty() && left.unit_name != right.unit_name) {
+    if (left.unit == right.unit && !left.unit_name.empty() && !right.unit_name.empty() &&
+        left.unit_name != right.unit_name) {
       units.fit = left.unit != nullptr;
     }
     if (left.unit != nullptr && left.unit == right.unit && left.unit->offset != 0) {

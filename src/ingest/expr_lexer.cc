@@ -25,11 +25,11 @@ std::string_view unit_text(std::string_view rest) {
 }
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kForeign{{{"&&", "write 'and'"},
-                                                                               {"||", "write 'or'"},
-                                                                               {"=", "to compare, write '=='"},
-                                                                               {"!", "write 'not'"},
-                                                                               {"&", "write 'and'"},
-                                                                               {"|", "write 'or'"}}};
+                                                                                 {"||", "write 'or'"},
+                                                                                 {"=", "to compare, write '=='"},
+                                                                                 {"!", "write 'not'"},
+                                                                                 {"&", "write 'and'"},
+                                                                                 {"|", "write 'or'"}}};
 constexpr std::array<std::string_view, 19> kSymbols{"==", "!=", "<=", ">=", "[]", "<", ">", "+", "-", "*",
                                                     "/",  "%",  "(",  ")",  "[",  "]", ",", "?", ":"};
 
@@ -113,10 +113,12 @@ Result<Token> Lexer::symbol(Token token) {
     return token;
   }
   for (const auto& [foreign, hint] : kForeign) {
-    if (rest.starts_with(foreign)) return at_column(token.column, fmt::format("'{}' is no operator here; {}", foreign, hint));
+    if (rest.starts_with(foreign))
+      return at_column(token.column, fmt::format("'{}' is no operator here; {}", foreign, hint));
   }
-  return at_column(token.column, "unexpected character; names with other characters than letters, digits, _ and . go "
-                                 "into backticks: `flow-rate`");
+  return at_column(token.column,
+                   "unexpected character; names with other characters than letters, digits, _ and . go "
+                   "into backticks: `flow-rate`");
 }
 
 }  // namespace penstock::ingest::detail

@@ -13,12 +13,12 @@ namespace penstock::ingest::detail {
 struct Token {
   enum class Kind { end, number, text, name, symbol };
   Kind kind = Kind::end;
-  int column = 1;            // 1-based, in bytes
-  std::string_view spelling; // as written
-  std::string text;          // of a text literal or a name
+  int column = 1;             // 1-based, in bytes
+  std::string_view spelling;  // as written
+  std::string text;           // of a text literal or a name
   double number = 0;
   const Unit* unit = nullptr;
-  bool quoted = false;       // a name in backticks: never a keyword
+  bool quoted = false;  // a name in backticks: never a keyword
 
   bool is(std::string_view what) const {
     return (kind == Kind::symbol || (kind == Kind::name && !quoted)) && spelling == what;

@@ -13,10 +13,19 @@ struct Operator {
   int precedence;
 };
 constexpr std::array kOperators = std::to_array<Operator>({
-    {"or", Op::logic_or, 1}, {"and", Op::logic_and, 2},
-    {"==", Op::equal, 3}, {"!=", Op::not_equal, 3}, {"<", Op::less, 3}, {"<=", Op::less_equal, 3},
-    {">", Op::greater, 3}, {">=", Op::greater_equal, 3},
-    {"+", Op::add, 4}, {"-", Op::subtract, 4}, {"*", Op::multiply, 5}, {"/", Op::divide, 5}, {"%", Op::modulo, 5},
+    {"or", Op::logic_or, 1},
+    {"and", Op::logic_and, 2},
+    {"==", Op::equal, 3},
+    {"!=", Op::not_equal, 3},
+    {"<", Op::less, 3},
+    {"<=", Op::less_equal, 3},
+    {">", Op::greater, 3},
+    {">=", Op::greater_equal, 3},
+    {"+", Op::add, 4},
+    {"-", Op::subtract, 4},
+    {"*", Op::multiply, 5},
+    {"/", Op::divide, 5},
+    {"%", Op::modulo, 5},
 });
 constexpr std::array<std::string_view, 7> kKeywords{"and", "or", "not", "true", "false", "null", "for"};
 
@@ -93,7 +102,8 @@ std::uint16_t Parser::intern(const std::string& name, std::string mention) {
 
 Parser::Index Parser::add(ExprNode node, const std::vector<std::uint16_t>& kids) {
   if (program_.nodes.size() >= kExprNodesMax) {
-    return at_column(node.column, fmt::format("the expression has more than {} parts; split it over map steps", kExprNodesMax));
+    return at_column(node.column,
+                     fmt::format("the expression has more than {} parts; split it over map steps", kExprNodesMax));
   }
   node.first = static_cast<std::uint16_t>(program_.kids.size());
   node.count = static_cast<std::uint16_t>(kids.size());
@@ -137,7 +147,8 @@ Parser::Index Parser::binary(int least) {
     }
     if (found == nullptr || found->precedence < least) return left;
     int column = token_.column;
-    if (compared && is_comparison(found->op)) return at_column(column, "comparisons do not chain; write a < b and b < c");
+    if (compared && is_comparison(found->op))
+      return at_column(column, "comparisons do not chain; write a < b and b < c");
     compared = is_comparison(found->op);
     if (auto moved = advance(); !moved) return std::unexpected(moved.error());
     auto right = binary(found->precedence + 1);
@@ -184,7 +195,8 @@ Parser::Index Parser::primary() {
     case Token::Kind::name: return name();
     case Token::Kind::symbol:
       if (token.is("[")) return list();
-      if (!token.is("(")) return at_column(token.column, fmt::format("a value is expected before '{}'", token.spelling));
+      if (!token.is("("))
+        return at_column(token.column, fmt::format("a value is expected before '{}'", token.spelling));
       if (auto moved = advance(); !moved) return std::unexpected(moved.error());
       auto inner = expression();
       if (!inner) return inner;
@@ -216,10 +228,10 @@ Parser::Index Parser::name() {
     return add(std::move(node));
   }
   static constexpr std::array<std::pair<std::string_view, Op>, 5> kOwn{{{"device", Op::device},
-                                                                       {"quality", Op::quality},
-                                                                       {"time", Op::time},
-                                                                       {"alarm.name", Op::alarm_name},
-                                                                       {"alarm.raised", Op::alarm_raised}}};
+                                                                        {"quality", Op::quality},
+                                                                        {"time", Op::time},
+                                                                        {"alarm.name", Op::alarm_name},
+                                                                        {"alarm.raised", Op::alarm_raised}}};
   for (const auto& [own, op] : kOwn) {
     if (!token.is(own)) continue;
     node.op = op;
@@ -258,9 +270,9 @@ Parser::Index Parser::call(const Token& callee) {
   }
   if (info == nullptr) {
     auto hint = base::closest(callee.text, names);
-    return at_column(callee.column, hint ? fmt::format("unknown function '{}'; did you mean '{}'?", callee.text, *hint)
-                                         : fmt::format("unknown function '{}'; there are {}", callee.text,
-                                                       fmt::join(names, ", ")));
+    return at_column(callee.column,
+                     hint ? fmt::format("unknown function '{}'; did you mean '{}'?", callee.text, *hint)
+                          : fmt::format("unknown function '{}'; there are {}", callee.text, fmt::join(names, ", ")));
   }
   if (auto moved = advance(); !moved) return std::unexpected(moved.error());
   auto kids = arguments(")");

@@ -7,16 +7,16 @@ namespace penstock::ingest::detail {
 
 enum class Op : std::uint8_t {
   literal,
-  field,         // name
-  array,         // name[]: the array of that name
+  field,  // name
+  array,  // name[]: the array of that name
   device,
   quality,
   time,
-  tag,           // tags.NAME
+  tag,  // tags.NAME
   alarm_name,
   alarm_raised,
-  index,         // kids: array, position
-  list,          // [a, b, c]
+  index,  // kids: array, position
+  list,   // [a, b, c]
   negate,
   logic_not,
   add,
@@ -32,13 +32,41 @@ enum class Op : std::uint8_t {
   not_equal,
   logic_and,
   logic_or,
-  choose,        // kids: condition, then, else
+  choose,  // kids: condition, then, else
   call,
 };
 
 enum class Function : std::uint8_t {
-  abs_, ceil_, clamp, coalesce, contains, ends_with, exp_, first, floor_, has, is_null, last, len, log_, log10_, lower,
-  max_, mean, min_, number, pow_, round_, sign, sqrt_, starts_with, stddev, sum, text, to, upper,
+  abs_,
+  ceil_,
+  clamp,
+  coalesce,
+  contains,
+  ends_with,
+  exp_,
+  first,
+  floor_,
+  has,
+  is_null,
+  last,
+  len,
+  log_,
+  log10_,
+  lower,
+  max_,
+  mean,
+  min_,
+  number,
+  pow_,
+  round_,
+  sign,
+  sqrt_,
+  starts_with,
+  stddev,
+  sum,
+  text,
+  to,
+  upper,
 };
 
 struct FunctionInfo {
@@ -56,11 +84,11 @@ struct ExprNode {
   std::uint16_t column = 1;
   std::uint16_t first = 0;  // children: kids[first, first + count)
   std::uint16_t count = 0;
-  std::uint16_t name = 0;   // index into Program::names, for fields and tags
+  std::uint16_t name = 0;  // index into Program::names, for fields and tags
   // What is known before any sample is seen; null kind: nothing.
   Term::Kind type = Term::Kind::null;
   const Unit* unit = nullptr;
-  Term literal;             // its text points into Program::texts
+  Term literal;  // its text points into Program::texts
   // The unit text seen last on this field and what it means: units hardly ever change.
   mutable std::string unit_seen;
   mutable const Unit* unit_meaning = nullptr;
@@ -79,7 +107,7 @@ struct Program {
   std::vector<std::string> names;        // as looked up
   std::vector<std::string> array_names;  // names[i] + "[]"
   std::deque<std::string> texts;
-  std::vector<std::string> mentioned;    // for Expression::names()
+  std::vector<std::string> mentioned;  // for Expression::names()
   std::uint16_t root = 0;
   mutable Scratch scratch;
 

@@ -169,9 +169,8 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
   for (const auto& running : fresh) {
     running->loop->post([running] {
       // The source is owned by `running`, so the way back must not own it.
-      auto started = running->source->start(*running->loop, [to = running.get()](std::vector<Sample> samples) {
-        return to->emit(std::move(samples));
-      });
+      auto started = running->source->start(
+          *running->loop, [to = running.get()](std::vector<Sample> samples) { return to->emit(std::move(samples)); });
       if (started) return;
       std::lock_guard lock(running->mutex);
       running->start_error = started.error().detail;
@@ -220,7 +219,8 @@ void Lane::accept(const std::string& source, std::string content_type, std::stri
     reply.post([done, result = std::move(result)] { done(result); });
   };
   if (!running) {
-    return answer(fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));
+    return answer(
+        fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));
   }
   running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer] {
     answer(running->source->accept(content_type, body));

@@ -12,7 +12,7 @@ namespace penstock::ingest {
 
 struct LaneOptions {
   Context context;
-  std::vector<rt::Loop*> loops;  // pipelines and sources are spread over them; at least one
+  std::vector<rt::Loop*> loops;                      // pipelines and sources are spread over them; at least one
   std::function<void(const AlarmChange&)> on_alarm;  // for the log; on the pipeline's thread
 };
 

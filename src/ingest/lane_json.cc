@@ -83,13 +83,14 @@ json::Value devices_json(const Lane& lane) {
   json::Array devices;
   for (const LaneDevice& device : lane.devices()) {
     Quality quality = device.status.quality;
-    devices.push_back(json::Object{
-        {"device", device.status.device},
-        {"last_seen", time_value(device.status.last_seen)},
-        {"last_event", time_value(device.status.last_event)},
-        {"quality", quality == Quality::good ? "good" : quality == Quality::bad ? "bad" : "uncertain"},
-        {"samples", device.status.samples},
-        {"pipelines", names(device.pipelines)}});
+    devices.push_back(json::Object{{"device", device.status.device},
+                                   {"last_seen", time_value(device.status.last_seen)},
+                                   {"last_event", time_value(device.status.last_event)},
+                                   {"quality", quality == Quality::good  ? "good"
+                                               : quality == Quality::bad ? "bad"
+                                                                         : "uncertain"},
+                                   {"samples", device.status.samples},
+                                   {"pipelines", names(device.pipelines)}});
   }
   return json::Object{{"devices", std::move(devices)}};
 }

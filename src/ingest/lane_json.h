@@ -7,7 +7,8 @@
 namespace penstock::ingest {
 
 // {"sources":[{name, kind, connected, detail, messages, dropped, samples}],
-//  "pipelines":[{name, from, steps, in, out, refused, dropped, errors, alarms, queued, busy_seconds, last_error, last, sinks}]}
+//  "pipelines":[{name, from, steps, in, out, refused, dropped, errors, alarms, queued, busy_seconds, last_error, last,
+//  sinks}]}
 json::Value pipelines_json(const Lane& lane);
 // {"devices":[{device, last_seen, last_event, quality, samples, pipelines}]}
 json::Value devices_json(const Lane& lane);

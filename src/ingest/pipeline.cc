@@ -8,7 +8,9 @@ namespace {
 // Samples worked on before other work of the loop gets its turn.
 constexpr std::size_t kBurst = 256;
 
-void add(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) { counter.fetch_add(by, std::memory_order_relaxed); }
+void add(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+  counter.fetch_add(by, std::memory_order_relaxed);
+}
 
 }  // namespace
 
@@ -74,8 +76,9 @@ void Pipeline::start() {
 void Pipeline::stop(std::function<void()> done) {
   parts_.loop->post([self = shared_from_this(), done = std::move(done)] {
     self->timer_.reset();
-    std::vector<Sample> rest(std::make_move_iterator(self->working_.begin() + static_cast<std::ptrdiff_t>(self->working_at_)),
-                             std::make_move_iterator(self->working_.end()));
+    std::vector<Sample> rest(
+        std::make_move_iterator(self->working_.begin() + static_cast<std::ptrdiff_t>(self->working_at_)),
+        std::make_move_iterator(self->working_.end()));
     {
       std::lock_guard lock(self->incoming_mutex_);
       self->closed_ = true;

@@ -18,16 +18,16 @@ namespace penstock::ingest {
 constexpr std::array<double, 11> kLatencyBounds{0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1, 5};
 
 struct PipelineStats {
-  std::uint64_t in = 0;        // samples taken into the queue
-  std::uint64_t out = 0;       // samples that left the last step
-  std::uint64_t refused = 0;   // samples refused because the queue was full
-  std::uint64_t dropped = 0;   // samples given up by a step's rule: late, over a limit
-  std::uint64_t errors = 0;    // samples a step could not work on
-  std::uint64_t alarms = 0;    // raises
+  std::uint64_t in = 0;       // samples taken into the queue
+  std::uint64_t out = 0;      // samples that left the last step
+  std::uint64_t refused = 0;  // samples refused because the queue was full
+  std::uint64_t dropped = 0;  // samples given up by a step's rule: late, over a limit
+  std::uint64_t errors = 0;   // samples a step could not work on
+  std::uint64_t alarms = 0;   // raises
   std::size_t queued = 0;
-  double busy_seconds = 0;     // time spent in steps and sinks
+  double busy_seconds = 0;                                         // time spent in steps and sinks
   std::array<std::uint64_t, kLatencyBounds.size() + 1> latency{};  // counts per bucket
-  double latency_seconds = 0;  // sum
+  double latency_seconds = 0;                                      // sum
   std::string last_error;
   std::optional<Sample> last;  // the newest sample out, at most 100 ms old
 };
@@ -35,7 +35,7 @@ struct PipelineStats {
 // A device as one pipeline sees it.
 struct DeviceStatus {
   std::string device;
-  base::WallMicros last_seen = 0;   // ingest time
+  base::WallMicros last_seen = 0;  // ingest time
   base::WallMicros last_event = 0;
   Quality quality = Quality::good;
   std::uint64_t samples = 0;

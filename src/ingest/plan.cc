@@ -30,7 +30,8 @@ std::string source_kind(const config::Map& map, const Context& context) {
   }
   if (found.size() == 1) return found.front();
   if (found.size() > 1) {
-    map.node().problem(fmt::format("names more than one kind of source ({}); write one source for each", fmt::join(found, ", ")));
+    map.node().problem(
+        fmt::format("names more than one kind of source ({}); write one source for each", fmt::join(found, ", ")));
   } else {
     std::vector<std::string> keys = map.keys();
     map.node().problem(keys.empty() ? fmt::format("names no kind of source; there are {}", fmt::join(kinds, ", "))
@@ -61,7 +62,8 @@ void read_sources(const config::Node& node, const Context& context, Plan& plan) 
 
 // A list item with one key: the name of a step or sink. Empty after a reported mistake.
 template <class Factory>
-std::pair<std::string, config::Node> named_item(const config::Node& item, std::string_view what, const Context& context) {
+std::pair<std::string, config::Node> named_item(const config::Node& item, std::string_view what,
+                                                const Context& context) {
   config::Map map = item.map();
   std::vector<std::string> keys = map.keys();
   if (keys.size() != 1) {

@@ -19,12 +19,12 @@ struct PlannedSource {
 
 // One entry of a pipeline's `tests:`.
 struct PlannedTest {
-  std::string where;                      // file:line:column
-  std::string feed;                       // relative to the configuration file
-  std::vector<std::string> alarms;        // each must be raised
-  bool no_alarms = false;                 // none may be raised
-  std::optional<std::uint64_t> outputs;   // samples that leave the last step
-  std::optional<base::Duration> within;   // the alarms' event time counted from the first sample of the feed
+  std::string where;                     // file:line:column
+  std::string feed;                      // relative to the configuration file
+  std::vector<std::string> alarms;       // each must be raised
+  bool no_alarms = false;                // none may be raised
+  std::optional<std::uint64_t> outputs;  // samples that leave the last step
+  std::optional<base::Duration> within;  // the alarms' event time counted from the first sample of the feed
 };
 
 struct PlannedPipeline {
@@ -32,7 +32,7 @@ struct PlannedPipeline {
   std::vector<std::string> from;
   std::string written;
   std::shared_ptr<Pipeline> pipeline;
-  std::vector<std::string> sinks;         // kinds, in order
+  std::vector<std::string> sinks;  // kinds, in order
   std::vector<PlannedTest> tests;
 };
 

@@ -17,11 +17,13 @@ constexpr base::WallMicros kTickMicros = 100'000;
 Result<std::vector<Sample>> load_feed(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    return fail(Errc::not_found, fmt::format("cannot open {}; the path is relative to the configuration file", path.string()));
+    return fail(Errc::not_found,
+                fmt::format("cannot open {}; the path is relative to the configuration file", path.string()));
   }
   std::ostringstream content;
   content << in.rdbuf();
-  if (content.view().size() > kFeedBytesMax) return fail(Errc::out_of_range, fmt::format("{} is larger than 512MiB", path.string()));
+  if (content.view().size() > kFeedBytesMax)
+    return fail(Errc::out_of_range, fmt::format("{} is larger than 512MiB", path.string()));
   SampleDefaults defaults{"test", 0};
   if (path.extension() == ".csv") return samples_from_csv(content.view(), defaults);
   // Lines one by one, so that a long feed is not held to the limit of one message.
@@ -127,7 +129,8 @@ void check_alarms(const PlannedTest& test, base::WallMicros begin, TestReport& r
     if (change.raised) raised.push_back(change.name);
   }
   if (test.no_alarms && !raised.empty()) {
-    report.failures.push_back(fmt::format("expected no alarm, but {} was raised: {}", raised.front(), report.alarms.front().why));
+    report.failures.push_back(
+        fmt::format("expected no alarm, but {} was raised: {}", raised.front(), report.alarms.front().why));
   }
   for (const std::string& name : test.alarms) {
     auto first = std::find_if(report.alarms.begin(), report.alarms.end(),
@@ -181,13 +184,14 @@ TestReport run_one(const PlannedPipeline& planned, const PlannedTest& test, cons
 }  // namespace
 
 std::string TestReport::line() const {
-  std::string out = fmt::format("{} {} {} ({} samples, {} outputs, {} alarm changes)", passed ? "ok  " : "FAIL", pipeline,
-                                feed, samples, outputs, alarms.size());
+  std::string out = fmt::format("{} {} {} ({} samples, {} outputs, {} alarm changes)", passed ? "ok  " : "FAIL",
+                                pipeline, feed, samples, outputs, alarms.size());
   for (const std::string& failure : failures) out += fmt::format("\n     {}: {}", where, failure);
   return out;
 }
 
-std::vector<TestReport> run_tests(config::Map& root, const Plan& plan, const Context& context, const std::string& config_path) {
+std::vector<TestReport> run_tests(config::Map& root, const Plan& plan, const Context& context,
+                                  const std::string& config_path) {
   std::vector<TestReport> reports;
   std::filesystem::path folder = std::filesystem::path(config_path).parent_path();
   config::Map pipelines = root.get("pipelines").map();

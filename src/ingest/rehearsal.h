@@ -7,8 +7,8 @@
 // A feed is CSV (csv.h) or, with another file ending than .csv, JSON (sample_json.h; a line each); its path is relative
 // to the configuration file. Samples pass the steps in the order of the feed; between them time is told to the steps
 // every 100 ms of event time, at the end they flush. No source and no sink is made. `alarms` must each be raised,
-// `no_alarms` means that none is, `outputs` is the exact number of samples behind the last step. `within` bounds the time
-// from the feed's first sample to the first raise of each expected alarm.
+// `no_alarms` means that none is, `outputs` is the exact number of samples behind the last step. `within` bounds the
+// time from the feed's first sample to the first raise of each expected alarm.
 #pragma once
 
 #include <string>
@@ -20,17 +20,18 @@ namespace penstock::ingest {
 
 struct TestReport {
   std::string pipeline;
-  std::string where;      // file:line:column of the test
+  std::string where;  // file:line:column of the test
   std::string feed;
   bool passed = false;
   std::vector<std::string> failures;  // what was expected and what happened, one line each
   std::uint64_t samples = 0;
   std::uint64_t outputs = 0;
   std::vector<AlarmChange> alarms;
-  std::string line() const;           // "ok   press-guard samples/wear.csv (...)" or "FAIL ...", with the failures below
+  std::string line() const;  // "ok   press-guard samples/wear.csv (...)" or "FAIL ...", with the failures below
 };
 
 // `root` must have been read by read_plan() without mistakes. Blocks; makes its own loop for the models' answers.
-std::vector<TestReport> run_tests(config::Map& root, const Plan& plan, const Context& context, const std::string& config_path);
+std::vector<TestReport> run_tests(config::Map& root, const Plan& plan, const Context& context,
+                                  const std::string& config_path);
 
 }  // namespace penstock::ingest

@@ -30,9 +30,9 @@ struct AlarmChange {
   std::string pipeline;
   std::string name;
   std::string device;
-  bool raised = false;       // false: cleared
-  base::WallMicros at = 0;   // event time of the deciding sample
-  std::string why;           // the condition in words with the values that met it
+  bool raised = false;               // false: cleared
+  base::WallMicros at = 0;           // event time of the deciding sample
+  std::string why;                   // the condition in words with the values that met it
   std::string severity = "warning";  // info, warning or critical
 };
 

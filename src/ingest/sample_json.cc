@@ -85,7 +85,8 @@ Result<void> bad(std::string_view name, std::string_view what) {
 }
 
 bool all_numbers(const json::Array& array) {
-  return std::all_of(array.begin(), array.end(), [](const json::Value& item) { return item.is_number() || item.is_null(); });
+  return std::all_of(array.begin(), array.end(),
+                     [](const json::Value& item) { return item.is_number() || item.is_null(); });
 }
 
 Result<void> add_field(Sample& sample, std::string_view name, Value value) {
@@ -230,7 +231,8 @@ std::string to_json(const AlarmChange& change) {
 
 Result<Sample> sample_from_json(const json::Value& value, const SampleDefaults& defaults) {
   const json::Object* object = value.if_object();
-  if (object == nullptr) return fail(Errc::invalid_argument, "expected a JSON object with one member per measured value");
+  if (object == nullptr)
+    return fail(Errc::invalid_argument, "expected a JSON object with one member per measured value");
   Sample sample;
   sample.event_time = sample.ingest_time = defaults.now;
   sample.device = defaults.device;
@@ -273,7 +275,8 @@ Result<std::vector<Sample>> samples_from_json(std::string_view text, const Sampl
   std::vector<Sample> samples;
   if (const json::Array* array = value->if_array()) {
     if (array->size() > kSamplesPerMessageMax) {
-      return fail(Errc::out_of_range, fmt::format("a message holds at most {} samples; send more messages", kSamplesPerMessageMax));
+      return fail(Errc::out_of_range,
+                  fmt::format("a message holds at most {} samples; send more messages", kSamplesPerMessageMax));
     }
     for (std::size_t i = 0; i < array->size(); ++i) {
       auto sample = sample_from_json((*array)[i], defaults);

@@ -25,8 +25,8 @@ constexpr std::size_t kSamplesPerMessageMax = 10'000;
 
 // What a message may leave out.
 struct SampleDefaults {
-  std::string device;         // when no `device` member
-  base::WallMicros now = 0;   // ingest time; also the event time when there is none
+  std::string device;        // when no `device` member
+  base::WallMicros now = 0;  // ingest time; also the event time when there is none
 };
 
 void append_json(std::string& out, const Sample& sample);

@@ -124,7 +124,8 @@ Result<base::WallMicros> parse_time(std::string_view text) {
     if (clock) offset = take_offset(rest);
   }
   if (!days || !clock || !offset || !rest.empty()) {
-    return fail(Errc::invalid_argument, "is no time; write 2026-01-31T12:00:00Z or a number since 1970 (s, ms, us, ns)");
+    return fail(Errc::invalid_argument,
+                "is no time; write 2026-01-31T12:00:00Z or a number since 1970 (s, ms, us, ns)");
   }
   return *days * 86400 * kMicros + *clock - *offset;
 }

@@ -20,13 +20,14 @@ struct Number {
   std::uint64_t digits = 0;
   int exponent = 0;
   bool negative = false;
-  bool whole = true;   // neither fraction nor exponent
-  bool exact = true;   // at most 19 digits: `digits` did not overflow
+  bool whole = true;  // neither fraction nor exponent
+  bool exact = true;  // at most 19 digits: `digits` did not overflow
 };
 
 bool eight_digits(const char* at, std::uint64_t& word) {
   std::memcpy(&word, at, 8);
-  return ((word & 0xF0F0F0F0F0F0F0F0) | (((word + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) == 0x3333333333333333;
+  return ((word & 0xF0F0F0F0F0F0F0F0) | (((word + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) ==
+         0x3333333333333333;
 }
 
 // Eight ASCII digits, first in the lowest byte, to their value: pairs, then fours, then eight.
@@ -457,7 +458,8 @@ std::size_t Cursor::take_numbers(T* out, std::size_t count, bool& comma) {
   for (std::size_t taken = 0; taken < count; ++taken) {
     while (at != end && is_blank(*at)) ++at;
     Number number = scan_number(at, end);
-    if (number.end == nullptr || !convert(number, at, out[taken])) [[unlikely]] return taken;
+    if (number.end == nullptr || !convert(number, at, out[taken])) [[unlikely]]
+      return taken;
     at = number.end;
     while (at != end && is_blank(*at)) ++at;
     comma = at != end && *at == ',';

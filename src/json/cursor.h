@@ -1,5 +1,5 @@
-// One strict pass over JSON text, pulled value by value: for bodies that are mostly one large array of numbers, which go
-// straight from the text into the caller's memory with no index and no document between.
+// One strict pass over JSON text, pulled value by value: for bodies that are mostly one large array of numbers, which
+// go straight from the text into the caller's memory with no index and no document between.
 //
 //   Cursor in(text);
 //   if (in.open_object()) {

@@ -87,7 +87,8 @@ Result<void> locate(std::string_view text, std::span<const std::string_view> nam
         raw = value.raw_json_token();
       }
       // Whatever the kind, the parser's view may go on through the blanks up to the next token.
-      while (!raw.empty() && (raw.back() == ' ' || raw.back() == '\n' || raw.back() == '\r' || raw.back() == '\t')) raw.remove_suffix(1);
+      while (!raw.empty() && (raw.back() == ' ' || raw.back() == '\n' || raw.back() == '\r' || raw.back() == '\t'))
+        raw.remove_suffix(1);
       field.end = field.begin + raw.size();
       break;
     }
@@ -114,7 +115,8 @@ Result<Peeked> peek(std::string_view text, std::span<const std::string_view> nam
     if (auto bad = parser.allocate(text.size() + kPadding, kDepthMax)) return malformed(bad);
   }
   // A byte order mark is not JSON: RFC 8259 section 8.1 lets a parser refuse it, and only some versions do.
-  if (text.starts_with("\xEF\xBB\xBF")) return fail(Errc::invalid_argument, "malformed JSON: it starts with a byte order mark");
+  if (text.starts_with("\xEF\xBB\xBF"))
+    return fail(Errc::invalid_argument, "malformed JSON: it starts with a byte order mark");
   if (auto bad = parser.parse(text.data(), text.size(), false).get(root)) return malformed(bad);
   sj::dom::object object;
   if (root.get_object().get(object)) {

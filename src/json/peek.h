@@ -24,10 +24,10 @@ struct Field {
   bool boolean = false;
   std::int64_t integer = 0;
   double number = 0;
-  std::string string;       // unescaped, for strings
-  std::size_t begin = 0;    // the value's bytes in the text: [begin, end)
+  std::string string;     // unescaped, for strings
+  std::size_t begin = 0;  // the value's bytes in the text: [begin, end)
   std::size_t end = 0;
-  std::size_t elements = 0; // for arrays
+  std::size_t elements = 0;  // for arrays
 };
 
 struct Peeked {

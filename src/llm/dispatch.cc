@@ -117,7 +117,11 @@ rt::Task<void> Answer::settle() {
 }
 
 Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, const Request& request)
-    : pool_(pool), call_(call), route_(std::move(route)), request_(request), deadline_(pool.loop().now() + route_->timeouts.total) {}
+    : pool_(pool),
+      call_(call),
+      route_(std::move(route)),
+      request_(request),
+      deadline_(pool.loop().now() + route_->timeouts.total) {}
 
 void Dispatch::cancel() {
   if (running_ != nullptr) running_->cancel();
@@ -140,7 +144,8 @@ bool Dispatch::worth_same_target(const Failure& failure) const {
 
 // Another target may well answer what this one did not, unless the request itself is at fault.
 bool Dispatch::worth_next_target(const Failure& failure) const {
-  if (failure.type == obs::ErrorType::caller_bad_request || failure.type == obs::ErrorType::caller_cancelled) return false;
+  if (failure.type == obs::ErrorType::caller_bad_request || failure.type == obs::ErrorType::caller_cancelled)
+    return false;
   return failure.upstream_status != 400 && failure.upstream_status != 413 && failure.upstream_status != 422;
 }
 
@@ -218,7 +223,8 @@ rt::Task<std::expected<void, Failure>> Dispatch::accept(Answer& answer) {
   }
   if (!body) co_return std::unexpected(transport_failure(target, body.error()));
   if (status < 200 || status > 299) {
-    Failure failure = target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
+    Failure failure =
+        target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
     failure.upstream_status = status;
     failure.upstream_content_type = answer.content_type();
     failure.retry_after = upstream.fields().get("retry-after");

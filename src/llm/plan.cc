@@ -89,7 +89,8 @@ std::vector<Target> Plan::parse_targets(const config::Node& node, bool weighted)
       auto hint = base::closest(provider_name, names);
       item.problem(to.find('/') == std::string::npos
                        ? fmt::format("'{}' is no target; write provider/model", to)
-                       : fmt::format("there is no provider '{}'{}", provider_name, hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+                       : fmt::format("there is no provider '{}'{}", provider_name,
+                                     hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
       continue;
     }
     target->weight = weight;
@@ -113,15 +114,18 @@ void Plan::parse_route(const std::string& name, const config::Node& node) {
   route->timeouts = parse_timeouts(map.get("timeout"), defaults);
   map.done();
   if (route->targets.empty()) {
-    if (targets.kind() == config::Node::Kind::list && targets.items().empty()) targets.problem("a route needs at least one target");
+    if (targets.kind() == config::Node::Kind::list && targets.items().empty())
+      targets.problem("a route needs at least one target");
     return;
   }
-  bool any = std::any_of(route->targets.begin(), route->targets.end(), [](const Target& target) { return target.weight > 0; });
+  bool any =
+      std::any_of(route->targets.begin(), route->targets.end(), [](const Target& target) { return target.weight > 0; });
   if (!any) targets.problem("every target has weight 0, so none would ever be asked");
   routes_[name] = std::move(route);
 }
 
-std::shared_ptr<const Plan> Plan::parse(const config::Node& providers, const std::vector<std::pair<std::string, config::Node>>& routes,
+std::shared_ptr<const Plan> Plan::parse(const config::Node& providers,
+                                        const std::vector<std::pair<std::string, config::Node>>& routes,
                                         const base::Registry& registry) {
   auto plan = std::make_shared<Plan>();
   if (providers.present()) {
@@ -134,7 +138,8 @@ std::shared_ptr<const Plan> Plan::parse(const config::Node& providers, const std
       const auto* factory = registry.find<ProviderFactory>(type_name);
       if (factory == nullptr) {
         if (!type_name.empty()) {
-          type.problem(fmt::format("'{}' is no provider type of this build; there are: {}", type_name, fmt::join(registry.names<ProviderFactory>(), ", ")));
+          type.problem(fmt::format("'{}' is no provider type of this build; there are: {}", type_name,
+                                   fmt::join(registry.names<ProviderFactory>(), ", ")));
         }
         continue;
       }
@@ -180,11 +185,13 @@ std::vector<std::string> Plan::describe() const {
       const Target& target = route->targets[i];
       if (i > 0) line += ", ";
       line += target.label;
-      if (!route->by_priority && total > 0) line += fmt::format(" ({:.0f}%)", 100.0 * static_cast<double>(target.weight) / static_cast<double>(total));
+      if (!route->by_priority && total > 0)
+        line += fmt::format(" ({:.0f}%)", 100.0 * static_cast<double>(target.weight) / static_cast<double>(total));
     }
     for (const Target& target : route->fallback) line += fmt::format(", else {}", target.label.view());
-    line += fmt::format("; {} attempts each, first byte within {}, total {}", route->retry.attempts,
-                        base::format_duration(route->timeouts.first_byte), base::format_duration(route->timeouts.total));
+    line +=
+        fmt::format("; {} attempts each, first byte within {}, total {}", route->retry.attempts,
+                    base::format_duration(route->timeouts.first_byte), base::format_duration(route->timeouts.total));
     lines.push_back(std::move(line));
   }
   return lines;

@@ -45,7 +45,8 @@ struct Route {
 class Plan {
  public:
   // Reads `providers:` and those entries of `models:` that have a `route`. Mistakes are reported on the nodes.
-  static std::shared_ptr<const Plan> parse(const config::Node& providers, const std::vector<std::pair<std::string, config::Node>>& routes,
+  static std::shared_ptr<const Plan> parse(const config::Node& providers,
+                                           const std::vector<std::pair<std::string, config::Node>>& routes,
                                            const base::Registry& registry);
 
   // A route by its name, or provider/model asked for directly. The error has a hint.

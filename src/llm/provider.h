@@ -56,7 +56,8 @@ class Provider {
   // Used where a route names none.
   virtual http::ClientTimeouts timeouts() const = 0;
   // `model` is the provider's own name for it.
-  virtual Result<UpstreamRequest> encode(const Request& request, std::string_view model, std::string_view request_id) const = 0;
+  virtual Result<UpstreamRequest> encode(const Request& request, std::string_view model,
+                                         std::string_view request_id) const = 0;
   // Request line and fields of a harmless call that shows whether the provider answers and takes the key.
   virtual std::string probe_head() const = 0;
   // Reads a whole 200 answer. An error means it is not what the protocol promises.

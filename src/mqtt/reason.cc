@@ -45,8 +45,7 @@ std::string connect_refusal(Version version, int code) {
     case MQTT_RC_SERVER_UNAVAILABLE:
     case MQTT_RC_SERVER_BUSY: return "the broker says it is unavailable";
     case CONNACK_REFUSED_BAD_USERNAME_PASSWORD:
-    case MQTT_RC_BAD_USERNAME_OR_PASSWORD:
-      return "wrong user name or password: check `username` and `password`";
+    case MQTT_RC_BAD_USERNAME_OR_PASSWORD: return "wrong user name or password: check `username` and `password`";
     // Mosquitto answers a wrong password with "not authorized".
     case CONNACK_REFUSED_NOT_AUTHORIZED:
     case MQTT_RC_NOT_AUTHORIZED:

@@ -180,8 +180,8 @@ int Worker::serve_once() {
   const int socket = mosquitto_socket(mosq_);
   if (socket < 0) return MOSQ_ERR_CONN_LOST;
   const bool writing = mosquitto_want_write(mosq_);
-  std::array<pollfd, 2> waiting{{{socket, static_cast<short>(writing ? POLLIN | POLLOUT : POLLIN), 0},
-                                 {wake_.get(), POLLIN, 0}}};
+  std::array<pollfd, 2> waiting{
+      {{socket, static_cast<short>(writing ? POLLIN | POLLOUT : POLLIN), 0}, {wake_.get(), POLLIN, 0}}};
   const int timeout = stopping() ? 20 : kMiscMillis;
   if (poll(waiting.data(), waiting.size(), timeout) < 0 && errno != EINTR) return MOSQ_ERR_ERRNO;
   if (waiting[1].revents != 0) wake_.drain();
@@ -194,8 +194,8 @@ int Worker::serve_once() {
   return mosquitto_loop_misc(mosq_);
 }
 
-// The library reads one packet per call; reading on until the socket is empty saves a poll for each. It leaves EAGAIN in
-// errno when it found nothing more.
+// The library reads one packet per call; reading on until the socket is empty saves a poll for each. It leaves EAGAIN
+// in errno when it found nothing more.
 int Worker::read_burst() {
   std::lock_guard lock(handlers_mutex_);
   int code = MOSQ_ERR_SUCCESS;

@@ -107,12 +107,12 @@ class Worker {
 
   // The thread's own.
   mosquitto* mosq_ = nullptr;
-  bool greeted_ = false;     // CONNACK said yes
-  bool ever_failed_ = false; // since the last greeting
-  std::string end_reason_;   // set by callbacks when the broker said why
+  bool greeted_ = false;      // CONNACK said yes
+  bool ever_failed_ = false;  // since the last greeting
+  std::string end_reason_;    // set by callbacks when the broker said why
   std::string library_log_;
-  std::string last_loss_;    // as told to the log; empty while connected
-  std::size_t unwritten_ = 0;  // QoS 0 messages the library holds; lost with the connection
+  std::string last_loss_;         // as told to the log; empty while connected
+  std::size_t unwritten_ = 0;     // QoS 0 messages the library holds; lost with the connection
   std::set<int> unacknowledged_;  // ids at QoS 1 and 2: the library sends them again after a loss
   bool burst_open_ = false;
   std::map<int, std::string> pending_filters_;  // by message id

@@ -69,9 +69,8 @@ void Worker::on_subscribe(int message_id, int granted) {
   ++refused_filters_;
   obs::log(obs::Level::warn, "mqtt: subscription refused",
            {{"broker", options_.address()}, {"topic", filter}, {"why", request_refusal(granted)}});
-  set_status(refused_filters_ < subscriptions_.size(), fmt::format("{}: subscription to '{}' refused: {}",
-                                                                   options_.address(), filter,
-                                                                   request_refusal(granted)));
+  set_status(refused_filters_ < subscriptions_.size(),
+             fmt::format("{}: subscription to '{}' refused: {}", options_.address(), filter, request_refusal(granted)));
 }
 
 void Worker::on_publish(int message_id, int code) {
@@ -88,9 +87,10 @@ void Worker::on_message(const mosquitto_message& message) {
   received_.fetch_add(1, std::memory_order_relaxed);
   burst_open_ = true;
   if (!handlers_.message) return;
-  handlers_.message({.topic = message.topic,
-                     .payload = {static_cast<const char*>(message.payload), static_cast<std::size_t>(message.payloadlen)},
-                     .retained = message.retain});
+  handlers_.message(
+      {.topic = message.topic,
+       .payload = {static_cast<const char*>(message.payload), static_cast<std::size_t>(message.payloadlen)},
+       .retained = message.retain});
 }
 
 void Worker::on_disconnect(int code) {

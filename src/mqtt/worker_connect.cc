@@ -60,8 +60,8 @@ Result<void> Worker::configure_tls() {
   if (!options_.ca.empty() || !options_.cert.empty()) {
     // The library wants some authority beside a client certificate: the machine's own folder stands for it.
     const char* folder = options_.ca.empty() ? "/etc/ssl/certs" : nullptr;
-    const int code = mosquitto_tls_set(mosq_, or_null(options_.ca), folder, or_null(options_.cert),
-                                       or_null(options_.key), nullptr);
+    const int code =
+        mosquitto_tls_set(mosq_, or_null(options_.ca), folder, or_null(options_.cert), or_null(options_.key), nullptr);
     if (code != MOSQ_ERR_SUCCESS) {
       return fail(Errc::invalid_argument, "one of the files of `tls` (ca, cert, key) cannot be read");
     }
@@ -91,8 +91,8 @@ Result<void> Worker::connect() {
   if (stopping() && flush_done()) return fail(Errc::cancelled, "stopped");
   if (options_.tls && hosts->size() > 1) {
     errno = 0;
-    const int code = mosquitto_connect(mosq_, options_.host.c_str(), options_.port,
-                                       static_cast<int>(options_.keepalive.count()));
+    const int code =
+        mosquitto_connect(mosq_, options_.host.c_str(), options_.port, static_cast<int>(options_.keepalive.count()));
     if (code == MOSQ_ERR_SUCCESS) return {};
     return fail(Errc::unavailable, disconnect_reason(code, errno, library_log_));
   }
@@ -106,8 +106,8 @@ Result<void> Worker::connect() {
 
 Result<void> Worker::connect_one(const std::string& host) {
   errno = 0;
-  const int code = mosquitto_connect_async(mosq_, host.c_str(), options_.port,
-                                           static_cast<int>(options_.keepalive.count()));
+  const int code =
+      mosquitto_connect_async(mosq_, host.c_str(), options_.port, static_cast<int>(options_.keepalive.count()));
   if (code != MOSQ_ERR_SUCCESS) return fail(Errc::unavailable, disconnect_reason(code, errno, library_log_));
   return await_socket();
 }

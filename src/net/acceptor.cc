@@ -15,9 +15,11 @@ constexpr auto kRetryAfterExhaustion = std::chrono::milliseconds(50);
 
 std::string explain_bind_error(int code, const Endpoint& endpoint) {
   if (code == EADDRINUSE) {
-    return fmt::format("{} is in use by another program; stop it, or choose another address (port 0 takes a free one)", endpoint.text());
+    return fmt::format("{} is in use by another program; stop it, or choose another address (port 0 takes a free one)",
+                       endpoint.text());
   }
-  if (code == EACCES) return fmt::format("no permission to listen on {}; ports below 1024 need privileges", endpoint.text());
+  if (code == EACCES)
+    return fmt::format("no permission to listen on {}; ports below 1024 need privileges", endpoint.text());
   if (code == EADDRNOTAVAIL) return fmt::format("{} is not an address of this machine", endpoint.text());
   return fmt::format("cannot listen on {}: {}", endpoint.text(), std::strerror(code));
 }
@@ -29,7 +31,8 @@ Result<std::unique_ptr<Acceptor>> Acceptor::listen(rt::Loop& loop, const Endpoin
   if (fd < 0) return fail(Errc::resource_exhausted, fmt::format("cannot make a socket: {}", std::strerror(errno)));
   int one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length) != 0 || ::listen(fd, kBacklog) != 0) {
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length) != 0 ||
+      ::listen(fd, kBacklog) != 0) {
     auto error = fail(Errc::failed_precondition, explain_bind_error(errno, endpoint));
     ::close(fd);
     return error;

@@ -12,7 +12,8 @@ Result<std::uint16_t> parse_port(std::string_view text, std::string_view whole) 
   unsigned port = 0;
   auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (ec != std::errc{} || end != text.data() + text.size() || port > 65535) {
-    return fail(Errc::invalid_argument, fmt::format("'{}' has no valid port; write host:port, for example 127.0.0.1:8080", whole));
+    return fail(Errc::invalid_argument,
+                fmt::format("'{}' has no valid port; write host:port, for example 127.0.0.1:8080", whole));
   }
   return static_cast<std::uint16_t>(port);
 }
@@ -28,7 +29,8 @@ Result<HostPort> parse_host_port(std::string_view text, std::uint16_t default_po
   std::string_view rest;
   if (text.starts_with('[')) {
     std::size_t close = text.find(']');
-    if (close == std::string_view::npos) return fail(Errc::invalid_argument, fmt::format("'{}' lacks the closing ]", text));
+    if (close == std::string_view::npos)
+      return fail(Errc::invalid_argument, fmt::format("'{}' lacks the closing ]", text));
     result.host = text.substr(1, close - 1);
     rest = text.substr(close + 1);
   } else {
@@ -39,7 +41,8 @@ Result<HostPort> parse_host_port(std::string_view text, std::uint16_t default_po
     result.host = text.substr(0, colon);
     rest = colon == std::string_view::npos ? std::string_view() : text.substr(colon);
   }
-  if (result.host.empty()) return fail(Errc::invalid_argument, fmt::format("'{}' names no host; write host:port", text));
+  if (result.host.empty())
+    return fail(Errc::invalid_argument, fmt::format("'{}' names no host; write host:port", text));
   if (rest.empty() && default_port != 0) {
     result.port = default_port;
     return result;
@@ -109,8 +112,10 @@ Result<Url> parse_url(std::string_view text, const std::vector<Scheme>& schemes)
   }
   if (scheme == nullptr) {
     std::string names;
-    for (const Scheme& known : schemes) names += fmt::format("{}{}://host:port", names.empty() ? "" : " or ", known.name);
-    return fail(Errc::invalid_argument, fmt::format("'{}' is not a URL this accepts; write {}", text.substr(0, 40), names));
+    for (const Scheme& known : schemes)
+      names += fmt::format("{}{}://host:port", names.empty() ? "" : " or ", known.name);
+    return fail(Errc::invalid_argument,
+                fmt::format("'{}' is not a URL this accepts; write {}", text.substr(0, 40), names));
   }
   url.scheme = scheme->name;
   std::string_view rest = text.substr(mark + 3);
@@ -126,7 +131,8 @@ Result<Url> parse_url(std::string_view text, const std::vector<Scheme>& schemes)
   if (slash != std::string_view::npos) url.path = rest.substr(slash);
   while (url.path.ends_with('/')) url.path.pop_back();
   for (char c : url.path) {
-    if (c <= ' ' || c == 0x7f || c == '#') return fail(Errc::invalid_argument, fmt::format("'{}' has a character no URL path has", text));
+    if (c <= ' ' || c == 0x7f || c == '#')
+      return fail(Errc::invalid_argument, fmt::format("'{}' has a character no URL path has", text));
   }
   return url;
 }

@@ -27,7 +27,8 @@ Result<Addresses> look_up(const HostPort& address) {
   addrinfo* found = nullptr;
   int code = getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
   if (code != 0) {
-    return fail(Errc::unavailable, fmt::format("the name '{}' cannot be resolved: {}", address.host, gai_strerror(code)));
+    return fail(Errc::unavailable,
+                fmt::format("the name '{}' cannot be resolved: {}", address.host, gai_strerror(code)));
   }
   Addresses addresses;
   for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
@@ -155,8 +156,10 @@ rt::Task<Result<int>> connect_one(rt::Loop& loop, Endpoint endpoint, base::Stead
   }
   if (error == 0) co_return fd;
   ::close(fd);
-  if (error == ETIMEDOUT) co_return fail(Errc::deadline_exceeded, fmt::format("{} did not accept the connection in time", endpoint.text()));
-  co_return fail(Errc::unavailable, fmt::format("{} refused or failed the connection: {}", endpoint.text(), std::strerror(error)));
+  if (error == ETIMEDOUT)
+    co_return fail(Errc::deadline_exceeded, fmt::format("{} did not accept the connection in time", endpoint.text()));
+  co_return fail(Errc::unavailable,
+                 fmt::format("{} refused or failed the connection: {}", endpoint.text(), std::strerror(error)));
 }
 
 }  // namespace

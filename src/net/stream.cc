@@ -185,7 +185,8 @@ Result<std::size_t> Stream::tls_result(int result) {
       const char* why = ERR_reason_error_string(code);
       long verify = SSL_get_verify_result(ssl_);
       if (verify != X509_V_OK) {
-        return fail(Errc::protocol_error, fmt::format("the certificate was not accepted: {}", X509_verify_cert_error_string(verify)));
+        return fail(Errc::protocol_error,
+                    fmt::format("the certificate was not accepted: {}", X509_verify_cert_error_string(verify)));
       }
       return fail(Errc::protocol_error, fmt::format("TLS failed: {}", why == nullptr ? "unknown reason" : why));
     }
@@ -198,7 +199,8 @@ rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> cont
   SSL_set_fd(ssl_, fd_);
   SSL_set_connect_state(ssl_);
   std::array<unsigned char, 16> address{};
-  bool numeric = inet_pton(AF_INET, host.c_str(), address.data()) == 1 || inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
+  bool numeric =
+      inet_pton(AF_INET, host.c_str(), address.data()) == 1 || inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
   if (numeric) {
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host.c_str());
   } else {

@@ -39,8 +39,8 @@ class Stream : private rt::Listener {
   // The bytes must stay until it returns.
   Write write(std::string_view a, std::string_view b = {}, std::string_view c = {});
 
-  // co_await readable(): bytes or the end are there to be taken with read_now(). The pair needs no buffer while waiting,
-  // so that an idle connection costs none.
+  // co_await readable(): bytes or the end are there to be taken with read_now(). The pair needs no buffer while
+  // waiting, so that an idle connection costs none.
   Read readable();
   // Nothing is there to be read and the peer is still there: what a kept connection must be before it is used again.
   bool quiet();
@@ -134,6 +134,8 @@ class Stream::Write {
 
 inline Stream::Read Stream::read(std::span<char> buffer) { return {*this, buffer, Read::Until::bytes}; }
 inline Stream::Read Stream::readable() { return {*this, {}, Read::Until::readable}; }
-inline Stream::Write Stream::write(std::string_view a, std::string_view b, std::string_view c) { return {*this, a, b, c}; }
+inline Stream::Write Stream::write(std::string_view a, std::string_view b, std::string_view c) {
+  return {*this, a, b, c};
+}
 
 }  // namespace penstock::net

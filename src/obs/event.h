@@ -63,27 +63,27 @@ struct ShortText {
 
 // Trivial on purpose: a ring of them is only touched where it is used. Zero-initialise with {}.
 struct RequestEvent {
-  base::WallMicros at;           // arrival
-  ShortText<24> id;              // x-request-id
-  Label api;          // interned: openai, oip, ...
-  Label route;        // interned: the path pattern
-  Label key;          // interned key name; empty when there are no keys
-  Label model;        // interned route or model name; empty when unknown
-  Label target;       // interned provider/model that answered
-  ShortText<63> asked;           // the model as the caller wrote it
-  ShortText<119> error;          // for people; empty when fine
+  base::WallMicros at;   // arrival
+  ShortText<24> id;      // x-request-id
+  Label api;             // interned: openai, oip, ...
+  Label route;           // interned: the path pattern
+  Label key;             // interned key name; empty when there are no keys
+  Label model;           // interned route or model name; empty when unknown
+  Label target;          // interned provider/model that answered
+  ShortText<63> asked;   // the model as the caller wrote it
+  ShortText<119> error;  // for people; empty when fine
   ErrorType error_type;
   bool streamed;
   std::uint8_t attempts;
   std::uint16_t status;
   std::int64_t total_nanos;
-  std::int64_t overhead_nanos;       // time spent here and not waiting for an upstream
-  std::int64_t first_token_nanos;    // streams: arrival to first event out; 0 when none
-  std::uint32_t events;              // streams: events forwarded
+  std::int64_t overhead_nanos;     // time spent here and not waiting for an upstream
+  std::int64_t first_token_nanos;  // streams: arrival to first event out; 0 when none
+  std::uint32_t events;            // streams: events forwarded
   std::int64_t input_tokens;
   std::int64_t output_tokens;
   std::int64_t cached_tokens;
-  bool usage_known;                  // the tokens below were reported by the provider, or estimated
+  bool usage_known;  // the tokens below were reported by the provider, or estimated
   bool usage_estimated;
   std::uint64_t bytes_in;
   std::uint64_t bytes_out;

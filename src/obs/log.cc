@@ -52,7 +52,8 @@ void write_log(std::string_view lines) {
 
 void log(Level level, std::string_view message, std::initializer_list<LogField> fields) {
   if (level < threshold.load(std::memory_order_relaxed)) return;
-  std::string line = fmt::format(R"({{"ts":"{}","level":"{}","msg":)", base::to_rfc3339(base::system_clock().wall()), name_of(level));
+  std::string line =
+      fmt::format(R"({{"ts":"{}","level":"{}","msg":)", base::to_rfc3339(base::system_clock().wall()), name_of(level));
   json::append_quoted(line, message);
   for (const auto& [name, value] : fields) {
     line += ',';

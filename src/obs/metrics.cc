@@ -72,7 +72,8 @@ Counter& Metrics::counter(std::string_view name, std::string_view help, const La
   return family(name, help).counters[render_labels(labels)];
 }
 
-Histogram& Metrics::histogram(std::string_view name, std::string_view help, const Labels& labels, std::span<const double> bounds) {
+Histogram& Metrics::histogram(std::string_view name, std::string_view help, const Labels& labels,
+                              std::span<const double> bounds) {
   return family(name, help).histograms.try_emplace(render_labels(labels), bounds).first->second;
 }
 
@@ -96,7 +97,8 @@ std::string Metrics::render() const {
         std::uint64_t below = 0;
         for (std::size_t i = 0; i < histogram.bounds_.size(); ++i) {
           below += histogram.counts_[i];
-          append_sample(out, name + "_bucket", with_bound(labels, fmt::format("{}", histogram.bounds_[i])), static_cast<double>(below));
+          append_sample(out, name + "_bucket", with_bound(labels, fmt::format("{}", histogram.bounds_[i])),
+                        static_cast<double>(below));
         }
         append_sample(out, name + "_bucket", with_bound(labels, "+Inf"), static_cast<double>(histogram.total_));
         append_sample(out, name + "_sum", labels, histogram.sum_);

@@ -49,7 +49,8 @@ class Metrics {
   // The series with these labels, made at first use; the reference stays valid. Hold lock() while making or changing
   // series. The family's help is that of the first call.
   Counter& counter(std::string_view name, std::string_view help, const Labels& labels);
-  Histogram& histogram(std::string_view name, std::string_view help, const Labels& labels, std::span<const double> bounds);
+  Histogram& histogram(std::string_view name, std::string_view help, const Labels& labels,
+                       std::span<const double> bounds);
   [[nodiscard]] std::unique_lock<std::mutex> lock() const { return std::unique_lock(mutex_); }
 
   // Called at every scrape, without the lock, for values that live elsewhere.

@@ -32,11 +32,12 @@ void append_access_line(std::string& out, const RequestEvent& event) {
   json::append_quoted(out, event.asked.view());
   out += R"(,"target":)";
   json::append_quoted(out, event.target);
-  fmt::format_to(std::back_inserter(out),
-                 R"(,"status":{},"attempts":{},"stream":{},"input_tokens":{},"output_tokens":{},"cached_tokens":{},"estimated":{},"total_ms":{:.3f},"overhead_us":{},"first_token_ms":{:.3f},"bytes_in":{},"bytes_out":{})",
-                 event.status, event.attempts, event.streamed, event.input_tokens, event.output_tokens, event.cached_tokens, event.usage_estimated,
-                 static_cast<double>(event.total_nanos) / 1e6, event.overhead_nanos / 1000,
-                 static_cast<double>(event.first_token_nanos) / 1e6, event.bytes_in, event.bytes_out);
+  fmt::format_to(
+      std::back_inserter(out),
+      R"(,"status":{},"attempts":{},"stream":{},"input_tokens":{},"output_tokens":{},"cached_tokens":{},"estimated":{},"total_ms":{:.3f},"overhead_us":{},"first_token_ms":{:.3f},"bytes_in":{},"bytes_out":{})",
+      event.status, event.attempts, event.streamed, event.input_tokens, event.output_tokens, event.cached_tokens,
+      event.usage_estimated, static_cast<double>(event.total_nanos) / 1e6, event.overhead_nanos / 1000,
+      static_cast<double>(event.first_token_nanos) / 1e6, event.bytes_in, event.bytes_out);
   if (event.error_type != ErrorType::none) {
     out += R"(,"error_type":")";
     out += to_string(event.error_type);
@@ -116,8 +117,11 @@ Observer::Series& Observer::series_of(const RequestEvent& event) {
   Series series{
       &metrics_.counter("penstock_requests_total", "Requests answered.", all),
       histogram("penstock_request_seconds", "From the first byte in to the last byte out.", who),
-      histogram("penstock_overhead_seconds", "Time spent in the gateway, waiting for upstreams left out.", {{"api", event.api}}),
-      nullptr, nullptr, {},
+      histogram("penstock_overhead_seconds", "Time spent in the gateway, waiting for upstreams left out.",
+                {{"api", event.api}}),
+      nullptr,
+      nullptr,
+      {},
   };
   return series_.emplace(key, series).first->second;
 }
@@ -128,8 +132,8 @@ void Observer::count_stream(const RequestEvent& event, Series& series) {
   if (series.first_token_seconds == nullptr) {
     series.first_token_seconds = &metrics_.histogram(
         "penstock_first_token_seconds", "Streams: from the first byte in to the first event out.", who, kLatencyBounds);
-    series.inter_token_seconds =
-        &metrics_.histogram("penstock_inter_token_seconds", "Streams: mean time between two events.", who, kLatencyBounds);
+    series.inter_token_seconds = &metrics_.histogram("penstock_inter_token_seconds",
+                                                     "Streams: mean time between two events.", who, kLatencyBounds);
   }
   series.first_token_seconds->observe(seconds(event.first_token_nanos));
   if (event.events > 1) {
@@ -142,7 +146,8 @@ void Observer::count_tokens(const RequestEvent& event, Series& series) {
   std::array<std::int64_t, 3> counts{event.input_tokens, event.output_tokens, event.cached_tokens};
   for (std::size_t i = 0; i < kKinds.size(); ++i) {
     if (series.tokens[i] == nullptr) {
-      series.tokens[i] = &metrics_.counter("penstock_tokens_total", "Tokens settled.", {{"kind", kKinds[i]}, {"model", event.model}});
+      series.tokens[i] =
+          &metrics_.counter("penstock_tokens_total", "Tokens settled.", {{"kind", kKinds[i]}, {"model", event.model}});
     }
     series.tokens[i]->add(static_cast<double>(counts[i]));
   }

@@ -69,7 +69,8 @@ void Loop::run() {
     int count = epoll_wait(epoll_fd_, events.data(), kEventsPerWait, wait_millis());
     now_ = std::chrono::steady_clock::now();
     batch_.clear();
-    for (int i = 0; i < count; ++i) batch_.push_back(static_cast<Listener*>(events[static_cast<std::size_t>(i)].data.ptr));
+    for (int i = 0; i < count; ++i)
+      batch_.push_back(static_cast<Listener*>(events[static_cast<std::size_t>(i)].data.ptr));
     for (std::size_t i = 0; i < batch_.size(); ++i) {
       Listener* listener = batch_[i];
       if (listener == nullptr) continue;  // the wake-up, or removed while this batch was delivered

@@ -1,5 +1,6 @@
 // One event loop: one thread, one epoll instance, its timers and its posted work. A connection lives and dies on one
-// loop, so code on a loop needs no lock. Everything here is called on the loop's own thread unless it says "any thread".
+// loop, so code on a loop needs no lock. Everything here is called on the loop's own thread unless it says "any
+// thread".
 //
 // Linux epoll in edge-triggered mode: a descriptor is registered once and never again, so that a request costs no
 // epoll_ctl. See docs/adr/0002.

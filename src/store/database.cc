@@ -68,12 +68,14 @@ Result<Database> Database::open(const std::string& path, const std::vector<std::
   // another process could then take the write-ahead log away.
   if (int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600); fd >= 0) ::close(fd);
   sqlite3* handle = nullptr;
-  int code = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  int code =
+      sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(handle, path);
   if (code != SQLITE_OK) return std::unexpected(database.error(code, "open the database"));
   sqlite3_busy_timeout(handle, 2000);
   // NORMAL in WAL mode: a commit survives the process; a power cut may lose the last ones but never tears the file.
-  for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-512", "PRAGMA temp_store=MEMORY"}) {
+  for (const char* sql :
+       {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-512", "PRAGMA temp_store=MEMORY"}) {
     if (auto done = database.execute(sql); !done) return std::unexpected(done.error());
   }
   if (auto done = database.migrate(migrations); !done) return std::unexpected(done.error());
@@ -89,7 +91,9 @@ Result<void> Database::migrate(const std::vector<std::string>& migrations) {
     version = static_cast<std::size_t>(statement->integer(0));
   }
   if (version > migrations.size()) {
-    return fail(Errc::failed_precondition, fmt::format("{} was written by a newer version of this program (schema {}, known {})", path_, version, migrations.size()));
+    return fail(Errc::failed_precondition,
+                fmt::format("{} was written by a newer version of this program (schema {}, known {})", path_, version,
+                            migrations.size()));
   }
   for (; version < migrations.size(); ++version) {
     auto done = transaction([&]() -> Result<void> {

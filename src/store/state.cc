@@ -44,28 +44,32 @@ Result<void> State::add_key(const StoredKey& key) {
   statement->bind(1, key.id).bind(2, key.name).bind(3, key.hash).bind(4, key.models).bind(5, key.rpm).bind(6, key.tpm);
   auto done = statement->bind(7, key.created).bind(8, key.expires).run();
   if (!done && done.error().code == Errc::already_exists) {
-    return fail(Errc::already_exists, fmt::format("a key named '{}' exists already; choose another name or revoke it first", key.name));
+    return fail(Errc::already_exists,
+                fmt::format("a key named '{}' exists already; choose another name or revoke it first", key.name));
   }
   return done;
 }
 
 Result<std::vector<StoredKey>> State::keys() {
-  auto statement = database_.prepare("SELECT id,name,hash,models,rpm,tpm,created,expires,revoked FROM keys ORDER BY created");
+  auto statement =
+      database_.prepare("SELECT id,name,hash,models,rpm,tpm,created,expires,revoked FROM keys ORDER BY created");
   if (!statement) return std::unexpected(statement.error());
   std::vector<StoredKey> keys;
   while (true) {
     auto row = statement->step();
     if (!row) return std::unexpected(row.error());
     if (!*row) return keys;
-    keys.push_back({statement->text(0), statement->text(1), statement->text(2), statement->text(3), statement->integer(4),
-                    statement->integer(5), statement->integer(6), statement->integer(7), statement->integer(8)});
+    keys.push_back({statement->text(0), statement->text(1), statement->text(2), statement->text(3),
+                    statement->integer(4), statement->integer(5), statement->integer(6), statement->integer(7),
+                    statement->integer(8)});
   }
 }
 
 Result<int> State::revoke_key(std::string_view name_or_id, base::WallMicros now) {
   // A revoked key frees its name: the row stays for the history of usage, under a name nobody can ask for.
   auto statement = database_.prepare(
-      "UPDATE keys SET revoked=?1, name=name||' (revoked '||id||')' WHERE (name=?2 OR id=?2) AND revoked=0 RETURNING id");
+      "UPDATE keys SET revoked=?1, name=name||' (revoked '||id||')' WHERE (name=?2 OR id=?2) AND revoked=0 RETURNING "
+      "id");
   if (!statement) return std::unexpected(statement.error());
   statement->bind(1, now).bind(2, name_or_id);
   int count = 0;
@@ -79,7 +83,8 @@ Result<int> State::revoke_key(std::string_view name_or_id, base::WallMicros now)
 
 Result<std::int64_t> State::keys_version() {
   // Creation and revocation times together change with every change of the table.
-  auto statement = database_.prepare("SELECT COUNT(*)*1000003 + COALESCE(SUM(revoked)%1000000007,0) + COALESCE(MAX(created),0) FROM keys");
+  auto statement = database_.prepare(
+      "SELECT COUNT(*)*1000003 + COALESCE(SUM(revoked)%1000000007,0) + COALESCE(MAX(created),0) FROM keys");
   if (!statement) return std::unexpected(statement.error());
   auto row = statement->step();
   if (!row) return std::unexpected(row.error());
@@ -96,7 +101,11 @@ Result<void> State::add_usage(const std::vector<UsageRow>& rows) {
     for (const UsageRow& row : rows) {
       // One row a minute: a year of a busy key and model is half a million rows.
       constexpr base::WallMicros kMinute = 60'000'000;
-      statement->bind(1, row.at - row.at % kMinute).bind(2, row.key).bind(3, row.model).bind(4, row.target).bind(5, row.api);
+      statement->bind(1, row.at - row.at % kMinute)
+          .bind(2, row.key)
+          .bind(3, row.model)
+          .bind(4, row.target)
+          .bind(5, row.api);
       statement->bind(6, row.requests).bind(7, row.errors).bind(8, row.input_tokens).bind(9, row.output_tokens);
       if (auto done = statement->bind(10, row.cached_tokens).run(); !done) return done;
     }
@@ -146,7 +155,8 @@ Result<base::Secret> load_installation_secret(const std::string& dir) {
   std::array<char, 256> buffer{};
   ssize_t got = ::read(fd, buffer.data(), buffer.size());
   ::close(fd);
-  if (got < 32) return fail(Errc::data_loss, fmt::format("'{}' is damaged; stored keys cannot be checked without it", path));
+  if (got < 32)
+    return fail(Errc::data_loss, fmt::format("'{}' is damaged; stored keys cannot be checked without it", path));
   return base::Secret(std::string(buffer.data(), static_cast<std::size_t>(got)));
 }
 

@@ -12,11 +12,11 @@ namespace penstock::store {
 // A key made by `penstock key create`. The secret itself is never stored: only HMAC-SHA-256 of it under the
 // installation's own random key.
 struct StoredKey {
-  std::string id;       // public part, shown in lists
+  std::string id;  // public part, shown in lists
   std::string name;
-  std::string hash;     // hex
-  std::string models;   // comma-separated globs; empty: all
-  std::int64_t rpm = 0; // 0: no limit
+  std::string hash;      // hex
+  std::string models;    // comma-separated globs; empty: all
+  std::int64_t rpm = 0;  // 0: no limit
   std::int64_t tpm = 0;
   base::WallMicros created = 0;
   base::WallMicros expires = 0;  // 0: never
@@ -39,7 +39,7 @@ class State {
   // Opens <dir>/penstock.db, making the folder when needed.
   static Result<State> open(const std::string& dir);
 
-  Result<void> add_key(const StoredKey& key);           // already_exists for a taken name
+  Result<void> add_key(const StoredKey& key);  // already_exists for a taken name
   Result<std::vector<StoredKey>> keys();
   // The number of keys revoked (by name or id): 0 when there is none.
   Result<int> revoke_key(std::string_view name_or_id, base::WallMicros now);

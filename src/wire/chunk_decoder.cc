@@ -46,9 +46,7 @@ ChunkDecoder::Step ChunkDecoder::take(char c) {
       if (c != '\n') return fail("a chunk size line that does not end in CRLF");
       return left_ == 0 ? Step::trailer_start : Step::data;
     case Step::data_cr: return c == '\r' ? Step::data_lf : fail("chunk data longer than its size");
-    case Step::data_lf:
-      overhead_ = 0;
-      return c == '\n' ? Step::size_first : fail("chunk data not followed by CRLF");
+    case Step::data_lf: overhead_ = 0; return c == '\n' ? Step::size_first : fail("chunk data not followed by CRLF");
     case Step::trailer_start:
     case Step::trailer:
     case Step::trailer_lf: return take_trailer(c);

@@ -22,7 +22,21 @@ class ChunkDecoder {
   const char* defect() const { return defect_; }
 
  private:
-  enum class Step { size_first, size, extension, size_lf, data, data_cr, data_lf, trailer_start, trailer, trailer_lf, last_lf, done, malformed };
+  enum class Step {
+    size_first,
+    size,
+    extension,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer_start,
+    trailer,
+    trailer_lf,
+    last_lf,
+    done,
+    malformed
+  };
   Step fail(const char* why) {
     defect_ = why;
     return Step::malformed;

@@ -136,7 +136,8 @@ class HeadParser : public bhttp::basic_parser<IsRequest> {
 }  // namespace
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 void Fields::clear() {
@@ -161,7 +162,8 @@ Fields::Field Fields::at(std::size_t index) const {
 std::string_view Fields::get(std::string_view name, bool* found) const {
   std::string_view text = text_;
   for (const Entry& entry : entries_) {
-    if (entry.name_size != name.size() || !equal_ignoring_case(text.substr(entry.name_at, entry.name_size), name)) continue;
+    if (entry.name_size != name.size() || !equal_ignoring_case(text.substr(entry.name_at, entry.name_size), name))
+      continue;
     if (found != nullptr) *found = true;
     return text.substr(entry.value_at, entry.value_size);
   }
@@ -226,9 +228,11 @@ std::expected<void, Http1Error> Http1Parser::Impl::frame(const Framing& framing)
   head.keep_alive = head.version_minor == 0 ? framing.keep_alive && !framing.close : !framing.close;
   length = 0;
   if (framing.content_lengths == 1) {
-    std::from_chars(framing.content_length.data(), framing.content_length.data() + framing.content_length.size(), length);
+    std::from_chars(framing.content_length.data(), framing.content_length.data() + framing.content_length.size(),
+                    length);
   }
-  bool bodiless = kind == Kind::response && (body_suppressed || head.status < 200 || head.status == 204 || head.status == 304);
+  bool bodiless =
+      kind == Kind::response && (body_suppressed || head.status < 200 || head.status == 204 || head.status == 304);
   if (bodiless) {
     body_kind = Body::none;
   } else if (framing.transfer_encodings == 1) {
@@ -311,13 +315,15 @@ std::expected<std::size_t, Http1Error> Http1Parser::Impl::feed_body(std::string_
   std::size_t body_before = body.size();
   if (body_kind == Body::chunked) {
     auto state = chunks.feed(input, body);
-    if (state == ChunkDecoder::State::malformed) return refuse(400, fmt::format("malformed HTTP body: {}", chunks.defect()));
+    if (state == ChunkDecoder::State::malformed)
+      return refuse(400, fmt::format("malformed HTTP body: {}", chunks.defect()));
     if (state == ChunkDecoder::State::done) phase = Phase::done;
   } else {
     std::uint64_t wanted = body_kind == Body::length ? length - received : bytes.size();
     auto take = static_cast<std::size_t>(std::min<std::uint64_t>(wanted, bytes.size()));
     // Room for all of a body of ordinary size at once; larger ones grow as they come.
-    if (received == 0 && body_kind == Body::length && length <= (1U << 20)) body.reserve(body.size() + static_cast<std::size_t>(length) + 64);
+    if (received == 0 && body_kind == Body::length && length <= (1U << 20))
+      body.reserve(body.size() + static_cast<std::size_t>(length) + 64);
     body.append(bytes.substr(0, take));
     input.remove_prefix(take);
     if (body_kind == Body::length && received + take == length) phase = Phase::done;

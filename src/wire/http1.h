@@ -1,7 +1,7 @@
-// HTTP/1.1 messages, bytes in, head and body out (RFC 9110, RFC 9112). Pure: holds no socket and no clock. Accepts input
-// in pieces of any size and yields the same message for any split. Stricter than the RFC asks where leniency is how
-// requests are smuggled: bare LF or CR, folded lines, more than one or a malformed Content-Length, Content-Length with
-// Transfer-Encoding and any transfer coding but one plain `chunked` are refused.
+// HTTP/1.1 messages, bytes in, head and body out (RFC 9110, RFC 9112). Pure: holds no socket and no clock. Accepts
+// input in pieces of any size and yields the same message for any split. Stricter than the RFC asks where leniency is
+// how requests are smuggled: bare LF or CR, folded lines, more than one or a malformed Content-Length, Content-Length
+// with Transfer-Encoding and any transfer coding but one plain `chunked` are refused.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@
 namespace penstock::wire {
 
 struct Http1Limits {
-  std::size_t line_bytes_max = 8 * 1024;      // request line: 414
-  std::size_t head_bytes_max = 32 * 1024;     // all of the head: 431
-  std::uint64_t body_bytes_max = 32ULL << 20; // body, decoded from chunks: 413
+  std::size_t line_bytes_max = 8 * 1024;       // request line: 414
+  std::size_t head_bytes_max = 32 * 1024;      // all of the head: 431
+  std::uint64_t body_bytes_max = 32ULL << 20;  // body, decoded from chunks: 413
 };
 
 // The status a server answers with, and why. Parsing cannot go on after it.

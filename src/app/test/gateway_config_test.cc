@@ -65,8 +65,10 @@ TEST(GatewayConfig, SaysWhatIsWrongWithAListener) {
   EXPECT_THAT(read("listen: []\n").report, HasSubstr("g.yaml:1:9: listen: the list is empty"));
   EXPECT_THAT(read("listen: { tls: { cert: c, key: k } }\n").report, HasSubstr("address"));
   EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tls: { cert: c } }\n").report, HasSubstr("key"));
-  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tsl: { cert: c, key: k } }\n").report, HasSubstr("did you mean 'tls'?"));
-  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tls: { cert: c, key: k, kye: x } }\n").report, HasSubstr("did you mean 'key'?"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tsl: { cert: c, key: k } }\n").report,
+              HasSubstr("did you mean 'tls'?"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', tls: { cert: c, key: k, kye: x } }\n").report,
+              HasSubstr("did you mean 'key'?"));
 }
 
 TEST(GatewayConfig, RefusesToBeReachableWithoutTls) {
@@ -80,7 +82,8 @@ TEST(GatewayConfig, RefusesToBeReachableWithoutTls) {
 }
 
 TEST(GatewayConfig, RefusesToLetEverybodyInByLeavingOutAFilter) {
-  EXPECT_THAT(read(std::string("filters: [limits]\n") + kKeys).report, HasSubstr("g.yaml:1:10: filters: without the filter 'keys' nobody's key is checked"));
+  EXPECT_THAT(read(std::string("filters: [limits]\n") + kKeys).report,
+              HasSubstr("g.yaml:1:10: filters: without the filter 'keys' nobody's key is checked"));
   EXPECT_THAT(read("filters: []\n").report, HasSubstr("nobody's key is checked"));
   EXPECT_EQ(read(std::string("filters: []\ninsecure: true\n") + kKeys).report, "");
 }
@@ -94,7 +97,8 @@ TEST(GatewayConfig, ReadsThreads) {
   EXPECT_EQ(read("threads: 3\n").config.threads, 3U);
   EXPECT_EQ(read("threads: auto\n").config.threads, read("{}").config.threads);
   EXPECT_GE(read("threads: auto\n").config.threads, 1U);
-  for (const char* bad : {"0", "-1", "many", "257", "1.5"}) EXPECT_NE(read(fmt::format("threads: {}\n", bad)).report, "") << bad;
+  for (const char* bad : {"0", "-1", "many", "257", "1.5"})
+    EXPECT_NE(read(fmt::format("threads: {}\n", bad)).report, "") << bad;
 }
 
 TEST(GatewayConfig, ReadsFilters) {
@@ -114,24 +118,30 @@ TEST(GatewayConfig, TellsRoutesFromLocalModels) {
 }
 
 TEST(GatewayConfig, WantsAModelToBeOneOfTheTwo) {
-  EXPECT_THAT(read("models: { m: {} }\n").report, HasSubstr("models.m: a model has either a `route` (who answers) or a `path`"));
-  EXPECT_THAT(read(std::string(kProviders) + "models: { m: { route: [lab/a], path: x } }\n").report, HasSubstr("a model has either"));
+  EXPECT_THAT(read("models: { m: {} }\n").report,
+              HasSubstr("models.m: a model has either a `route` (who answers) or a `path`"));
+  EXPECT_THAT(read(std::string(kProviders) + "models: { m: { route: [lab/a], path: x } }\n").report,
+              HasSubstr("a model has either"));
   EXPECT_NE(read("models: { m: }\n").report, "");
   EXPECT_NE(read("models: [ m ]\n").report, "");
   EXPECT_THAT(read("models: { m: { path: x, serv: all } }\n").report, HasSubstr("did you mean 'serve'?"));
-  EXPECT_THAT(read(std::string(kProviders) + "models: { m: { route: [lab/a], fallbacks: [] } }\n").report, HasSubstr("did you mean 'fallback'?"));
+  EXPECT_THAT(read(std::string(kProviders) + "models: { m: { route: [lab/a], fallbacks: [] } }\n").report,
+              HasSubstr("did you mean 'fallback'?"));
 }
 
 TEST(GatewayConfig, ReportsNamesThatAppearTwice) {
   EXPECT_THAT(read("models: { m: { path: x }, m: { path: y } }\n").report, HasSubstr("'m' appears twice"));
   EXPECT_THAT(read("providers: { a: { type: openai }, a: { type: openai } }\n").report, HasSubstr("'a' appears twice"));
   EXPECT_THAT(read("threads: 1\nthreads: 2\n").report, HasSubstr("g.yaml:2:1"));
-  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef }, { name: a, secret: 0123456789abcdeg } ]\n").report, HasSubstr("'a' appears twice"));
-  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef }, { name: b, secret: 0123456789abcdef } ]\n").report, HasSubstr("the same secret"));
+  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef }, { name: a, secret: 0123456789abcdeg } ]\n").report,
+              HasSubstr("'a' appears twice"));
+  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef }, { name: b, secret: 0123456789abcdef } ]\n").report,
+              HasSubstr("the same secret"));
 }
 
 TEST(GatewayConfig, ReportsUnknownKeysWithHints) {
-  EXPECT_THAT(read("lisen: '127.0.0.1:1'\n").report, HasSubstr("g.yaml:1:1: unknown key 'lisen'; did you mean 'listen'?"));
+  EXPECT_THAT(read("lisen: '127.0.0.1:1'\n").report,
+              HasSubstr("g.yaml:1:1: unknown key 'lisen'; did you mean 'listen'?"));
   EXPECT_THAT(read("thread: 1\n").report, HasSubstr("did you mean 'threads'?"));
   EXPECT_THAT(read("providers: { lab: { type: opnai } }\n").report, HasSubstr("there are: openai"));
 }
@@ -146,7 +156,8 @@ TEST(GatewayConfig, NeverRepeatsASecret) {
 
 TEST(GatewayConfig, CollectsEveryMistake) {
   std::string report = read("listen: x\nadmin: y\nthreads: z\nfilters: [q]\nmodels: { m: {} }\nodd: 1\n").report;
-  for (const char* place : {"g.yaml:1:", "g.yaml:2:", "g.yaml:3:", "g.yaml:4:", "g.yaml:5:", "g.yaml:6:"}) EXPECT_THAT(report, HasSubstr(place));
+  for (const char* place : {"g.yaml:1:", "g.yaml:2:", "g.yaml:3:", "g.yaml:4:", "g.yaml:5:", "g.yaml:6:"})
+    EXPECT_THAT(report, HasSubstr(place));
 }
 
 }  // namespace

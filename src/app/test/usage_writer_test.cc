@@ -53,7 +53,8 @@ TEST_F(UsageWriterTest, SumsPerKeyModelAndTarget) {
   obs::RequestEvent failed = event("app", "chat");
   failed.error_type = obs::ErrorType::provider_5xx;
   failed.input_tokens = failed.output_tokens = failed.cached_tokens = 0;
-  writer.take({event("app", "chat"), event("app", "chat"), failed, event("app", "embed"), event("ops", "chat"), event("app", "chat", "lab/b")});
+  writer.take({event("app", "chat"), event("app", "chat"), failed, event("app", "embed"), event("ops", "chat"),
+               event("app", "chat", "lab/b")});
   writer.flush();
   EXPECT_EQ(stored_rows(), 4);
   auto sums = rows();

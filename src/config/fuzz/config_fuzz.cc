@@ -23,7 +23,8 @@ void read_all(const penstock::config::Node& node, int depth) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data), size);
-  auto document = penstock::config::Document::parse(text, "fuzz", [](const std::string&) -> const char* { return "x"; });
+  auto document =
+      penstock::config::Document::parse(text, "fuzz", [](const std::string&) -> const char* { return "x"; });
   if (document) {
     read_all(document->root(), 0);
     (void)document->report();

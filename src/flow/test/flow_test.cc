@@ -90,7 +90,8 @@ TEST(KeyTable, ANewTableForgetsWhatTheOldOneKnew) {
 }
 
 TEST(ParseKeys, ReportsMistakesInPlace) {
-  auto doc = config::Document::parse("- { name: a, secret: \"\" }\n- { name: a, secret: 0123456789abcdef0, limts: { rpm: 1 } }\n", "k.yaml");
+  auto doc = config::Document::parse(
+      "- { name: a, secret: \"\" }\n- { name: a, secret: 0123456789abcdef0, limts: { rpm: 1 } }\n", "k.yaml");
   parse_keys(doc->root());
   std::string report = doc->report();
   EXPECT_NE(report.find("k.yaml:1:22: [0].secret: the secret is empty"), std::string::npos) << report;

@@ -8,10 +8,15 @@ namespace penstock::http {
 class FakeExchange : public Exchange {
  public:
   explicit FakeExchange(rt::Loop& loop, std::string method = "POST", std::string target = "/", std::string body = {})
-      : loop_(loop), method_(std::move(method)), target_(std::move(target)), body_(std::move(body)), started_(loop.now()) {
+      : loop_(loop),
+        method_(std::move(method)),
+        target_(std::move(target)),
+        body_(std::move(body)),
+        started_(loop.now()) {
     std::string_view whole = target_;
     std::size_t mark = whole.find('?');
-    request_ = {method_, whole.substr(0, mark), mark == std::string_view::npos ? std::string_view() : whole.substr(mark + 1), &fields_};
+    request_ = {method_, whole.substr(0, mark),
+                mark == std::string_view::npos ? std::string_view() : whole.substr(mark + 1), &fields_};
     body_.reserve(body_.size() + kBodyPadding);
   }
 

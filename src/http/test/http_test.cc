@@ -1,5 +1,5 @@
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include "http/client.h"
@@ -45,9 +45,15 @@ struct HttpServer : testing::Test {
     l.message.head_bytes_max = 1000;
     return l;
   }();
-  Server server{loop, echo, [](int status, std::string_view path, const std::string& detail) { return fmt::format("{} {} {}", status, path, detail); }, limits};
+  Server server{loop, echo,
+                [](int status, std::string_view path, const std::string& detail) {
+                  return fmt::format("{} {} {}", status, path, detail);
+                },
+                limits};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) { server.accept(fd, nullptr); }).value();
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
+        server.accept(fd, nullptr);
+      }).value();
   ClientPool pool{loop};
 
   void run(rt::Task<void> task) {
@@ -126,7 +132,9 @@ TEST_F(HttpServer, StreamsAndTellsACutFromAnEnd) {
 
 TEST_F(HttpServer, AnswersPipelinedRequestsInOrder) {
   auto body = [](HttpServer& f) -> rt::Task<void> {
-    std::string all = co_await f.raw("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    std::string all = co_await f.raw(
+        "GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /3 "
+        "HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     std::size_t one = all.find("x-path: /1");
     std::size_t two = all.find("x-path: /2");
     std::size_t three = all.find("x-path: /3");
@@ -151,7 +159,8 @@ TEST_F(HttpServer, RefusesAndCloses) {
     EXPECT_TRUE(slow.starts_with("HTTP/1.1 408 ")) << slow;
     std::string silent = co_await f.raw("GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
     EXPECT_TRUE(silent.starts_with("HTTP/1.1 500 ")) << silent;
-    std::string expects = co_await f.raw("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n");
+    std::string expects = co_await f.raw(
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n");
     EXPECT_TRUE(expects.starts_with("HTTP/1.1 100 Continue")) << expects;
     std::string head = co_await f.raw("HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
@@ -176,7 +185,9 @@ rt::Task<void> talkative(rt::Loop& loop, int fd) {
 }
 
 TEST_F(HttpServer, AnAnswerNobodyAskedForIsNeverTheNextCallers) {
-  auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) { rt::spawn(talkative(loop, fd)); }).value();
+  auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
+                    rt::spawn(talkative(loop, fd));
+                  }).value();
   Origin o;
   o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", upstream->endpoint().port()));
   auto body = [](HttpServer& f, std::shared_ptr<const Origin> to) -> rt::Task<void> {

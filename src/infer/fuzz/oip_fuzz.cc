@@ -1,5 +1,6 @@
-// Strangers' bytes as an inference request. The first byte chooses: plain JSON, or a JSON header of that many bytes with
-// raw tensors behind it. What is accepted must be JSON, hold what its shapes say, and come back through the encoder.
+// Strangers' bytes as an inference request. The first byte chooses: plain JSON, or a JSON header of that many bytes
+// with raw tensors behind it. What is accepted must be JSON, hold what its shapes say, and come back through the
+// encoder.
 #include <cstdlib>
 
 #include "infer/oip.h"
@@ -28,6 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   call->binary.clear();
   auto answer = infer::oip::encode_infer(*call, response);
-  if (!json::parse(std::string_view(answer.body).substr(0, answer.header_length.value_or(answer.body.size())))) std::abort();
+  if (!json::parse(std::string_view(answer.body).substr(0, answer.header_length.value_or(answer.body.size()))))
+    std::abort();
   return 0;
 }

@@ -1,5 +1,5 @@
-// A runtime whose models are text files: "double" (y = 2x over FP32 rows of 2), "half" (y = x / 2), "block" (waits until
-// released) or "fail" (refuses every run). Anything else is a broken file.
+// A runtime whose models are text files: "double" (y = 2x over FP32 rows of 2), "half" (y = x / 2), "block" (waits
+// until released) or "fail" (refuses every run). Anything else is a broken file.
 #pragma once
 
 #include <condition_variable>

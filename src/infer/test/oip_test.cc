@@ -52,7 +52,8 @@ TEST(ParseInfer, TakesNestedAndFlatDataInAnyMemberOrder) {
   for (const char* data : {"[1,2,3,4,5,6]", "[[[1,2,3]],[[4,5,6]]]", " [ [ [1,2,3] ] , [ [4,5,6] ] ] "}) {
     auto first = parsed(one_input("INT64", "[2,1,3]", data));
     EXPECT_THAT(first.request.inputs.at(0).values<std::int64_t>(), ElementsAre(1, 2, 3, 4, 5, 6));
-    auto last = parsed(fmt::format(R"({{"inputs":[{{"data":{},"shape":[2,1,3],"name":"x","datatype":"INT64"}}]}})", data));
+    auto last =
+        parsed(fmt::format(R"({{"inputs":[{{"data":{},"shape":[2,1,3],"name":"x","datatype":"INT64"}}]}})", data));
     EXPECT_THAT(last.request.inputs.at(0).values<std::int64_t>(), ElementsAre(1, 2, 3, 4, 5, 6));
   }
   EXPECT_THAT(parsed(one_input("UINT8", "[]", "[7]")).request.inputs.at(0).values<std::uint8_t>(), ElementsAre(7));
@@ -61,15 +62,22 @@ TEST(ParseInfer, TakesNestedAndFlatDataInAnyMemberOrder) {
 }
 
 TEST(ParseInfer, ReadsEveryDatatype) {
-  EXPECT_THAT(parsed(one_input("BOOL", "[2]", "[true,false]")).request.inputs[0].values<bool>(), ElementsAre(true, false));
-  EXPECT_THAT(parsed(one_input("UINT64", "[1]", "[18446744073709551615]")).request.inputs[0].values<std::uint64_t>(), ElementsAre(UINT64_MAX));
-  EXPECT_THAT(parsed(one_input("INT64", "[1]", "[-9007199254740993]")).request.inputs[0].values<std::int64_t>(), ElementsAre(-9007199254740993));
-  EXPECT_THAT(parsed(one_input("INT8", "[2]", "[-128,127]")).request.inputs[0].values<std::int8_t>(), ElementsAre(-128, 127));
-  EXPECT_THAT(parsed(one_input("UINT16", "[1]", "[65535]")).request.inputs[0].values<std::uint16_t>(), ElementsAre(65535));
+  EXPECT_THAT(parsed(one_input("BOOL", "[2]", "[true,false]")).request.inputs[0].values<bool>(),
+              ElementsAre(true, false));
+  EXPECT_THAT(parsed(one_input("UINT64", "[1]", "[18446744073709551615]")).request.inputs[0].values<std::uint64_t>(),
+              ElementsAre(UINT64_MAX));
+  EXPECT_THAT(parsed(one_input("INT64", "[1]", "[-9007199254740993]")).request.inputs[0].values<std::int64_t>(),
+              ElementsAre(-9007199254740993));
+  EXPECT_THAT(parsed(one_input("INT8", "[2]", "[-128,127]")).request.inputs[0].values<std::int8_t>(),
+              ElementsAre(-128, 127));
+  EXPECT_THAT(parsed(one_input("UINT16", "[1]", "[65535]")).request.inputs[0].values<std::uint16_t>(),
+              ElementsAre(65535));
   EXPECT_THAT(parsed(one_input("FP64", "[1]", "[0.1]")).request.inputs[0].values<double>(), ElementsAre(0.1));
-  EXPECT_THAT(parsed(one_input("FP16", "[2]", "[1,-0.5]")).request.inputs[0].values<std::uint16_t>(), ElementsAre(0x3C00, 0xB800));
+  EXPECT_THAT(parsed(one_input("FP16", "[2]", "[1,-0.5]")).request.inputs[0].values<std::uint16_t>(),
+              ElementsAre(0x3C00, 0xB800));
   EXPECT_THAT(parsed(one_input("BF16", "[1]", "[1]")).request.inputs[0].values<std::uint16_t>(), ElementsAre(0x3F80));
-  EXPECT_THAT(parsed(one_input("BYTES", "[1,2]", R"([["\u00e9",""]])")).request.inputs[0].strings, ElementsAre("\xC3\xA9", ""));
+  EXPECT_THAT(parsed(one_input("BYTES", "[1,2]", R"([["\u00e9",""]])")).request.inputs[0].strings,
+              ElementsAre("\xC3\xA9", ""));
 }
 
 TEST(ParseInfer, RefusesWhatDoesNotFit) {
@@ -127,7 +135,8 @@ TEST(ParseInfer, RefusesWhatThePublicJsonSuiteRefuses) {
     if (!name.starts_with("n_")) continue;
     EXPECT_FALSE(parse_infer(text)) << name;
     // Inside a member nobody asked for, unless the text breaks out of it.
-    if (text.find_first_of("]}") == std::string::npos) EXPECT_FALSE(parse_infer(R"({"inputs":[],"x":)" + text + "}")) << name;
+    if (text.find_first_of("]}") == std::string::npos)
+      EXPECT_FALSE(parse_infer(R"({"inputs":[],"x":)" + text + "}")) << name;
   }
 }
 
@@ -148,7 +157,9 @@ TEST(BinaryTensors, AreTakenInOrder) {
 
 TEST(BinaryTensors, RefuseEverySizeThatDoesNotAddUp) {
   auto header = [](std::string_view datatype, std::string_view shape, std::uint64_t size) {
-    return fmt::format(R"({{"inputs":[{{"name":"a","shape":{},"datatype":"{}","parameters":{{"binary_data_size":{}}}}}]}})", shape, datatype, size);
+    return fmt::format(
+        R"({{"inputs":[{{"name":"a","shape":{},"datatype":"{}","parameters":{{"binary_data_size":{}}}}}]}})", shape,
+        datatype, size);
   };
   auto why = [&](std::string json, std::string_view tail) { return refusal(json + std::string(tail), json.size()); };
   EXPECT_EQ(why(header("FP32", "[2]", 8), raw({1, 2})), "");
@@ -201,12 +212,14 @@ TEST(EncodeInfer, WritesRawTensorsWhereAsked) {
 }
 
 TEST(EncodeInfer, WritesEveryDatatypeSoThatItReadsBack) {
-  for (std::string input : {one_input("BOOL", "[2]", "[true,false]"), one_input("UINT64", "[1]", "[18446744073709551615]"),
-                            one_input("INT8", "[2]", "[-128,127]"), one_input("FP16", "[2]", "[1.0,-0.5]"),
-                            one_input("BF16", "[1]", "[3.0]"), one_input("FP64", "[2]", "[5e-324,0.30000000000000004]"),
-                            one_input("FP32", "[1]", "[1.1754944e-38]"), one_input("UINT16", "[1]", "[65535]")}) {
+  for (std::string input :
+       {one_input("BOOL", "[2]", "[true,false]"), one_input("UINT64", "[1]", "[18446744073709551615]"),
+        one_input("INT8", "[2]", "[-128,127]"), one_input("FP16", "[2]", "[1.0,-0.5]"),
+        one_input("BF16", "[1]", "[3.0]"), one_input("FP64", "[2]", "[5e-324,0.30000000000000004]"),
+        one_input("FP32", "[1]", "[1.1754944e-38]"), one_input("UINT16", "[1]", "[65535]")}) {
     InferCall call = parsed(input);
-    Response response{.model = "m", .version = "1", .outputs = std::move(call.request.inputs), .queue = {}, .compute = {}};
+    Response response{
+        .model = "m", .version = "1", .outputs = std::move(call.request.inputs), .queue = {}, .compute = {}};
     std::string body = encode_infer(InferCall(), response).body;
     std::string data = input.substr(input.find("\"data\""));
     EXPECT_THAT(body, HasSubstr(data.substr(0, data.size() - 2))) << body;
@@ -218,11 +231,14 @@ TEST(Status, SpeaksTheProtocol) {
   EXPECT_EQ(encode_model_ready("m", false), R"({"name":"m","ready":false})");
   EXPECT_THAT(encode_server("1.2"), HasSubstr(R"("name":"penstock","version":"1.2","extensions":[)"));
   EXPECT_EQ(encode_error({Errc::not_found, "no \"m\"", {}}), R"({"error":"no \"m\""})");
-  ModelInfo info{.platform = "onnxruntime_onnx", .inputs = {{"x", Datatype::bytes, {-1, 4}}}, .outputs = {{"y", Datatype::fp32, {}}}};
+  ModelInfo info{.platform = "onnxruntime_onnx",
+                 .inputs = {{"x", Datatype::bytes, {-1, 4}}},
+                 .outputs = {{"y", Datatype::fp32, {}}}};
   std::vector<std::string> versions{"1", "2"};
-  EXPECT_EQ(encode_model("m", versions, info),
-            R"({"name":"m","versions":["1","2"],"platform":"onnxruntime_onnx","inputs":[{"name":"x","datatype":"BYTES",)"
-            R"("shape":[-1,4]}],"outputs":[{"name":"y","datatype":"FP32","shape":[]}]})");
+  EXPECT_EQ(
+      encode_model("m", versions, info),
+      R"({"name":"m","versions":["1","2"],"platform":"onnxruntime_onnx","inputs":[{"name":"x","datatype":"BYTES",)"
+      R"("shape":[-1,4]}],"outputs":[{"name":"y","datatype":"FP32","shape":[]}]})");
   EXPECT_THAT(encode_config("m", info), HasSubstr(R"("data_type":"TYPE_STRING","dims":[-1,4])"));
 }
 
@@ -233,12 +249,19 @@ TEST(Status, ListsVersionsWithTheirStateAndFigures) {
   models[0].versions[0].reason = "broken";
   models[0].versions[1].version = "2";
   models[0].versions[1].ready = true;
-  models[0].versions[1].stats = StatsView{.success = {3, 30}, .failure = {}, .queue = {}, .compute = {}, .inferences = 5, .inline_runs = 0, .last_millis = 9};
+  models[0].versions[1].stats = StatsView{.success = {3, 30},
+                                          .failure = {},
+                                          .queue = {},
+                                          .compute = {},
+                                          .inferences = 5,
+                                          .inline_runs = 0,
+                                          .last_millis = 9};
   models[1].name = "b";
   models[1].versions.resize(1);
-  EXPECT_EQ(encode_index(models, false),
-            R"([{"name":"a","version":"1","state":"UNAVAILABLE","reason":"broken"},{"name":"a","version":"2","state":"READY",)"
-            R"("reason":""},{"name":"b","state":"UNAVAILABLE","reason":""}])");
+  EXPECT_EQ(
+      encode_index(models, false),
+      R"([{"name":"a","version":"1","state":"UNAVAILABLE","reason":"broken"},{"name":"a","version":"2","state":"READY",)"
+      R"("reason":""},{"name":"b","state":"UNAVAILABLE","reason":""}])");
   EXPECT_EQ(encode_index(models, true), R"([{"name":"a","version":"2","state":"READY","reason":""}])");
   EXPECT_THAT(encode_stats(models, "a", "2"), HasSubstr(R"("inference_count":5)"));
   EXPECT_EQ(encode_stats(models, "b"), R"({"model_stats":[]})");

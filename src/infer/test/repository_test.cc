@@ -32,8 +32,10 @@ TEST(ModelConfig, ReadsWhatIsWrittenAndReportsTheRest) {
     models.push_back(parse_model(map, name));
     map.done();
   }
-  EXPECT_EQ(models[0], (ModelConfig{.name = "a", .path = "m/a", .serve = Serve::latest, .versions = {}, .instances = 0}));
-  EXPECT_EQ(models[1], (ModelConfig{.name = "b", .path = "m/b", .serve = Serve::listed, .versions = {1, 3}, .instances = 2}));
+  EXPECT_EQ(models[0],
+            (ModelConfig{.name = "a", .path = "m/a", .serve = Serve::latest, .versions = {}, .instances = 0}));
+  EXPECT_EQ(models[1],
+            (ModelConfig{.name = "b", .path = "m/b", .serve = Serve::listed, .versions = {1, 3}, .instances = 2}));
   EXPECT_EQ(document->report(),
             "test.yaml:3:24: c.serve: 'newest' is not latest, all or a list of versions such as [1, 3]\n"
             "test.yaml:3:39: c.batch: 'batch' is not supported for local models by this version; remove it\n"
@@ -86,7 +88,8 @@ TEST(Repository, ABrokenModelLeavesTheOthersAlone) {
   home.write("empty/1/other.txt", "double");
   std::filesystem::create_directories(home.root / "bare");
   Repository repository(home.registry);
-  repository.apply({home.model("good"), home.model("broken"), home.model("empty"), home.model("bare"), home.model("absent")});
+  repository.apply(
+      {home.model("good"), home.model("broken"), home.model("empty"), home.model("bare"), home.model("absent")});
   EXPECT_EQ(version_of(repository, "good"), "1");
   EXPECT_THAT(version_of(repository, "broken"), HasSubstr("not a usable model"));
   EXPECT_THAT(version_of(repository, "empty"), HasSubstr("no model.txt in"));

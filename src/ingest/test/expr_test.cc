@@ -92,12 +92,12 @@ TEST(Expression, Evaluates) {
 
 TEST(Expression, MissingValuesAreNullAndComparisonsWithThemFalse) {
   const Row rows[] = {
-      {"nothing", "null"},       {"nothing + 1", "null"},         {"nothing > 1", "false"},
-      {"nothing != 1", "false"}, {"not (nothing > 1)", "true"},   {"is_null(nothing)", "true"},
-      {"1 / 0", "null"},         {"sqrt(-1)", "null"},            {"y[2]", "null"},
-      {"y[-3]", "null"},         {"nothing[0]", "null"},          {"state + 1", "null"},
-      {"mean(nothing)", "null"}, {"nothing ? 1 : 2", "2"},        {"nothing and true", "false"},
-      {"[1, nothing]", "null"},  {"vib[] + [1, 2]", "null"},      {"pow(10, 400)", "null"},
+      {"nothing", "null"},       {"nothing + 1", "null"},       {"nothing > 1", "false"},
+      {"nothing != 1", "false"}, {"not (nothing > 1)", "true"}, {"is_null(nothing)", "true"},
+      {"1 / 0", "null"},         {"sqrt(-1)", "null"},          {"y[2]", "null"},
+      {"y[-3]", "null"},         {"nothing[0]", "null"},        {"state + 1", "null"},
+      {"mean(nothing)", "null"}, {"nothing ? 1 : 2", "2"},      {"nothing and true", "false"},
+      {"[1, nothing]", "null"},  {"vib[] + [1, 2]", "null"},    {"pow(10, 400)", "null"},
       {"state > 5", "null"},     {"number(\"12x\")", "null"},
   };
   for (const Row& row : rows) EXPECT_EQ(run(row.text), row.result) << row.text;
@@ -106,9 +106,9 @@ TEST(Expression, MissingValuesAreNullAndComparisonsWithThemFalse) {
 TEST(Expression, ConvertsUnits) {
   const Row rows[] = {
       {"temp > 80degC", "true"},
-      {"temp > 178degF", "true"},  // 81.1 degC
-      {"temp > 180degF", "false"}, // 82.2 degC
-      {"temp > 354K", "true"},     // 80.85 degC
+      {"temp > 178degF", "true"},   // 81.1 degC
+      {"temp > 180degF", "false"},  // 82.2 degC
+      {"temp > 354K", "true"},      // 80.85 degC
       {"to(temp, \"degF\")", "178.7degF"},
       {"to(temp, \"K\")", "354.65K"},
       {"speed >= 0.002m/s", "true"},
@@ -127,7 +127,7 @@ TEST(Expression, ConvertsUnits) {
       {"10m / 4m", "2.5"},
       {"6m / 2", "3m"},
       {"to(plain, \"bar\")", "10bar"},
-      {"temp > 3s", "null"},       // known only at run time
+      {"temp > 3s", "null"},  // known only at run time
       {"widgets > 3s", "null"},
       {"widgets > 3", "true"},
       {"5 % 2", "1"},
@@ -183,7 +183,8 @@ TEST(Expression, ReportsThePlaceInTheFile) {
   ASSERT_TRUE(document.has_value());
   auto node = document->root().map().get("steps").items()[0].map().get("filter");
   EXPECT_FALSE(Expression::compile(node).has_value());
-  EXPECT_THAT(document->report(), HasSubstr("edge.yaml:2:13: steps[0].filter: in the expression \"temp >> 3\", column 7: "));
+  EXPECT_THAT(document->report(),
+              HasSubstr("edge.yaml:2:13: steps[0].filter: in the expression \"temp >> 3\", column 7: "));
 }
 
 TEST(Condition, ReadsHoldTime) {

@@ -73,7 +73,8 @@ class FakeStep : public Step {
  public:
   explicit FakeStep(StepContext context) : context_(std::move(context)) {}
   void push(Sample sample, Output& out) override {
-    if (sample.find("hot") != nullptr) context_.tell({context_.pipeline, "hot", sample.device, true, sample.event_time, "it is", "critical"});
+    if (sample.find("hot") != nullptr)
+      context_.tell({context_.pipeline, "hot", sample.device, true, sample.event_time, "it is", "critical"});
     if (sample.find("broken") != nullptr) return context_.error("broken sample");
     if (sample.find("held") != nullptr) {
       held_ = std::move(sample);
@@ -93,7 +94,8 @@ class FakeStep : public Step {
 // Runs everything on the test's own thread: drain() returns when the loop has nothing left to do.
 struct LaneTest : testing::Test {
   LaneTest() {
-    registry.add("fake", SourceFactory{[this](const std::string& name, const config::Node&, config::Map& map, const Context&) {
+    registry.add("fake",
+                 SourceFactory{[this](const std::string& name, const config::Node&, config::Map& map, const Context&) {
                    map.text("note");
                    return std::make_unique<FakeSource>(name, diary);
                  }});
@@ -111,7 +113,10 @@ struct LaneTest : testing::Test {
   }
   ~LaneTest() override {
     std::atomic<bool> done = false;
-    lane->stop([&] { done = true; done.notify_all(); });
+    lane->stop([&] {
+      done = true;
+      done.notify_all();
+    });
     done.wait(false);
     loop.stop();
     thread.join();
@@ -132,7 +137,11 @@ struct LaneTest : testing::Test {
   }
   void on_loop(const std::function<void()>& work) {
     std::atomic<bool> done = false;
-    loop.post([&] { work(); done = true; done.notify_all(); });
+    loop.post([&] {
+      work();
+      done = true;
+      done.notify_all();
+    });
     done.wait(false);
   }
   bool send(const std::string& source, const std::string& json) {
@@ -226,10 +235,11 @@ TEST_F(LaneTest, TellsSubscribersAndDropsTheirOldest) {
   ASSERT_EQ(apply(kTwo), "");
   std::vector<Event> events;
   std::uint64_t dropped = 0;
-  std::unique_ptr<Subscription> subscription = lane->events("one")->subscribe(loop, [&](std::vector<Event> batch, std::uint64_t lost) {
-    events.insert(events.end(), batch.begin(), batch.end());
-    dropped += lost;
-  });
+  std::unique_ptr<Subscription> subscription =
+      lane->events("one")->subscribe(loop, [&](std::vector<Event> batch, std::uint64_t lost) {
+        events.insert(events.end(), batch.begin(), batch.end());
+        dropped += lost;
+      });
   send("a", "[{\"hot\":1}]");
   ASSERT_EQ(events.size(), 2U);
   EXPECT_EQ(events[0].kind, Event::Kind::alarm);
@@ -237,7 +247,8 @@ TEST_F(LaneTest, TellsSubscribersAndDropsTheirOldest) {
   EXPECT_THAT(*events[1].json, HasSubstr("\"hot\":1"));
   events.clear();
   on_loop([&] {
-    for (int i = 0; i < 300; ++i) lane->events("one")->publish({Event::Kind::sample, std::make_shared<const std::string>("{}")});
+    for (int i = 0; i < 300; ++i)
+      lane->events("one")->publish({Event::Kind::sample, std::make_shared<const std::string>("{}")});
   });
   drain();
   EXPECT_EQ(events.size(), EventHub::kQueueMax);
@@ -251,7 +262,8 @@ TEST_F(LaneTest, TellsSubscribersAndDropsTheirOldest) {
 TEST_F(LaneTest, HandsPushedBytesToTheSource) {
   ASSERT_EQ(apply(kTwo), "");
   Result<std::size_t> answer = 0;
-  lane->accept("a", "application/json", "[{\"x\":1},{\"x\":2}]", loop, [&](Result<std::size_t> result) { answer = result; });
+  lane->accept("a", "application/json", "[{\"x\":1},{\"x\":2}]", loop,
+               [&](Result<std::size_t> result) { answer = result; });
   drain();
   EXPECT_EQ(answer.value(), 2U);
   lane->accept("none", "", "", loop, [&](Result<std::size_t> result) { answer = result; });
@@ -280,13 +292,15 @@ TEST_F(LaneTest, ShowsItsStateAsJson) {
 }
 
 TEST_F(LaneTest, ExplainsMistakes) {
-  EXPECT_EQ(apply("sources:\n  a: { fakee: {} }\n"), "edge.yaml:2:6: sources.a: unknown kind of source 'fakee'; did you mean 'fake'?");
+  EXPECT_EQ(apply("sources:\n  a: { fakee: {} }\n"),
+            "edge.yaml:2:6: sources.a: unknown kind of source 'fakee'; did you mean 'fake'?");
   EXPECT_THAT(apply("sources: { a: { fake: {} } }\npipelines:\n  p: { from: aa }\n"),
               HasSubstr("pipelines.p.from: unknown source 'aa'"));
   EXPECT_THAT(apply("sources: { a: { fake: {} } }\npipelines:\n  p: { from: a, steps: [ hol: {} ] }\n"),
               HasSubstr("unknown step 'hol'; did you mean 'hold'?"));
-  EXPECT_THAT(apply("sources: { a: { fake: {} } }\npipelines:\n  p: { from: a, tests: [ { feed: x.csv, expect: {} } ] }\n"),
-              HasSubstr("expects nothing"));
+  EXPECT_THAT(
+      apply("sources: { a: { fake: {} } }\npipelines:\n  p: { from: a, tests: [ { feed: x.csv, expect: {} } ] }\n"),
+      HasSubstr("expects nothing"));
   EXPECT_THAT(apply("pipelines:\n  p: { steps: [] }\n"), HasSubstr("'from' is missing"));
 }
 

@@ -85,11 +85,13 @@ struct RehearsalTest : testing::Test {
   void write(const std::string& name, std::string_view content) { std::ofstream(folder / name) << content; }
 
   std::vector<TestReport> run(std::string_view test, std::string_view step = "hot: {}") {
-    auto document = config::Document::parse(
-        fmt::format("sources: {{ s: {{ none: {{}} }} }}\npipelines:\n  p:\n    from: s\n    steps: [ {} ]\n    tests:\n      - {}\n",
-                    step, test), "edge.yaml");
+    auto document = config::Document::parse(fmt::format("sources: {{ s: {{ none: {{}} }} }}\npipelines:\n  p:\n    "
+                                                        "from: s\n    steps: [ {} ]\n    tests:\n      - {}\n",
+                                                        step, test),
+                                            "edge.yaml");
     config::Map root = document->root().map();
-    Plan plan = read_plan(root, context, [this](const std::string&) { return PipelineParts{context, nullptr, nullptr, nullptr}; });
+    Plan plan = read_plan(root, context,
+                          [this](const std::string&) { return PipelineParts{context, nullptr, nullptr, nullptr}; });
     root.done();
     EXPECT_FALSE(document->failed()) << document->report();
     EXPECT_EQ(plan.describe(), fmt::format("source s: none\npipeline p: s -> hot (1 tests)\n"));
@@ -130,7 +132,8 @@ TEST_F(RehearsalTest, ReadsLinesOfJson) {
   write("feed.ndjson", "{\"temp\":70.5,\"time\":1}\n{\"temp\":71.5,\"time\":2}\n");
   EXPECT_TRUE(run("{ feed: feed.ndjson, expect: { no_alarms: true, outputs: 2 } }")[0].passed);
   write("feed.ndjson", "{\"temp\":70.5}\n{\"temp\"}\n");
-  EXPECT_THAT(run("{ feed: feed.ndjson, expect: { no_alarms: true } }")[0].failures[0], HasSubstr("feed.ndjson:2: malformed JSON"));
+  EXPECT_THAT(run("{ feed: feed.ndjson, expect: { no_alarms: true } }")[0].failures[0],
+              HasSubstr("feed.ndjson:2: malformed JSON"));
   EXPECT_THAT(run("{ feed: none.csv, expect: { no_alarms: true } }")[0].failures[0], HasSubstr("cannot open"));
 }
 

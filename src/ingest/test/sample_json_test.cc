@@ -29,8 +29,9 @@ TEST(SampleJson, ReadsAndWrites) {
 }
 
 TEST(SampleJson, FlattensNestedValues) {
-  EXPECT_EQ(round_trip(R"({"motor":{"temp":1,"axis":[{"x":2},{"x":3}]},"none":null,"v":[1,2]})"),
-            R"({"time":"2023-11-14T22:13:20.000Z","device":"press","motor.temp":1,"motor.axis.0.x":2,"motor.axis.1.x":3,"v":[1,2]})");
+  EXPECT_EQ(
+      round_trip(R"({"motor":{"temp":1,"axis":[{"x":2},{"x":3}]},"none":null,"v":[1,2]})"),
+      R"({"time":"2023-11-14T22:13:20.000Z","device":"press","motor.temp":1,"motor.axis.0.x":2,"motor.axis.1.x":3,"v":[1,2]})");
 }
 
 TEST(SampleJson, ReadsArraysAndLines) {
@@ -68,14 +69,16 @@ TEST(SampleTime, ReadsWhatDevicesWrite) {
     ASSERT_TRUE(time.has_value()) << text;
     EXPECT_EQ(*time, micros) << text;
   }
-  for (const char* text : {"", "2023-02-29", "2024-01-01T25:00:00Z", "2024-01-01T10:00:00X", "10:00", "1e40", "2024-1-1"}) {
+  for (const char* text :
+       {"", "2023-02-29", "2024-01-01T25:00:00Z", "2024-01-01T10:00:00X", "10:00", "1e40", "2024-1-1"}) {
     EXPECT_FALSE(parse_time(text).has_value()) << text;
   }
 }
 
 TEST(Csv, ReadsHeaderUnitsAndTypes) {
   auto samples = samples_from_csv(
-      "\xEF\xBB\xBFtime,device,temp [degC],state,on,empty\r\n2026-01-31T12:00:00Z,p1,81.5,\"a, \"\"b\"\"\",true,\r\n\r\n"
+      "\xEF\xBB\xBFtime,device,temp [degC],state,on,empty\r\n2026-01-31T12:00:00Z,p1,81.5,\"a, "
+      "\"\"b\"\"\",true,\r\n\r\n"
       "1700000000,,2,x,false,3\n",
       kDefaults);
   ASSERT_TRUE(samples.has_value()) << samples.error().detail;
@@ -92,9 +95,11 @@ TEST(Csv, ReadsHeaderUnitsAndTypes) {
 }
 
 TEST(Csv, NamesTheLineOfAMistake) {
-  EXPECT_THAT(samples_from_csv("a,b\n1,2\n1\n", kDefaults).error().detail, HasSubstr("line 3: 1 cells where the header has 2"));
+  EXPECT_THAT(samples_from_csv("a,b\n1,2\n1\n", kDefaults).error().detail,
+              HasSubstr("line 3: 1 cells where the header has 2"));
   EXPECT_THAT(samples_from_csv("a\n\"x\n\ny", kDefaults).error().detail, HasSubstr("line 2: a closing quote"));
-  EXPECT_THAT(samples_from_csv("time\nsoon\n", kDefaults).error().detail, HasSubstr("line 2: 'soon' in column time is no time"));
+  EXPECT_THAT(samples_from_csv("time\nsoon\n", kDefaults).error().detail,
+              HasSubstr("line 2: 'soon' in column time is no time"));
 }
 
 }  // namespace

@@ -61,11 +61,51 @@ TEST(Cursor, UnescapesKeys) {
 }
 
 TEST(Cursor, RefusesWhatIsNotJson) {
-  for (const char* text :
-       {"", " ", "{", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{,}",
-        "01", "-", "-01", "1.", ".5", "1e", "1e+", "+1", "0x1", "NaN", "Infinity", "-Infinity", "nul", "truee", "\"a", "\"\\x\"",
-        "\"\\u12g4\"", "\"\\u-123\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\xff\"", "\"\t\"", "\"\\", "1 1",
-        "\xEF\xBB\xBF{}", "[]]", "{\"a\":1}}", "'a'", "[1]//"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[",
+                           "[1",
+                           "[1,",
+                           "[1,]",
+                           "[,1]",
+                           "[1 2]",
+                           "[1}",
+                           "{\"a\"}",
+                           "{\"a\":}",
+                           "{\"a\":1,}",
+                           "{a:1}",
+                           "{,}",
+                           "01",
+                           "-",
+                           "-01",
+                           "1.",
+                           ".5",
+                           "1e",
+                           "1e+",
+                           "+1",
+                           "0x1",
+                           "NaN",
+                           "Infinity",
+                           "-Infinity",
+                           "nul",
+                           "truee",
+                           "\"a",
+                           "\"\\x\"",
+                           "\"\\u12g4\"",
+                           "\"\\u-123\"",
+                           "\"\\ud800\"",
+                           "\"\\udc00\"",
+                           "\"\\ud800\\u0041\"",
+                           "\"\xff\"",
+                           "\"\t\"",
+                           "\"\\",
+                           "1 1",
+                           "\xEF\xBB\xBF{}",
+                           "[]]",
+                           "{\"a\":1}}",
+                           "'a'",
+                           "[1]//"}) {
     EXPECT_FALSE(accepts(text)) << text;
   }
   EXPECT_FALSE(accepts(std::string("[1]\0", 4)));
@@ -116,7 +156,10 @@ TEST(Cursor, RoundsEveryNumberCorrectly) {
     std::string text;
     switch (i % 4) {
       case 0: text = fmt::format("{}", static_cast<double>(static_cast<std::int64_t>(random())) / 0x1p63); break;
-      case 1: text = fmt::format("{:.17g}", static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(random()) & 0xBFFFFFFF))); break;
+      case 1:
+        text = fmt::format(
+            "{:.17g}", static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(random()) & 0xBFFFFFFF)));
+        break;
       case 2: text = fmt::format("{}.{}", random() % 1000, random()); break;
       default: text = fmt::format("{}e{}", random(), static_cast<int>(random() % 40) - 20); break;
     }

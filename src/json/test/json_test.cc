@@ -43,8 +43,8 @@ TEST(Peek, RefusesDuplicatesOfWhatPolicyReads) {
 }
 
 TEST(Peek, RefusesWhatIsNotOneJsonObject) {
-  for (const char* text : {"", "[]", "1", "{", "{}}", R"({"model":"a" "b":1})", R"({"model":[1 2]})", "{\"a\":\"\xff\"}",
-                           R"({"a":01})", "\xEF\xBB\xBF{}"}) {
+  for (const char* text : {"", "[]", "1", "{", "{}}", R"({"model":"a" "b":1})", R"({"model":[1 2]})",
+                           "{\"a\":\"\xff\"}", R"({"a":01})", "\xEF\xBB\xBF{}"}) {
     EXPECT_FALSE(peek_text(text, {"model"}).has_value()) << text;
   }
   EXPECT_FALSE(peek_text("{\"a\":" + std::string(100, '[') + std::string(100, ']') + "}", {"model"}).has_value());

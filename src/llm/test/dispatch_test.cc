@@ -27,18 +27,24 @@ struct Upstreams : testing::Test {
   rt::Loop loop;
   std::vector<std::string> asked;  // the models, in the order of the calls
   int left = 0;                    // calls whose caller went away before the answer's end
-  http::Server server{loop, [this](http::Exchange& x) { return answer(x); },
-                      [](int, std::string_view, const std::string& detail) { return detail; }, {}};
+  http::Server server{loop,
+                      [this](http::Exchange& x) { return answer(x); },
+                      [](int, std::string_view, const std::string& detail) { return detail; },
+                      {}};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) { server.accept(fd, nullptr); }).value();
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
+        server.accept(fd, nullptr);
+      }).value();
   http::ClientPool pool{loop};
   PlainDialect dialect;
   http::FakeExchange exchange{loop};
-  flow::Call call{exchange, dialect, std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), true, std::vector<std::unique_ptr<flow::Filter>>{})};
+  flow::Call call{exchange, dialect,
+                  std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), true,
+                                                       std::vector<std::unique_ptr<flow::Filter>>{})};
   Request request;
   std::string body = "hello";
-  std::shared_ptr<const Provider> provider =
-      std::make_shared<const FakeProvider>(*net::parse_http_url(fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port())));
+  std::shared_ptr<const Provider> provider = std::make_shared<const FakeProvider>(
+      *net::parse_http_url(fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port())));
 
   Upstreams() {
     body.reserve(body.size() + json::kPadding);
@@ -202,7 +208,8 @@ TEST_F(Upstreams, ForwardsEventsAsTheyCame) {
   Outcome outcome = dispatch(route({"stream"}));
   ASSERT_FALSE(outcome.failure);
   EXPECT_TRUE(outcome.streaming);
-  EXPECT_THAT(outcome.events, ElementsAre("event: a\r\ndata: one\r\n\r\n", "data: two\n\n", "data: end\n\n")) << "without the one that is ours";
+  EXPECT_THAT(outcome.events, ElementsAre("event: a\r\ndata: one\r\n\r\n", "data: two\n\n", "data: end\n\n"))
+      << "without the one that is ours";
   EXPECT_FALSE(outcome.broken);
   EXPECT_EQ(outcome.usage.input, 5);
   EXPECT_EQ(outcome.usage.output, 6);
@@ -269,7 +276,8 @@ TEST_P(FallsBack, BeforeTheFirstByte) {
   EXPECT_EQ(asked.size(), 2U);
 }
 INSTANTIATE_TEST_SUITE_P(Upstreams, FallsBack,
-                         testing::Values("status-500", "status-503", "status-429", "garbage", "stream-error", "stream-cut-before-first"),
+                         testing::Values("status-500", "status-503", "status-429", "garbage", "stream-error",
+                                         "stream-cut-before-first"),
                          [](const auto& info) {
                            std::string name(info.param);
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -363,7 +371,8 @@ TEST_F(Upstreams, TellsACutStreamFromAnEnd) {
 TEST_F(Upstreams, HandsOnAnErrorWithinAStreamAndKnowsOfIt) {
   request.stream = true;
   Outcome outcome = dispatch(route({"stream-error-later", "stream"}));
-  EXPECT_THAT(outcome.events, ElementsAre("event: a\r\ndata: one\r\n\r\n", "data: two\n\n", "data: error in the middle\n\n", "data: end\n\n"));
+  EXPECT_THAT(outcome.events, ElementsAre("event: a\r\ndata: one\r\n\r\n", "data: two\n\n",
+                                          "data: error in the middle\n\n", "data: end\n\n"));
   EXPECT_TRUE(outcome.failed);
   EXPECT_FALSE(outcome.broken);
 }

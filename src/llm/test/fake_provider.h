@@ -1,5 +1,6 @@
-// A provider with a protocol a test can write by hand: the body goes out as it came, "usage 3 4 1" anywhere in an answer
-// or event is its usage, an event "end" is the last one, "error ..." is an error, "ours ..." is not the client's.
+// A provider with a protocol a test can write by hand: the body goes out as it came, "usage 3 4 1" anywhere in an
+// answer or event is its usage, an event "end" is the last one, "error ..." is an error, "ours ..." is not the
+// client's.
 #pragma once
 
 #include <cstdio>
@@ -16,13 +17,16 @@ class FakeProvider : public Provider {
     origin.connect_timeout = connect_timeout;
     origin_ = std::make_shared<const http::Origin>(std::move(origin));
   }
-  explicit FakeProvider(http::ClientTimeouts timeouts) : FakeProvider(*net::parse_http_url("http://127.0.0.1:1")) { timeouts_ = timeouts; }
+  explicit FakeProvider(http::ClientTimeouts timeouts) : FakeProvider(*net::parse_http_url("http://127.0.0.1:1")) {
+    timeouts_ = timeouts;
+  }
 
   const std::shared_ptr<const http::Origin>& origin() const override { return origin_; }
   http::ClientTimeouts timeouts() const override { return timeouts_; }
   Result<UpstreamRequest> encode(const Request& request, std::string_view model, std::string_view) const override {
     if (model == "unspeakable") return fail(Errc::invalid_argument, "this provider cannot say that");
-    return UpstreamRequest{fmt::format("POST {}/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n", origin_->url.path, model, request.body.size()),
+    return UpstreamRequest{fmt::format("POST {}/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n", origin_->url.path,
+                                       model, request.body.size()),
                            std::string(request.body)};
   }
   std::string probe_head() const override { return "GET / HTTP/1.1\r\nhost: x\r\n"; }
@@ -32,7 +36,9 @@ class FakeProvider : public Provider {
   }
   EventVerdict read_event(const Request&, const wire::SseEvent& event, Usage& usage) const override {
     if (Usage found = usage_in(event.data); found.known) usage = found;
-    return {.forward = !event.data.starts_with("ours"), .error = event.data.starts_with("error"), .last = event.data == "end"};
+    return {.forward = !event.data.starts_with("ours"),
+            .error = event.data.starts_with("error"),
+            .last = event.data == "end"};
   }
 
  private:

@@ -46,7 +46,9 @@ std::shared_ptr<const Route> route_of(const Parsed& parsed, std::string_view nam
 }
 
 TEST(Plan, ReadsTargetsWeightsAndFallback) {
-  Parsed parsed = parse("models: { chat: { route: [ { to: lab/big, weight: 9 }, { to: cloud/a/b }, lab/small ], fallback: [cloud/last] } }");
+  Parsed parsed = parse(
+      "models: { chat: { route: [ { to: lab/big, weight: 9 }, { to: cloud/a/b }, lab/small ], fallback: [cloud/last] } "
+      "}");
   EXPECT_EQ(parsed.report, "");
   auto route = route_of(parsed, "chat");
   ASSERT_EQ(route->targets.size(), 3U);
@@ -65,7 +67,8 @@ TEST(Plan, ReadsTargetsWeightsAndFallback) {
 TEST(Plan, ReadsTheStrategy) {
   EXPECT_TRUE(route_of(parse("models: { chat: { route: [lab/a, lab/b], strategy: priority } }"), "chat")->by_priority);
   EXPECT_FALSE(route_of(parse("models: { chat: { route: [lab/a], strategy: weighted } }"), "chat")->by_priority);
-  EXPECT_THAT(parse("models: { chat: { route: [lab/a], strategy: priorty } }").report, HasSubstr("did you mean 'priority'?"));
+  EXPECT_THAT(parse("models: { chat: { route: [lab/a], strategy: priorty } }").report,
+              HasSubstr("did you mean 'priority'?"));
 }
 
 TEST(Plan, ReadsWhatToRetryOn) {
@@ -76,7 +79,9 @@ TEST(Plan, ReadsWhatToRetryOn) {
   EXPECT_FALSE(usual.retries(400));
   EXPECT_FALSE(usual.retries(404));
 
-  RetryPolicy chosen = route_of(parse("models: { chat: { route: [lab/a], retry: { attempts: 4, on: [408, 503, timeout] } } }"), "chat")->retry;
+  RetryPolicy chosen =
+      route_of(parse("models: { chat: { route: [lab/a], retry: { attempts: 4, on: [408, 503, timeout] } } }"), "chat")
+          ->retry;
   EXPECT_EQ(chosen.attempts, 4);
   EXPECT_TRUE(chosen.on_timeout);
   EXPECT_FALSE(chosen.on_connect);
@@ -85,7 +90,8 @@ TEST(Plan, ReadsWhatToRetryOn) {
   EXPECT_FALSE(chosen.retries(500));
   EXPECT_FALSE(chosen.retries(429));
 
-  RetryPolicy classes = route_of(parse("models: { chat: { route: [lab/a], retry: { on: [429, 5xx, connect] } } }"), "chat")->retry;
+  RetryPolicy classes =
+      route_of(parse("models: { chat: { route: [lab/a], retry: { on: [429, 5xx, connect] } } }"), "chat")->retry;
   EXPECT_TRUE(classes.retries(429));
   EXPECT_TRUE(classes.retries(599));
   EXPECT_TRUE(classes.on_connect);
@@ -96,7 +102,8 @@ TEST(Plan, ReadsWhatToRetryOn) {
                 HasSubstr(fmt::format("'{}' is nothing to retry on", word)));
   }
   EXPECT_NE(parse("models: { chat: { route: [lab/a], retry: { attempts: 0 } } }").report, "");
-  EXPECT_THAT(parse("models: { chat: { route: [lab/a], retry: { atempts: 1 } } }").report, HasSubstr("did you mean 'attempts'?"));
+  EXPECT_THAT(parse("models: { chat: { route: [lab/a], retry: { atempts: 1 } } }").report,
+              HasSubstr("did you mean 'attempts'?"));
 }
 
 TEST(Plan, TakesTimeoutsFromTheRouteThenFromTheFirstTarget) {
@@ -104,16 +111,21 @@ TEST(Plan, TakesTimeoutsFromTheRouteThenFromTheFirstTarget) {
   EXPECT_EQ(route->timeouts.first_byte, 7s);
   EXPECT_EQ(route->timeouts.idle, 3s);
   EXPECT_EQ(route->timeouts.total, http::ClientTimeouts{}.total);
-  EXPECT_EQ(route_of(parse("models: { chat: { route: [cloud/a], timeout: { first_byte: 1s, total: 2m } } }"), "chat")->timeouts.first_byte, 1s);
-  EXPECT_THAT(parse("models: { chat: { route: [lab/a], timeout: { frst_byte: 1s } } }").report, HasSubstr("did you mean 'first_byte'?"));
+  EXPECT_EQ(route_of(parse("models: { chat: { route: [cloud/a], timeout: { first_byte: 1s, total: 2m } } }"), "chat")
+                ->timeouts.first_byte,
+            1s);
+  EXPECT_THAT(parse("models: { chat: { route: [lab/a], timeout: { frst_byte: 1s } } }").report,
+              HasSubstr("did you mean 'first_byte'?"));
 }
 
 TEST(Plan, SaysWhatIsWrongWithATarget) {
-  EXPECT_THAT(parse("models: { chat: { route: [clod/a] } }").report, HasSubstr("there is no provider 'clod'; did you mean 'cloud'?"));
+  EXPECT_THAT(parse("models: { chat: { route: [clod/a] } }").report,
+              HasSubstr("there is no provider 'clod'; did you mean 'cloud'?"));
   EXPECT_THAT(parse("models: { chat: { route: [zzzzzz/a] } }").report, HasSubstr("there is no provider 'zzzzzz'"));
   EXPECT_THAT(parse("models: { chat: { route: [lab] } }").report, HasSubstr("write provider/model"));
   EXPECT_NE(parse("models: { chat: { route: [lab/] } }").report, "");
-  EXPECT_THAT(parse("models: { chat: { route: [ { to: lab/a, wieght: 1 } ] } }").report, HasSubstr("did you mean 'weight'?"));
+  EXPECT_THAT(parse("models: { chat: { route: [ { to: lab/a, wieght: 1 } ] } }").report,
+              HasSubstr("did you mean 'weight'?"));
   EXPECT_NE(parse("models: { chat: { route: [ { to: lab/a, weight: -1 } ] } }").report, "");
   EXPECT_THAT(parse("models: { chat: { route: [ { weight: 1 } ] } }").report, HasSubstr("to"));
   EXPECT_NE(parse("models: { chat: { route: lab/a } }").report, "") << "a list is asked for";
@@ -121,15 +133,18 @@ TEST(Plan, SaysWhatIsWrongWithATarget) {
 
 TEST(Plan, RefusesARouteThatNobodyAnswers) {
   EXPECT_THAT(parse("models: { chat: { route: [] } }").report, HasSubstr("a route needs at least one target"));
-  EXPECT_THAT(parse("models: { chat: { route: [ { to: lab/a, weight: 0 }, { to: cloud/a, weight: 0 } ] } }").report, HasSubstr("every target has weight 0"));
+  EXPECT_THAT(parse("models: { chat: { route: [ { to: lab/a, weight: 0 }, { to: cloud/a, weight: 0 } ] } }").report,
+              HasSubstr("every target has weight 0"));
   EXPECT_EQ(parse("models: { chat: { route: [ { to: lab/a, weight: 0 }, { to: cloud/a } ] } }").report, "");
 }
 
 TEST(Plan, SaysWhatIsWrongWithAProvider) {
-  EXPECT_THAT(parse("", "providers: { lab: { type: fke } }\n").report, HasSubstr("'fke' is no provider type of this build; there are: fake"));
+  EXPECT_THAT(parse("", "providers: { lab: { type: fke } }\n").report,
+              HasSubstr("'fke' is no provider type of this build; there are: fake"));
   EXPECT_THAT(parse("", "providers: { lab: {} }\n").report, HasSubstr("type"));
   EXPECT_THAT(parse("", "providers: { a/b: { type: fake } }\n").report, HasSubstr("cannot contain '/'"));
-  EXPECT_THAT(parse("", "providers: { lab: { type: fake, fist_byte: 1s } }\n").report, HasSubstr("did you mean 'first_byte'?"));
+  EXPECT_THAT(parse("", "providers: { lab: { type: fake, fist_byte: 1s } }\n").report,
+              HasSubstr("did you mean 'first_byte'?"));
   EXPECT_NE(parse("", "providers: [ lab ]\n").report, "");
 }
 
@@ -159,7 +174,8 @@ TEST(Plan, SaysWhichModelsThereAre) {
 }
 
 TEST(Plan, DescribesItself) {
-  auto lines = parse("models: { chat: { route: [ { to: lab/a, weight: 3 }, { to: cloud/b } ], fallback: [lab/c] } }").plan->describe();
+  auto lines = parse("models: { chat: { route: [ { to: lab/a, weight: 3 }, { to: cloud/b } ], fallback: [lab/c] } }")
+                   .plan->describe();
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_THAT(lines[0], HasSubstr("model chat -> lab/a (75%), cloud/b (25%), else lab/c"));
 }

@@ -149,10 +149,11 @@ class Broker {
  private:
   void write_settings(const std::string& settings) {
     // Mosquitto gives up root for an account that cannot read the throwaway folder: keep the test's own.
-    folder_.write("mosquitto.conf",
-                  fmt::format("listener {} 127.0.0.1\n{}persistence false\nlog_dest stderr\nmax_queued_messages 100000\n"
-                              "max_inflight_messages 0\nset_tcp_nodelay true\n{}",
-                              port_, settings, geteuid() == 0 ? "user root\n" : ""));
+    folder_.write(
+        "mosquitto.conf",
+        fmt::format("listener {} 127.0.0.1\n{}persistence false\nlog_dest stderr\nmax_queued_messages 100000\n"
+                    "max_inflight_messages 0\nset_tcp_nodelay true\n{}",
+                    port_, settings, geteuid() == 0 ? "user root\n" : ""));
   }
   // It ends by itself when it cannot have its port.
   bool ended() {
@@ -172,13 +173,15 @@ struct Certificates {
   bool made = false;
 
   Certificates(const Folder& folder, const std::string& host, const std::string& prefix = "")
-      : ca(folder.file(prefix + "ca.pem")), cert(folder.file(prefix + "cert.pem")), key(folder.file(prefix + "key.pem")) {
+      : ca(folder.file(prefix + "ca.pem")),
+        cert(folder.file(prefix + "cert.pem")),
+        key(folder.file(prefix + "key.pem")) {
     const std::string ca_key = folder.file(prefix + "ca-key.pem");
     const std::string request = folder.file(prefix + "request.pem");
     const std::string names = folder.write(prefix + "names.cnf", "subjectAltName=" + host + "\n");
     const std::vector<std::string> ec = {"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"};
-    std::vector<std::string> authority = {"openssl", "req", "-x509", "-days", "2", "-subj", "/CN=throwaway",
-                                          "-keyout", ca_key, "-out", ca};
+    std::vector<std::string> authority = {"openssl",       "req",     "-x509", "-days", "2", "-subj",
+                                          "/CN=throwaway", "-keyout", ca_key,  "-out",  ca};
     std::vector<std::string> ask = {"openssl", "req", "-subj", "/CN=broker", "-keyout", key, "-out", request};
     authority.insert(authority.end(), ec.begin(), ec.end());
     ask.insert(ask.end(), ec.begin(), ec.end());

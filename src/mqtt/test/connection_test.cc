@@ -40,8 +40,8 @@ class Heard {
   }
   std::size_t count_of(const std::string& start) const {
     std::lock_guard lock(mutex_);
-    return static_cast<std::size_t>(std::count_if(messages_.begin(), messages_.end(),
-                                                  [&](const std::string& message) { return message.starts_with(start); }));
+    return static_cast<std::size_t>(std::count_if(
+        messages_.begin(), messages_.end(), [&](const std::string& message) { return message.starts_with(start); }));
   }
   int bursts() const { return bursts_; }
 
@@ -144,7 +144,8 @@ TEST(MqttConnection, KeepsWhatItCouldNotSendWhileTheBrokerIsDown) {
   broker.kill();
   Connection publisher(options_for(broker), {}, {}, 3);
   ASSERT_TRUE(publisher.start());
-  for (int i = 0; i < 5; ++i) publisher.publish({.topic = "kept", .payload = fmt::format("{}", i), .qos = 1, .retain = i == 4});
+  for (int i = 0; i < 5; ++i)
+    publisher.publish({.topic = "kept", .payload = fmt::format("{}", i), .qos = 1, .retain = i == 4});
   EXPECT_EQ(publisher.status().dropped, 2U);
   broker.start();
   EXPECT_TRUE(eventually([&] { return publisher.status().delivered == 3; })) << publisher.status().detail;
@@ -197,7 +198,8 @@ TEST(MqttConnection, VerifiesTheBrokersCertificate) {
   const test::Certificates good(folder, "IP:127.0.0.1");
   const test::Certificates other(folder, "IP:127.0.0.1", "other-");
   if (!good.made || !other.made) GTEST_SKIP() << "no openssl program here to make certificates with";
-  Broker broker(fmt::format("allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\n", good.ca, good.cert, good.key));
+  Broker broker(
+      fmt::format("allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\n", good.ca, good.cert, good.key));
   ASSERT_TRUE(broker.running()) << broker.log();
   Options options = *parse_url(broker.url("mqtts"));
   options.ca = good.ca;

@@ -46,8 +46,9 @@ TEST(MqttOptions, RefusesWhatIsNoAddress) {
 }
 
 TEST(MqttOptions, ReadsEveryKey) {
-  const Read got = read("mqtt: mqtts://h\nusername: u\npassword: ${PW}\nversion: 5\nclient_id: c\nkeepalive: 20s\n"
-                        "tls: { ca: /a, cert: /b, key: /c }\n");
+  const Read got = read(
+      "mqtt: mqtts://h\nusername: u\npassword: ${PW}\nversion: 5\nclient_id: c\nkeepalive: 20s\n"
+      "tls: { ca: /a, cert: /b, key: /c }\n");
   EXPECT_EQ(got.report, "");
   EXPECT_EQ(got.options.version, Version::v5);
   EXPECT_EQ(got.options.password.reveal(), "s3cret");

@@ -110,7 +110,8 @@ TEST(Stream, ReportsTheHangUpWhileNobodyReads) {
 TEST(Connector, ConnectsToAnAcceptorAndExplainsRefusals) {
   rt::Loop loop;
   std::unique_ptr<Stream> accepted;
-  auto acceptor = Acceptor::listen(loop, *parse_endpoint({"127.0.0.1", 0}), [&](int fd) { accepted = std::make_unique<Stream>(loop, fd); });
+  auto acceptor = Acceptor::listen(loop, *parse_endpoint({"127.0.0.1", 0}),
+                                   [&](int fd) { accepted = std::make_unique<Stream>(loop, fd); });
   ASSERT_TRUE(acceptor.has_value());
   auto again = Acceptor::listen(loop, (*acceptor)->endpoint(), [](int) {});
   ASSERT_FALSE(again.has_value());

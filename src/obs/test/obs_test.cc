@@ -31,7 +31,11 @@ TEST(Ring, CarriesEverythingBetweenTwoThreads) {
     }
   });
   std::uint64_t count = 0;
-  while (count < 200'000) ring.drain([&](std::uint64_t v) { sum += v; ++count; });
+  while (count < 200'000)
+    ring.drain([&](std::uint64_t v) {
+      sum += v;
+      ++count;
+    });
   producer.join();
   EXPECT_EQ(sum, 200'000ULL * 200'001 / 2);
 }
@@ -48,8 +52,10 @@ TEST(Metrics, RendersThePrometheusFormat) {
   });
   std::string text = metrics.render();
   EXPECT_THAT(text, HasSubstr("# TYPE penstock_x_total counter\npenstock_x_total{a=\"q\\\"\\\\\\n\"} 2\n"));
-  EXPECT_THAT(text, HasSubstr("penstock_y_seconds_bucket{b=\"c\",le=\"0.1\"} 0\npenstock_y_seconds_bucket{b=\"c\",le=\"1\"} 1\n"
-                              "penstock_y_seconds_bucket{b=\"c\",le=\"+Inf\"} 2\npenstock_y_seconds_sum{b=\"c\"} 5.5\npenstock_y_seconds_count{b=\"c\"} 2\n"));
+  EXPECT_THAT(
+      text, HasSubstr("penstock_y_seconds_bucket{b=\"c\",le=\"0.1\"} 0\npenstock_y_seconds_bucket{b=\"c\",le=\"1\"} 1\n"
+                      "penstock_y_seconds_bucket{b=\"c\",le=\"+Inf\"} 2\npenstock_y_seconds_sum{b=\"c\"} "
+                      "5.5\npenstock_y_seconds_count{b=\"c\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("penstock_z 1.5\n"));
 }
 
@@ -71,7 +77,10 @@ TEST(Observer, TurnsEventsIntoMetricsRecordsAndBatches) {
   EXPECT_EQ(observer.recent(10).size(), 2U);
   EXPECT_EQ(observer.recent(1).front().id.view(), "req-1");
   std::string text = observer.metrics().render();
-  EXPECT_THAT(text, HasSubstr("penstock_requests_total{api=\"openai\",model=\"chat\",target=\"\",status=\"200\",error_type=\"\"} 2\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "penstock_requests_total{api=\"openai\",model=\"chat\",target=\"\",status=\"200\",error_type=\"\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("penstock_tokens_total{kind=\"input\",model=\"chat\"} 14\n"));
 }
 

@@ -50,7 +50,16 @@ TEST(State, KeepsKeysAcrossOpenings) {
 TEST(State, SumsUsage) {
   Folder folder;
   auto state = State::open(folder.path);
-  UsageRow row{.at = 10, .key = "k", .model = "m", .target = "t", .api = "openai", .requests = 2, .errors = 1, .input_tokens = 3, .output_tokens = 4, .cached_tokens = 0};
+  UsageRow row{.at = 10,
+               .key = "k",
+               .model = "m",
+               .target = "t",
+               .api = "openai",
+               .requests = 2,
+               .errors = 1,
+               .input_tokens = 3,
+               .output_tokens = 4,
+               .cached_tokens = 0};
   ASSERT_TRUE(state->add_usage({row, row}).has_value());
   auto sums = state->usage_by_key_and_model(0);
   ASSERT_EQ(sums->size(), 1U);
@@ -67,8 +76,13 @@ TEST(State, RefusesDamagedAndNewerFiles) {
   ASSERT_FALSE(damaged.has_value());
   EXPECT_EQ(damaged.error().code, Errc::data_loss);
   std::filesystem::remove(folder.path + "/penstock.db");
-  { ASSERT_TRUE(State::open(folder.path).has_value()); }
-  { ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {"", "SELECT 1"})->execute("PRAGMA user_version=99").has_value()); }
+  {
+    ASSERT_TRUE(State::open(folder.path).has_value());
+  }
+  {
+    ASSERT_TRUE(
+        Database::open(folder.path + "/penstock.db", {"", "SELECT 1"})->execute("PRAGMA user_version=99").has_value());
+  }
   auto newer = State::open(folder.path);
   ASSERT_FALSE(newer.has_value());
   EXPECT_EQ(newer.error().code, Errc::failed_precondition);
@@ -99,7 +113,7 @@ TEST(InstallationSecret, IsMadeOnceAndPrivate) {
   auto second = load_installation_secret(folder.path);
   ASSERT_TRUE(first && second);
   EXPECT_EQ(first->reveal(), second->reveal());
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat((folder.path + "/secret.key").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
 }

@@ -36,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Outcome whole = run(bytes, size + 1, kind);
     Outcome split = run(bytes, 1, kind);
     if (whole.failed != split.failed) std::abort();
-    if (!whole.failed && (whole.done != split.done || whole.body != split.body || whole.used != split.used)) std::abort();
+    if (!whole.failed && (whole.done != split.done || whole.body != split.body || whole.used != split.used))
+      std::abort();
   }
   return 0;
 }

@@ -43,7 +43,8 @@ TEST(Http1Parser, ReadsARequestWithABody) {
 
 TEST(Http1Parser, AnySplitGivesTheSameMessage) {
   std::string_view bytes =
-      "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n3\r\nabc\r\n0\r\nTrailer: t\r\n\r\n";
+      "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n3\r\nabc\r\n0\r\nTrailer: "
+      "t\r\n\r\n";
   for (std::size_t step = 1; step <= bytes.size(); ++step) {
     auto r = parse_request(bytes, step);
     EXPECT_TRUE(r.ok) << step;
@@ -53,13 +54,13 @@ TEST(Http1Parser, AnySplitGivesTheSameMessage) {
 }
 
 TEST(Http1Parser, RefusesAmbiguousFraming) {
-  for (const char* fields : {
-           "Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: +5\r\n", "Content-Length: -1\r\n",
-           "Content-Length: 5, 5\r\n", "Content-Length: 0x5\r\n", "Content-Length:\r\n",
-           "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip, chunked\r\n",
-           "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: xchunked\r\n",
-           "Transfer-Encoding: chunked, identity\r\n", "A: b\r\n folded\r\n", "A : b\r\n", "A: b\nC: d\r\n", "A: b\rc\r\n",
-           "Host: b\r\n"}) {
+  for (const char* fields :
+       {"Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: +5\r\n", "Content-Length: -1\r\n",
+        "Content-Length: 5, 5\r\n", "Content-Length: 0x5\r\n", "Content-Length:\r\n",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n", "A: b\r\n folded\r\n", "A : b\r\n", "A: b\nC: d\r\n", "A: b\rc\r\n",
+        "Host: b\r\n"}) {
     auto r = parse_request(std::string("POST / HTTP/1.1\r\nHost: a\r\n") + fields + "\r\nhello");
     EXPECT_FALSE(r.ok) << fields;
     EXPECT_EQ(r.status, 400) << fields;
@@ -73,7 +74,11 @@ TEST(Http1Parser, EachLimitHasItsStatus) {
   EXPECT_EQ(parse_request("GET /" + std::string(200, 'a'), 64, limits).status, 414);
   EXPECT_EQ(parse_request("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(400, 'a'), 64, limits).status, 431);
   EXPECT_EQ(parse_request("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n", 64, limits).status, 413);
-  EXPECT_EQ(parse_request("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n", 64, limits).status, 413);
+  EXPECT_EQ(
+      parse_request("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n", 64,
+                    limits)
+          .status,
+      413);
 }
 
 TEST(Http1Parser, RefusesBadChunks) {
@@ -111,7 +116,8 @@ std::vector<std::string> split_events(std::string_view bytes, std::size_t step) 
 }
 
 TEST(SseSplitter, AnySplitGivesTheSameEvents) {
-  std::string_view bytes = "data: a\n\nevent: x\r\ndata:b\r\ndata: c\r\n\r\n: ping\r\r data: no\rdata: d\r\rdata: [DONE]\n\n";
+  std::string_view bytes =
+      "data: a\n\nevent: x\r\ndata:b\r\ndata: c\r\n\r\n: ping\r\r data: no\rdata: d\r\rdata: [DONE]\n\n";
   std::vector<std::string> expected{"|a", "x|b\nc", "|", "|d", "|[DONE]"};
   for (std::size_t step = 1; step <= bytes.size(); ++step) EXPECT_EQ(split_events(bytes, step), expected) << step;
 }

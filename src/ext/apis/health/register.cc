@@ -15,7 +15,8 @@ rt::Task<void> ready(flow::Call& call, const flow::Readiness& readiness) {
 void build(flow::ApiBuilder& builder) {
   const auto* readiness = builder.services().find<flow::Readiness>();
   builder.route("GET", "/healthz", "health", [](flow::Call& call, http::Params) { return alive(call); });
-  builder.route("GET", "/readyz", "health", [readiness](flow::Call& call, http::Params) { return ready(call, *readiness); });
+  builder.route("GET", "/readyz", "health",
+                [readiness](flow::Call& call, http::Params) { return ready(call, *readiness); });
 }
 
 }  // namespace

@@ -35,9 +35,10 @@ rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
   }
   std::string type(call.exchange.request().field("content-type"));
   std::string bytes(*body);
-  std::function<void(std::function<void(Result<std::size_t>)>)> start = [&](std::function<void(Result<std::size_t>)> done) {
-    lane_.accept(source, std::move(type), std::move(bytes), call.exchange.loop(), std::move(done));
-  };
+  std::function<void(std::function<void(Result<std::size_t>)>)> start =
+      [&](std::function<void(Result<std::size_t>)> done) {
+        lane_.accept(source, std::move(type), std::move(bytes), call.exchange.loop(), std::move(done));
+      };
   rt::Callback<Result<std::size_t>> taking(call.exchange.loop(), std::move(start));
   auto taken = co_await taking;
   if (!taken) {
@@ -55,7 +56,8 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
     std::vector<std::string> names;
     for (const auto& known : lane_.pipelines()) names.push_back(known->name());
     auto hint = base::closest(pipeline, names);
-    passed = fail(Errc::not_found, fmt::format("there is no pipeline '{}'{}", pipeline.substr(0, 100), hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+    passed = fail(Errc::not_found, fmt::format("there is no pipeline '{}'{}", pipeline.substr(0, 100),
+                                               hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
   }
   rt::Loop& loop = call.exchange.loop();
   rt::Event wake(loop);
@@ -72,7 +74,9 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
       }
       wake.set();
     });
-    if (!subscription) passed = fail(Errc::backpressure, fmt::format("the pipeline '{}' has as many watchers as it may have; try again later", pipeline));
+    if (!subscription)
+      passed = fail(Errc::backpressure,
+                    fmt::format("the pipeline '{}' has as many watchers as it may have; try again later", pipeline));
   }
   if (!passed) {
     co_await flow::refuse(call, passed.error());
@@ -82,7 +86,9 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
   call.event.streamed = true;
   call.exchange.on_client_gone([&wake] { wake.set(); });
   http::ResponseHead head(200);
-  head.add("content-type", "text/event-stream; charset=utf-8").add("cache-control", "no-cache").add("x-accel-buffering", "no");
+  head.add("content-type", "text/event-stream; charset=utf-8")
+      .add("cache-control", "no-cache")
+      .add("x-accel-buffering", "no");
   flow::add_common_fields(call, head);
   Result<void> sent = co_await call.exchange.begin(std::move(head));
   rt::Timer keep_alive(loop);

@@ -33,7 +33,9 @@ Result<std::optional<std::size_t>> header_length(const http::Request& request) {
 int OipDialect::status(const Error& error) const { return oip::http_status(error.code); }
 std::string OipDialect::error_body(int, const Error& error) const { return oip::encode_error(error); }
 
-rt::Task<void> OipApi::server(flow::Call& call) const { co_await flow::respond_json(call, 200, oip::encode_server(version_)); }
+rt::Task<void> OipApi::server(flow::Call& call) const {
+  co_await flow::respond_json(call, 200, oip::encode_server(version_));
+}
 
 rt::Task<void> OipApi::health(flow::Call& call, bool readiness) const {
   bool ok = !readiness || repository_.ready();
@@ -134,7 +136,8 @@ rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) const {
   oip::InferCall& wanted = *parsed;
   wanted.request.model = call.model;
   wanted.request.version = text(params, "v");
-  base::SteadyTime deadline = std::chrono::steady_clock::now() + (wanted.timeout.count() > 0 ? wanted.timeout : base::Duration(kQueueTimeout));
+  base::SteadyTime deadline =
+      std::chrono::steady_clock::now() + (wanted.timeout.count() > 0 ? wanted.timeout : base::Duration(kQueueTimeout));
   infer::Request request = std::move(wanted.request);
   std::function<void(infer::Engine::Done)> start = [&](infer::Engine::Done done) {
     engine_.infer(call.exchange.loop(), std::move(request), deadline, std::move(done));
@@ -150,7 +153,8 @@ rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) const {
   call.event.status = 200;
   http::ResponseHead head(200);
   head.add("content-type", answer.header_length ? "application/octet-stream" : "application/json");
-  if (answer.header_length) head.add("Inference-Header-Content-Length", static_cast<std::int64_t>(*answer.header_length));
+  if (answer.header_length)
+    head.add("Inference-Header-Content-Length", static_cast<std::int64_t>(*answer.header_length));
   flow::add_common_fields(call, head);
   co_await call.exchange.respond(std::move(head), answer.body);
 }
@@ -166,10 +170,14 @@ void OipApi::add_routes(flow::ApiBuilder& builder, const std::shared_ptr<OipApi>
   builder.route("POST", "/v2/repository/index", "oip", [self](Call& call, Params) { return self->index(call); });
   for (const std::string model : {"/v2/models/{m}", "/v2/models/{m}/versions/{v}"}) {
     builder.route("GET", model, "oip", [self](Call& call, Params p) { return self->metadata(call, std::move(p)); });
-    builder.route("GET", model + "/ready", "oip", [self](Call& call, Params p) { return self->ready(call, std::move(p)); });
-    builder.route("GET", model + "/config", "oip", [self](Call& call, Params p) { return self->config(call, std::move(p)); });
-    builder.route("GET", model + "/stats", "oip", [self](Call& call, Params p) { return self->stats(call, std::move(p)); });
-    builder.route("POST", model + "/infer", "oip", [self](Call& call, Params p) { return self->infer(call, std::move(p)); });
+    builder.route("GET", model + "/ready", "oip",
+                  [self](Call& call, Params p) { return self->ready(call, std::move(p)); });
+    builder.route("GET", model + "/config", "oip",
+                  [self](Call& call, Params p) { return self->config(call, std::move(p)); });
+    builder.route("GET", model + "/stats", "oip",
+                  [self](Call& call, Params p) { return self->stats(call, std::move(p)); });
+    builder.route("POST", model + "/infer", "oip",
+                  [self](Call& call, Params p) { return self->infer(call, std::move(p)); });
   }
 }
 

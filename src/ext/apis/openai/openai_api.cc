@@ -18,8 +18,11 @@ std::unexpected<Error> wrong_type(std::string_view name, std::string_view wanted
 
 // Checks only what routing and policy read; the rest of the body is the provider's business.
 Result<llm::Request> read_request(llm::Operation operation, std::string_view body, flow::Call& call) {
-  std::string_view inputs = operation == llm::Operation::chat ? "messages" : operation == llm::Operation::completions ? "prompt" : "input";
-  std::array<std::string_view, 6> names{"model", "stream", "stream_options", "max_tokens", "max_completion_tokens", inputs};
+  std::string_view inputs = operation == llm::Operation::chat          ? "messages"
+                            : operation == llm::Operation::completions ? "prompt"
+                                                                       : "input";
+  std::array<std::string_view, 6> names{"model", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+                                        inputs};
   auto peeked = json::peek(body, names);
   if (!peeked) return std::unexpected(peeked.error());
   using Kind = json::Field::Kind;
@@ -28,9 +31,12 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
   request.operation = operation;
   request.body = body;
   request.object_begin = peeked->object_begin;
-  if (fields[kModel].kind != Kind::string || fields[kModel].string.empty()) return wrong_type("model", "the name of a model");
-  if (operation == llm::Operation::chat && fields[kInputs].kind != Kind::array) return wrong_type("messages", "a list of messages");
-  if (operation == llm::Operation::embeddings && fields[kInputs].kind == Kind::absent) return wrong_type("input", "a string or a list");
+  if (fields[kModel].kind != Kind::string || fields[kModel].string.empty())
+    return wrong_type("model", "the name of a model");
+  if (operation == llm::Operation::chat && fields[kInputs].kind != Kind::array)
+    return wrong_type("messages", "a list of messages");
+  if (operation == llm::Operation::embeddings && fields[kInputs].kind == Kind::absent)
+    return wrong_type("input", "a string or a list");
   if (fields[kStream].kind == Kind::boolean) {
     request.stream = fields[kStream].boolean;
   } else if (fields[kStream].kind != Kind::absent && fields[kStream].kind != Kind::null) {
@@ -39,9 +45,11 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
   request.model = fields[kModel];
   request.stream_options = fields[kStreamOptions];
   Kind options_kind = request.stream_options.kind;
-  if (options_kind != Kind::absent && options_kind != Kind::null && options_kind != Kind::object) return wrong_type("stream_options", "an object");
+  if (options_kind != Kind::absent && options_kind != Kind::null && options_kind != Kind::object)
+    return wrong_type("stream_options", "an object");
   if (request.stream && options_kind == Kind::object) {
-    auto options = json::parse(body.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
+    auto options = json::parse(
+        body.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
     request.wants_usage = options && json::bool_or(*options, "include_usage", false);
   }
   call.model = request.model.string;
@@ -68,12 +76,13 @@ void estimate_missing_usage(flow::Call& call, std::size_t bytes_forwarded) {
   call.event.usage_known = true;
   call.event.usage_estimated = true;
   call.event.input_tokens = call.estimated_input_tokens;
-  call.event.output_tokens = static_cast<std::int64_t>(std::max<std::size_t>(call.event.events, bytes_forwarded / kChunkBytes));
+  call.event.output_tokens =
+      static_cast<std::int64_t>(std::max<std::size_t>(call.event.events, bytes_forwarded / kChunkBytes));
 }
 
 rt::Task<void> report(flow::Call& call, llm::Failure failure) {
-  // A provider's own error explains itself in this very dialect: it goes through as it is. But when the provider does not
-  // know the gateway's key, that is no news about the caller's, and the answer may quote the key.
+  // A provider's own error explains itself in this very dialect: it goes through as it is. But when the provider does
+  // not know the gateway's key, that is no news about the caller's, and the answer may quote the key.
   bool our_key = failure.upstream_status == 401 || failure.upstream_status == 403;
   bool own_words = failure.upstream_status >= 400 && !our_key && !failure.upstream_body.empty() &&
                    failure.upstream_content_type.find("json") != std::string::npos;
@@ -115,7 +124,9 @@ rt::Task<void> end_broken_stream(flow::Call& call, Error error) {
 
 rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
   http::ResponseHead head(200);
-  head.add("content-type", "text/event-stream; charset=utf-8").add("cache-control", "no-cache").add("x-accel-buffering", "no");
+  head.add("content-type", "text/event-stream; charset=utf-8")
+      .add("cache-control", "no-cache")
+      .add("x-accel-buffering", "no");
   flow::add_common_fields(call, head);
   call.event.status = 200;
   call.event.streamed = true;
@@ -142,7 +153,8 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
     forwarded += (*event)->data.size();
     // A provider that never pauses gets its turns like everybody else.
     if (call.event.events % 64 == 63) co_await rt::Yield(call.exchange.loop());
-    if (call.event.events++ == 0) call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
+    if (call.event.events++ == 0)
+      call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
     sent = co_await call.exchange.write((*event)->raw);
   }
   if (!sent) {
@@ -243,7 +255,8 @@ rt::Task<void> OpenAiApi::show_model(flow::Call& call, std::string id) const {
     call.event.asked.assign(id);
     auto route = lane_.plan(static_cast<std::size_t>(call.exchange.loop().index()))->find(id);
     if (call.key && !call.key->allows(id)) {
-      passed = fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'", call.key->name.view(), id.substr(0, 100)));
+      passed = fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'",
+                                                         call.key->name.view(), id.substr(0, 100)));
     } else if (!route) {
       passed = std::unexpected(route.error());
     }

@@ -11,12 +11,14 @@ void build(flow::ApiBuilder& builder) {
   auto api = std::make_shared<OpenAiApi>(*lane);
   builder.dialect("openai", std::make_unique<OpenAiDialect>());
   auto post = [&](const std::string& path, llm::Operation operation) {
-    builder.route("POST", path, "openai", [api, operation](flow::Call& call, http::Params) { return api->generate(call, operation); });
+    builder.route("POST", path, "openai",
+                  [api, operation](flow::Call& call, http::Params) { return api->generate(call, operation); });
   };
   post("/v1/chat/completions", llm::Operation::chat);
   post("/v1/completions", llm::Operation::completions);
   post("/v1/embeddings", llm::Operation::embeddings);
-  builder.route("GET", "/v1/models", "openai", [api](flow::Call& call, http::Params) { return api->list_models(call); });
+  builder.route("GET", "/v1/models", "openai",
+                [api](flow::Call& call, http::Params) { return api->list_models(call); });
   builder.route("GET", "/v1/models/{id...}", "openai", [api](flow::Call& call, http::Params params) {
     return api->show_model(call, std::string(http::param(params, "id")));
   });

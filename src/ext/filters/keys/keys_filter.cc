@@ -6,7 +6,8 @@ namespace {
 std::string credential_of(const http::Request& request) {
   std::string_view authorization = request.field("authorization");
   constexpr std::string_view kBearer = "bearer ";
-  if (authorization.size() > kBearer.size() && wire::equal_ignoring_case(authorization.substr(0, kBearer.size()), kBearer)) {
+  if (authorization.size() > kBearer.size() &&
+      wire::equal_ignoring_case(authorization.substr(0, kBearer.size()), kBearer)) {
     std::string_view token = authorization.substr(kBearer.size());
     while (token.starts_with(' ')) token.remove_prefix(1);
     return std::string(token);
@@ -29,7 +30,8 @@ Result<void> KeysFilter::on_head(flow::Call& call) {
   auto key = call.policy->keys().find(credential);
   if (!key) return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
   if (key->expires != 0 && call.event.at >= key->expires) {
-    return fail(Errc::unauthenticated, fmt::format("the API key '{}' expired at {}", key->name.view(), base::to_rfc3339(key->expires)));
+    return fail(Errc::unauthenticated,
+                fmt::format("the API key '{}' expired at {}", key->name.view(), base::to_rfc3339(key->expires)));
   }
   call.key = std::move(key);
   return {};
@@ -37,8 +39,9 @@ Result<void> KeysFilter::on_head(flow::Call& call) {
 
 Result<void> KeysFilter::on_request(flow::Call& call) {
   if (!call.key || call.model.empty() || call.key->allows(call.model)) return {};
-  return fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'; it may use: {}", call.key->name.view(),
-                                                   call.model.substr(0, 100), fmt::join(call.key->models, ", ")));
+  return fail(Errc::permission_denied,
+              fmt::format("the API key '{}' may not use the model '{}'; it may use: {}", call.key->name.view(),
+                          call.model.substr(0, 100), fmt::join(call.key->models, ", ")));
 }
 
 }  // namespace penstock::ext

@@ -7,10 +7,12 @@ namespace {
 
 base::Duration whole_millis(base::Duration d) { return std::chrono::ceil<std::chrono::milliseconds>(d); }
 
-std::unexpected<Error> refusal(flow::Call& call, std::string_view what, std::int64_t limit, base::Duration retry_after) {
+std::unexpected<Error> refusal(flow::Call& call, std::string_view what, std::int64_t limit,
+                               base::Duration retry_after) {
   call.retry_after = retry_after;
-  return fail(Errc::resource_exhausted, fmt::format("the API key '{}' is over its limit of {} {} per minute; retry in {}",
-                                                    call.key->name.view(), limit, what, base::format_duration(whole_millis(retry_after))));
+  return fail(Errc::resource_exhausted,
+              fmt::format("the API key '{}' is over its limit of {} {} per minute; retry in {}", call.key->name.view(),
+                          limit, what, base::format_duration(whole_millis(retry_after))));
 }
 
 }  // namespace

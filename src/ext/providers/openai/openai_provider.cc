@@ -33,7 +33,8 @@ std::string splice(std::string_view body, std::vector<Edit> edits) {
 std::optional<Edit> ask_for_usage(const llm::Request& request) {
   const json::Field& options = request.stream_options;
   switch (options.kind) {
-    case json::Field::Kind::absent: return Edit{request.object_begin + 1, request.object_begin + 1, R"("stream_options":{"include_usage":true},)"};
+    case json::Field::Kind::absent:
+      return Edit{request.object_begin + 1, request.object_begin + 1, R"("stream_options":{"include_usage":true},)"};
     case json::Field::Kind::null: return Edit{options.begin, options.end, R"({"include_usage":true})"};
     case json::Field::Kind::object: break;
     default: return std::nullopt;
@@ -55,14 +56,17 @@ llm::Usage usage_of(const json::Value& usage) {
   found.known = true;
   found.input = tokens_of(usage, "prompt_tokens");
   found.output = tokens_of(usage, "completion_tokens");
-  if (const json::Value* details = json::find(usage, "prompt_tokens_details")) found.cached = tokens_of(*details, "cached_tokens");
+  if (const json::Value* details = json::find(usage, "prompt_tokens_details"))
+    found.cached = tokens_of(*details, "cached_tokens");
   return found;
 }
 
-// Whether an event's text holds a "usage" that is more than the null which stands in every chunk once usage was asked for.
+// Whether an event's text holds a "usage" that is more than the null which stands in every chunk once usage was asked
+// for.
 bool may_hold_usage(std::string_view data) {
   constexpr std::string_view kNull = "\"usage\":null";
-  for (std::size_t at = data.find("\"usage\""); at != std::string_view::npos; at = data.find("\"usage\"", at + kNull.size())) {
+  for (std::size_t at = data.find("\"usage\""); at != std::string_view::npos;
+       at = data.find("\"usage\"", at + kNull.size())) {
     if (!data.substr(at).starts_with(kNull)) return true;
   }
   return false;
@@ -92,18 +96,20 @@ OpenAiProvider::OpenAiProvider(Options options) : timeouts_(options.timeouts) {
   origin.connect_timeout = options.connect_timeout;
   origin_ = std::make_shared<const http::Origin>(std::move(origin));
   auto head_of = [&](std::string_view method, std::string_view path) {
-    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method, options.base_url.path, path,
-                                   options.base_url.authority());
+    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method,
+                                   options.base_url.path, path, options.base_url.authority());
     if (!options.api_key.empty()) head += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
     return head;
   };
   for (auto operation : {llm::Operation::chat, llm::Operation::completions, llm::Operation::embeddings}) {
-    heads_[static_cast<std::size_t>(operation)] = base::Secret(head_of("POST", path_of(operation)) + "content-type: application/json\r\n");
+    heads_[static_cast<std::size_t>(operation)] =
+        base::Secret(head_of("POST", path_of(operation)) + "content-type: application/json\r\n");
   }
   probe_head_ = base::Secret(head_of("GET", "/models"));
 }
 
-Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request, std::string_view model, std::string_view request_id) const {
+Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request, std::string_view model,
+                                                    std::string_view request_id) const {
   std::vector<Edit> edits;
   if (request.model.string != model) {
     std::string quoted;
@@ -133,7 +139,8 @@ Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view 
   return usage ? usage_of(*usage) : llm::Usage{};
 }
 
-llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const wire::SseEvent& event, llm::Usage& usage) const {
+llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const wire::SseEvent& event,
+                                             llm::Usage& usage) const {
   llm::EventVerdict verdict;
   if (event.data == "[DONE]") {
     verdict.last = true;

@@ -19,10 +19,12 @@ class OpenAiProvider : public llm::Provider {
 
   const std::shared_ptr<const http::Origin>& origin() const override { return origin_; }
   http::ClientTimeouts timeouts() const override { return timeouts_; }
-  Result<llm::UpstreamRequest> encode(const llm::Request& request, std::string_view model, std::string_view request_id) const override;
+  Result<llm::UpstreamRequest> encode(const llm::Request& request, std::string_view model,
+                                      std::string_view request_id) const override;
   std::string probe_head() const override;
   Result<llm::Usage> read_answer(llm::Operation operation, std::string_view padded_body) const override;
-  llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event, llm::Usage& usage) const override;
+  llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event,
+                               llm::Usage& usage) const override;
 
  private:
   std::shared_ptr<const http::Origin> origin_;

@@ -51,7 +51,8 @@ Result<Library> open_library() {
   }
   return fail(Errc::unavailable,
               fmt::format("ONNX Runtime cannot be loaded ({}). Install it as {} where the system looks, run "
-                          "tools/fetch_onnxruntime.sh, or name the file in {}", tried, kFileName, kOverride));
+                          "tools/fetch_onnxruntime.sh, or name the file in {}",
+                          tried, kFileName, kOverride));
 }
 
 std::string describe() {

@@ -41,15 +41,17 @@ std::optional<Datatype> from_onnx(ONNXTensorElementDataType type) {
 
 Result<infer::TensorSpec> describe(std::string_view what, std::string name, const Ort::TypeInfo& type) {
   if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
-    return fail(Errc::unimplemented,
-                fmt::format("{} '{}' is no tensor; export the model with plain tensors (for scikit-learn: zipmap=False)",
-                            what, name));
+    return fail(
+        Errc::unimplemented,
+        fmt::format("{} '{}' is no tensor; export the model with plain tensors (for scikit-learn: zipmap=False)", what,
+                    name));
   }
   auto tensor = type.GetTensorTypeAndShapeInfo();
   auto datatype = from_onnx(tensor.GetElementType());
   if (!datatype) {
-    return fail(Errc::unimplemented, fmt::format("{} '{}' has ONNX element type {}, which the protocol has no datatype for",
-                                                 what, name, static_cast<int>(tensor.GetElementType())));
+    return fail(Errc::unimplemented,
+                fmt::format("{} '{}' has ONNX element type {}, which the protocol has no datatype for", what, name,
+                            static_cast<int>(tensor.GetElementType())));
   }
   return infer::TensorSpec{.name = std::move(name), .datatype = *datatype, .shape = tensor.GetShape()};
 }
@@ -123,12 +125,14 @@ Result<std::shared_ptr<const infer::Model>> OnnxModel::make(std::shared_ptr<Envi
   model->info_.platform = "onnxruntime_onnx";
   Ort::AllocatorWithDefaultOptions allocator;
   for (std::size_t i = 0; i < model->session_.GetInputCount(); ++i) {
-    auto spec = describe("input", model->session_.GetInputNameAllocated(i, allocator).get(), model->session_.GetInputTypeInfo(i));
+    auto spec = describe("input", model->session_.GetInputNameAllocated(i, allocator).get(),
+                         model->session_.GetInputTypeInfo(i));
     if (!spec) return std::unexpected(std::move(spec.error()));
     model->info_.inputs.push_back(std::move(*spec));
   }
   for (std::size_t i = 0; i < model->session_.GetOutputCount(); ++i) {
-    auto spec = describe("output", model->session_.GetOutputNameAllocated(i, allocator).get(), model->session_.GetOutputTypeInfo(i));
+    auto spec = describe("output", model->session_.GetOutputNameAllocated(i, allocator).get(),
+                         model->session_.GetOutputTypeInfo(i));
     if (!spec) return std::unexpected(std::move(spec.error()));
     model->info_.outputs.push_back(std::move(*spec));
   }

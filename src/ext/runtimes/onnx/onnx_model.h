@@ -19,7 +19,8 @@ struct Environment {
 class OnnxModel : public infer::Model {
  public:
   // unimplemented when the model takes or gives what OIP has no datatype for. May throw Ort::Exception.
-  static Result<std::shared_ptr<const infer::Model>> make(std::shared_ptr<Environment> environment, Ort::Session session);
+  static Result<std::shared_ptr<const infer::Model>> make(std::shared_ptr<Environment> environment,
+                                                          Ort::Session session);
 
   const infer::ModelInfo& info() const override { return info_; }
   Result<std::vector<infer::Tensor>> run(std::span<const infer::Tensor> inputs,

@@ -26,9 +26,8 @@ bool is_token(std::string_view name) {
 }
 
 bool is_header_value(std::string_view value) {
-  return std::none_of(value.begin(), value.end(), [](char c) {
-    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
-  });
+  return std::none_of(value.begin(), value.end(),
+                      [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
 }
 
 std::string read_url(config::Map& map) {
@@ -41,8 +40,9 @@ std::string read_url(config::Map& map) {
   if (!known || host.empty()) {
     map.get("url").problem("the address is http://host/path or https://host/path");
   } else if (host.find('@') != std::string_view::npos) {
-    map.get("url").problem("no credentials in the address: send them as a header, "
-                           "headers: { authorization: \"Bearer ${TOKEN}\" }");
+    map.get("url").problem(
+        "no credentials in the address: send them as a header, "
+        "headers: { authorization: \"Bearer ${TOKEN}\" }");
   }
   return url;
 }
@@ -138,8 +138,7 @@ void HttpSink::send_one() {
     under_way_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
-  http_->post(*loop_,
-              {.url = options_.url, .headers = options_.headers, .body = body(), .timeout = options_.timeout},
+  http_->post(*loop_, {.url = options_.url, .headers = options_.headers, .body = body(), .timeout = options_.timeout},
               [this, alive = std::weak_ptr<bool>(alive_)](Result<int> answer) {
                 if (alive.expired()) return;
                 answered(answer);
@@ -164,8 +163,8 @@ void HttpSink::answered(const Result<int>& answer) {
     return;
   }
   dropped_.fetch_add(count, std::memory_order_relaxed);
-  set_status(true, fmt::format("{} refused the last request with {}: check the address and `headers`", options_.url,
-                               status));
+  set_status(true,
+             fmt::format("{} refused the last request with {}: check the address and `headers`", options_.url, status));
 }
 
 // Back to the front of the queue, where they are the oldest.

@@ -28,8 +28,9 @@ Result<TopicTemplate::Part> TopicTemplate::parse_place(std::string_view name, bo
     return Part{Kind::field, std::string(name.substr(kField.size()))};
   }
   if (name != "alarm") {
-    return fail(Errc::invalid_argument,
-                fmt::format("'{{{}}}' is no place of a topic: {{device}}, {{pipeline}}, {{alarm}} or {{field:name}}", name));
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("'{{{}}}' is no place of a topic: {{device}}, {{pipeline}}, {{alarm}} or {{field:name}}", name));
   }
   if (!with_alarm) {
     return fail(Errc::invalid_argument, "{alarm} stands only in the topic of a sink with `what: alarms`");

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "ingest/contracts.h"
 #include "ext/sources/host/probe.h"
+#include "ingest/contracts.h"
 
 namespace penstock::ext {
 

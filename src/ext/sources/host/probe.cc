@@ -86,7 +86,7 @@ std::optional<CpuTicks> parse_cpu(std::string_view stat) {
 }
 
 std::optional<ByteCounts> parse_disks(std::string_view diskstats,
-                                               const std::function<bool(std::string_view)>& is_disk) {
+                                      const std::function<bool(std::string_view)>& is_disk) {
   std::optional<ByteCounts> sum;
   for_each_line(diskstats, [&](std::string_view line) {
     const Words words = words_of(line);
@@ -119,7 +119,8 @@ HostProbe::HostProbe(std::string root, std::string disk_path)
 
 std::string HostProbe::file(std::string_view path) const {
   std::string text;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen((root_ + std::string(path)).c_str(), "re"), std::fclose);
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(std::fopen((root_ + std::string(path)).c_str(), "re"),
+                                                     std::fclose);
   if (!in) return text;
   std::array<char, 4096> part;
   std::size_t size = 0;
@@ -196,7 +197,7 @@ void HostProbe::add_memory(ingest::Sample& sample) const {
 }
 
 void HostProbe::add_disk_space(ingest::Sample& sample) const {
-  struct statvfs space {};
+  struct statvfs space{};
   if (statvfs((root_ + disk_path_).c_str(), &space) != 0 || space.f_blocks == 0) return;
   sample.set("disk_free", rounded(share(space.f_bavail, space.f_blocks)), "%");
 }
@@ -210,7 +211,8 @@ void HostProbe::add_temperature(ingest::Sample& sample) const {
     for (fs::directory_iterator zone(root_ + folder, error), end; !error && zone != end; zone.increment(error)) {
       if (!zone->path().filename().string().starts_with(prefix)) continue;
       std::error_code inner;
-      for (fs::directory_iterator sensor(zone->path(), inner), none; !inner && sensor != none; sensor.increment(inner)) {
+      for (fs::directory_iterator sensor(zone->path(), inner), none; !inner && sensor != none;
+           sensor.increment(inner)) {
         const std::string name = sensor->path().filename().string();
         if (!name.starts_with(name_start) || !name.ends_with(name_end)) continue;
         const auto value = degrees(file(folder + "/" + zone->path().filename().string() + "/" + name));

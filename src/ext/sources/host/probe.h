@@ -30,7 +30,7 @@ struct HostCounters {
 std::optional<CpuTicks> parse_cpu(std::string_view stat);
 // Whole disks only: `is_disk` says which names are.
 std::optional<ByteCounts> parse_disks(std::string_view diskstats,
-                                               const std::function<bool(std::string_view name)>& is_disk);
+                                      const std::function<bool(std::string_view name)>& is_disk);
 std::optional<ByteCounts> parse_network(std::string_view net_dev);
 
 class HostProbe {

@@ -4,10 +4,9 @@
 namespace penstock::ext {
 
 void register_sources_host(base::Registry& registry) {
-  registry.add("host", ingest::SourceFactory{[](const std::string&, const config::Node& kind, config::Map& map,
-                                                const ingest::Context& context) {
-                 return make_host_source(kind, map, context, "");
-               }});
+  registry.add("host", ingest::SourceFactory{
+                           [](const std::string&, const config::Node& kind, config::Map& map,
+                              const ingest::Context& context) { return make_host_source(kind, map, context, ""); }});
 }
 
 }  // namespace penstock::ext

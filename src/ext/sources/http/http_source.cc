@@ -9,7 +9,8 @@ namespace {
 
 enum class Body { json, lines, unknown };
 
-// By media type, its parameters aside (RFC 9110 section 8.3.1). No type at all is taken as JSON: small devices send none.
+// By media type, its parameters aside (RFC 9110 section 8.3.1). No type at all is taken as JSON: small devices send
+// none.
 Body body_of(std::string_view content_type) {
   std::string type;
   for (char c : content_type.substr(0, content_type.find(';'))) {

@@ -24,7 +24,7 @@ class DeviceName {
   enum class Kind { literal, level, field };
   struct Part {
     Kind kind;
-    std::string text;       // the literal, or the field's name
+    std::string text;  // the literal, or the field's name
     std::size_t level = 0;
   };
   std::vector<Part> parts_;

@@ -40,9 +40,9 @@ std::optional<DeviceName> read_device(config::Map& map) {
 MqttSource::MqttSource(std::string name, MqttSourceOptions options, MqttDecoder decoder, const base::Clock& clock)
     : name_(std::move(name)),
       clock_(clock),
-      connection_(std::move(options.broker), std::move(options.subscriptions),
-                  {.message = [this](const mqtt::Incoming& message) { take(message); },
-                   .burst_end = [this] { hand_over(); }}),
+      connection_(
+          std::move(options.broker), std::move(options.subscriptions),
+          {.message = [this](const mqtt::Incoming& message) { take(message); }, .burst_end = [this] { hand_over(); }}),
       decoder_(std::move(decoder)) {}
 
 // Before the members that the connection's thread uses go.
@@ -95,8 +95,8 @@ std::unique_ptr<ingest::Source> make_mqtt_source(const std::string& name, const 
   MqttSourceOptions options;
   options.broker = mqtt::read_options(kind, map);
   options.subscriptions = read_subscriptions(map);
-  const MqttFormat format = map.choice("format", {"json", "text"}, "json") == "text" ? MqttFormat::text
-                                                                                     : MqttFormat::json;
+  const MqttFormat format =
+      map.choice("format", {"json", "text"}, "json") == "text" ? MqttFormat::text : MqttFormat::json;
   const std::string field = map.text("field");
   if (!field.empty() && format == MqttFormat::json) {
     map.get("field").problem("`field` names the value of `format: text`; JSON names its own");

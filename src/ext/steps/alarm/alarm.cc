@@ -33,7 +33,8 @@ struct Watch {
 
 class Alarm : public ingest::Step {
  public:
-  Alarm(Settings settings, ingest::StepContext context) : settings_(std::move(settings)), context_(std::move(context)) {}
+  Alarm(Settings settings, ingest::StepContext context)
+      : settings_(std::move(settings)), context_(std::move(context)) {}
 
   void push(Sample sample, ingest::Output& out) override {
     Watch& watch = devices_.at(sample.device, [this](auto& oldest) { forget(oldest); });

@@ -4,8 +4,6 @@
 
 namespace penstock::ext {
 
-void register_steps_alarm(base::Registry& registry) {
-  registry.add("alarm", ingest::StepFactory{steps::make_alarm});
-}
+void register_steps_alarm(base::Registry& registry) { registry.add("alarm", ingest::StepFactory{steps::make_alarm}); }
 
 }  // namespace penstock::ext

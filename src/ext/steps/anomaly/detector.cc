@@ -7,22 +7,22 @@
 namespace penstock::ext::anomaly {
 namespace {
 
-constexpr std::int64_t kWarmUp = 256;          // values without a score: the tails have their first 8 blocks then
-constexpr double kConfidence = 50;             // surprises count n / (n + kConfidence) after n values
+constexpr std::int64_t kWarmUp = 256;  // values without a score: the tails have their first 8 blocks then
+constexpr double kConfidence = 50;     // surprises count n / (n + kConfidence) after n values
 constexpr std::size_t kRecent = 16;
-constexpr std::size_t kLong = 144;             // half a day at 5 minutes, 2.4 minutes at a second
+constexpr std::size_t kLong = 144;  // half a day at 5 minutes, 2.4 minutes at a second
 constexpr double kLevelGain = 0.01;
 constexpr double kSlowLevelMemory = 2000;
 constexpr double kStepMemory = 500;
 constexpr double kScatterMemory = 6;
 constexpr double kIntervalGain = 0.02;
-constexpr double kResolutionSteps = 2;         // differences below this many usual steps are never the scale of a tail
+constexpr double kResolutionSteps = 2;  // differences below this many usual steps are never the scale of a tail
 constexpr double kLogResolution = 0.2;
-constexpr double kSeasonError = 0.3;           // a profile is used when its squared error is this share of the level's
-constexpr double kViewShare = 0.05;            // of the block maxima that count as tail
+constexpr double kSeasonError = 0.3;  // a profile is used when its squared error is this share of the level's
+constexpr double kViewShare = 0.05;   // of the block maxima that count as tail
 constexpr double kOwnShare = 0.1;
-constexpr double kFadeMemory = 600;            // values over which a surprise fades to 1/e
-constexpr double kNewsFactor = 1.05;           // above the fading surprise: one alarm for one event that builds up
+constexpr double kFadeMemory = 600;   // values over which a surprise fades to 1/e
+constexpr double kNewsFactor = 1.05;  // above the fading surprise: one alarm for one event that builds up
 constexpr double kGapIntervals = 20;
 constexpr double kLimit = 1e15;
 constexpr double kTiny = 1e-12;

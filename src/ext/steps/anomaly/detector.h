@@ -39,7 +39,16 @@ class Detector {
 
   // The views of the series, in the order of surprises().
   enum View : std::size_t {
-    level, departure, recent_mean, long_mean, scatter, season, long_season, shape, long_shape, kViews
+    level,
+    departure,
+    recent_mean,
+    long_mean,
+    scatter,
+    season,
+    long_season,
+    shape,
+    long_shape,
+    kViews
   };
   // How surprising each view found the last value (-ln of a tail probability, 0 in the body): why it scored as it did.
   const std::array<double, kViews>& surprises() const { return surprises_; }
@@ -56,7 +65,7 @@ class Detector {
   double alarm_surprise_;
   double own_margin_;
   std::array<TwoTails, kViews> tails_;
-  Tail own_;                    // how surprising this series usually is
+  Tail own_;  // how surprising this series usually is
   std::array<double, kViews> surprises_{};
   std::vector<Profile> profiles_;
   PatternMemory shapes_;
@@ -66,14 +75,14 @@ class Detector {
   RunningMean season_distance_;
   std::int64_t seen_ = 0;
   base::WallMicros last_at_ = 0;
-  double usual_interval_ = 0;   // microseconds
+  double usual_interval_ = 0;  // microseconds
   double last_ = 0;
   double level_ = 0;
   double slow_level_ = 0;
   double log_scatter_ = 0;
-  double usual_step_ = 0;       // mean of the differences that are not zero
+  double usual_step_ = 0;  // mean of the differences that are not zero
   std::int64_t steps_seen_ = 0;
-  double fading_ = 0;           // the last surprise, forgotten exponentially
+  double fading_ = 0;  // the last surprise, forgotten exponentially
 };
 
 }  // namespace penstock::ext::anomaly

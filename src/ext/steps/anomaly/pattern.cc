@@ -6,7 +6,7 @@
 namespace penstock::ext::anomaly {
 namespace {
 
-constexpr double kVigilance = 1;      // a course this many usual distances away becomes a prototype of its own
+constexpr double kVigilance = 1;  // a course this many usual distances away becomes a prototype of its own
 constexpr float kLearningRate = 0.1F;
 constexpr double kDistanceMemory = 200;
 constexpr std::size_t kPrototypesLeast = 4;

@@ -36,8 +36,8 @@ class PatternMemory {
   std::int64_t courses_ = 0;
   double usual_distance_ = 0;
   std::vector<float> course_;
-  std::vector<float> prototypes_;      // column after column, so that all rows are compared at once
-  std::vector<float> squares_;         // one per row, scratch of nearest()
+  std::vector<float> prototypes_;       // column after column, so that all rows are compared at once
+  std::vector<float> squares_;          // one per row, scratch of nearest()
   std::vector<std::int64_t> last_use_;  // one per row
 };
 

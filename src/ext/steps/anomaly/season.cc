@@ -6,7 +6,7 @@ namespace penstock::ext::anomaly {
 namespace {
 
 constexpr int kVisitsMost = 8;
-constexpr double kJudgeMemory = 500;   // values over which the two errors are averaged
+constexpr double kJudgeMemory = 500;  // values over which the two errors are averaged
 constexpr std::int64_t kJudgedLeast = 100;
 
 }  // namespace

@@ -14,7 +14,7 @@ constexpr std::size_t kFieldsMax = 64;
 
 struct Band {
   std::string field;
-  double width = 0;      // absolute, or a share of the last reported value
+  double width = 0;  // absolute, or a share of the last reported value
   bool relative = false;
 };
 

@@ -36,7 +36,8 @@ struct Entry {
 // Shared with the callbacks, so that an answer after the step's end finds nobody and does no harm.
 class Queue : public std::enable_shared_from_this<Queue> {
  public:
-  Queue(Settings settings, ingest::StepContext context) : settings_(std::move(settings)), context_(std::move(context)) {}
+  Queue(Settings settings, ingest::StepContext context)
+      : settings_(std::move(settings)), context_(std::move(context)) {}
 
   void push(Sample sample, ingest::Output& out);
   bool busy() const { return !entries_.empty(); }

@@ -4,8 +4,6 @@
 
 namespace penstock::ext {
 
-void register_steps_infer(base::Registry& registry) {
-  registry.add("infer", ingest::StepFactory{steps::make_infer});
-}
+void register_steps_infer(base::Registry& registry) { registry.add("infer", ingest::StepFactory{steps::make_infer}); }
 
 }  // namespace penstock::ext

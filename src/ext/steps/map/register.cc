@@ -4,8 +4,6 @@
 
 namespace penstock::ext {
 
-void register_steps_map(base::Registry& registry) {
-  registry.add("map", ingest::StepFactory{steps::make_map});
-}
+void register_steps_map(base::Registry& registry) { registry.add("map", ingest::StepFactory{steps::make_map}); }
 
 }  // namespace penstock::ext

@@ -49,9 +49,16 @@ struct Name {
   Aggregate aggregate;
 };
 constexpr std::array kNames = std::to_array<Name>({
-    {"avg", Aggregate::avg}, {"count", Aggregate::count}, {"first", Aggregate::first}, {"last", Aggregate::last},
-    {"max", Aggregate::max}, {"median", Aggregate::median}, {"min", Aggregate::min},
-    {"percentile", Aggregate::percentile}, {"rate", Aggregate::rate}, {"stddev", Aggregate::stddev},
+    {"avg", Aggregate::avg},
+    {"count", Aggregate::count},
+    {"first", Aggregate::first},
+    {"last", Aggregate::last},
+    {"max", Aggregate::max},
+    {"median", Aggregate::median},
+    {"min", Aggregate::min},
+    {"percentile", Aggregate::percentile},
+    {"rate", Aggregate::rate},
+    {"stddev", Aggregate::stddev},
     {"sum", Aggregate::sum},
 });
 

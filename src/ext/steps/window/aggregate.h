@@ -37,8 +37,8 @@ enum class Aggregate : std::uint8_t { avg, count, first, last, max, median, min,
 
 struct AggregateCall {
   Aggregate aggregate = Aggregate::count;
-  std::string field;      // empty: count() of samples
-  double percent = 50;    // of percentile
+  std::string field;    // empty: count() of samples
+  double percent = 50;  // of percentile
 
   bool needs_points() const { return aggregate == Aggregate::median || aggregate == Aggregate::percentile; }
 };

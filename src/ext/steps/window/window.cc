@@ -19,8 +19,8 @@ constexpr std::size_t kPointsPerFieldMax = 65'536;  // values kept for one field
 constexpr std::size_t kPointsMax = 4'000'000;       // values kept by the step: 64 MB
 constexpr std::int64_t kPanesMax = 10'000;          // (last + late) / every
 constexpr WallMicros kSecond = 1'000'000;
-constexpr WallMicros kFutureMax = 3600 * kSecond;   // a sample that far ahead of its arrival has a broken clock
-constexpr WallMicros kSilence = kSecond;            // what a silent device gets on top of `late`
+constexpr WallMicros kFutureMax = 3600 * kSecond;  // a sample that far ahead of its arrival has a broken clock
+constexpr WallMicros kSilence = kSecond;           // what a silent device gets on top of `late`
 
 struct Settings {
   WallMicros last = 0;
@@ -37,7 +37,7 @@ struct Pane {
   std::int64_t index = 0;  // covers [index * every, (index + 1) * every)
   std::uint64_t samples = 0;
   ingest::Quality worst = ingest::Quality::good;
-  Sample latest;           // by event time
+  Sample latest;  // by event time
   std::vector<Accumulator> columns;
 };
 
@@ -51,7 +51,7 @@ struct Column {
 // One device or one value of the tag.
 struct Series {
   std::vector<Column> columns;
-  std::deque<Pane> panes;  // by index
+  std::deque<Pane> panes;                                          // by index
   std::int64_t closed = std::numeric_limits<std::int64_t>::min();  // windows ending at pane `closed` or before are out
   WallMicros newest = std::numeric_limits<WallMicros>::min();      // event time
   WallMicros newest_ingest = 0;
@@ -106,7 +106,8 @@ class Window : public ingest::Step {
   void drop_front(Series& series);
   void emit(const std::string& key, const Series& series, std::int64_t end, ingest::Output& out) const;
   void fill_arrays(const Series& series, const std::vector<Accumulator>& merged, Sample& sample) const;
-  void fill_aggregates(const Series& series, std::vector<Accumulator>& merged, std::uint64_t samples, Sample& sample) const;
+  void fill_aggregates(const Series& series, std::vector<Accumulator>& merged, std::uint64_t samples,
+                       Sample& sample) const;
 
   Settings settings_;
   ingest::StepContext context_;
@@ -301,7 +302,8 @@ void Window::fill_aggregates(const Series& series, std::vector<Accumulator>& mer
                              Sample& sample) const {
   for (std::size_t i = 0; i < merged.size(); ++i) {
     if (!series.columns[i].keeps_points) continue;
-    std::sort(merged[i].points.begin(), merged[i].points.end(), [](const Point& a, const Point& b) { return a.value < b.value; });
+    std::sort(merged[i].points.begin(), merged[i].points.end(),
+              [](const Point& a, const Point& b) { return a.value < b.value; });
   }
   for (const auto& [name, call] : settings_.outputs) {
     if (call.field.empty()) {
@@ -318,7 +320,8 @@ void Window::fill_aggregates(const Series& series, std::vector<Accumulator>& mer
   }
 }
 
-// --- configuration -----------------------------------------------------------------------------------------------------
+// --- configuration
+// -----------------------------------------------------------------------------------------------------
 
 void read_by(config::Map& map, Settings& settings) {
   std::string by = map.text("by", "device");

@@ -57,13 +57,17 @@ struct IngestApiTest : testing::Test {
   std::unique_ptr<ingest::Lane> lane;
 
   IngestApiTest() {
-    registry.add("fake", ingest::SourceFactory{[](const std::string&, const config::Node&, config::Map&, const ingest::Context&) { return std::make_unique<FakeSource>(); }});
-    registry.add("quiet", ingest::SinkFactory{[](const std::string&, const config::Node&, const ingest::Context&) { return std::make_unique<QuietSink>(); }});
+    registry.add("fake", ingest::SourceFactory{[](const std::string&, const config::Node&, config::Map&,
+                                                  const ingest::Context&) { return std::make_unique<FakeSource>(); }});
+    registry.add("quiet", ingest::SinkFactory{[](const std::string&, const config::Node&, const ingest::Context&) {
+                   return std::make_unique<QuietSink>();
+                 }});
     ingest::Context context;
     context.registry = &registry;
     context.clock = &clock;
     lane = std::make_unique<ingest::Lane>(ingest::LaneOptions{context, {&api.loop}, {}});
-    auto document = config::Document::parse("sources: { dev: { fake: {} } }\npipelines: { line: { from: dev, to: [ { quiet: {} } ] } }\n", "edge.yaml");
+    auto document = config::Document::parse(
+        "sources: { dev: { fake: {} } }\npipelines: { line: { from: dev, to: [ { quiet: {} } ] } }\n", "edge.yaml");
     config::Map root = document->root().map();
     ingest::Plan plan = lane->plan(root);
     EXPECT_FALSE(document->failed()) << document->report();
@@ -114,7 +118,8 @@ TEST_F(IngestApiTest, ShowsWhatComesOutOfAPipelineUntilTheClientLeaves) {
   int sent = 0;
   std::function<void()> send = [&] {
     ++sent;
-    lane->accept("dev", "application/json", fmt::format(R"({{"device":"a","n":{}}})", sent), api.loop, [](Result<std::size_t> taken) { EXPECT_TRUE(taken.has_value()); });
+    lane->accept("dev", "application/json", fmt::format(R"({{"device":"a","n":{}}})", sent), api.loop,
+                 [](Result<std::size_t> taken) { EXPECT_TRUE(taken.has_value()); });
     feed.arm_in(20ms, send);
   };
   feed.arm_in(10ms, send);

@@ -34,7 +34,8 @@ struct OipApiTest : testing::Test {
   }
 };
 
-constexpr const char* kRow = R"({"id":"7","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1.5,2]}],"outputs":[{"name":"y"}]})";
+constexpr const char* kRow =
+    R"({"id":"7","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1.5,2]}],"outputs":[{"name":"y"}]})";
 
 TEST_F(OipApiTest, Infers) {
   auto exchange = ask("POST", "/v2/models/twice/infer", kRow);
@@ -66,7 +67,8 @@ TEST_F(OipApiTest, RefusesInItsOwnShape) {
   };
   for (const Wrong& wrong : std::initializer_list<Wrong>{
            {"/v2/models/twice/infer", "{", 400},
-           {"/v2/models/twice/infer", R"({"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[1,2,3]}]})", 400},
+           {"/v2/models/twice/infer", R"({"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[1,2,3]}]})",
+            400},
            {"/v2/models/twice/infer", R"({"inputs":[{"name":"q","shape":[1,2],"datatype":"FP32","data":[1,2]}]})", 400},
            {"/v2/models/nope/infer", kRow, 404},
            {"/v2/models/sick/infer", kRow, 500},

@@ -23,9 +23,14 @@ using testing::StartsWith;
 struct OpenAiApiTest : testing::Test {
   flow::ApiHarness api;
   std::vector<std::string> bodies;  // the upstream received
-  http::Server upstream{api.loop, [this](http::Exchange& x) { return answer(x); }, [](int, std::string_view, const std::string& detail) { return detail; }, {}};
+  http::Server upstream{api.loop,
+                        [this](http::Exchange& x) { return answer(x); },
+                        [](int, std::string_view, const std::string& detail) { return detail; },
+                        {}};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(api.loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) { upstream.accept(fd, nullptr); }).value();
+      net::Acceptor::listen(api.loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
+        upstream.accept(fd, nullptr);
+      }).value();
   http::ClientPool pool{api.loop};
   llm::Lane lane{{&pool}};
 
@@ -36,18 +41,24 @@ struct OpenAiApiTest : testing::Test {
   }
   ~OpenAiApiTest() override {
     pool.close_all();
-    api.loop.post([this] { rt::spawn(upstream.drain(std::chrono::steady_clock::now() + 1s), [this] { api.loop.stop(); }); });
+    api.loop.post(
+        [this] { rt::spawn(upstream.drain(std::chrono::steady_clock::now() + 1s), [this] { api.loop.stop(); }); });
     api.loop.run();
   }
 
   std::shared_ptr<const llm::Plan> plan() {
     base::Registry registry;
     std::string url = fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port());
-    registry.add("fake", llm::ProviderFactory{[url](const std::string&, config::Map&) { return std::make_shared<const llm::FakeProvider>(*net::parse_http_url(url)); }});
+    registry.add("fake", llm::ProviderFactory{[url](const std::string&, config::Map&) {
+                   return std::make_shared<const llm::FakeProvider>(*net::parse_http_url(url));
+                 }});
     auto document = config::Document::parse(
         "providers: { lab: { type: fake } }\n"
-        "models: { chat: { route: [lab/plain] }, streamed: { route: [lab/stream] }, cut: { route: [lab/cut] }, sick: { route: [lab/sick] },\n"
-        "          refusing: { route: [lab/refusing] }, locked: { route: [lab/locked] }, down: { route: [lab/down], retry: { attempts: 1 } } }\n", "p.yaml");
+        "models: { chat: { route: [lab/plain] }, streamed: { route: [lab/stream] }, cut: { route: [lab/cut] }, sick: { "
+        "route: [lab/sick] },\n"
+        "          refusing: { route: [lab/refusing] }, locked: { route: [lab/locked] }, down: { route: [lab/down], "
+        "retry: { attempts: 1 } } }\n",
+        "p.yaml");
     config::Map root = document->root().map();
     return llm::Plan::parse(root.get("providers"), root.get("models").map().entries(), registry);
   }
@@ -88,7 +99,9 @@ struct OpenAiApiTest : testing::Test {
     co_await x.finish();
   }
 
-  http::FakeExchange post(std::string path, std::string body) { return http::FakeExchange(api.loop, "POST", std::move(path), std::move(body)); }
+  http::FakeExchange post(std::string path, std::string body) {
+    return http::FakeExchange(api.loop, "POST", std::move(path), std::move(body));
+  }
 };
 
 std::string chat(std::string_view model, std::string_view more = "") {
@@ -207,10 +220,12 @@ TEST_F(OpenAiApiTest, ChecksWhatRoutingReads) {
            {"/v1/chat/completions", R"({"model":"chat"})", "'messages' must be a list of messages"},
            {"/v1/chat/completions", R"({"model":"chat","messages":"hi"})", "'messages' must be"},
            {"/v1/chat/completions", R"({"model":"chat","messages":null})", "'messages' must be"},
-           {"/v1/chat/completions", R"({"model":"chat","messages":[],"stream":"yes"})", "'stream' must be true or false"},
+           {"/v1/chat/completions", R"({"model":"chat","messages":[],"stream":"yes"})",
+            "'stream' must be true or false"},
            {"/v1/chat/completions", R"({"model":"chat","messages":[],"stream":1})", "'stream' must be"},
            {"/v1/chat/completions", R"({"model":"chat","model":"cheap","messages":[]})", "'model' appears twice"},
-           {"/v1/chat/completions", R"({"model":"chat","messages":[],"stream":true,"stream":false})", "'stream' appears twice"},
+           {"/v1/chat/completions", R"({"model":"chat","messages":[],"stream":true,"stream":false})",
+            "'stream' appears twice"},
            {"/v1/embeddings", R"({"model":"chat"})", "'input' must be a string or a list"},
            {"/v1/completions", R"({"prompt":"x"})", "'model' must be"},
        }) {
@@ -223,7 +238,8 @@ TEST_F(OpenAiApiTest, ChecksWhatRoutingReads) {
 }
 
 TEST_F(OpenAiApiTest, LeavesTheRestToTheProvider) {
-  for (std::string body : {chat("chat", R"(,"stream":null)"), chat("chat", R"(,"temperature":"hot","max_tokens":-1)"), std::string(R"({"model":"chat","messages":[7]})")}) {
+  for (std::string body : {chat("chat", R"(,"stream":null)"), chat("chat", R"(,"temperature":"hot","max_tokens":-1)"),
+                           std::string(R"({"model":"chat","messages":[7]})")}) {
     auto exchange = post("/v1/chat/completions", body);
     api.run(exchange);
     EXPECT_EQ(exchange.status(), 200) << body;

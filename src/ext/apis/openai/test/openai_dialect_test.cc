@@ -69,7 +69,8 @@ TEST(OpenAiDialect, SpeaksAsTheSdksExpect) {
 }
 
 TEST(OpenAiDialect, StaysJsonWhateverTheDetailSays) {
-  for (std::string detail : {std::string("a \"quoted\" \\ line\nbreak\t\x01"), std::string("\xff\xfe broken \xc3"), std::string("nul\0inside", 10), std::string()}) {
+  for (std::string detail : {std::string("a \"quoted\" \\ line\nbreak\t\x01"), std::string("\xff\xfe broken \xc3"),
+                             std::string("nul\0inside", 10), std::string()}) {
     json::Value body = error_of(400, {Errc::invalid_argument, detail});
     EXPECT_TRUE(body.is_object());
     EXPECT_EQ(json::string_or(body, "type", ""), "invalid_request_error");

@@ -18,7 +18,8 @@ class NoDialect : public flow::Dialect {
 
 constexpr base::WallMicros kNow = 1'700'000'000'000'000;
 
-flow::DeclaredKey declared(std::string_view name, std::string secret, std::vector<std::string> models = {}, base::WallMicros expires = 0) {
+flow::DeclaredKey declared(std::string_view name, std::string secret, std::vector<std::string> models = {},
+                           base::WallMicros expires = 0) {
   flow::DeclaredKey key;
   key.key.name = obs::intern(name);
   key.key.models = std::move(models);
@@ -41,7 +42,8 @@ struct KeysFilterTest : testing::Test {
       keys.push_back(declared("old", "secret-of-old-01", {}, kNow));
       keys.push_back(declared("odd", "a/b c+d&e=f-0001"));
     }
-    return std::make_shared<const flow::Policy>(flow::KeyTable(std::move(keys), {}, base::Secret("x")), !with_keys, std::vector<std::unique_ptr<flow::Filter>>{});
+    return std::make_shared<const flow::Policy>(flow::KeyTable(std::move(keys), {}, base::Secret("x")), !with_keys,
+                                                std::vector<std::unique_ptr<flow::Filter>>{});
   }
 
   // The name of the key that was found, or the refusal.
@@ -123,7 +125,9 @@ TEST_F(KeysFilterTest, LetsEverybodyInWhereThereAreNoKeys) {
 TEST_F(KeysFilterTest, ATableWithoutKeysDoesNotOpenTheDoor) {
   http::FakeExchange exchange(loop, "GET", "/");
   exchange.field("x-api-key", "whatever");
-  flow::Call call(exchange, dialect, std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), false, std::vector<std::unique_ptr<flow::Filter>>{}));
+  flow::Call call(exchange, dialect,
+                  std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), false,
+                                                       std::vector<std::unique_ptr<flow::Filter>>{}));
   EXPECT_FALSE(filter.on_head(call).has_value());
 }
 

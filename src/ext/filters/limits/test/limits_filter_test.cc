@@ -21,14 +21,17 @@ struct LimitsFilterTest : testing::Test {
   rt::Loop loop;
   NoDialect dialect;
   LimitsFilter filter;
-  std::shared_ptr<const flow::Policy> policy =
-      std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), true, std::vector<std::unique_ptr<flow::Filter>>{});
+  std::shared_ptr<const flow::Policy> policy = std::make_shared<const flow::Policy>(
+      flow::KeyTable({}, {}, base::Secret("x")), true, std::vector<std::unique_ptr<flow::Filter>>{});
   std::shared_ptr<flow::KeyState> state = std::make_shared<flow::KeyState>();
 
   struct One {
     http::FakeExchange exchange;
     flow::Call call;
-    One(LimitsFilterTest& f, std::shared_ptr<const flow::Key> key) : exchange(f.loop), call(exchange, f.dialect, f.policy) { call.key = std::move(key); }
+    One(LimitsFilterTest& f, std::shared_ptr<const flow::Key> key)
+        : exchange(f.loop), call(exchange, f.dialect, f.policy) {
+      call.key = std::move(key);
+    }
   };
   std::unique_ptr<One> call(std::int64_t rpm, std::int64_t tpm, std::int64_t estimated = 0) {
     flow::Key key;
@@ -67,7 +70,8 @@ TEST_F(LimitsFilterTest, AdmitsAsManyRequestsAsTheKeyHas) {
   auto refused = filter.on_request(over->call);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Errc::resource_exhausted);
-  EXPECT_THAT(refused.error().detail, HasSubstr("the API key 'app' is over its limit of 3 requests per minute; retry in 20s"));
+  EXPECT_THAT(refused.error().detail,
+              HasSubstr("the API key 'app' is over its limit of 3 requests per minute; retry in 20s"));
   EXPECT_EQ(over->call.retry_after, 20s);
   EXPECT_EQ(over->call.request_limit->remaining, 0);
 }
@@ -159,8 +163,12 @@ TEST_F(LimitsFilterTest, ShowsTheLimitsInTheAnswer) {
   ASSERT_TRUE(filter.on_request(one->call).has_value());
   http::ResponseHead head(200);
   flow::add_common_fields(one->call, head);
-  EXPECT_THAT(head.lines(), HasSubstr("x-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: 59\r\nx-ratelimit-reset-requests: 1s\r\n"));
-  EXPECT_THAT(head.lines(), HasSubstr("x-ratelimit-limit-tokens: 6000\r\nx-ratelimit-remaining-tokens: 3000\r\nx-ratelimit-reset-tokens: 30s\r\n"));
+  EXPECT_THAT(head.lines(), HasSubstr("x-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: "
+                                      "59\r\nx-ratelimit-reset-requests: 1s\r\n"));
+  EXPECT_THAT(
+      head.lines(),
+      HasSubstr(
+          "x-ratelimit-limit-tokens: 6000\r\nx-ratelimit-remaining-tokens: 3000\r\nx-ratelimit-reset-tokens: 30s\r\n"));
 }
 
 TEST_F(LimitsFilterTest, SaysInTheRefusalWhenToComeBack) {

@@ -34,7 +34,8 @@ struct Spoken {
     request.stream_options = peeked->fields[2];
     request.object_begin = peeked->object_begin;
     if (request.stream_options.kind == json::Field::Kind::object) {
-      auto options = json::parse(text.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
+      auto options = json::parse(
+          text.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
       request.wants_usage = options && json::bool_or(*options, "include_usage", false);
     }
   }
@@ -54,8 +55,9 @@ TEST(OpenAiProviderEncode, ReplacesNothingButTheModel) {
   EXPECT_EQ(encoded(R"({"model":"chat","messages":[]})"), R"({"model":"real","messages":[]})");
   EXPECT_EQ(encoded("  {\n\t\"messages\" : [ ] ,\r\n \"model\"  :  \"chat\"  , \"temperature\":1.0e+0 }\n"),
             "  {\n\t\"messages\" : [ ] ,\r\n \"model\"  :  \"real\"  , \"temperature\":1.0e+0 }\n");
-  EXPECT_EQ(encoded(R"({"seed":9007199254740993,"x":"\u00e4\ud83d\ude00\/","y":"é","model":"chat","x":1,"x":2,"n":-0.0})"),
-            R"({"seed":9007199254740993,"x":"\u00e4\ud83d\ude00\/","y":"é","model":"real","x":1,"x":2,"n":-0.0})")
+  EXPECT_EQ(
+      encoded(R"({"seed":9007199254740993,"x":"\u00e4\ud83d\ude00\/","y":"é","model":"chat","x":1,"x":2,"n":-0.0})"),
+      R"({"seed":9007199254740993,"x":"\u00e4\ud83d\ude00\/","y":"é","model":"real","x":1,"x":2,"n":-0.0})")
       << "escapes, large numbers and unknown keys that appear twice are the provider's business";
   EXPECT_EQ(encoded(R"({"messages":[{"model":"chat","content":"\"model\":\"chat\""}],"model":"chat"})"),
             R"({"messages":[{"model":"chat","content":"\"model\":\"chat\""}],"model":"real"})")
@@ -72,13 +74,16 @@ TEST(OpenAiProviderEncode, QuotesTheModel) {
 }
 
 TEST(OpenAiProviderEncode, AsksForUsageInStreams) {
-  EXPECT_EQ(encoded(R"({"model":"chat","stream":true})"), R"({"stream_options":{"include_usage":true},"model":"real","stream":true})");
-  EXPECT_EQ(encoded(R"( { "model":"chat","stream":true})"), R"( {"stream_options":{"include_usage":true}, "model":"real","stream":true})");
+  EXPECT_EQ(encoded(R"({"model":"chat","stream":true})"),
+            R"({"stream_options":{"include_usage":true},"model":"real","stream":true})");
+  EXPECT_EQ(encoded(R"( { "model":"chat","stream":true})"),
+            R"( {"stream_options":{"include_usage":true}, "model":"real","stream":true})");
   EXPECT_EQ(encoded(R"({"stream":true,"stream_options":null,"model":"chat"})"),
             R"({"stream":true,"stream_options":{"include_usage":true},"model":"real"})");
   EXPECT_EQ(encoded(R"({"model":"chat","stream_options":{"include_usage":false},"stream":true})"),
             R"({"model":"real","stream_options":{"include_usage":true},"stream":true})");
-  EXPECT_EQ(encoded(R"({"model":"chat","stream_options": {} ,"stream":true})"), R"({"model":"real","stream_options": {"include_usage":true} ,"stream":true})");
+  EXPECT_EQ(encoded(R"({"model":"chat","stream_options": {} ,"stream":true})"),
+            R"({"model":"real","stream_options": {"include_usage":true} ,"stream":true})");
   EXPECT_EQ(encoded(R"({"stream_options":{"include_obfuscation":false},"model":"chat","stream":true})"),
             R"({"stream_options":{"include_obfuscation":false,"include_usage":true},"model":"real","stream":true})");
 }
@@ -98,8 +103,9 @@ TEST(OpenAiProviderEncode, NeverMakesAFieldAppearTwice) {
 }
 
 TEST(OpenAiProviderEncode, EditsStayValidJson) {
-  for (const char* body : {R"({"model":"chat","stream":true})", R"({"stream_options":{"a":[1,{"b":null}]},"stream":true,"model":"chat"})",
-                           "\n{\n}\n", R"({"model":"","stream":true,"stream_options":{"include_usage":"x"}})"}) {
+  for (const char* body :
+       {R"({"model":"chat","stream":true})", R"({"stream_options":{"a":[1,{"b":null}]},"stream":true,"model":"chat"})",
+        "\n{\n}\n", R"({"model":"","stream":true,"stream_options":{"include_usage":"x"}})"}) {
     if (std::string_view(body).find("model") == std::string_view::npos) continue;
     std::string out = encoded(body);
     auto parsed = json::parse(out);
@@ -139,7 +145,8 @@ Result<llm::Usage> usage_of(std::string body) {
 }
 
 TEST(OpenAiProviderReadAnswer, FindsUsage) {
-  auto usage = usage_of(R"({"id":"x","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":5}}})");
+  auto usage = usage_of(
+      R"({"id":"x","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":5}}})");
   ASSERT_TRUE(usage.has_value());
   EXPECT_TRUE(usage->known);
   EXPECT_EQ(usage->input, 11);
@@ -160,7 +167,8 @@ TEST(OpenAiProviderReadAnswer, TakesAnAnswerWithoutUsage) {
 }
 
 TEST(OpenAiProviderReadAnswer, DoesNotBelieveEveryNumber) {
-  auto usage = usage_of(R"({"usage":{"prompt_tokens":-5,"completion_tokens":"7","prompt_tokens_details":{"cached_tokens":1.5}}})");
+  auto usage = usage_of(
+      R"({"usage":{"prompt_tokens":-5,"completion_tokens":"7","prompt_tokens_details":{"cached_tokens":1.5}}})");
   ASSERT_TRUE(usage.has_value());
   EXPECT_EQ(usage->input, 0);
   EXPECT_EQ(usage->output, 0);
@@ -171,7 +179,8 @@ TEST(OpenAiProviderReadAnswer, DoesNotBelieveEveryNumber) {
 }
 
 TEST(OpenAiProviderReadAnswer, RefusesWhatIsNoAnswer) {
-  for (const char* body : {"", "<html>502</html>", "[]", R"({"usage":)", R"({"usage":{}}x)", "null"}) EXPECT_FALSE(usage_of(body).has_value()) << body;
+  for (const char* body : {"", "<html>502</html>", "[]", R"({"usage":)", R"({"usage":{}}x)", "null"})
+    EXPECT_FALSE(usage_of(body).has_value()) << body;
 }
 
 // --- read_event ---
@@ -243,14 +252,15 @@ TEST(OpenAiProviderReadEvent, FindsUsageBehindAnEmptyOne) {
 }
 
 TEST(OpenAiProviderReadEvent, FindsErrorsInEveryShape) {
-  for (const char* data : {
-           R"({"error":{"message":"overloaded","type":"server_error","code":503}})",
-           R"({ "error" : "overloaded" })",
-           R"({"error":{"message":"x"},"choices":[]})",
-           R"({"id":"gen-1","object":"chat.completion.chunk","created":1,"model":"m","error":{"code":502,"message":"gone"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]})",
-           R"({"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400})",
-           R"({"message":"x", "error":true})",
-       }) {
+  for (
+      const char* data : {
+          R"({"error":{"message":"overloaded","type":"server_error","code":503}})",
+          R"({ "error" : "overloaded" })",
+          R"({"error":{"message":"x"},"choices":[]})",
+          R"({"id":"gen-1","object":"chat.completion.chunk","created":1,"model":"m","error":{"code":502,"message":"gone"},"choices":[{"delta":{"content":""},"finish_reason":"error"}]})",
+          R"({"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400})",
+          R"({"message":"x", "error":true})",
+      }) {
     EXPECT_TRUE(read(data).verdict.error) << data;
     EXPECT_TRUE(read(data).verdict.forward) << data;
   }

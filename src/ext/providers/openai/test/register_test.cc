@@ -22,7 +22,8 @@ struct Made {
 Made make(std::string_view yaml) {
   base::Registry registry;
   register_providers_openai(registry);
-  auto document = config::Document::parse(yaml, "p.yaml", [](const std::string& name) { return name == "KEY" ? "sk-from environment" : nullptr; });
+  auto document = config::Document::parse(
+      yaml, "p.yaml", [](const std::string& name) { return name == "KEY" ? "sk-from environment" : nullptr; });
   EXPECT_TRUE(document.has_value());
   config::Map map = document->root().map();
   Made made;

@@ -45,7 +45,11 @@ struct Lane {
   void serve(std::vector<std::pair<std::string, fs::path>> models, std::size_t instances = 0) {
     std::vector<infer::ModelConfig> configs;
     for (auto& [name, path] : models) {
-      configs.push_back({.name = name, .path = path.string(), .serve = infer::ModelConfig::Serve::latest, .versions = {}, .instances = instances});
+      configs.push_back({.name = name,
+                         .path = path.string(),
+                         .serve = infer::ModelConfig::Serve::latest,
+                         .versions = {},
+                         .instances = instances});
     }
     repository.apply(std::move(configs));
   }
@@ -67,15 +71,17 @@ TEST(OnnxRuntime, ServesAModel) {
   REQUIRE_LIBRARY();
   Lane lane;
   lane.serve({{"scale", kModels / "scale"}});
-  EXPECT_EQ(lane.ask("scale", R"({"id":"7","inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[0,1,2,-0.5]}]})"),
-            R"({"model_name":"scale","model_version":"2","id":"7","outputs":[)"
-            R"({"name":"y","datatype":"FP32","shape":[1,4],"data":[1.0,4.0,7.0,-0.5]},)"
-            R"({"name":"total","datatype":"FP32","shape":[],"data":[2.5]}]})");
+  EXPECT_EQ(
+      lane.ask("scale", R"({"id":"7","inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[0,1,2,-0.5]}]})"),
+      R"({"model_name":"scale","model_version":"2","id":"7","outputs":[)"
+      R"({"name":"y","datatype":"FP32","shape":[1,4],"data":[1.0,4.0,7.0,-0.5]},)"
+      R"({"name":"total","datatype":"FP32","shape":[],"data":[2.5]}]})");
   auto served = lane.repository.find("scale", "").value();
-  EXPECT_EQ(oip::encode_model("scale", lane.repository.ready_versions("scale"), served->model->info()),
-            R"({"name":"scale","versions":["2"],"platform":"onnxruntime_onnx",)"
-            R"("inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],)"
-            R"("outputs":[{"name":"y","datatype":"FP32","shape":[-1,4]},{"name":"total","datatype":"FP32","shape":[]}]})");
+  EXPECT_EQ(
+      oip::encode_model("scale", lane.repository.ready_versions("scale"), served->model->info()),
+      R"({"name":"scale","versions":["2"],"platform":"onnxruntime_onnx",)"
+      R"("inputs":[{"name":"x","datatype":"FP32","shape":[-1,4]}],)"
+      R"("outputs":[{"name":"y","datatype":"FP32","shape":[-1,4]},{"name":"total","datatype":"FP32","shape":[]}]})");
 }
 
 TEST(OnnxRuntime, CarriesEveryDatatypeUnchanged) {
@@ -83,23 +89,36 @@ TEST(OnnxRuntime, CarriesEveryDatatypeUnchanged) {
   Lane lane;
   lane.serve({{"identity", kModels / "identity"}});
   std::string inputs;
-  std::vector<std::array<std::string, 3>> kinds{{"bool", "BOOL", "true,false"}, {"u8", "UINT8", "0,255"}, {"u16", "UINT16", "0,65535"},
-      {"u32", "UINT32", "0,4294967295"}, {"u64", "UINT64", "0,18446744073709551615"}, {"i8", "INT8", "-128,127"},
-      {"i16", "INT16", "-32768,32767"}, {"i32", "INT32", "-2147483648,2147483647"},
-      {"i64", "INT64", "-9223372036854775808,9007199254740993"}, {"f16", "FP16", "0.5,-2.0"}, {"f32", "FP32", "0.1,3.4028235e+38"},
-      {"f64", "FP64", "0.30000000000000004,5e-324"}, {"bf16", "BF16", "1.0,-3.0"}, {"bytes", "BYTES", "\"a\",\"\xC3\xA9\""}};
+  std::vector<std::array<std::string, 3>> kinds{{"bool", "BOOL", "true,false"},
+                                                {"u8", "UINT8", "0,255"},
+                                                {"u16", "UINT16", "0,65535"},
+                                                {"u32", "UINT32", "0,4294967295"},
+                                                {"u64", "UINT64", "0,18446744073709551615"},
+                                                {"i8", "INT8", "-128,127"},
+                                                {"i16", "INT16", "-32768,32767"},
+                                                {"i32", "INT32", "-2147483648,2147483647"},
+                                                {"i64", "INT64", "-9223372036854775808,9007199254740993"},
+                                                {"f16", "FP16", "0.5,-2.0"},
+                                                {"f32", "FP32", "0.1,3.4028235e+38"},
+                                                {"f64", "FP64", "0.30000000000000004,5e-324"},
+                                                {"bf16", "BF16", "1.0,-3.0"},
+                                                {"bytes", "BYTES", "\"a\",\"\xC3\xA9\""}};
   for (const auto& [name, datatype, data] : kinds) {
-    inputs += fmt::format(R"({}{{"name":"{}","shape":[2],"datatype":"{}","data":[{}]}})", inputs.empty() ? "" : ",", name, datatype, data);
+    inputs += fmt::format(R"({}{{"name":"{}","shape":[2],"datatype":"{}","data":[{}]}})", inputs.empty() ? "" : ",",
+                          name, datatype, data);
   }
   std::string answer = lane.ask("identity", R"({"inputs":[)" + inputs + "]}");
   for (const auto& [name, datatype, data] : kinds) {
-    EXPECT_THAT(answer, HasSubstr(fmt::format(R"({{"name":"{}_out","datatype":"{}","shape":[2],"data":[{}]}})", name, datatype, data)));
+    EXPECT_THAT(answer, HasSubstr(fmt::format(R"({{"name":"{}_out","datatype":"{}","shape":[2],"data":[{}]}})", name,
+                                              datatype, data)));
   }
   std::string empty;
   for (const auto& [name, datatype, data] : kinds) {
-    empty += fmt::format(R"({}{{"name":"{}","shape":[0],"datatype":"{}","data":[]}})", empty.empty() ? "" : ",", name, datatype);
+    empty += fmt::format(R"({}{{"name":"{}","shape":[0],"datatype":"{}","data":[]}})", empty.empty() ? "" : ",", name,
+                         datatype);
   }
-  EXPECT_THAT(lane.ask("identity", R"({"inputs":[)" + empty + "]}"), HasSubstr(R"("name":"bytes_out","datatype":"BYTES","shape":[0],"data":[])"));
+  EXPECT_THAT(lane.ask("identity", R"({"inputs":[)" + empty + "]}"),
+              HasSubstr(R"("name":"bytes_out","datatype":"BYTES","shape":[0],"data":[])"));
 }
 
 TEST(OnnxRuntime, TurnsTheRuntimesRefusalsIntoErrors) {
@@ -168,8 +187,10 @@ TEST(OnnxRuntime, RunsFromManyThreadsWhileVersionsChange) {
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 300; ++i) {
-        std::string answer = lane.ask("scale", R"({"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,1,1,1]}]})");
-        bool ok = answer.find("[4.0,4.0,4.0,4.0]") != std::string::npos || answer.find("[3.0,3.0,3.0,3.0]") != std::string::npos;
+        std::string answer =
+            lane.ask("scale", R"({"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[1,1,1,1]}]})");
+        bool ok = answer.find("[4.0,4.0,4.0,4.0]") != std::string::npos ||
+                  answer.find("[3.0,3.0,3.0,3.0]") != std::string::npos;
         if (!ok) ++wrong;
       }
     });
@@ -211,18 +232,21 @@ bool near(const json::Value& got, const json::Value& want, double relative, doub
   return std::fabs(got.to_number<double>() - expected) <= absolute + relative * std::fabs(expected);
 }
 
-void expect_outputs(const std::string& name, const json::Value& got, const json::Value& want, const json::Value& tolerance) {
+void expect_outputs(const std::string& name, const json::Value& got, const json::Value& want,
+                    const json::Value& tolerance) {
   EXPECT_EQ(got.at("id"), want.at("id")) << name;
   const json::Array& expected = want.at("outputs").as_array();
   const json::Array& given = got.at("outputs").as_array();
   ASSERT_EQ(given.size(), expected.size()) << name;
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    for (const char* member : {"name", "datatype", "shape"}) EXPECT_EQ(given[i].at(member), expected[i].at(member)) << name;
+    for (const char* member : {"name", "datatype", "shape"})
+      EXPECT_EQ(given[i].at(member), expected[i].at(member)) << name;
     const json::Array& values = given[i].at("data").as_array();
     const json::Array& wanted = expected[i].at("data").as_array();
     ASSERT_EQ(values.size(), wanted.size()) << name;
     for (std::size_t k = 0; k < wanted.size(); ++k) {
-      EXPECT_TRUE(near(values[k], wanted[k], tolerance.at("rtol").to_number<double>(), tolerance.at("atol").to_number<double>()))
+      EXPECT_TRUE(near(values[k], wanted[k], tolerance.at("rtol").to_number<double>(),
+                       tolerance.at("atol").to_number<double>()))
           << name << ": " << json::dump(values[k]) << " is not " << json::dump(wanted[k]);
     }
   }
@@ -248,7 +272,8 @@ TEST(OnnxCases, AnswerAsPublished) {
     // The manifest names the models that this runtime cannot take everywhere: those say why.
     auto served = lane.repository.find(name, "");
     if (!served && entry.at("ort_1_30_cpu") != "ok") {
-      EXPECT_THAT(served.error().detail, ::testing::AnyOf(HasSubstr("newer ONNX opset"), HasSubstr("localedef"))) << name;
+      EXPECT_THAT(served.error().detail, ::testing::AnyOf(HasSubstr("newer ONNX opset"), HasSubstr("localedef")))
+          << name;
       ++refused;
       continue;
     }

@@ -84,8 +84,8 @@ TEST(MqttSink, DeliversSamplesAndAlarms) {
   ASSERT_TRUE(broker.running()) << broker.log();
   Listener listener(broker);
   rt::Loop loop;
-  auto sink = make(fmt::format("mqtt: {{ url: {}, topic: \"site/{{device}}/{{pipeline}}\", what: all, qos: 1, version: 5 }}",
-                               broker.url()));
+  auto sink = make(fmt::format(
+      "mqtt: {{ url: {}, topic: \"site/{{device}}/{{pipeline}}\", what: all, qos: 1, version: 5 }}", broker.url()));
   ASSERT_TRUE(sink->start(loop));
   sink->deliver(sample("press/3", 0.5, true));
   ASSERT_TRUE(eventually([&] { return listener.messages("site/press_3/guard").size() == 2; })) << sink->status().detail;

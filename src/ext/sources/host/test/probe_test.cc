@@ -53,8 +53,10 @@ void first_state(const Tree& tree) {
   tree.write("/proc/loadavg", "1.25 0.9 0.5 2/300 1234\n");
   tree.write("/proc/uptime", "3600.5 7000.0\n");
   tree.write("/proc/stat", "cpu  100 0 100 700 100 0 0 0 0 0\ncpu0 1 2 3 4\nprocs_running 3\n");
-  tree.write("/proc/meminfo", "MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:  250 kB\nSwapTotal: 200 kB\nSwapFree: 150 kB\n");
-  tree.write("/proc/diskstats", "8 0 sda 1 0 1000 0 1 0 2000 0\n8 1 sda1 1 0 1000 0 1 0 2000 0\n7 0 loop0 1 0 9 0 1 0 9 0\n");
+  tree.write("/proc/meminfo",
+             "MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:  250 kB\nSwapTotal: 200 kB\nSwapFree: 150 kB\n");
+  tree.write("/proc/diskstats",
+             "8 0 sda 1 0 1000 0 1 0 2000 0\n8 1 sda1 1 0 1000 0 1 0 2000 0\n7 0 loop0 1 0 9 0 1 0 9 0\n");
   tree.write("/sys/block/sda/size", "1");
   tree.write("/proc/net/dev",
              "Inter-|   Receive\n face |bytes\n    lo: 9 0 0 0 0 0 0 0 9 0\n  eth0: 1000 1 0 0 0 0 0 0 500 1\n"

@@ -10,7 +10,8 @@ namespace {
 using ingest::sample_at;
 using ingest::StepHarness;
 
-constexpr const char* kWear = "{ name: wear, raise: \"score > 0.8 for 3s\", clear: \"score < 0.6 for 10s\", severity: critical }";
+constexpr const char* kWear =
+    "{ name: wear, raise: \"score > 0.8 for 3s\", clear: \"score < 0.6 for 10s\", severity: critical }";
 
 TEST(Alarm, RaisesAfterTheHoldTimeAndClearsAfterItsOwn) {
   StepHarness harness(make_alarm, kWear);
@@ -34,7 +35,8 @@ TEST(Alarm, RaisesAfterTheHoldTimeAndClearsAfterItsOwn) {
 
 TEST(Alarm, AnInterruptionStartsTheHoldAnew) {
   StepHarness harness(make_alarm, kWear);
-  for (int second = 0; second < 20; ++second) harness.push(sample_at(second * 1000, "score", second % 3 == 2 ? 0.7 : 0.9));
+  for (int second = 0; second < 20; ++second)
+    harness.push(sample_at(second * 1000, "score", second % 3 == 2 ? 0.7 : 0.9));
   EXPECT_TRUE(harness.changes.empty());
 }
 

@@ -23,7 +23,8 @@ TEST(Filter, PassesOnlyWhatMeetsTheCondition) {
 TEST(Filter, RefusesWhatIsNoCondition) {
   StepHarness harness(make_filter, "\"temp + 1\"");
   EXPECT_EQ(harness.step, nullptr);
-  EXPECT_THAT(harness.report, testing::HasSubstr("test.yaml:1:7: step: in the expression \"temp + 1\", column 6: this gives"));
+  EXPECT_THAT(harness.report,
+              testing::HasSubstr("test.yaml:1:7: step: in the expression \"temp + 1\", column 6: this gives"));
 }
 
 }  // namespace

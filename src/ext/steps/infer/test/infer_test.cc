@@ -18,7 +18,8 @@ using Answer = std::function<void(Result<std::vector<NamedArray>>)>;
 // Answers y = [sum of the inputs, 7], at once or when told; fails for a sum of 13.
 class FakeModels : public ingest::ModelPort {
  public:
-  void infer(rt::Loop&, const std::string& model, std::vector<NamedArray> inputs, base::Duration, Answer done) override {
+  void infer(rt::Loop&, const std::string& model, std::vector<NamedArray> inputs, base::Duration,
+             Answer done) override {
     asked.push_back(model);
     shapes.push_back(inputs[0].shape);
     double sum = 0;
@@ -43,9 +44,10 @@ struct Infer : testing::Test {
   StepHarness make(std::string_view more = "") {
     ingest::Context context;
     context.models = &models;
-    return StepHarness(make_infer,
-                       fmt::format("{{ model: bearing, input: {{ x: \"vib[]\" }}, output: {{ score: \"y[0]\" }}{} }}", more),
-                       context, &loop);
+    return StepHarness(
+        make_infer,
+        fmt::format("{{ model: bearing, input: {{ x: \"vib[]\" }}, output: {{ score: \"y[0]\" }}{} }}", more), context,
+        &loop);
   }
   FakeModels models;
   rt::Loop loop;
@@ -63,7 +65,8 @@ TEST_F(Infer, PutsOutputsIntoTheSample) {
 TEST_F(Infer, TakesListsOfFields) {
   ingest::Context context;
   context.models = &models;
-  StepHarness harness(make_infer, "{ model: m, input: { x: \"[a, b * 2]\" }, output: { s: \"sum(y)\" } }", context, &loop);
+  StepHarness harness(make_infer, "{ model: m, input: { x: \"[a, b * 2]\" }, output: { s: \"sum(y)\" } }", context,
+                      &loop);
   auto sample = sample_at(0, "a", 1.0);
   sample.set("b", std::int64_t{2});
   harness.push(sample);

@@ -159,7 +159,8 @@ TEST(Window, GivesTheSameWindowsHoweverSamplesArrive) {
     feed.push_back(sample_at(i * 37 - jitter, "v", static_cast<double>((i * 31) % 17), i % 3 == 0 ? "a" : "b"));
   }
   auto run = [&](std::size_t batch) {
-    StepHarness harness(make_window, "{ last: 2s, every: 500ms, late: 400ms, fields: { n: count(), a: avg(v), m: median(v) } }");
+    StepHarness harness(make_window,
+                        "{ last: 2s, every: 500ms, late: 400ms, fields: { n: count(), a: avg(v), m: median(v) } }");
     for (std::size_t i = 0; i < feed.size(); ++i) {
       harness.push(feed[i]);
       // Ticks within the grace of a device that is not silent.
@@ -169,7 +170,8 @@ TEST(Window, GivesTheSameWindowsHoweverSamplesArrive) {
     EXPECT_EQ(harness.dropped, 0U);
     std::vector<std::string> lines;
     for (const Sample& out : harness.out) {
-      lines.push_back(fmt::format("{} {} {} {} {}", out.device, millis(out), number(out, "n"), number(out, "a"), number(out, "m")));
+      lines.push_back(
+          fmt::format("{} {} {} {} {}", out.device, millis(out), number(out, "n"), number(out, "a"), number(out, "m")));
     }
     std::sort(lines.begin(), lines.end());
     return lines;
@@ -202,8 +204,10 @@ TEST(Window, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_window, "{ every: 1s }").report, HasSubstr("'last' is missing"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 2s, every: 3s }").report, HasSubstr("whole multiple"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 1s, by: devise }").report, HasSubstr("is not one of device"));
-  EXPECT_THAT(StepHarness(make_window, "{ last: 1s, fields: { a: averge(v) } }").report, HasSubstr("unknown aggregate"));
-  EXPECT_THAT(StepHarness(make_window, "{ last: 1s, fields: { a: percentile(v) } }").report, HasSubstr("needs a percentage"));
+  EXPECT_THAT(StepHarness(make_window, "{ last: 1s, fields: { a: averge(v) } }").report,
+              HasSubstr("unknown aggregate"));
+  EXPECT_THAT(StepHarness(make_window, "{ last: 1s, fields: { a: percentile(v) } }").report,
+              HasSubstr("needs a percentage"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 10h, every: 1ms }").report, HasSubstr("make every longer"));
 }
 
