@@ -1,6 +1,7 @@
 #include "obs/log.h"
 
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,14 +33,19 @@ void set_log_level(Level level) { threshold.store(level, std::memory_order_relax
 std::uint64_t log_writes_dropped() { return dropped.load(std::memory_order_relaxed); }
 
 void write_log(std::string_view lines) {
-  // A pipe takes at least this much at once when poll() calls it writable, so that the write itself does not block.
-  constexpr std::size_t kPieceBytes = 4096;
+  // A pipe takes at least 4 KiB at once when poll() calls it writable, so that the write itself does not block; a file
+  // takes everything.
+  static const bool file = [] {
+    struct stat info{};
+    return ::fstat(STDERR_FILENO, &info) == 0 && S_ISREG(info.st_mode);
+  }();
+  const std::size_t piece_bytes = file ? lines.size() : 4096;
   int patience = stuck.load(std::memory_order_relaxed) ? 0 : kLogPatienceMillis;
   while (!lines.empty()) {
     pollfd ready{STDERR_FILENO, POLLOUT, 0};
     int count = ::poll(&ready, 1, patience);
     if (count < 0 && errno == EINTR) continue;
-    ssize_t written = count > 0 ? ::write(STDERR_FILENO, lines.data(), std::min(lines.size(), kPieceBytes)) : -1;
+    ssize_t written = count > 0 ? ::write(STDERR_FILENO, lines.data(), std::min(lines.size(), piece_bytes)) : -1;
     if (count > 0 && written < 0 && errno == EINTR) continue;
     stuck.store(written < 0, std::memory_order_relaxed);
     if (written < 0) {
