@@ -96,11 +96,22 @@ void add_common_fields(const Call& call, http::ResponseHead& head) {
   show(call.token_limit, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
 }
 
-rt::Task<void> refuse_body(Call& call, Error error) {
-  if (call.exchange.client_gone()) co_return;
+rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uint64_t bytes_max) {
+  if (auto known = identify(call); !known) {
+    co_await refuse(call, known.error());
+    co_return std::nullopt;
+  }
+  auto body = co_await call.exchange.read_body(bytes_max);
+  if (body) {
+    call.event.bytes_in = body->size();
+    co_return *body;
+  }
+  if (call.exchange.client_gone()) co_return std::nullopt;
   // These are HTTP's own statuses, whatever the dialect makes of the codes elsewhere.
-  int status = error.code == Errc::out_of_range ? 413 : error.code == Errc::deadline_exceeded ? 408 : 0;
-  co_await refuse(call, std::move(error), obs::ErrorType::none, status);
+  Errc code = body.error().code;
+  int status = code == Errc::out_of_range ? 413 : code == Errc::deadline_exceeded ? 408 : 0;
+  co_await refuse(call, body.error(), obs::ErrorType::none, status);
+  co_return std::nullopt;
 }
 
 rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) {

@@ -54,8 +54,9 @@ void add_common_fields(const Call& call, http::ResponseHead& head);
 // Answers with the dialect's error and notes it in the event. `type` none derives it from the code, `status` 0 from the
 // dialect.
 rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type = obs::ErrorType::none, int status = 0);
-// The same for a body that could not be read; says nothing to a client that left.
-rt::Task<void> refuse_body(Call& call, Error error);
+// How every call with a body begins: who is it, then the body, at most `bytes_max`. Nothing when the call was refused
+// (and answered) or the client left.
+rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uint64_t bytes_max);
 // A whole JSON answer with the common fields.
 rt::Task<Result<void>> respond_json(Call& call, int status, std::string body);
 

@@ -18,16 +18,8 @@ constexpr std::size_t kWaitingMax = ingest::EventHub::kQueueMax;
 }  // namespace
 
 rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
-  if (auto known = flow::identify(call); !known) {
-    co_await flow::refuse(call, known.error());
-    co_return;
-  }
-  auto body = co_await call.exchange.read_body(kBodyBytesMax);
-  if (!body) {
-    co_await flow::refuse_body(call, body.error());
-    co_return;
-  }
-  call.event.bytes_in = body->size();
+  auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
+  if (!body) co_return;
   Result<void> admitted = flow::admit(call);
   if (!admitted) {
     co_await flow::refuse(call, admitted.error());

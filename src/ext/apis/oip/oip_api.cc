@@ -91,17 +91,10 @@ rt::Task<void> OipApi::stats(flow::Call& call, http::Params params) const {
 }
 
 rt::Task<void> OipApi::index(flow::Call& call) const {
-  if (auto known = flow::identify(call); !known) {
-    co_await flow::refuse(call, known.error());
-    co_return;
-  }
-  auto body = co_await call.exchange.read_body(64 * 1024);
+  auto body = co_await flow::identify_and_read(call, 64 * 1024);
+  if (!body) co_return;
   Result<json::Value> wish = json::Value(json::Object());
-  if (!body) {
-    wish = std::unexpected(body.error());
-  } else if (!body->empty()) {
-    wish = json::parse(*body);
-  }
+  if (!body->empty()) wish = json::parse(*body);
   if (!wish) {
     co_await flow::refuse(call, wish.error());
     co_return;
@@ -113,16 +106,8 @@ rt::Task<void> OipApi::index(flow::Call& call) const {
 
 rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) const {
   call.model = text(params, "m");
-  if (auto known = flow::identify(call); !known) {
-    co_await flow::refuse(call, known.error());
-    co_return;
-  }
-  auto body = co_await call.exchange.read_body(kBodyBytesMax);
-  if (!body) {
-    co_await flow::refuse_body(call, body.error());
-    co_return;
-  }
-  call.event.bytes_in = body->size();
+  auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
+  if (!body) co_return;
   Result<void> admitted = flow::admit(call);
   Result<std::optional<std::size_t>> length = std::optional<std::size_t>{};
   if (admitted) length = header_length(call.exchange.request());

@@ -173,16 +173,8 @@ std::string model_object(std::string_view id) {
 }  // namespace
 
 rt::Task<void> OpenAiApi::generate(flow::Call& call, llm::Operation operation) const {
-  if (auto known = flow::identify(call); !known) {
-    co_await flow::refuse(call, known.error());
-    co_return;
-  }
-  auto body = co_await call.exchange.read_body(kBodyBytesMax);
-  if (!body) {
-    co_await flow::refuse_body(call, body.error());
-    co_return;
-  }
-  call.event.bytes_in = body->size();
+  auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
+  if (!body) co_return;
   auto request = read_request(operation, *body, call);
   if (!request) {
     co_await flow::refuse(call, request.error());
