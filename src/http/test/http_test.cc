@@ -185,12 +185,13 @@ rt::Task<void> talkative(rt::Loop& loop, int fd) {
 }
 
 TEST_F(HttpServer, AnAnswerNobodyAskedForIsNeverTheNextCallers) {
-  auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
-                    rt::spawn(talkative(loop, fd));
+  rt::TaskScope talking(loop);
+  auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd) {
+                    talking.spawn(talkative(loop, fd));
                   }).value();
   Origin o;
   o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", upstream->endpoint().port()));
-  auto body = [](HttpServer& f, std::shared_ptr<const Origin> to) -> rt::Task<void> {
+  auto body = [](HttpServer& f, std::shared_ptr<const Origin> to, rt::TaskScope& others) -> rt::Task<void> {
     for (int i = 0; i < 2; ++i) {
       ClientCall call(f.pool, to, {});
       auto sent = co_await call.send("GET / HTTP/1.1\r\nHost: x\r\n", "");
@@ -200,8 +201,10 @@ TEST_F(HttpServer, AnAnswerNobodyAskedForIsNeverTheNextCallers) {
       rt::Sleep pause(f.loop, 60ms);
       co_await pause;
     }
+    f.pool.close_all();
+    co_await others.idle();
   };
-  run(body(*this, std::make_shared<const Origin>(o)));
+  run(body(*this, std::make_shared<const Origin>(o), talking));
 }
 
 TEST_F(HttpServer, AnEarlyRefusalReachesAClientThatIsStillSending) {
@@ -231,16 +234,18 @@ TEST_F(HttpServer, AFloodOnOneConnectionLeavesTurnsForOthers) {
       if (!got || *got == 0) break;
     }
   };
-  auto body = [](HttpServer& f, std::shared_ptr<const Origin> o, bool& stop) -> rt::Task<void> {
+  auto body = [](HttpServer& f, std::shared_ptr<const Origin> o, bool& stop, rt::TaskScope& others) -> rt::Task<void> {
     ClientCall call(f.pool, o, {});
     auto sent = co_await call.send("GET /y HTTP/1.1\r\nHost: x\r\n", "");
     EXPECT_TRUE(sent.has_value());
     (void)co_await call.read_all(100);
     stop = true;
+    co_await others.idle();
   };
   bool stop = false;
-  rt::spawn(flood(*this, stop));
-  run(body(*this, origin(), stop));
+  rt::TaskScope flooding(loop);
+  flooding.spawn(flood(*this, stop));
+  run(body(*this, origin(), stop, flooding));
   EXPECT_TRUE(stop);
 }
 

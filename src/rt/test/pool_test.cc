@@ -8,20 +8,23 @@
 namespace penstock::rt {
 namespace {
 
-// Keeps one pool thread busy until released.
+// Keeps one pool thread busy until released. What the thread waits for is its own: it may still look at it when this is
+// gone.
 class Plug {
  public:
   explicit Plug(Pool& pool) {
-    EXPECT_TRUE(pool.submit([this] {
-      entered_.set_value();
-      release_.get_future().wait();
+    auto entered = std::make_shared<std::promise<void>>();
+    std::future<void> inside = entered->get_future();
+    auto released = std::make_shared<std::future<void>>(release_.get_future());
+    EXPECT_TRUE(pool.submit([entered, released] {
+      entered->set_value();
+      released->wait();
     }));
-    entered_.get_future().wait();
+    inside.wait();
   }
   void release() { release_.set_value(); }
 
  private:
-  std::promise<void> entered_;
   std::promise<void> release_;
 };
 
