@@ -60,4 +60,18 @@ inline const char* find_control(const char* p, const char* end) {
   return p;
 }
 
+// The first colon in [p, end), or `end`.
+inline const char* find_colon(const char* p, const char* end) {
+#ifdef __SSE2__
+  const __m128i colon = _mm_set1_epi8(':');
+  for (; end - p >= 16; p += 16) {
+    __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    auto mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, colon)));
+    if (mask != 0) return p + std::countr_zero(mask);
+  }
+#endif
+  while (p != end && *p != ':') ++p;
+  return p;
+}
+
 }  // namespace penstock::wire

@@ -104,9 +104,10 @@ bool differ(const char* a, const char* known) {
   Word y{};
   std::memcpy(&x, a, sizeof x);
   std::memcpy(&y, known, sizeof y);
-  // Setting this bit makes letters small and leaves digits and the hyphen alone. Of the bytes it makes equal to one of
-  // those, none may stand in a token.
-  return (x | static_cast<Word>(0x2020202020202020ULL)) != y;
+  // Known names are small letters and hyphens; of the two only letters have the bit 0x40, and the bit below it is what
+  // makes them small.
+  auto letters = static_cast<Word>(y & static_cast<Word>(0x4040404040404040ULL));
+  return static_cast<Word>(x | static_cast<Word>(letters >> 1U)) != y;
 }
 
 // `name` and `known` have the same length, and words at both ends overlap.

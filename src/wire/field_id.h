@@ -60,7 +60,7 @@ enum class FieldId : std::uint8_t {
 
 constexpr std::size_t kFieldIds = static_cast<std::size_t>(FieldId::count);
 
-// Compares without case. `name` is a token; anything else may be taken for a name it is not.
+// Compares without case. What it knows is a valid field name.
 FieldId field_id(std::string_view name);
 // In lower case; empty for `other`.
 std::string_view field_name(FieldId id);

@@ -18,21 +18,11 @@ void Fields::clear() {
 }
 
 void Fields::add(std::string_view name, std::string_view value) {
-  bool token = !name.empty() && std::all_of(name.begin(), name.end(), is_token);
-  std::size_t at = text_.size();
+  auto at = static_cast<std::uint32_t>(text_.size());
+  auto name_size = static_cast<std::uint32_t>(name.size());
   text_ += name;
   text_ += value;
-  note(token ? field_id(name) : FieldId::other, at, name.size(), at + name.size(), value.size());
-}
-
-void Fields::note(FieldId id, std::size_t name_at, std::size_t name_size, std::size_t value_at,
-                  std::size_t value_size) {
-  if (entries_.capacity() == 0) entries_.reserve(16);
-  entries_.push_back({static_cast<std::uint32_t>(name_at), static_cast<std::uint32_t>(name_size) & 0xffffffU,
-                      static_cast<std::uint32_t>(id), static_cast<std::uint32_t>(value_at),
-                      static_cast<std::uint32_t>(value_size)});
-  std::uint16_t& first = first_[static_cast<std::size_t>(id)];
-  if (first == 0 && id != FieldId::other) first = static_cast<std::uint16_t>(entries_.size());
+  note(field_id(name), at, name_size, at + name_size, static_cast<std::uint32_t>(value.size()));
 }
 
 Fields::Field Fields::at(std::size_t index) const {
@@ -48,8 +38,7 @@ std::string_view Fields::get(FieldId id, bool* found) const {
 }
 
 std::string_view Fields::get(std::string_view name, bool* found) const {
-  bool token = !name.empty() && std::all_of(name.begin(), name.end(), is_token);
-  if (FieldId id = token ? field_id(name) : FieldId::other; id != FieldId::other) return get(id, found);
+  if (FieldId id = field_id(name); id != FieldId::other) return get(id, found);
   for (const Entry& entry : entries_) {
     if (entry.name_size != name.size() ||
         !equal_ignoring_case(std::string_view(text_).substr(entry.name_at, entry.name_size), name))

@@ -34,15 +34,21 @@ class Fields {
   // For parsers: the text that places refer to, and a field as places in it (which the text may still have to get).
   std::string& text() { return text_; }
   std::string_view text() const { return text_; }
-  void note(FieldId id, std::size_t name_at, std::size_t name_size, std::size_t value_at, std::size_t value_size);
+  void note(FieldId id, std::uint32_t name_at, std::uint32_t name_size, std::uint32_t value_at,
+            std::uint32_t value_size) {
+    if (entries_.capacity() == 0) entries_.reserve(16);
+    entries_.emplace_back(name_at, name_size, value_at, value_size, id);
+    std::uint16_t& first = first_[static_cast<std::size_t>(id)];
+    if (first == 0 && id != FieldId::other) first = static_cast<std::uint16_t>(entries_.size());
+  }
 
  private:
   struct Entry {
     std::uint32_t name_at;
-    std::uint32_t name_size : 24;
-    std::uint32_t id : 8;
+    std::uint32_t name_size;
     std::uint32_t value_at;
     std::uint32_t value_size;
+    FieldId id;
   };
   std::string_view value_of(const Entry& entry) const {
     return std::string_view(text_).substr(entry.value_at, entry.value_size);

@@ -172,6 +172,7 @@ bool HeadReader::take_target(const char* base, const char* target_end) {
 }
 
 const char* HeadReader::read_fields(const char* base, const char* p, const char* end, Fields& fields) {
+  bool looked_up = false;
   while (true) {
     switch (step_) {
       case Step::line:
@@ -184,12 +185,21 @@ const char* HeadReader::read_fields(const char* base, const char* p, const char*
         }
         if (is_blank(*p)) return stop("a folded line, or one that starts with a space");
         step_ = Step::name;
+        id_ = FieldId::other;
+        // Most names are ones that are known, and then known to be valid.
+        if (const char* colon = find_colon(p, end); colon != end) {
+          looked_up = true;
+          id_ = field_id({p, static_cast<std::size_t>(colon - p)});
+          if (id_ != FieldId::other) p = colon;
+        }
         [[fallthrough]];
       case Step::name:
         while (p != end && is_token(*p)) ++p;
         if (p == end) return p;
         name_size_ = offset(base, p) - mark_;
         if (*p != ':' || name_size_ == 0) return stop("a header line that does not start with a name and a colon");
+        if (!looked_up) id_ = field_id({base + mark_, name_size_});
+        looked_up = false;
         ++p;
         step_ = Step::before_value;
         [[fallthrough]];
@@ -227,17 +237,16 @@ const char* HeadReader::take_field(const char* base, const char* value_end, Fiel
   const char* value_begin = base + value_at_;
   while (value_end != value_begin && is_blank(value_end[-1])) --value_end;
   std::string_view value(value_begin, static_cast<std::size_t>(value_end - value_begin));
-  FieldId id = field_id({base + mark_, name_size_});
   if (fields.size() == fields_max_) {
     refused_with_ = 431;
     return "more header fields than are taken";
   }
-  fields.note(id, mark_, name_size_, value_at_, value.size());
-  return id == FieldId::other ? nullptr : take_known(id, value);
+  fields.note(id_, mark_, name_size_, value_at_, static_cast<std::uint32_t>(value.size()));
+  return id_ == FieldId::other ? nullptr : take_known(value);
 }
 
-const char* HeadReader::take_known(FieldId id, std::string_view value) {
-  switch (id) {
+const char* HeadReader::take_known(std::string_view value) {
+  switch (id_) {
     case FieldId::content_length: return take_content_length(value);
     case FieldId::transfer_encoding: return take_transfer_encoding(value);
     case FieldId::host: return request_ ? take_host(value) : nullptr;

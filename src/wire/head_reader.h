@@ -79,7 +79,7 @@ class HeadReader {
   bool take_target(const char* base, const char* target_end);
   // A whole field, and what is known about some. What is wrong with it, or null.
   const char* take_field(const char* base, const char* value_end, Fields& fields);
-  const char* take_known(FieldId id, std::string_view value);
+  const char* take_known(std::string_view value);
   const char* take_content_length(std::string_view value);
   const char* take_transfer_encoding(std::string_view value);
   const char* take_host(std::string_view value);
@@ -109,6 +109,7 @@ class HeadReader {
   std::uint32_t target_size_ = 0;
   std::uint32_t authority_at_ = 0;
   std::uint32_t authority_size_ = 0;
+  FieldId id_ = FieldId::other;  // of the field being read
   Step step_ = Step::begin;
   bool request_ = true;
   bool overrides_host_ = false;  // the target has an authority of its own

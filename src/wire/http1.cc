@@ -116,13 +116,14 @@ bool Http1Parser::take_head() {
 
 Http1Parser::Used Http1Parser::feed_body(std::string_view bytes, std::string_view& piece) {
   if (body_kind_ == Body::chunked) return feed_chunks(bytes, piece);
-  std::uint64_t left = body_kind_ == Body::length ? length_ - received_ : bytes.size();
+  // Without a declared length, what still fits is taken before the first byte too many is refused.
+  bool counted = body_kind_ == Body::length;
+  if (counted ? length_ > body_bytes_max_ : received_ >= body_bytes_max_) return std::unexpected(too_large());
+  std::uint64_t left = (counted ? length_ : body_bytes_max_) - received_;
   auto take = static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size()));
-  bool over = body_kind_ == Body::length ? length_ > body_bytes_max_ : received_ + take > body_bytes_max_;
-  if (over) return std::unexpected(too_large());
   piece = bytes.substr(0, take);
   received_ += take;
-  if (body_kind_ == Body::length && received_ == length_) phase_ = Phase::done;
+  if (counted && received_ == length_) phase_ = Phase::done;
   return take;
 }
 
