@@ -250,7 +250,7 @@ const char* HeadReader::take_known(std::string_view value) {
     case FieldId::content_length: return take_content_length(value);
     case FieldId::transfer_encoding: return take_transfer_encoding(value);
     case FieldId::host: return request_ ? take_host(value) : nullptr;
-    case FieldId::connection: take_connection(value); return nullptr;
+    case FieldId::connection: return take_connection(value);
     case FieldId::expect:
       // RFC 9110 section 10.1.1: HTTP/1.0 does not know it.
       if (!request_ || facts_.version_minor == 0) return nullptr;
@@ -290,15 +290,17 @@ const char* HeadReader::take_host(std::string_view value) {
   return nullptr;
 }
 
-// A list of tokens; may come more than once.
-void HeadReader::take_connection(std::string_view value) {
+// A list of tokens with empty places allowed; may come more than once.
+const char* HeadReader::take_connection(std::string_view value) {
   while (!value.empty()) {
     std::size_t comma = value.find(',');
     std::string_view token = trimmed(value.substr(0, comma));
     value.remove_prefix(comma == std::string_view::npos ? value.size() : comma + 1);
+    if (!std::all_of(token.begin(), token.end(), is_token)) return "a Connection that is not a list of names";
     facts_.close = facts_.close || equal_ignoring_case(token, "close");
     facts_.keep_alive = facts_.keep_alive || equal_ignoring_case(token, "keep-alive");
   }
+  return nullptr;
 }
 
 }  // namespace penstock::wire

@@ -83,7 +83,7 @@ class HeadReader {
   const char* take_content_length(std::string_view value);
   const char* take_transfer_encoding(std::string_view value);
   const char* take_host(std::string_view value);
-  void take_connection(std::string_view value);
+  const char* take_connection(std::string_view value);
   Outcome refuse(int status, const char* why) {
     status_ = status;
     why_ = why;
