@@ -25,7 +25,6 @@ bool may_trail(FieldId id, std::string_view name) {
     case FieldId::api_key:
     case FieldId::authorization:
     case FieldId::cache_control:
-    case FieldId::connection:
     case FieldId::content_encoding:
     case FieldId::content_type:
     case FieldId::cookie:
@@ -179,7 +178,8 @@ ChunkDecoder::Step ChunkDecoder::take_trailer_line(std::string_view line) {
   while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
   FieldId id = field_id(name);
   // Dropping these would do; but who sends them means to confuse somebody.
-  if (id == FieldId::content_length || id == FieldId::transfer_encoding) return fail("a trailer about framing");
+  if (id == FieldId::content_length || id == FieldId::transfer_encoding || id == FieldId::connection)
+    return fail("a trailer about framing");
   if (may_trail(id, name)) trailers_.add(name, value);
   return Step::trailer;
 }

@@ -20,7 +20,7 @@ void Http1Parser::reset() {
   reader_.reset(kind_ == Kind::request);
   if (head_.fields.text().capacity() > kKeptBytes) head_.fields = {};
   head_.fields.clear();
-  head_.method = head_.target = head_.authority = {};
+  head_.method = head_.target = {};
   head_.status = 0;
   head_.version_minor = 1;
   head_.keep_alive = true;
@@ -60,7 +60,6 @@ void Http1Parser::set_views() {
   std::string_view text = head_.fields.text();
   head_.method = reader_.method(text);
   head_.target = reader_.target(text);
-  head_.authority = reader_.authority(text);
 }
 
 Http1Parser::Used Http1Parser::feed_head(std::string_view bytes) {

@@ -31,11 +31,10 @@ struct Http1Error {
 
 // Views stay valid until the parser's reset(). After an error they hold what was read before it.
 struct Http1Head {
-  std::string_view method;     // requests
-  std::string_view target;     // requests: as sent; a path, http(s)://host/path, `*` or host:port
-  std::string_view authority;  // requests: who is asked, from an absolute target or else from Host
-  int status = 0;              // responses
-  int version_minor = 1;       // HTTP/1.0 or HTTP/1.1
+  std::string_view method;  // requests
+  std::string_view target;  // requests: as sent; a path, http(s)://host/path, `*` or host:port
+  int status = 0;           // responses
+  int version_minor = 1;    // HTTP/1.0 or HTTP/1.1
   Fields fields;
   bool keep_alive = true;
   bool has_body = false;  // a length above zero, chunked, or (responses) until the end of the stream

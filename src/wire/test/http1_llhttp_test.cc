@@ -61,13 +61,15 @@ TEST(Http1Llhttp, AcceptsWhateverWeAccept) {
   int agreed = 0;
   int upgrade = 0;
   int method = 0;
+  int tab = 0;
   int wrong = -1;
   std::size_t at = said.rfind("agreed ");
   ASSERT_NE(at, std::string::npos) << said;
-  ASSERT_EQ(
-      std::sscanf(said.c_str() + at, "agreed %d upgrade %d method %d wrong %d", &agreed, &upgrade, &method, &wrong), 4);
+  ASSERT_EQ(std::sscanf(said.c_str() + at, "agreed %d upgrade %d method %d tab %d wrong %d", &agreed, &upgrade, &method,
+                        &tab, &wrong),
+            5);
   EXPECT_EQ(wrong, 0);
-  EXPECT_EQ(agreed + upgrade + method, accepted);
+  EXPECT_EQ(agreed + upgrade + method + tab, accepted);
   EXPECT_GT(agreed, accepted / 2);
 }
 

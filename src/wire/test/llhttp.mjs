@@ -33,7 +33,7 @@ function read(kind, bytes, atEnd) {
   return seen;
 }
 
-const count = { agreed: 0, upgrade: 0, method: 0, wrong: 0 };
+const count = { agreed: 0, upgrade: 0, method: 0, tab: 0, wrong: 0 };
 for (const line of readFileSync(process.argv[2], 'latin1').split('\n')) {
   if (!line) continue;
   const [kind, hex, expectedHex] = line.split(' ');
@@ -41,6 +41,8 @@ for (const line of readFileSync(process.argv[2], 'latin1').split('\n')) {
   const expected = Buffer.from(expectedHex, 'hex').toString('latin1');
   // A closed list of methods, where any token is one.
   if (kind === 'request' && !allMethods.includes(expected.split(' ')[0])) { ++count.method; continue; }
+  // A tab behind a length is white space by RFC 9110; only newer versions of llhttp know.
+  if (/^content-length:[^\r]*\t/im.test(bytes.toString('latin1'))) { ++count.tab; continue; }
   const whole = read(kind, bytes, true);
   // It leaves the protocol at an upgrade; we never do.
   if (whole.upgrade) { ++count.upgrade; continue; }
@@ -51,4 +53,4 @@ for (const line of readFileSync(process.argv[2], 'latin1').split('\n')) {
     if (count.wrong === 10) break;
   } else ++count.agreed;
 }
-console.log(`agreed ${count.agreed} upgrade ${count.upgrade} method ${count.method} wrong ${count.wrong}`);
+console.log(`agreed ${count.agreed} upgrade ${count.upgrade} method ${count.method} tab ${count.tab} wrong ${count.wrong}`);
