@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "config/document.h"
 #include "http/client.h"
 #include "json/peek.h"
@@ -38,8 +39,9 @@ struct Request {
 };
 
 struct UpstreamRequest {
-  std::string head;  // request line and fields, without the final empty line
-  std::string body;
+  base::RecycledString head;      // request line and fields, without the final empty line
+  net::Pieces body;               // views of the client's bytes and of `inserted`
+  base::RecycledString inserted;  // what the gateway says in between
 };
 
 // What to do with one event of a stream.

@@ -5,44 +5,57 @@
 namespace penstock::ext {
 namespace {
 
+// A place of the client's body with what stands there instead.
 struct Edit {
-  std::size_t begin;
-  std::size_t end;
-  std::string text;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  std::size_t text_begin = 0;  // in UpstreamRequest::inserted
+  std::size_t text_end = 0;
 };
 
 // The client's bytes with a few places replaced; everything else stays as it was, byte for byte.
-std::string splice(std::string_view body, std::vector<Edit> edits) {
+net::Pieces splice(std::string_view body, std::span<Edit> edits, std::string_view inserted) {
   std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
-  std::size_t grown = 0;
-  for (const Edit& edit : edits) grown += edit.text.size();
-  std::string out;
-  out.reserve(body.size() + grown);
+  net::Pieces out;
   std::size_t from = 0;
   for (const Edit& edit : edits) {
-    out += body.substr(from, edit.begin - from);
-    out += edit.text;
+    out.add(body.substr(from, edit.begin - from));
+    out.add(inserted.substr(edit.text_begin, edit.text_end - edit.text_begin));
     from = edit.end;
   }
-  out += body.substr(from);
+  out.add(body.substr(from));
   return out;
 }
 
 // Usage is wanted for accounting whether or not the client asked for it. Options that are no object are left for the
 // provider to refuse: a second field of that name would be read differently by everybody.
-std::optional<Edit> ask_for_usage(const llm::Request& request) {
+std::optional<Edit> ask_for_usage(const llm::Request& request, std::string& inserted) {
+  Edit edit;
+  edit.text_begin = inserted.size();
   const json::Field& options = request.stream_options;
   switch (options.kind) {
     case json::Field::Kind::absent:
-      return Edit{request.object_begin + 1, request.object_begin + 1, R"("stream_options":{"include_usage":true},)"};
-    case json::Field::Kind::null: return Edit{options.begin, options.end, R"({"include_usage":true})"};
-    case json::Field::Kind::object: break;
+      edit.begin = edit.end = request.object_begin + 1;
+      inserted += R"("stream_options":{"include_usage":true},)";
+      break;
+    case json::Field::Kind::null:
+      edit.begin = options.begin;
+      edit.end = options.end;
+      inserted += R"({"include_usage":true})";
+      break;
+    case json::Field::Kind::object: {
+      auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
+      if (!parsed || !parsed->is_object()) return std::nullopt;
+      parsed->get_object()["include_usage"] = true;
+      edit.begin = options.begin;
+      edit.end = options.end;
+      inserted += json::dump(*parsed);
+      break;
+    }
     default: return std::nullopt;
   }
-  auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
-  if (!parsed || !parsed->is_object()) return std::nullopt;
-  parsed->get_object()["include_usage"] = true;
-  return Edit{options.begin, options.end, json::dump(*parsed)};
+  edit.text_end = inserted.size();
+  return edit;
 }
 
 // A count as a provider reports it; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
@@ -110,20 +123,22 @@ OpenAiProvider::OpenAiProvider(Options options) : timeouts_(options.timeouts) {
 
 Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request, std::string_view model,
                                                     std::string_view request_id) const {
-  std::vector<Edit> edits;
+  llm::UpstreamRequest upstream;
+  std::array<Edit, 2> edits;
+  std::size_t count = 0;
   if (request.model.string != model) {
-    std::string quoted;
-    json::append_quoted(quoted, model);
-    edits.push_back({request.model.begin, request.model.end, std::move(quoted)});
+    std::size_t text_begin = upstream.inserted->size();
+    json::append_quoted(*upstream.inserted, model);
+    edits[count++] = {request.model.begin, request.model.end, text_begin, upstream.inserted->size()};
   }
   if (request.stream && !request.wants_usage && request.operation != llm::Operation::embeddings) {
-    if (auto edit = ask_for_usage(request)) edits.push_back(std::move(*edit));
+    if (auto edit = ask_for_usage(request, *upstream.inserted)) edits[count++] = *edit;
   }
-  llm::UpstreamRequest upstream;
-  upstream.body = splice(request.body, std::move(edits));
-  upstream.head = heads_[static_cast<std::size_t>(request.operation)].reveal();
-  fmt::format_to(std::back_inserter(upstream.head), "accept: {}\r\nx-request-id: {}\r\ncontent-length: {}\r\n",
-                 request.stream ? "text/event-stream" : "application/json", request_id, upstream.body.size());
+  upstream.body = splice(request.body, std::span(edits).first(count), *upstream.inserted);
+  base::append(*upstream.head, heads_[static_cast<std::size_t>(request.operation)].reveal(),
+               request.stream ? "accept: text/event-stream\r\nx-request-id: "
+                              : "accept: application/json\r\nx-request-id: ",
+               request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
   return upstream;
 }
 

@@ -41,12 +41,18 @@ struct Spoken {
   }
 };
 
+std::string text_of(const net::Pieces& pieces) {
+  std::string text;
+  for (const iovec& piece : pieces.items()) text.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+  return text;
+}
+
 std::string encoded(std::string body, std::string_view model = "real") {
   Spoken spoken(std::move(body));
   auto upstream = provider()->encode(spoken.request, model, "id-1");
   EXPECT_TRUE(upstream.has_value());
-  EXPECT_THAT(upstream->head, HasSubstr(fmt::format("content-length: {}\r\n", upstream->body.size())));
-  return upstream->body;
+  EXPECT_THAT(*upstream->head, HasSubstr(fmt::format("content-length: {}\r\n", upstream->body.bytes())));
+  return text_of(upstream->body);
 }
 
 // --- encode ---
@@ -118,23 +124,23 @@ TEST(OpenAiProviderEncode, EditsStayValidJson) {
 TEST(OpenAiProviderEncode, WritesTheHead) {
   Spoken spoken(R"({"model":"chat","input":"x"})");
   spoken.request.operation = llm::Operation::embeddings;
-  std::string head = provider()->encode(spoken.request, "real", "id-7")->head;
+  std::string head = provider()->encode(spoken.request, "real", "id-7")->head.operator*();
   EXPECT_THAT(head, StartsWith("POST /v1/embeddings HTTP/1.1\r\nhost: 127.0.0.1:9001\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\nauthorization: Bearer sk-secret\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\nx-request-id: id-7\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\naccept: application/json\r\n"));
   EXPECT_TRUE(head.ends_with("\r\n") && !head.ends_with("\r\n\r\n"));
   Spoken stream(R"({"model":"chat","stream":true})");
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head, HasSubstr("POST /v1/chat/completions "));
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head, HasSubstr("\r\naccept: text/event-stream\r\n"));
-  EXPECT_THAT(provider("")->encode(stream.request, "real", "id")->head, Not(HasSubstr("authorization")));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("POST /v1/chat/completions "));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("\r\naccept: text/event-stream\r\n"));
+  EXPECT_THAT(provider("")->encode(stream.request, "real", "id")->head.operator*(), Not(HasSubstr("authorization")));
   EXPECT_THAT(provider()->probe_head(), StartsWith("GET /v1/models HTTP/1.1\r\n"));
 }
 
 TEST(OpenAiProviderEncode, AsksForNoUsageInEmbeddings) {
   Spoken spoken(R"({"model":"real","input":"x","stream":true})");
   spoken.request.operation = llm::Operation::embeddings;
-  EXPECT_EQ(provider()->encode(spoken.request, "real", "id")->body, spoken.text);
+  EXPECT_EQ(text_of(provider()->encode(spoken.request, "real", "id")->body), spoken.text);
 }
 
 // --- read_answer ---
