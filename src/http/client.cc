@@ -192,7 +192,6 @@ Result<std::string_view> ClientCall::whole_body(std::size_t bytes_max) {
     return fail(Errc::out_of_range, fmt::format("the answer is larger than the limit of {} bytes", bytes_max));
   }
   release();
-  state_->body.reserve(state_->body.size() + kBodyPadding);
   return std::string_view(state_->body);
 }
 

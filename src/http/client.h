@@ -21,9 +21,6 @@ struct ClientTimeouts {
   base::Duration total = std::chrono::minutes(10);       // all of it, from the start of the call
 };
 
-// Readable bytes promised behind a whole body, for parsers that read in blocks.
-constexpr std::size_t kBodyPadding = 64;
-
 // One call: send() once, then read() until it returns an empty piece. Destroying it early closes the connection, which
 // is how an upstream learns that nobody wants its answer any more.
 class ClientCall {
@@ -48,7 +45,7 @@ class ClientCall {
   std::optional<Result<std::string_view>> read_now();
   // Until read_now() has something to say.
   rt::Task<Result<void>> wait();
-  // All of the rest, followed by kBodyPadding readable bytes; valid as long as the call. out_of_range beyond `bytes_max`.
+  // All of the rest; valid as long as the call. out_of_range beyond `bytes_max`.
   rt::Task<Result<std::string_view>> read_all(std::size_t bytes_max);
 
   // Ends the call from elsewhere on the loop: what is awaited returns `cancelled`.

@@ -52,7 +52,7 @@ class Exchange {
   // When the first byte of the request arrived.
   virtual base::SteadyTime started() const = 0;
 
-  // The whole body, at most `bytes_max`, followed by json::kPadding readable bytes. Valid until the answer has begun.
+  // The whole body, at most `bytes_max`. Valid until the answer has begun.
   // Errors: out_of_range (too large: answer 413), deadline_exceeded (408), invalid_argument (400), cancelled (gone).
   virtual rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) = 0;
 

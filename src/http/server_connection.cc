@@ -13,8 +13,6 @@ std::span<char> read_scratch() {
   return scratch;
 }
 
-// Readable bytes promised behind a body, for parsers that read in blocks.
-constexpr std::size_t kBodyPadding = 64;
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
@@ -187,7 +185,6 @@ rt::Task<Result<std::string_view>> ServerConnection::read_body(std::uint64_t byt
     return rt::Task<Result<std::string_view>>::ready(fail(Errc::out_of_range, refused_detail_));
   }
   if (!parser_.message_done()) return read_rest();
-  body_.reserve(body_.size() + kBodyPadding);
   return rt::Task<Result<std::string_view>>::ready(std::string_view(body_));
 }
 
@@ -211,7 +208,6 @@ rt::Task<Result<std::string_view>> ServerConnection::read_rest() {
                                          : Errc::invalid_argument;
     co_return fail(code, refused_detail_);
   }
-  body_.reserve(body_.size() + kBodyPadding);
   co_return std::string_view(body_);
 }
 

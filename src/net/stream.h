@@ -35,6 +35,12 @@ class Pieces {
   void add(const Pieces& more) {
     for (const iovec& piece : more.items()) items_[count_++] = piece;
   }
+  // All of it in one string.
+  std::string joined() const {
+    std::string text;
+    for (const iovec& piece : items()) text.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+    return text;
+  }
   std::span<const iovec> items() const { return std::span(items_).first(count_); }
   std::size_t bytes() const {
     std::size_t sum = 0;

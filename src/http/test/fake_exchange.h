@@ -17,7 +17,6 @@ class FakeExchange : public Exchange {
     std::size_t mark = whole.find('?');
     request_ = {method_, whole.substr(0, mark),
                 mark == std::string_view::npos ? std::string_view() : whole.substr(mark + 1), &fields_};
-    body_.reserve(body_.size() + kBodyPadding);
   }
 
   void field(std::string_view name, std::string_view value) { fields_.add(name, value); }
@@ -97,7 +96,6 @@ class FakeExchange : public Exchange {
   void on_client_gone(std::function<void()> notify) override { notify_ = std::move(notify); }
 
  private:
-  static constexpr std::size_t kBodyPadding = 64;  // what read_body() promises behind the body
   rt::Loop& loop_;
   std::string method_;
   std::string target_;

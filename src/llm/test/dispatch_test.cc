@@ -57,7 +57,6 @@ struct Upstreams : testing::Test {
       *net::parse_http_url(fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port())));
 
   Upstreams() {
-    body.reserve(body.size() + json::kPadding);
     request.body = body;
   }
 

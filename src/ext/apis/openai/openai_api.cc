@@ -23,10 +23,10 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
                                                                        : "input";
   std::array<std::string_view, 6> names{"model", "stream", "stream_options", "max_tokens", "max_completion_tokens",
                                         inputs};
-  auto peeked = json::peek(body, names);
+  std::array<json::Field, 6> fields;
+  auto peeked = json::peek(body, names, fields);
   if (!peeked) return std::unexpected(peeked.error());
   using Kind = json::Field::Kind;
-  auto& fields = peeked->fields;
   llm::Request request;
   request.operation = operation;
   request.body = body;
@@ -52,7 +52,7 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
         body.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
     request.wants_usage = options && json::bool_or(*options, "include_usage", false);
   }
-  call.model = request.model.string;
+  call.model = request.model.string.view();
   // Four bytes a token is the usual rule of thumb; the provider's own count settles it.
   const json::Field& text = fields[kInputs];
   std::int64_t answer = std::max(fields[kMaxTokens].integer, fields[kMaxCompletionTokens].integer);

@@ -1,5 +1,6 @@
 #include "ext/providers/openai/openai_provider.h"
 
+#include "json/integers.h"
 #include "json/value.h"
 
 namespace penstock::ext {
@@ -58,31 +59,19 @@ std::optional<Edit> ask_for_usage(const llm::Request& request, std::string& inse
   return edit;
 }
 
-// A count as a provider reports it; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
-std::int64_t tokens_of(const json::Value& usage, std::string_view name) {
-  return std::clamp<std::int64_t>(json::int_or(usage, name, 0), 0, 1'000'000'000'000);
-}
-
-llm::Usage usage_of(const json::Value& usage) {
-  llm::Usage found;
-  if (!usage.is_object()) return found;
-  found.known = true;
-  found.input = tokens_of(usage, "prompt_tokens");
-  found.output = tokens_of(usage, "completion_tokens");
-  if (const json::Value* details = json::find(usage, "prompt_tokens_details"))
-    found.cached = tokens_of(*details, "cached_tokens");
-  return found;
-}
-
-// Whether an event's text holds a "usage" that is more than the null which stands in every chunk once usage was asked
-// for.
-bool may_hold_usage(std::string_view data) {
-  constexpr std::string_view kNull = "\"usage\":null";
-  for (std::size_t at = data.find("\"usage\""); at != std::string_view::npos;
-       at = data.find("\"usage\"", at + kNull.size())) {
-    if (!data.substr(at).starts_with(kNull)) return true;
-  }
-  return false;
+// What a provider reports; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
+Result<llm::Usage> usage_in(std::string_view text) {
+  constexpr std::int64_t kTokensMax = 1'000'000'000'000;
+  std::array<json::IntegerAt, 3> counts{{{.path = {"usage", "prompt_tokens"}},
+                                         {.path = {"usage", "completion_tokens"}},
+                                         {.path = {"usage", "prompt_tokens_details", "cached_tokens"}}}};
+  if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
+  llm::Usage usage;
+  usage.known = counts[0].parent;
+  usage.input = counts[0].within(0, kTokensMax);
+  usage.output = counts[1].within(0, kTokensMax);
+  usage.cached = counts[2].within(0, kTokensMax);
+  return usage;
 }
 
 // {"error": ...} in whatever company, or {"object":"error", ...}.
@@ -144,14 +133,8 @@ Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request,
 
 std::string OpenAiProvider::probe_head() const { return std::string(probe_head_.reveal()); }
 
-Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view padded_body) const {
-  constexpr std::array<std::string_view, 1> kNames{"usage"};
-  auto peeked = json::peek(padded_body, kNames);
-  if (!peeked) return std::unexpected(peeked.error());
-  const json::Field& field = peeked->fields[0];
-  if (field.kind != json::Field::Kind::object) return llm::Usage{};
-  auto usage = json::parse(padded_body.substr(field.begin, field.end - field.begin));
-  return usage ? usage_of(*usage) : llm::Usage{};
+Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view body) const {
+  return usage_in(body);
 }
 
 llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const wire::SseEvent& event,
@@ -167,7 +150,7 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   }
   // Only two kinds of event need a closer look, and both carry their word in plain text; most events carry neither.
   // Quotes within a string are escaped, so that a model that talks about errors looks different.
-  if (event.data.find("\"error\"") == std::string_view::npos && !may_hold_usage(event.data)) return verdict;
+  if (!json::may_hold(event.data, "error") && !json::may_hold(event.data, "usage")) return verdict;
   auto parsed = json::parse(event.data);
   if (!parsed) return verdict;
   if (is_error(*parsed)) {
@@ -176,7 +159,7 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   }
   const json::Value* reported = json::find(*parsed, "usage");
   if (reported == nullptr || !reported->is_object()) return verdict;
-  usage = usage_of(*reported);
+  if (auto counted = usage_in(event.data)) usage = *counted;
   // A chunk with choices is the client's even if it carries usage too; one without is the extra chunk we asked for.
   const json::Value* choices = json::find(*parsed, "choices");
   bool extra = choices == nullptr || !choices->is_array() || choices->get_array().empty();

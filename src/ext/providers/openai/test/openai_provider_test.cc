@@ -24,7 +24,6 @@ struct Spoken {
   llm::Request request;
 
   explicit Spoken(std::string body) : text(std::move(body)) {
-    text.reserve(text.size() + json::kPadding);
     constexpr std::array<std::string_view, 3> kNames{"model", "stream", "stream_options"};
     auto peeked = json::peek(text, kNames);
     EXPECT_TRUE(peeked.has_value()) << peeked.error().detail;
@@ -41,18 +40,12 @@ struct Spoken {
   }
 };
 
-std::string text_of(const net::Pieces& pieces) {
-  std::string text;
-  for (const iovec& piece : pieces.items()) text.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
-  return text;
-}
-
 std::string encoded(std::string body, std::string_view model = "real") {
   Spoken spoken(std::move(body));
   auto upstream = provider()->encode(spoken.request, model, "id-1");
   EXPECT_TRUE(upstream.has_value());
   EXPECT_THAT(*upstream->head, HasSubstr(fmt::format("content-length: {}\r\n", upstream->body.bytes())));
-  return text_of(upstream->body);
+  return upstream->body.joined();
 }
 
 // --- encode ---
@@ -140,13 +133,12 @@ TEST(OpenAiProviderEncode, WritesTheHead) {
 TEST(OpenAiProviderEncode, AsksForNoUsageInEmbeddings) {
   Spoken spoken(R"({"model":"real","input":"x","stream":true})");
   spoken.request.operation = llm::Operation::embeddings;
-  EXPECT_EQ(text_of(provider()->encode(spoken.request, "real", "id")->body), spoken.text);
+  EXPECT_EQ(provider()->encode(spoken.request, "real", "id")->body.joined(), spoken.text);
 }
 
 // --- read_answer ---
 
 Result<llm::Usage> usage_of(std::string body) {
-  body.reserve(body.size() + json::kPadding);
   return provider()->read_answer(llm::Operation::chat, body);
 }
 
