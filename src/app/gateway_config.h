@@ -8,6 +8,7 @@
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
+#include "http/server.h"
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
@@ -22,6 +23,7 @@ struct ListenConfig {
 
 struct GatewayConfig {
   std::vector<ListenConfig> listen;
+  http::ServerLimits http;  // of the data listener
   net::Endpoint admin;
   std::string data_dir;
   std::size_t threads = 1;

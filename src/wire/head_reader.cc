@@ -165,6 +165,8 @@ bool HeadReader::take_target(const char* base, const char* target_end) {
     return false;
   }
   if (authority.data() == nullptr) return true;
+  bool absolute = method(text) != "CONNECT";
+  if (absolute) origin_ = offset(base + mark_, authority.data() + authority.size());
   authority_at_ = offset(base, authority.data());
   authority_size_ = static_cast<std::uint32_t>(authority.size());
   return true;

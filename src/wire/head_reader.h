@@ -42,6 +42,8 @@ class HeadReader {
   std::string_view method(std::string_view text) const { return text.substr(begin_, method_size_); }
   // Empty until the whole target has been read.
   std::string_view target(std::string_view text) const { return text.substr(target_at_, target_size_); }
+  // The target without scheme and host; empty when there is nothing behind them.
+  std::string_view origin(std::string_view text) const { return text.substr(target_at_, target_size_).substr(origin_); }
   // After refused.
   int status() const { return status_; }
   const char* why() const { return why_; }
@@ -105,6 +107,7 @@ class HeadReader {
   std::uint32_t method_size_ = 0;
   std::uint32_t target_at_ = 0;
   std::uint32_t target_size_ = 0;
+  std::uint32_t origin_ = 0;        // where the path starts in the target
   std::uint32_t authority_at_ = 0;  // in the target, where it has one
   std::uint32_t authority_size_ = 0;
   FieldId id_ = FieldId::other;  // of the field being read

@@ -17,8 +17,9 @@ constexpr Http1Limits kTestLimits{
 // Everything of one message that a caller can see.
 inline void write_message(const Http1Parser& parser, const std::string& body, std::string& out) {
   const Http1Head& head = parser.head();
-  out += fmt::format("[{} {}] {} 1.{} keep={} body={} continue={}\n", head.method, head.target, head.status,
-                     head.version_minor, head.keep_alive, head.has_body, head.expects_continue);
+  out +=
+      fmt::format("[{} {} {} {}] {} 1.{} keep={} body={} continue={}\n", head.method, head.target, head.path,
+                  head.query, head.status, head.version_minor, head.keep_alive, head.has_body, head.expects_continue);
   auto write_fields = [&](const Fields& fields, char mark) {
     for (std::size_t i = 0; i < fields.size(); ++i) {
       Fields::Field field = fields.at(i);
