@@ -135,7 +135,7 @@ std::expected<void, StartFailure> Gateway::start_state() {
 }
 
 void Gateway::start_lanes() {
-  cores_ = std::make_unique<rt::Cores>(config_.threads);
+  cores_ = std::make_unique<rt::Cores>(config_.threads, config_.io_uring);
   std::vector<http::ClientPool*> pools;
   std::vector<rt::Loop*> loops;
   per_core_.resize(config_.threads);

@@ -90,6 +90,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.admin = read_endpoint(admin, "127.0.0.1:8081");
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
+  config.io_uring = root.boolean("io_uring", true);
   config.insecure = root.boolean("insecure", false);
   config.guide = root.boolean("guide", false);
   config.filters = read_filters(root.get("filters"), registry);

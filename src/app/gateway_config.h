@@ -25,6 +25,7 @@ struct GatewayConfig {
   net::Endpoint admin;
   std::string data_dir;
   std::size_t threads = 1;
+  bool io_uring = true;  // where the kernel offers it
   bool insecure = false;
   bool guide = false;  // print addresses, a key and commands to try after the start
   std::vector<std::string> filters;

@@ -151,9 +151,10 @@ class Stream::Read {
   Result<std::size_t> result_ = 0;
 };
 
-class Stream::Write {
+class Stream::Write : private rt::Send {
  public:
   Write(Stream& stream, const Pieces& pieces) : stream_(stream), pieces_(pieces) {}
+  Write(const Write& other) : rt::Send(), stream_(other.stream_), pieces_(other.pieces_), first_(other.first_) {}
   bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   Result<void> await_resume() { return std::move(result_); }
@@ -162,9 +163,14 @@ class Stream::Write {
   friend class Stream;
   // True when finished, well or not.
   bool advance();
+  // Notes that `bytes` went out; true when that was all.
+  bool consume(std::size_t bytes);
+  bool batched() const;
+  void sent(ssize_t result) override;
   Stream& stream_;
   Pieces pieces_;
   std::size_t first_ = 0;
+  bool queued_ = false;  // waits for the end of the loop's turn
   std::coroutine_handle<> handle_;
   Result<void> result_;
 };
