@@ -10,6 +10,7 @@ constexpr auto kHoldAtMost = std::chrono::milliseconds(100);
 constexpr auto kComplainEvery = std::chrono::seconds(10);
 // How long to wait for another writer. Short: what waits is kept, but the observer's queues fill up meanwhile.
 constexpr auto kPatience = std::chrono::milliseconds(20);
+constexpr auto kLastPatience = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -50,11 +51,17 @@ base::Duration UsageWriter::take(const std::vector<obs::RequestEvent>& events) {
   }
   waiting_.store(sums_.size(), std::memory_order_relaxed);
   if (sums_.empty()) return base::Duration::zero();
-  if (now >= due_) flush();
+  if (now >= due_) write();
   return sums_.empty() ? base::Duration::zero() : std::max<base::Duration>(due_ - now, std::chrono::milliseconds(1));
 }
 
 void UsageWriter::flush() {
+  state_.set_patience(kLastPatience);
+  write();
+  state_.set_patience(kPatience);
+}
+
+void UsageWriter::write() {
   if (sums_.empty()) return;
   std::vector<store::UsageRow> rows;
   rows.reserve(sums_.size());

@@ -19,7 +19,7 @@ class UsageWriter {
   // What is gathered is kept and tried again while the disk refuses it: one row per key, model and target, so that it
   // does not grow with time. Returns how soon to come again, also without events; zero when nothing waits.
   base::Duration take(const std::vector<obs::RequestEvent>& events);
-  // Writes what is gathered now.
+  // Writes what is gathered now and, unlike take(), waits for another writer of the database: for the end.
   void flush();
   // Rows that wait, since when, and how often writing failed. Any thread.
   void collect(obs::MetricWriter& writer) const;
@@ -28,6 +28,7 @@ class UsageWriter {
   using Key = std::tuple<const char*, const char*, const char*, const char*>;
   using Sums = std::map<Key, store::UsageRow>;
   store::UsageRow& row_of(const obs::RequestEvent& event);
+  void write();
   void complain(const Error& error);
 
   store::State state_;
