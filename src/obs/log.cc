@@ -1,8 +1,8 @@
 #include "obs/log.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,33 +37,36 @@ auto retried(Call call) {
   return result;
 }
 
-bool is_file(int fd) {
+// What standard error is, and how to write there without blocking for ever.
+struct Sink {
+  bool file = false;  // takes everything at once
+  int own_pipe = -1;  // a pipe opened again: not to block is a matter of this descriptor, not of all who share it
+};
+
+Sink open_sink() {
+  Sink sink;
   struct stat info{};
-  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+  if (::fstat(STDERR_FILENO, &info) != 0) return sink;
+  sink.file = S_ISREG(info.st_mode);
+  if (S_ISFIFO(info.st_mode)) sink.own_pipe = ::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  return sink;
 }
 
 // Writes what goes without blocking; waits up to `patience` milliseconds when nothing goes. -1 when nobody reads.
 ssize_t write_some(std::string_view lines, int patience) {
-  // A file takes everything at once. Pipes and sockets can be asked not to block, whoever else shares them.
-  static const bool file = is_file(STDERR_FILENO);
-  static std::atomic<bool> can_ask{true};
-  if (file) return retried([&] { return ::write(STDERR_FILENO, lines.data(), lines.size()); });
-  auto ask = [&] {
-    iovec piece{const_cast<char*>(lines.data()), lines.size()};
-    return ::pwritev2(STDERR_FILENO, &piece, 1, -1, RWF_NOWAIT);
-  };
-  if (can_ask.load(std::memory_order_relaxed)) {
-    ssize_t written = retried(ask);
-    if (written >= 0) return written;
-    if (errno == EPIPE) return -1;
-    if (errno != EAGAIN) can_ask.store(false, std::memory_order_relaxed);
-  }
-  pollfd ready{STDERR_FILENO, POLLOUT, 0};
-  if (retried([&] { return ::poll(&ready, 1, patience); }) <= 0) return -1;
   // What poll() calls writable takes at least 4 KiB without blocking.
   constexpr std::size_t kPieceBytes = 4096;
-  if (can_ask.load(std::memory_order_relaxed)) return retried(ask);
-  return retried([&] { return ::write(STDERR_FILENO, lines.data(), std::min(lines.size(), kPieceBytes)); });
+  static const Sink sink = open_sink();
+  int fd = sink.own_pipe >= 0 ? sink.own_pipe : STDERR_FILENO;
+  bool at_once = sink.file || sink.own_pipe >= 0;
+  std::size_t bytes = at_once ? lines.size() : std::min(lines.size(), kPieceBytes);
+  auto write = [&] { return ::write(fd, lines.data(), bytes); };
+  if (at_once) {
+    ssize_t written = retried(write);
+    if (written >= 0 || errno != EAGAIN) return written;
+  }
+  pollfd ready{fd, POLLOUT, 0};
+  return retried([&] { return ::poll(&ready, 1, patience); }) > 0 ? retried(write) : -1;
 }
 
 }  // namespace
