@@ -7,13 +7,24 @@ namespace penstock::flow {
 namespace {
 
 // OpenAI's format of a reset time: 1s, 6m0s, 250ms.
-std::string format_reset(base::Duration reset) {
-  auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(reset).count();
-  if (millis < 1000) return fmt::format("{}ms", millis);
-  auto seconds = (millis + 999) / 1000;
-  if (seconds < 60) return fmt::format("{}s", seconds);
-  return fmt::format("{}m{}s", seconds / 60, seconds % 60);
-}
+class ResetText {
+ public:
+  explicit ResetText(base::Duration reset) {
+    auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(reset).count();
+    auto seconds = (millis + 999) / 1000;
+    if (millis < 1000) {
+      base::append(text_, base::Digits(millis), "ms");
+    } else if (seconds < 60) {
+      base::append(text_, base::Digits(seconds), "s");
+    } else {
+      base::append(text_, base::Digits(seconds / 60), "m", base::Digits(seconds % 60), "s");
+    }
+  }
+  operator std::string_view() const { return text_; }  // NOLINT(google-explicit-constructor): it is text
+
+ private:
+  std::string text_;  // short enough to need no memory of its own
+};
 
 }  // namespace
 
@@ -79,29 +90,33 @@ Result<void> admit(Call& call) {
 }
 
 void add_common_fields(const Call& call, http::ResponseHead& head) {
-  head.add("x-request-id", call.event.id.view());
-  if (call.event.target.size > 0) head.add("x-penstock-target", call.event.target.view());
-  head.add("x-penstock-attempts", call.event.attempts);
   auto elapsed = std::chrono::steady_clock::now() - call.exchange.started();
-  head.add("x-penstock-overhead-us",
-           std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count());
-  head.add("x-penstock-cache", "off");
-  auto show = [&](const std::optional<ShownLimit>& limit, std::string_view limit_name, std::string_view remaining,
-                  std::string_view reset) {
-    if (!limit) return;
-    head.add(limit_name, limit->limit).add(remaining, limit->remaining).add(reset, format_reset(limit->reset));
-  };
-  show(call.request_limit, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
-       "x-ratelimit-reset-requests");
-  show(call.token_limit, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
+  auto overhead = std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count();
+  if (call.event.target.size > 0) head.add_lines("x-penstock-target: ", call.event.target.view(), "\r\n");
+  head.add_lines("x-request-id: ", call.event.id.view(),
+                 "\r\nx-penstock-attempts: ", base::Digits(static_cast<int>(call.event.attempts)),
+                 "\r\nx-penstock-overhead-us: ", base::Digits(overhead), "\r\nx-penstock-cache: off\r\n");
+  if (const auto& limit = call.request_limit) {
+    head.add_lines("x-ratelimit-limit-requests: ", base::Digits(limit->limit),
+                   "\r\nx-ratelimit-remaining-requests: ", base::Digits(limit->remaining),
+                   "\r\nx-ratelimit-reset-requests: ", ResetText(limit->reset), "\r\n");
+  }
+  if (const auto& limit = call.token_limit) {
+    head.add_lines("x-ratelimit-limit-tokens: ", base::Digits(limit->limit),
+                   "\r\nx-ratelimit-remaining-tokens: ", base::Digits(limit->remaining),
+                   "\r\nx-ratelimit-reset-tokens: ", ResetText(limit->reset), "\r\n");
+  }
 }
 
-rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uint64_t bytes_max) {
-  if (auto known = identify(call); !known) {
-    co_await refuse(call, known.error());
-    co_return std::nullopt;
-  }
-  auto body = co_await call.exchange.read_body(bytes_max);
+namespace {
+
+rt::Task<std::optional<std::string_view>> refuse_body(Call& call, Error error, int status) {
+  co_await refuse(call, std::move(error), obs::ErrorType::none, status);
+  co_return std::nullopt;
+}
+
+rt::Task<std::optional<std::string_view>> await_body(Call& call, rt::Task<Result<std::string_view>> reading) {
+  auto body = co_await reading;
   if (body) {
     call.event.bytes_in = body->size();
     co_return *body;
@@ -110,8 +125,21 @@ rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uin
   // These are HTTP's own statuses, whatever the dialect makes of the codes elsewhere.
   Errc code = body.error().code;
   int status = code == Errc::out_of_range ? 413 : code == Errc::deadline_exceeded ? 408 : 0;
-  co_await refuse(call, body.error(), obs::ErrorType::none, status);
-  co_return std::nullopt;
+  auto refused = co_await refuse_body(call, body.error(), status);
+  co_return refused;
+}
+
+}  // namespace
+
+rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uint64_t bytes_max) {
+  if (auto known = identify(call); !known) return refuse_body(call, known.error(), 0);
+  auto reading = call.exchange.read_body(bytes_max);
+  if (!reading.await_ready()) return await_body(call, std::move(reading));
+  auto body = reading.await_resume();
+  if (!body) return await_body(call, rt::Task<Result<std::string_view>>::ready(std::move(body)));
+  // Mostly the body came along with the head.
+  call.event.bytes_in = body->size();
+  return rt::Task<std::optional<std::string_view>>::ready(*body);
 }
 
 rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) {

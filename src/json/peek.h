@@ -12,9 +12,6 @@
 
 namespace penstock::json {
 
-// What buffers with a body reserve behind it. The readers of this module do without.
-constexpr std::size_t kPadding = 64;
-
 // A string's value: the bytes of the text it was read from, which must outlive it and every copy, or a copy of its own
 // when something in the string is escaped.
 class Text {
