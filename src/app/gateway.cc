@@ -5,7 +5,9 @@
 
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 
+#include "app/changes.h"
 #include "base/version.h"
 #include "flow/filter.h"
 #include "obs/log.h"
@@ -13,8 +15,10 @@
 namespace penstock::app {
 namespace {
 
-// How often the configuration file and the stored keys are looked at. A signal is handled at once.
-constexpr auto kWatchEvery = std::chrono::milliseconds(200);
+// How long after a change beside the configuration file or the stored keys these are looked at, and how often at least:
+// not every file system tells of changes. A signal is handled at once.
+constexpr auto kLookAfter = std::chrono::milliseconds(200);
+constexpr auto kLookEvery = std::chrono::seconds(5);
 // No API takes more; each has its own, smaller limit.
 constexpr std::uint64_t kBodyBytesMax = 1U << 30;
 // Answers under way get this long to finish after SIGTERM.
@@ -146,8 +150,9 @@ void Gateway::start_lanes() {
   }
   obs::Observer::Options observing;
   observing.cores = config_.threads;
-  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { usage_->take(events); };
+  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
   llm_ = std::make_unique<llm::Lane>(pools);
   repository_ = std::make_unique<infer::Repository>(registry_);
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
@@ -344,22 +349,28 @@ std::vector<std::string> Gateway::obstacles() const {
 bool Gateway::file_changed() { return stamp_of(options_.config_path) != config_stamp_; }
 
 void Gateway::watch() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  timespec pause{0, std::chrono::duration_cast<std::chrono::nanoseconds>(kWatchEvery).count()};
+  std::vector<std::string> folders{config_.data_dir};
+  if (!options_.config_path.empty()) {
+    std::filesystem::path folder = std::filesystem::path(options_.config_path).parent_path();
+    folders.push_back(folder.empty() ? "." : folder.string());
+  }
+  Changes changes({SIGTERM, SIGINT, SIGHUP}, folders);
+  bool soon = false;
   std::int64_t changing = 0;
   while (true) {
-    int signal = sigtimedwait(&signals, nullptr, &pause);
+    int signal = soon || !changes.complete() ? changes.wait(kLookAfter, false) : changes.wait(kLookEvery, true);
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) {
       reload("SIGHUP");
       continue;
     }
+    soon = changes.changed();
+    if (soon) continue;
     // A file seen changing is read once it has kept still: editors and copies write in pieces.
     if (file_changed()) {
       std::int64_t now = stamp_of(options_.config_path);
       if (now == changing && now != 0) reload("the file changed");
+      soon = now != changing;
       changing = now;
     }
     reload_keys_when_changed();
