@@ -1,7 +1,5 @@
 #include "http/client.h"
 
-#include "net/connector.h"
-
 namespace penstock::http {
 
 namespace {
@@ -28,40 +26,24 @@ ClientCall::ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, C
 ClientCall::~ClientCall() = default;
 
 void ClientCall::cancel() {
-  cancelled_ = true;
+  cancellation_.cancel();
   if (stream_) stream_->close();
 }
 
-rt::Task<Result<void>> ClientCall::connect() {
-  const net::Url& url = origin_->url;
-  net::HostPort address{url.host, url.port};
-  base::SteadyTime deadline = std::min(pool_.loop().now() + origin_->connect_timeout, total_deadline_);
-  auto stream = co_await net::connect(pool_.loop(), address, deadline);
-  if (!stream) co_return std::unexpected(stream.error());
-  stream_ = std::move(*stream);
-  if (cancelled_) co_return fail(Errc::cancelled, "the call was cancelled");
-  if (origin_->tls) {
-    stream_->set_deadline(deadline);
-    auto shaken = co_await stream_->start_tls_client(origin_->tls, url.host);
-    if (!shaken) co_return shaken;
-  }
-  co_return Result<void>{};
-}
-
 rt::Task<Result<void>> ClientCall::send(std::string_view head, std::string_view body) {
-  stream_ = pool_.take(*origin_);
-  reused_ = stream_ != nullptr;
+  stream_ = pool_.take(origin_);
   while (true) {
     if (!stream_) {
-      auto connected = co_await connect();
-      if (!connected) co_return connected;
+      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
+      if (!opened) co_return std::unexpected(opened.error());
+      stream_ = std::move(*opened);
     }
     auto answered = co_await exchange_heads(head, body);
-    if (answered || cancelled_) co_return answered;
-    bool stale = reused_ && answered.error().code == Errc::unavailable && parser_.untouched();
-    if (!stale) co_return answered;
+    if (answered || cancelled()) co_return answered;
+    bool stale = stream_.reused() && answered.error().code == Errc::unavailable && parser_.untouched() && !answering_;
+    if (!stale || replaced_) co_return answered;
+    replaced_ = true;
     stream_.reset();
-    reused_ = false;
   }
 }
 
@@ -76,6 +58,7 @@ rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, std::st
   while (true) {
     auto received = co_await receive(deadline);
     if (!received) co_return received;
+    answering_ = true;
     if (!parser_.head_done()) continue;
     // 100 Continue and other interim answers are not the answer.
     if (status() >= 200) co_return Result<void>{};
@@ -147,7 +130,7 @@ rt::Task<Result<std::string>> ClientCall::read_all(std::size_t bytes_max) {
 void ClientCall::release() {
   if (!stream_ || stream_->closed() || stream_->hung_up()) return;
   if (!parser_.message_done() || !parser_.head().keep_alive || !input_.empty()) return;
-  pool_.keep(origin_, std::move(stream_));
+  pool_.keep(std::move(stream_));
 }
 
 }  // namespace penstock::http

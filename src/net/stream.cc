@@ -138,6 +138,8 @@ Result<std::size_t> Stream::try_read(std::span<char> buffer) {
 
 bool Stream::quiet() {
   if (fd_ < 0 || hung_up_) return false;
+  // Events are edges: without one since the last read that took everything, nothing came.
+  if (!readable_ && (ssl_ == nullptr || SSL_pending(ssl_) == 0)) return true;
   // TLS records without data (session tickets) are taken here too.
   char byte = 0;
   auto got = try_read(std::span(&byte, 1));
@@ -193,9 +195,13 @@ Result<std::size_t> Stream::tls_result(int result) {
   }
 }
 
-rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> context, std::string host) {
+bool Stream::tls_resumed() const { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
+
+rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
+                                                TlsSession* session) {
   tls_ = std::move(context);
   ssl_ = SSL_new(tls_->get());
+  if (session != nullptr) TlsContext::resume(ssl_, *session);
   SSL_set_fd(ssl_, fd_);
   SSL_set_connect_state(ssl_);
   std::array<unsigned char, 16> address{};

@@ -42,13 +42,16 @@ class Stream : private rt::Listener {
   // co_await readable(): bytes or the end are there to be taken with read_now(). The pair needs no buffer while
   // waiting, so that an idle connection costs none.
   Read readable();
-  // Nothing is there to be read and the peer is still there: what a kept connection must be before it is used again.
+  // Nothing is there to be read and the peer is still there, as far as the loop has told: what a kept connection must
+  // be before it is used again. Looks at the socket only when something was announced.
   bool quiet();
   // At least one byte, 0 at the end, or Errc::backpressure when nothing is there after all.
   Result<std::size_t> read_now(std::span<char> buffer) { return try_read(buffer); }
 
-  // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI).
-  rt::Task<Result<void>> start_tls_client(std::shared_ptr<TlsContext> context, std::string host);
+  // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI);
+  // `session`, when given, is tried first and outlives the stream.
+  rt::Task<Result<void>> start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
+                                          TlsSession* session = nullptr);
   rt::Task<Result<void>> start_tls_server(std::shared_ptr<TlsContext> context);
 
   // Reads and writes fail with deadline_exceeded once the loop's time passes `when`. Setting it costs nothing per call:
@@ -60,6 +63,9 @@ class Stream : private rt::Listener {
   // function forgets an earlier one.
   bool hung_up() const { return hung_up_; }
   void on_hang_up(std::function<void()> notify) { notify_hang_up_ = std::move(notify); }
+
+  // The TLS handshake was a short one, with a session kept from an earlier connection.
+  bool tls_resumed() const;
 
   // Says goodbye in our direction; the peer may still send.
   void shutdown_write();
