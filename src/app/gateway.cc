@@ -8,6 +8,7 @@
 
 #include "base/version.h"
 #include "flow/filter.h"
+#include "net/resolver.h"
 #include "obs/log.h"
 
 namespace penstock::app {
@@ -82,6 +83,7 @@ Gateway::~Gateway() {
   front_.reset();
   ingest_.reset();
   engine_.reset();
+  health_checks_.reset();
   per_core_.clear();
   if (observer_) observer_->stop();
 }
@@ -149,6 +151,7 @@ void Gateway::start_lanes() {
   observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { usage_->take(events); };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   llm_ = std::make_unique<llm::Lane>(pools);
+  health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
@@ -271,6 +274,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 }
 
 void Gateway::publish(const GatewayConfig& config) {
+  net::Resolver::instance().use_servers(config.dns_servers);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
@@ -280,6 +284,7 @@ void Gateway::publish(const GatewayConfig& config) {
     cores_->loop(i).post([this, i, policy, plan = config.llm] {
       front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
+      if (i == 0) health_checks_->apply(*plan);
       per_core_[i].pool->prune();
     });
   }
@@ -379,6 +384,7 @@ int Gateway::serve() {
 void Gateway::drain() {
   cores_->thread(0).run_and_wait([this] {
     for (auto& acceptor : acceptors_) acceptor->close();
+    rt::spawn(health_checks_->stop());
   });
   // Shared with the cores: one that is stuck may report after the wait was given up.
   auto left = std::make_shared<std::atomic<std::size_t>>(per_core_.size());

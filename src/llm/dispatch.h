@@ -74,6 +74,7 @@ class Dispatch {
  private:
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> attempt(const Target& target);
   rt::Task<std::expected<void, Failure>> accept(Answer& answer);
+  rt::Task<void> pause(base::Duration delay);
   bool worth_same_target(const Failure& failure) const;
   bool worth_next_target(const Failure& failure) const;
 
@@ -83,6 +84,7 @@ class Dispatch {
   const Request& request_;
   base::SteadyTime deadline_;  // of all attempts together
   http::ClientCall* running_ = nullptr;
+  rt::Cancellation cancellation_;
 };
 
 }  // namespace penstock::llm

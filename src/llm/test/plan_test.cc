@@ -182,18 +182,24 @@ TEST(Plan, DescribesItself) {
 
 // --- order_of_attempts ---
 
+std::shared_ptr<const Provider> a_provider() {
+  return std::make_shared<const FakeProvider>(*net::parse_http_url("http://127.0.0.1:1"));
+}
+
 Route route_with(std::vector<std::int64_t> weights, bool by_priority = false, std::size_t fallbacks = 0) {
   Route route;
   route.by_priority = by_priority;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     Target target;
     target.model = fmt::format("{}", i);
+    target.provider = a_provider();
     target.weight = weights[i];
     route.targets.push_back(std::move(target));
   }
   for (std::size_t i = 0; i < fallbacks; ++i) {
     Target target;
     target.model = fmt::format("f{}", i);
+    target.provider = a_provider();
     route.fallback.push_back(std::move(target));
   }
   return route;
@@ -201,7 +207,8 @@ Route route_with(std::vector<std::int64_t> weights, bool by_priority = false, st
 
 std::string order(const Route& route, const std::function<std::uint64_t()>& random) {
   std::string text;
-  for (const Target* target : order_of_attempts(route, random)) text += (text.empty() ? "" : " ") + target->model;
+  for (const Target* target : order_of_attempts(route, base::SteadyTime{}, random))
+    text += (text.empty() ? "" : " ") + target->model;
   return text;
 }
 

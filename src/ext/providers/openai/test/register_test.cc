@@ -53,7 +53,7 @@ TEST(OpenAiProviderConfig, ReadsEverything) {
 TEST(OpenAiProviderConfig, ReportsMistakesWithoutTheSecret) {
   EXPECT_THAT(make("{ base_url: 'ftp://x' }").report, HasSubstr("base_url"));
   EXPECT_THAT(make("{ base_ulr: x }").report, HasSubstr("did you mean 'base_url'?"));
-  EXPECT_THAT(make("{ ca: /no/such/file.pem }").report, HasSubstr("/no/such/file.pem"));
+  EXPECT_THAT(make("{ tls: { ca: /no/such/file.pem } }").report, HasSubstr("/no/such/file.pem"));
   Made spaced = make("{ api_key: \"${KEY}\" }");
   EXPECT_FALSE(spaced.provider);
   EXPECT_THAT(spaced.report, HasSubstr("the key contains a character no key has"));
