@@ -46,6 +46,7 @@ class DnsServer {
     std::lock_guard lock(mutex_);
     entries_[name] = std::move(entry);
   }
+  void set(const std::string& name, Mood mood) { set(name, Entry{{}, 0, mood}); }
   // Questions for the IPv4 addresses of `name` so far, tries included.
   int asked(const std::string& name) {
     std::lock_guard lock(mutex_);

@@ -106,7 +106,7 @@ TEST_F(Names, IdenticalLookUpsUnderWayAreOne) {
 }
 
 TEST_F(Names, ASilentNameDoesNotHoldUpAnother) {
-  server.set("silent.example", {.mood = Mood::silent});
+  server.set("silent.example", Mood::silent);
   server.set("b.example", {.addresses = {"127.0.0.3"}});
   std::vector<std::string> out;
   rt::TaskScope scope(loop);
@@ -120,7 +120,7 @@ TEST_F(Names, ASilentNameDoesNotHoldUpAnother) {
 }
 
 TEST_F(Names, WaitsNoLongerThanTheCaller) {
-  server.set("silent.example", {.mood = Mood::silent});
+  server.set("silent.example", Mood::silent);
   EXPECT_THAT(ask("silent.example.", 20ms), HasSubstr("deadline_exceeded"));
   rt::Cancellation cancellation;
   std::vector<std::string> out;
@@ -147,7 +147,7 @@ struct OldAnswers : Names, testing::WithParamInterface<Mood> {};
 TEST_P(OldAnswers, AreUsedForTenMinutesWhileTheServersFail) {
   server.set("c.example", {.addresses = {"127.0.0.5"}, .ttl = 5});
   EXPECT_EQ(ask("c.example."), "127.0.0.5:80");
-  server.set("c.example", {.mood = GetParam()});
+  server.set("c.example", GetParam());
   advance(1min);
   EXPECT_EQ(ask("c.example."), "127.0.0.5:80");
   EXPECT_EQ(resolver.stats().stale, 1U);
@@ -162,14 +162,14 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(Names, ANameThatIsGoneIsGone) {
   server.set("d.example", {.addresses = {"127.0.0.6"}, .ttl = 1});
   EXPECT_EQ(ask("d.example."), "127.0.0.6:80");
-  server.set("d.example", {.mood = Mood::no_such_name});
+  server.set("d.example", Mood::no_such_name);
   advance(2s);
   EXPECT_THAT(ask("d.example."), HasSubstr("cannot be resolved"));
   EXPECT_EQ(resolver.stats().stale, 0U);
 }
 
 TEST_F(Names, OtherServersAreAskedAtOnce) {
-  server.set("e.example", {.mood = Mood::silent});
+  server.set("e.example", Mood::silent);
   DnsServer other;
   other.set("e.example", {.addresses = {"127.0.0.7"}});
   std::vector<std::string> out;
