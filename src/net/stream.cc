@@ -86,6 +86,12 @@ void Stream::set_deadline(base::SteadyTime when) {
   deadline_timer_.arm_no_later(when);
 }
 
+// A deadline that passed while nobody waited meets the next who does.
+void Stream::watch_deadline() {
+  if (deadline_ == base::SteadyTime::max() || deadline_timer_.armed()) return;
+  deadline_timer_.arm_at(deadline_, [this] { on_deadline(); });
+}
+
 void Stream::on_deadline() {
   if (deadline_ == base::SteadyTime::max()) return;
   if (loop_.now() < deadline_) {
@@ -255,6 +261,7 @@ bool Stream::Read::await_ready() {
 void Stream::Read::await_suspend(std::coroutine_handle<> handle) {
   handle_ = handle;
   stream_.reader_ = this;
+  stream_.watch_deadline();
 }
 
 Stream::Write::Write(Stream& stream, std::string_view a, std::string_view b, std::string_view c) : stream_(stream) {
@@ -292,6 +299,7 @@ bool Stream::Write::await_ready() {
 void Stream::Write::await_suspend(std::coroutine_handle<> handle) {
   handle_ = handle;
   stream_.writer_ = this;
+  stream_.watch_deadline();
 }
 
 }  // namespace penstock::net

@@ -85,6 +85,7 @@ class Stream : private rt::Listener {
   Result<std::size_t> tls_result(int result);
   rt::Task<Result<void>> handshake();
   void on_ready(bool readable, bool writable, bool hang_up) override;
+  void watch_deadline();
   void on_deadline();
   void fail_waiters(const Error& error);
 
