@@ -39,6 +39,19 @@ void TlsContext::resume(ssl_st* ssl, TlsSession& session) {
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContext::client(const TlsClientOptions& options) {
+  if (!options.ca_file.empty()) return make_client(options);
+  // Reading the system's authorities takes tens of milliseconds; one context serves all who trust them alike.
+  static std::mutex mutex;
+  static std::array<std::weak_ptr<TlsContext>, 2> shared;
+  std::lock_guard lock(mutex);
+  auto& known = shared[options.insecure_skip_verify ? 1 : 0];
+  if (auto alive = known.lock()) return alive;
+  auto made = make_client(options);
+  if (made) known = *made;
+  return made;
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::make_client(const TlsClientOptions& options) {
   std::shared_ptr<TlsContext> context(new TlsContext(SSL_CTX_new(TLS_client_method())));
   SSL_CTX_set_min_proto_version(context->get(), TLS1_2_VERSION);
   SSL_CTX_set_cipher_list(context->get(), kTls12Ciphers);

@@ -37,7 +37,7 @@ class TlsSession {
 
 class TlsContext {
  public:
-  // For connecting out.
+  // For connecting out. Any thread.
   static Result<std::shared_ptr<TlsContext>> client(const TlsClientOptions& options = {});
   // For listening. PEM files; the key must fit the certificate.
   static Result<std::shared_ptr<TlsContext>> server(const std::string& cert_file, const std::string& key_file);
@@ -47,6 +47,7 @@ class TlsContext {
   static void resume(ssl_st* ssl, TlsSession& session);
 
  private:
+  static Result<std::shared_ptr<TlsContext>> make_client(const TlsClientOptions& options);
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   ssl_ctx_st* context_;
 };

@@ -225,6 +225,43 @@ TEST(OrderOfAttempts, TakesEveryTargetOnceAndThenTheFallbacks) {
   }
 }
 
+// Out for a while.
+void eject(const Target& target, base::SteadyTime now, base::Duration time = 30s) {
+  target.provider->origin()->state->health.failed({.failures = 1, .eject = time}, now);
+}
+
+std::string order_at(const Route& route, base::SteadyTime now) {
+  std::string text;
+  for (const Target* target : order_of_attempts(route, now, [] { return 0; }))
+    text += (text.empty() ? "" : " ") + target->model;
+  return text;
+}
+
+TEST(OrderOfAttempts, PutsEjectedTargetsLast) {
+  base::SteadyTime now{1h};
+  Route route = route_with({1, 1, 1}, true, 1);
+  eject(route.targets[0], now);
+  EXPECT_EQ(order_at(route, now), "1 2 f0 0");
+  eject(route.fallback[0], now);
+  EXPECT_EQ(order_at(route, now), "1 2 0 f0");
+  EXPECT_EQ(order_at(route, now + 30s), "0 1 2 f0") << "the time is up";
+  http::HealthCheck check{.unhealthy_after = 1};
+  route.targets[1].provider->origin()->state->health.checked(check, false);
+  EXPECT_EQ(order_at(route, now + 30s), "0 2 f0 1") << "found down by a check";
+}
+
+TEST(OrderOfAttempts, PutsNeverMoreThanHalfLast) {
+  base::SteadyTime now{1h};
+  Route alone = route_with({1}, true);
+  eject(alone.targets[0], now);
+  EXPECT_EQ(order_at(alone, now), "0");
+  Route three = route_with({1, 1, 1}, true);
+  eject(three.targets[0], now, 50s);
+  eject(three.targets[1], now, 10s);
+  eject(three.targets[2], now, 20s);
+  EXPECT_EQ(order_at(three, now), "1 2 0") << "the one that stays out longest";
+}
+
 TEST(OrderOfAttempts, ChoosesByWeightWithoutReplacement) {
   Route route = route_with({3, 1, 2});
   // Points 0 to 5 of the first draw, then 0 of the ones after it.
