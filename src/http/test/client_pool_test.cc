@@ -59,7 +59,7 @@ struct Pool : testing::Test {
     ClientCall call(f.pool, std::move(to), {});
     if (running != nullptr) *running = &call;
     auto sent = co_await call.send(kGet, "");
-    auto all = sent ? co_await call.read_all(100) : Result<std::string>(std::unexpected(sent.error()));
+    auto all = sent ? co_await call.read_all(100) : Result<std::string_view>(std::unexpected(sent.error()));
     if (running != nullptr) *running = nullptr;
     f.ended.push_back(all ? name : fmt::format("{} {}: {}", name, to_string(all.error().code), all.error().detail));
   }
