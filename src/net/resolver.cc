@@ -270,7 +270,8 @@ class Resolver::Thread {
     {
       std::lock_guard lock(mutex_);
       bool moved = options_.servers.empty() && !to_start_.empty() && stamp() != stamp_;
-      if (channel_ != nullptr && !std::exchange(servers_changed_, false) && !moved) return;
+      bool changed = std::exchange(servers_changed_, false) || moved;
+      if (channel_ != nullptr && !changed) return;
       for (const auto& [host, waiters] : under_way_) again.push_back(host);
       to_start_ = std::move(again);
     }

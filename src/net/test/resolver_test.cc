@@ -168,6 +168,15 @@ TEST_F(Names, ANameThatIsGoneIsGone) {
   EXPECT_EQ(resolver.stats().stale, 0U);
 }
 
+TEST_F(Names, ServersNamedBeforeTheFirstNameAreAskedOnce) {
+  DnsServer other;
+  other.set("f.example", {.addresses = {"127.0.0.8"}});
+  resolver.use_servers(other.address());
+  EXPECT_EQ(ask("f.example."), "127.0.0.8:80");
+  EXPECT_EQ(ask("g.example.").substr(0, 11), "unavailable");
+  EXPECT_EQ(other.asked("f.example"), 1);
+}
+
 TEST_F(Names, OtherServersAreAskedAtOnce) {
   server.set("e.example", Mood::silent);
   DnsServer other;
