@@ -251,16 +251,15 @@ def test_a_reload_keeps_connections_unless_the_provider_changed():
     with Upstream() as a:
         with harness.Gateway(one_provider(a.url)) as gateway:
             equal(asked(gateway), "a/m")
-            for text in (one_provider(a.url) + "  second: { route: [ a/m ] }\n",
-                         one_provider(a.url, "connect_timeout: 5s, api_key: other") + "  third: { route: [ a/m ] }\n"):
-                name = text.split()[-6].rstrip(":")
-                gateway.write(text)
+            def reload(provider, model):
+                gateway.write(one_provider(a.url, provider) + f"  {model}: {{ route: [ a/m ] }}\n")
                 gateway.send(signal.SIGHUP)
-                until(lambda: gateway.chat(name).status == 200, "the reload")
+                until(lambda: gateway.chat(model).status == 200, "the reload")
+
+            reload("connect_timeout: 5s", "second")
+            reload("connect_timeout: 5s, api_key: other", "third")
             equal(a.connects, 1, "connections:")
-            gateway.write(one_provider(a.url, "connect_timeout: 6s") + "  fourth: { route: [ a/m ] }\n")
-            gateway.send(signal.SIGHUP)
-            until(lambda: gateway.chat("fourth").status == 200, "the reload")
+            reload("connect_timeout: 6s", "fourth")
             equal(a.connects, 2, "connections:")
             until(lambda: len(a.open) == 1, "the old connection to be closed")
 

@@ -5,7 +5,9 @@
 namespace penstock::app {
 namespace {
 
-json::Value text(std::string_view s) { return {boost::json::string(boost::json::string_view(s.data(), s.size()))}; }
+json::Value text(std::string_view s) {
+  return json::Value(boost::json::string(boost::json::string_view(s.data(), s.size())));
+}
 
 std::string_view state_of(const http::OriginHealth& health, base::SteadyTime now) {
   if (health.down()) return "down";
