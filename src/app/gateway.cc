@@ -10,6 +10,7 @@
 #include "app/changes.h"
 #include "base/version.h"
 #include "flow/filter.h"
+#include "net/resolver.h"
 #include "obs/log.h"
 
 namespace penstock::app {
@@ -86,6 +87,7 @@ Gateway::~Gateway() {
   front_.reset();
   ingest_.reset();
   engine_.reset();
+  health_checks_.reset();
   per_core_.clear();
   if (observer_) observer_->stop();
 }
@@ -154,6 +156,7 @@ void Gateway::start_lanes() {
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
   llm_ = std::make_unique<llm::Lane>(pools);
+  health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
@@ -276,6 +279,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 }
 
 void Gateway::publish(const GatewayConfig& config) {
+  net::Resolver::instance().use_servers(config.dns_servers);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
@@ -285,6 +289,7 @@ void Gateway::publish(const GatewayConfig& config) {
     cores_->loop(i).post([this, i, policy, plan = config.llm] {
       front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
+      if (i == 0) health_checks_->apply(*plan);
       per_core_[i].pool->prune();
     });
   }
@@ -390,6 +395,7 @@ int Gateway::serve() {
 void Gateway::drain() {
   cores_->thread(0).run_and_wait([this] {
     for (auto& acceptor : acceptors_) acceptor->close();
+    rt::spawn(health_checks_->stop());
   });
   // Shared with the cores: one that is stuck may report after the wait was given up.
   auto left = std::make_shared<std::atomic<std::size_t>>(per_core_.size());

@@ -89,6 +89,12 @@ void Stream::set_deadline(base::SteadyTime when) {
   deadline_timer_.arm_no_later(when);
 }
 
+// A deadline that passed while nobody waited meets the next who does.
+void Stream::watch_deadline() {
+  if (deadline_ == base::SteadyTime::max() || deadline_timer_.armed()) return;
+  deadline_timer_.arm_at(deadline_, [this] { on_deadline(); });
+}
+
 void Stream::on_deadline() {
   if (deadline_ == base::SteadyTime::max()) return;
   if (loop_.now() < deadline_) {
@@ -141,6 +147,8 @@ Result<std::size_t> Stream::try_read(std::span<char> buffer) {
 
 bool Stream::quiet() {
   if (fd_ < 0 || hung_up_) return false;
+  // Events are edges: without one since the last read that took everything, nothing came.
+  if (!readable_ && (ssl_ == nullptr || SSL_pending(ssl_) == 0)) return true;
   // TLS records without data (session tickets) are taken here too.
   char byte = 0;
   auto got = try_read(std::span(&byte, 1));
@@ -196,9 +204,13 @@ Result<std::size_t> Stream::tls_result(int result) {
   }
 }
 
-rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> context, std::string host) {
+bool Stream::tls_resumed() const { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
+
+rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
+                                                TlsSession* session) {
   tls_ = std::move(context);
   ssl_ = SSL_new(tls_->get());
+  if (session != nullptr) TlsContext::resume(ssl_, *session);
   SSL_set_fd(ssl_, fd_);
   SSL_set_connect_state(ssl_);
   std::array<unsigned char, 16> address{};
@@ -252,6 +264,7 @@ bool Stream::Read::await_ready() {
 void Stream::Read::await_suspend(std::coroutine_handle<> handle) {
   handle_ = handle;
   stream_.reader_ = this;
+  stream_.watch_deadline();
 }
 
 bool Stream::Write::consume(std::size_t bytes) {
@@ -292,6 +305,7 @@ bool Stream::Write::await_ready() {
 void Stream::Write::await_suspend(std::coroutine_handle<> handle) {
   handle_ = handle;
   stream_.writer_ = this;
+  stream_.watch_deadline();
   if (!batched()) return;
   queued_ = true;
   send_fd_ = stream_.fd_;

@@ -93,15 +93,11 @@ std::string_view path_of(llm::Operation operation) {
 
 }  // namespace
 
-OpenAiProvider::OpenAiProvider(Options options) : timeouts_(options.timeouts) {
-  http::Origin origin;
-  origin.url = options.base_url;
-  origin.tls = options.tls;
-  origin.connect_timeout = options.connect_timeout;
-  origin_ = std::make_shared<const http::Origin>(std::move(origin));
+OpenAiProvider::OpenAiProvider(Options options) : origin_(std::move(options.origin)), timeouts_(options.timeouts) {
+  const net::Url& base_url = origin_->url;
   auto head_of = [&](std::string_view method, std::string_view path) {
-    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method,
-                                   options.base_url.path, path, options.base_url.authority());
+    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method, base_url.path,
+                                   path, base_url.authority());
     if (!options.api_key.empty()) head += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
     return head;
   };
