@@ -5,16 +5,28 @@
 
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 
+#include "app/changes.h"
 #include "base/version.h"
 #include "flow/filter.h"
+#include "net/resolver.h"
 #include "obs/log.h"
 
 namespace penstock::app {
 namespace {
 
+<<<<<<< HEAD
 // How often the configuration file and the stored keys are looked at. A signal is handled at once.
 constexpr auto kWatchEvery = std::chrono::milliseconds(200);
+=======
+// How long after a change beside the configuration file or the stored keys these are looked at, and how often at least:
+// not every file system tells of changes. A signal is handled at once.
+constexpr auto kLookAfter = std::chrono::milliseconds(200);
+constexpr auto kLookEvery = std::chrono::seconds(5);
+// No API takes more; each has its own, smaller limit.
+constexpr std::uint64_t kBodyBytesMax = 1U << 30;
+>>>>>>> 7bc5bd1b5eb9b82061fa1034ad1308f60ccfd6ae
 // Answers under way get this long to finish after SIGTERM.
 constexpr auto kDrainFor = std::chrono::seconds(20);
 
@@ -80,6 +92,7 @@ Gateway::~Gateway() {
   front_.reset();
   ingest_.reset();
   engine_.reset();
+  health_checks_.reset();
   per_core_.clear();
   if (observer_) observer_->stop();
 }
@@ -133,7 +146,7 @@ std::expected<void, StartFailure> Gateway::start_state() {
 }
 
 void Gateway::start_lanes() {
-  cores_ = std::make_unique<rt::Cores>(config_.threads);
+  cores_ = std::make_unique<rt::Cores>(config_.threads, config_.io_uring);
   std::vector<http::ClientPool*> pools;
   std::vector<rt::Loop*> loops;
   per_core_.resize(config_.threads);
@@ -144,9 +157,11 @@ void Gateway::start_lanes() {
   }
   obs::Observer::Options observing;
   observing.cores = config_.threads;
-  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { usage_->take(events); };
+  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
   llm_ = std::make_unique<llm::Lane>(pools);
+  health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
@@ -267,6 +282,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 }
 
 void Gateway::publish(const GatewayConfig& config) {
+  net::Resolver::instance().use_servers(config.dns_servers);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
@@ -276,6 +292,7 @@ void Gateway::publish(const GatewayConfig& config) {
     cores_->loop(i).post([this, i, policy, plan = config.llm] {
       front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
+      if (i == 0) health_checks_->apply(*plan);
       per_core_[i].pool->prune();
     });
   }
@@ -341,22 +358,28 @@ std::vector<std::string> Gateway::obstacles() const {
 bool Gateway::file_changed() { return stamp_of(options_.config_path) != config_stamp_; }
 
 void Gateway::watch() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  timespec pause{0, std::chrono::duration_cast<std::chrono::nanoseconds>(kWatchEvery).count()};
+  std::vector<std::string> folders{config_.data_dir};
+  if (!options_.config_path.empty()) {
+    std::filesystem::path folder = std::filesystem::path(options_.config_path).parent_path();
+    folders.push_back(folder.empty() ? "." : folder.string());
+  }
+  Changes changes({SIGTERM, SIGINT, SIGHUP}, folders);
+  bool soon = false;
   std::int64_t changing = 0;
   while (true) {
-    int signal = sigtimedwait(&signals, nullptr, &pause);
+    int signal = soon || !changes.complete() ? changes.wait(kLookAfter, false) : changes.wait(kLookEvery, true);
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) {
       reload("SIGHUP");
       continue;
     }
+    soon = changes.changed();
+    if (soon) continue;
     // A file seen changing is read once it has kept still: editors and copies write in pieces.
     if (file_changed()) {
       std::int64_t now = stamp_of(options_.config_path);
       if (now == changing && now != 0) reload("the file changed");
+      soon = now != changing;
       changing = now;
     }
     reload_keys_when_changed();
@@ -376,6 +399,7 @@ int Gateway::serve() {
 void Gateway::drain() {
   cores_->thread(0).run_and_wait([this] {
     for (auto& acceptor : acceptors_) acceptor->close();
+    rt::spawn(health_checks_->stop());
   });
   // Shared with the cores: one that is stuck may report after the wait was given up.
   auto left = std::make_shared<std::atomic<std::size_t>>(per_core_.size());

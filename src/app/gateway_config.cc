@@ -110,6 +110,24 @@ std::vector<std::string> read_filters(const config::Node& node, const base::Regi
   return names;
 }
 
+std::string read_dns(const config::Node& node) {
+  std::string servers;
+  if (!node.present()) return servers;
+  config::Map map = node.map();
+  for (const config::Node& item : map.required("servers").items()) {
+    std::string text = item.text();
+    auto address = net::parse_host_port(text, 53);
+    auto endpoint = address ? net::parse_endpoint(*address) : Result<net::Endpoint>(std::unexpected(address.error()));
+    if (!endpoint) {
+      item.problem(endpoint.error().detail);
+      continue;
+    }
+    servers += (servers.empty() ? "" : ",") + endpoint->text();
+  }
+  map.done();
+  return servers;
+}
+
 }  // namespace
 
 GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry) {
@@ -129,8 +147,10 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.admin = read_endpoint(admin, "127.0.0.1:8081");
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
+  config.io_uring = root.boolean("io_uring", true);
   config.insecure = root.boolean("insecure", false);
   config.guide = root.boolean("guide", false);
+  config.dns_servers = read_dns(root.get("dns"));
   config.filters = read_filters(root.get("filters"), registry);
   config::Node keys = root.get("keys");
   if (keys.present()) config.keys = flow::parse_keys(keys);

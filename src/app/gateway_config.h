@@ -27,8 +27,10 @@ struct GatewayConfig {
   net::Endpoint admin;
   std::string data_dir;
   std::size_t threads = 1;
+  bool io_uring = true;  // where the kernel offers it
   bool insecure = false;
-  bool guide = false;  // print addresses, a key and commands to try after the start
+  bool guide = false;       // print addresses, a key and commands to try after the start
+  std::string dns_servers;  // as net::Resolver takes them; empty: the system's
   std::vector<std::string> filters;
   std::vector<flow::DeclaredKey> keys;
   std::shared_ptr<const llm::Plan> llm;

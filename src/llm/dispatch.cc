@@ -2,7 +2,8 @@
 
 #include <random>
 
-#include "rt/await.h"
+#include "llm/target_health.h"
+#include "rt/wait.h"
 
 namespace penstock::llm {
 namespace {
@@ -49,9 +50,27 @@ Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std
 Failure transport_failure(const Target& target, const Error& error) {
   // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
   // Neither is an answer of theirs that is too large a request of our caller's that is.
+  // A pool of ours that is full is ours.
+  if (error.code == Errc::backpressure)
+    return target_failure(target, obs::ErrorType::penstock_overload, error.code, "cannot be called: " + error.detail);
   bool theirs = error.code != Errc::deadline_exceeded && error.code != Errc::cancelled && error.code != Errc::data_loss;
   Errc code = theirs ? Errc::protocol_error : error.code;
   return target_failure(target, type_of_transport(error.code), code, "failed: " + error.detail);
+}
+
+// `failure` is null after an answer.
+void note_health(const Target& target, const Failure* failure, base::SteadyTime now) {
+  const http::Origin& origin = *target.provider->origin();
+  if (failure == nullptr) {
+    note_outcome(origin, Outcome::good, now);
+  } else {
+    note_outcome(origin, outcome_of(failure->type, failure->upstream_status), now, failure->error.detail);
+  }
+}
+
+// A stream ended before its end.
+void note_broken(const Target& target, const Error& error, base::SteadyTime now) {
+  note_outcome(*target.provider->origin(), outcome_of(type_of_transport(error.code), 0), now, error.detail);
 }
 
 class Waiting {
@@ -95,6 +114,7 @@ Result<std::optional<wire::SseEvent>> Answer::next_event() {
   if (held_) return std::exchange(held_, std::nullopt);
   while (true) {
     auto event = read_event();
+    if (!event) note_broken(target_, event.error(), context_.exchange.loop().now());
     if (!event || !event->has_value()) return event;
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
     done_ = done_ || verdict.last;
@@ -106,6 +126,7 @@ Result<std::optional<wire::SseEvent>> Answer::next_event() {
 rt::Task<Result<void>> Answer::wait() {
   Waiting waiting(context_);
   auto ready = co_await call_.wait();
+  if (!ready && accepted_) note_broken(target_, ready.error(), context_.exchange.loop().now());
   co_return ready;
 }
 
@@ -130,6 +151,7 @@ Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<con
       deadline_(pool.loop().now() + route_->timeouts.total) {}
 
 void Dispatch::cancel() {
+  cancellation_.cancel();
   if (running_ != nullptr) running_->cancel();
 }
 
@@ -155,23 +177,29 @@ bool Dispatch::worth_next_target(const Failure& failure) const {
   return failure.upstream_status != 400 && failure.upstream_status != 413 && failure.upstream_status != 422;
 }
 
+rt::Task<void> Dispatch::pause(base::Duration delay) {
+  rt::Wait wait(pool_.loop(), std::min(deadline_, std::chrono::steady_clock::now() + delay), &cancellation_);
+  Waiting waiting(call_);
+  (void)co_await wait;
+}
+
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
-  std::vector<const Target*> order = order_of_attempts(*route_, random_number);
+  std::vector<const Target*> order = order_of_attempts(*route_, pool_.loop().now(), random_number);
   std::optional<Failure> last;
   for (const Target* target : order) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
-      if (i > 0) {
-        rt::Sleep pause(pool_.loop(), backoff(i - 1));
-        Waiting waiting(call_);
-        co_await pause;
-      }
-      if (call_.exchange.client_gone()) break;
+      if (i > 0) co_await pause(backoff(i - 1));
+      if (call_.exchange.client_gone() || pool_.loop().now() >= deadline_) break;
       ++call_.event.attempts;
       call_.event.target = target->label;
       auto answer = co_await attempt(*target);
       running_ = nullptr;
-      if (answer) co_return answer;
+      note_health(*target, answer ? nullptr : &answer.error(), pool_.loop().now());
+      if (answer) {
+        (*answer)->accepted_ = true;
+        co_return answer;
+      }
       last = std::move(answer.error());
       if (!worth_same_target(*last)) break;
     }
@@ -244,7 +272,7 @@ std::expected<void, Failure> Dispatch::accept_whole(Answer& answer, std::string_
         target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
     failure.upstream_status = status;
     failure.upstream_content_type = answer.content_type();
-    failure.retry_after = answer.call_.fields().get("retry-after");
+    failure.retry_after = answer.call_.fields().get(wire::FieldId::retry_after);
     failure.upstream_body = body;
     return std::unexpected(std::move(failure));
   }

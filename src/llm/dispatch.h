@@ -35,12 +35,12 @@ class Answer {
         context_(context) {}
 
   bool streaming() const { return streaming_; }
-  std::string_view content_type() const { return call_.fields().get("content-type"); }
+  std::string_view content_type() const { return call_.fields().get(wire::FieldId::content_type); }
   std::string_view body() const { return body_; }  // whole answers; valid as long as the answer
 
-  // The next event to forward, as the provider sent it, when it is at hand; nothing when it is not, or at the proper end
-  // (ended()). Events that are only ours are left out. An error when the stream was cut. Its bytes stay valid until the
-  // next call.
+  // The next event to forward, as the provider sent it, when it is at hand; nothing when it is not, or at the proper
+  // end (ended()). Events that are only ours are left out. An error when the stream was cut. Its bytes stay valid until
+  // the next call.
   Result<std::optional<wire::SseEvent>> next_event();
   bool ended() const { return done_ && !held_; }
   // Until next_event() has something to say. An error when the stream was cut or timed out.
@@ -66,6 +66,7 @@ class Answer {
   std::optional<wire::SseEvent> held_;  // the first event, read before anything was promised to the client
   std::string_view body_;
   Usage usage_;
+  bool accepted_ = false;  // won; what breaks from now on is told by next_event() and wait()
   bool streaming_ = false;
   bool done_ = false;
   bool failed_ = false;
@@ -83,6 +84,7 @@ class Dispatch {
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> attempt(const Target& target);
   rt::Task<std::expected<void, Failure>> accept_stream(Answer& answer);
   std::expected<void, Failure> accept_whole(Answer& answer, std::string_view body);
+  rt::Task<void> pause(base::Duration delay);
   bool worth_same_target(const Failure& failure) const;
   bool worth_next_target(const Failure& failure) const;
 
@@ -92,6 +94,7 @@ class Dispatch {
   const Request& request_;
   base::SteadyTime deadline_;  // of all attempts together
   Answer* running_ = nullptr;
+  rt::Cancellation cancellation_;
 };
 
 }  // namespace penstock::llm

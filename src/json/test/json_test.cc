@@ -6,9 +6,7 @@
 namespace penstock::json {
 namespace {
 
-Result<Peeked> peek_text(std::string text, std::vector<std::string_view> names) {
-  return peek(text, names);
-}
+Result<Peeked> peek_text(std::string text, std::vector<std::string_view> names) { return peek(text, names); }
 
 TEST(Peek, FindsFieldsAndTheirBytes) {
   std::string text = R"({ "messages":[{"model":"inner"}], "model" : "ch\u0061t" , "stream":true,"n":2,"max":1.5 })";
@@ -61,6 +59,20 @@ TEST(Value, ReadsMembersWithFallbacks) {
   EXPECT_EQ(int_or(v, "i", 0), 7);
   EXPECT_TRUE(bool_or(v, "b", false));
   EXPECT_EQ(find(v, "zzz"), nullptr);
+}
+
+TEST(Value, EscapesEveryByteAndKeepsWhatIsValid) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (std::size_t before : {0U, 3U, 20U}) {
+      std::string words = std::string(before, 'x') + static_cast<char>(byte) + "\xC3\xA9 end";
+      std::string out;
+      append_quoted(out, words);
+      auto parsed = parse(out);
+      ASSERT_TRUE(parsed.has_value()) << out;
+      std::string expected = byte < 0x80 ? words : std::string(before, 'x') + "\xEF\xBF\xBD\xC3\xA9 end";
+      EXPECT_EQ(std::string(parsed->get_string()), expected);
+    }
+  }
 }
 
 TEST(Value, EscapesWhateverAStrangerSends) {

@@ -62,10 +62,12 @@ std::optional<Edit> ask_for_usage(const llm::Request& request, std::string& inse
 // What a provider reports; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
 Result<llm::Usage> usage_in(std::string_view text) {
   constexpr std::int64_t kTokensMax = 1'000'000'000'000;
-  std::array<json::IntegerAt, 3> counts{{{.path = {"usage", "prompt_tokens"}},
+  std::array<json::IntegerAt, 4> counts{{{.path = {"usage", "prompt_tokens"}},
                                          {.path = {"usage", "completion_tokens"}},
-                                         {.path = {"usage", "prompt_tokens_details", "cached_tokens"}}}};
+                                         {.path = {"usage", "prompt_tokens_details", "cached_tokens"}},
+                                         {.path = {"usage"}}}};
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
+  if (!counts[3].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
   usage.known = counts[0].parent;
   usage.input = counts[0].within(0, kTokensMax);
@@ -91,15 +93,11 @@ std::string_view path_of(llm::Operation operation) {
 
 }  // namespace
 
-OpenAiProvider::OpenAiProvider(Options options) : timeouts_(options.timeouts) {
-  http::Origin origin;
-  origin.url = options.base_url;
-  origin.tls = options.tls;
-  origin.connect_timeout = options.connect_timeout;
-  origin_ = std::make_shared<const http::Origin>(std::move(origin));
+OpenAiProvider::OpenAiProvider(Options options) : origin_(std::move(options.origin)), timeouts_(options.timeouts) {
+  const net::Url& base_url = origin_->url;
   auto head_of = [&](std::string_view method, std::string_view path) {
-    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method,
-                                   options.base_url.path, path, options.base_url.authority());
+    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method, base_url.path,
+                                   path, base_url.authority());
     if (!options.api_key.empty()) head += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
     return head;
   };
@@ -124,18 +122,16 @@ Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request,
     if (auto edit = ask_for_usage(request, *upstream.inserted)) edits[count++] = *edit;
   }
   upstream.body = splice(request.body, std::span(edits).first(count), *upstream.inserted);
-  base::append(*upstream.head, heads_[static_cast<std::size_t>(request.operation)].reveal(),
-               request.stream ? "accept: text/event-stream\r\nx-request-id: "
-                              : "accept: application/json\r\nx-request-id: ",
-               request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
+  base::append(
+      *upstream.head, heads_[static_cast<std::size_t>(request.operation)].reveal(),
+      request.stream ? "accept: text/event-stream\r\nx-request-id: " : "accept: application/json\r\nx-request-id: ",
+      request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
   return upstream;
 }
 
 std::string OpenAiProvider::probe_head() const { return std::string(probe_head_.reveal()); }
 
-Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view body) const {
-  return usage_in(body);
-}
+Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view body) const { return usage_in(body); }
 
 llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const wire::SseEvent& event,
                                              llm::Usage& usage) const {
