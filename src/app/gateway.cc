@@ -16,17 +16,10 @@
 namespace penstock::app {
 namespace {
 
-<<<<<<< HEAD
-// How often the configuration file and the stored keys are looked at. A signal is handled at once.
-constexpr auto kWatchEvery = std::chrono::milliseconds(200);
-=======
 // How long after a change beside the configuration file or the stored keys these are looked at, and how often at least:
 // not every file system tells of changes. A signal is handled at once.
 constexpr auto kLookAfter = std::chrono::milliseconds(200);
 constexpr auto kLookEvery = std::chrono::seconds(5);
-// No API takes more; each has its own, smaller limit.
-constexpr std::uint64_t kBodyBytesMax = 1U << 30;
->>>>>>> 7bc5bd1b5eb9b82061fa1034ad1308f60ccfd6ae
 // Answers under way get this long to finish after SIGTERM.
 constexpr auto kDrainFor = std::chrono::seconds(20);
 
