@@ -113,16 +113,20 @@ rt::Task<void> Front::report_thrown(Call& call, const std::string& what) {
 rt::Task<void> Front::refuse_unrouted(Call& call, const http::Router::Match& match) {
   const http::Request& request = call.exchange.request();
   std::string path(request.path.substr(0, 200));
-  if (match.allowed.empty()) {
+  // About the server as a whole (RFC 9110 section 9.3.7), and for proxies: nothing a path has to be known for.
+  bool whole = request.path == "*";
+  bool tunnel = request.method == "CONNECT" || request.method == "TRACE";
+  std::string allowed = whole || tunnel ? "GET, HEAD, POST, OPTIONS" : match.allowed;
+  if (allowed.empty()) {
     co_await refuse(call, {Errc::not_found, fmt::format("unknown path '{}': this gateway serves no such API", path)});
     co_return;
   }
   bool options = request.method == "OPTIONS";
   http::ResponseHead head(options ? 204 : 405);
-  head.add("allow", match.allowed).add("content-type", "application/json");
+  head.add("allow", allowed).add("content-type", "application/json");
   add_common_fields(call, head);
   Error error{Errc::invalid_argument, fmt::format("{} is not allowed on '{}'; use {}",
-                                                  std::string(request.method.substr(0, 20)), path, match.allowed)};
+                                                  std::string(request.method.substr(0, 20)), path, allowed)};
   call.event.status = static_cast<std::uint16_t>(head.status());
   if (!options) call.event.error_type = obs::ErrorType::caller_bad_request;
   std::string body = options ? "" : call.dialect.error_body(405, error);

@@ -142,15 +142,7 @@ rt::Task<bool> ServerConnection::read_head() {
 // Also for a head that is refused: the path decides in which dialect.
 void ServerConnection::read_target() {
   const wire::Http1Head& head = parser_.head();
-  std::string_view target = head.target;
-  if (target.starts_with("http://") || target.starts_with("https://")) {
-    // Absolute form (RFC 9112 section 3.2.2): the path is what counts here.
-    std::size_t slash = target.find('/', target.find("://") + 3);
-    target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
-  }
-  std::size_t mark = target.find('?');
-  request_ = {head.method, target.substr(0, mark),
-              mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1), &head.fields};
+  request_ = {head.method, head.path, head.query, &head.fields};
   close_after_ = !head.keep_alive;
 }
 
