@@ -18,7 +18,7 @@ Result<void> BodyDecoder::within_limits(std::size_t index) const {
     return fail(Errc::out_of_range,
                 fmt::format("the decoded body is larger than the limit of {} bytes", limits_.bytes_max));
   }
-  if (decoded > limits_.ratio_floor_bytes && decoded / limits_.ratio_max >= encoded_) {
+  if (decoded > limits_.ratio_floor_bytes && decoded / limits_.ratio_max >= std::max(encoded_, limits_.encoded_bytes)) {
     return fail(Errc::out_of_range,
                 fmt::format("the body grows more than {} times when it is decoded; send it without content-encoding",
                             limits_.ratio_max));

@@ -14,6 +14,7 @@ struct DecodeLimits {
   std::uint64_t bytes_max = UINT64_MAX;        // of the decoded body
   std::uint64_t ratio_max = 200;               // decoded bytes for each encoded one...
   std::uint64_t ratio_floor_bytes = 1U << 20;  // ...once there are more than this
+  std::uint64_t encoded_bytes = 0;  // of the whole body when known: the ratio is taken over it from the start
 };
 
 class BodyDecoder {
@@ -21,7 +22,8 @@ class BodyDecoder {
   // `codings` in the order they were applied (parse_content_encoding); not empty.
   BodyDecoder(std::span<const Coding> codings, DecodeLimits limits);
 
-  // Appends what `bytes` decode to. The ratio is taken over all bytes fed so far, and holds between layers too.
+  // Appends what `bytes` decode to. The ratio is taken over all bytes fed so far (or all there
+  // will be), and holds between layers too.
   // Errors: out_of_range (a limit), invalid_argument (malformed, or bytes behind the end). No use after one.
   Result<void> feed(std::string_view bytes, std::string& out);
   // The body ended: data_loss when it ended too early. An empty body is fine in any coding.
