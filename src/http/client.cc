@@ -73,14 +73,17 @@ rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, std::st
   sent_ = true;
   auto written = co_await stream_->write(head, "\r\n", body);
   if (!written) co_return written;
-  while (true) {
+  co_return co_await receive_head(deadline);
+}
+
+rt::Task<Result<void>> ClientCall::receive_head(base::SteadyTime deadline) {
+  while (!parser_.head_done()) {
     auto received = co_await receive(deadline);
     if (!received) co_return received;
-    if (!parser_.head_done()) continue;
     // 100 Continue and other interim answers are not the answer.
-    if (status() >= 200) co_return Result<void>{};
-    parser_.reset();
+    if (parser_.head_done() && status() < 200) parser_.reset();
   }
+  co_return Result<void>{};
 }
 
 rt::Task<Result<void>> ClientCall::receive(base::SteadyTime deadline) {
@@ -145,7 +148,7 @@ rt::Task<Result<std::string>> ClientCall::read_all(std::size_t bytes_max) {
 
 // Back to the pool when the connection stands at a clean message border.
 void ClientCall::release() {
-  if (!stream_ || stream_->closed() || stream_->hung_up()) return;
+  if (!stream_ || stream_->closed() || stream_->hung_up() || body_open_) return;
   if (!parser_.message_done() || !parser_.head().keep_alive || !input_.empty()) return;
   pool_.keep(origin_, std::move(stream_));
 }

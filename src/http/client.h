@@ -34,6 +34,19 @@ class ClientCall {
   // line at the end. A kept connection that turns out to be closed before it answered anything is replaced once.
   // Errors: unavailable (connect, reset), deadline_exceeded, protocol_error, cancelled.
   rt::Task<Result<void>> send(std::string_view head, std::string_view body);
+
+  // The same for a body that comes in pieces: start(), write() as often as needed, finish(). Always on a connection of
+  // its own, and never sent again. `chunked`: the head says `transfer-encoding: chunked`, not a length.
+  rt::Task<Result<void>> start(std::string_view head, bool chunked);
+  // Returns when the upstream's connection has taken the piece, which is the back-pressure, or when answered() turned
+  // true: then nobody wants the rest. Bounded by timeouts.idle.
+  rt::Task<Result<void>> write(std::string_view piece);
+  // The body ended: waits for the head of the answer. Also right after answered().
+  rt::Task<Result<void>> finish();
+  // The upstream answered, or failed, before it had all of the body. `notify` runs once when that happens.
+  bool answered() const { return early_; }
+  void on_answered(std::function<void()> notify) { notify_answered_ = std::move(notify); }
+
   int status() const { return parser_.head().status; }
   const wire::Fields& fields() const { return parser_.head().fields; }
 
@@ -53,6 +66,9 @@ class ClientCall {
   rt::Task<Result<void>> exchange_heads(std::string_view head, std::string_view body);
   // Waits for bytes and feeds them to the parser.
   rt::Task<Result<void>> receive(base::SteadyTime deadline);
+  rt::Task<Result<void>> receive_head(base::SteadyTime deadline);
+  void take_early();
+  Result<bool> take_early_bytes();
   void release();
 
   ClientPool& pool_;
@@ -66,6 +82,12 @@ class ClientCall {
   bool reused_ = false;
   bool cancelled_ = false;
   bool sent_ = false;
+  // Of bodies in pieces:
+  bool chunked_ = false;
+  bool body_open_ = false;  // the request is not all sent, so its connection is of no use to another
+  bool early_ = false;
+  Result<void> early_result_;
+  std::function<void()> notify_answered_;
 };
 
 }  // namespace penstock::http

@@ -58,6 +58,16 @@ rt::Task<Result<std::string_view>> CodedExchange::read_coded(std::uint64_t bytes
   co_return std::string_view(decoded_);
 }
 
+rt::Task<Result<std::string_view>> CodedExchange::read_piece(std::uint64_t bytes_max) {
+  std::string_view codings = request().field("content-encoding");
+  if (codings.empty() || wire::equal_ignoring_case(codings, "identity")) return inner_.read_piece(bytes_max);
+  return refuse_coded();
+}
+
+rt::Task<Result<std::string_view>> CodedExchange::refuse_coded() {
+  co_return fail(Errc::unimplemented, "uploads pass through as they come: send this one without content-encoding");
+}
+
 rt::Task<Result<void>> CodedExchange::respond(ResponseHead head, std::string_view body) {
   bool eligible = compression_.responses && body.size() >= compression_.min_bytes && head.status() >= 200 &&
                   head.status() != 204 && head.status() != 304 && request().method != "HEAD" &&

@@ -25,6 +25,8 @@ class CodedExchange : public Exchange {
   // Errors beside those of the exchange below: unimplemented (a coding we do not know: answer 415), out_of_range also
   // for a body that grows beyond the limits of codec::DecodeLimits, invalid_argument also for malformed codings.
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
+  // As sent: a coded body is refused with unimplemented, because nobody could find anything in it.
+  rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) override;
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
 
   const Request& request() const override { return inner_.request(); }
@@ -33,6 +35,7 @@ class CodedExchange : public Exchange {
   rt::Task<Result<void>> begin(ResponseHead head) override { return inner_.begin(std::move(head)); }
   rt::Task<Result<void>> write(std::string_view bytes) override { return inner_.write(bytes); }
   rt::Task<Result<void>> finish() override { return inner_.finish(); }
+  void stop_reading() override { inner_.stop_reading(); }
   void abort() override { inner_.abort(); }
   bool begun() const override { return inner_.begun(); }
   std::uint64_t bytes_sent() const override { return inner_.bytes_sent(); }
@@ -41,6 +44,7 @@ class CodedExchange : public Exchange {
   void on_client_gone(std::function<void()> notify) override { inner_.on_client_gone(std::move(notify)); }
 
  private:
+  static rt::Task<Result<std::string_view>> refuse_coded();
   rt::Task<Result<std::string_view>> read_coded(std::uint64_t bytes_max, std::string_view codings);
   rt::Task<Result<void>> respond_coded(ResponseHead head, std::string_view body, codec::Coding coding);
 

@@ -80,7 +80,7 @@ void ServerConnection::start_request() {
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
-  begun_ = chunked_ = finished_ = continue_sent_ = false;
+  begun_ = chunked_ = finished_ = continue_sent_ = piece_given_ = false;
   idle_ = true;
 }
 
@@ -149,43 +149,69 @@ rt::Task<bool> ServerConnection::serve_one() {
   co_return false;
 }
 
-rt::Task<Result<std::string_view>> ServerConnection::read_body(std::uint64_t bytes_max) {
+// Whether the body may be as large as its head says.
+Result<void> ServerConnection::fits(std::uint64_t bytes_max) {
   parser_.limit_body(bytes_max);
   std::uint64_t declared = 0;
-  bool too_large = parser_.content_length(declared) && declared > bytes_max;
-  if (too_large) {
-    refused_status_ = 413;
-    refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", declared, bytes_max);
-    co_return fail(Errc::out_of_range, refused_detail_);
+  if (!parser_.content_length(declared) || declared <= bytes_max) return {};
+  refused_status_ = 413;
+  refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", declared, bytes_max);
+  return fail(Errc::out_of_range, refused_detail_);
+}
+
+rt::Task<Result<void>> ServerConnection::send_continue() {
+  bool wanted = parser_.head().expects_continue && !continue_sent_ && input_.empty() && !parser_.message_done();
+  if (!wanted) co_return Result<void>{};
+  continue_sent_ = true;
+  co_return co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+Result<void> ServerConnection::feed_body() {
+  if (input_.empty() || parser_.message_done()) return {};
+  auto used = parser_.feed(input_, body_);
+  if (!used) {
+    refused_status_ = used.error().status;
+    refused_detail_ = used.error().detail;
+    return fail(refused_status_ == 413 ? Errc::out_of_range : Errc::invalid_argument, refused_detail_);
   }
-  if (parser_.head().expects_continue && !continue_sent_ && input_.empty() && !parser_.message_done()) {
-    continue_sent_ = true;
-    auto sent = co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n");
-    if (!sent) co_return std::unexpected(sent.error());
-  }
+  input_.erase(0, *used);
+  return {};
+}
+
+std::unexpected<Error> ServerConnection::body_failure(Error error) {
+  if (error.code != Errc::deadline_exceeded) return std::unexpected(std::move(error));
+  refused_status_ = 408;
+  refused_detail_ = "the request body did not arrive in time";
+  return fail(Errc::deadline_exceeded, refused_detail_);
+}
+
+rt::Task<Result<std::string_view>> ServerConnection::read_body(std::uint64_t bytes_max) {
+  if (auto allowed = fits(bytes_max); !allowed) co_return std::unexpected(allowed.error());
+  auto sent = co_await send_continue();
+  if (!sent) co_return std::unexpected(sent.error());
   while (true) {
-    if (!input_.empty() && !parser_.message_done()) {
-      auto used = parser_.feed(input_, body_);
-      if (!used) {
-        refused_status_ = used.error().status;
-        refused_detail_ = used.error().detail;
-        co_return fail(refused_status_ == 413 ? Errc::out_of_range : Errc::invalid_argument, refused_detail_);
-      }
-      input_.erase(0, *used);
-    }
+    if (auto fed = feed_body(); !fed) co_return std::unexpected(fed.error());
     if (parser_.message_done()) break;
     auto filled = co_await fill(loop().now() + server_.limits_.body_timeout);
-    if (!filled) {
-      if (filled.error().code == Errc::deadline_exceeded) {
-        refused_status_ = 408;
-        refused_detail_ = "the request body did not arrive in time";
-        co_return fail(Errc::deadline_exceeded, refused_detail_);
-      }
-      co_return std::unexpected(filled.error());
-    }
+    if (!filled) co_return body_failure(filled.error());
   }
   stream_.clear_deadline();
   body_.reserve(body_.size() + kBodyPadding);
+  co_return std::string_view(body_);
+}
+
+rt::Task<Result<std::string_view>> ServerConnection::read_piece(std::uint64_t bytes_max) {
+  if (auto allowed = fits(bytes_max); !allowed) co_return std::unexpected(allowed.error());
+  if (std::exchange(piece_given_, true)) body_.clear();
+  auto sent = co_await send_continue();
+  if (!sent) co_return std::unexpected(sent.error());
+  while (true) {
+    if (auto fed = feed_body(); !fed) co_return std::unexpected(fed.error());
+    if (!body_.empty() || parser_.message_done()) break;
+    auto filled = co_await fill(loop().now() + server_.limits_.body_timeout);
+    if (!filled) co_return body_failure(filled.error());
+  }
+  stream_.clear_deadline();
   co_return std::string_view(body_);
 }
 

@@ -19,6 +19,8 @@ class ServerConnection : public Exchange {
   rt::Loop& loop() override { return stream_.loop(); }
   base::SteadyTime started() const override { return started_; }
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
+  rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) override;
+  void stop_reading() override { stream_.cancel_read(); }
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
   rt::Task<Result<void>> begin(ResponseHead head) override;
   rt::Task<Result<void>> write(std::string_view bytes) override;
@@ -36,6 +38,10 @@ class ServerConnection : public Exchange {
   rt::Task<bool> serve_one();
   rt::Task<bool> discard_body();
   rt::Task<Result<void>> fill(base::SteadyTime deadline);
+  Result<void> fits(std::uint64_t bytes_max);
+  rt::Task<Result<void>> send_continue();
+  Result<void> feed_body();
+  std::unexpected<Error> body_failure(Error error);
   rt::Task<void> refuse(int status, std::string detail);
   rt::Task<void> linger();
   void start_request();
@@ -59,6 +65,7 @@ class ServerConnection : public Exchange {
   bool chunked_ = false;
   bool finished_ = false;
   bool continue_sent_ = false;
+  bool piece_given_ = false;  // what is in body_ was given out by read_piece()
   bool close_after_ = false;
 };
 
