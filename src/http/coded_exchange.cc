@@ -3,9 +3,6 @@
 namespace penstock::http {
 namespace {
 
-// Readable bytes promised behind a body.
-constexpr std::size_t kBodyPadding = 64;
-
 // The value of one field of an answer's head; empty when there is none.
 std::string_view field_of(const ResponseHead& head, std::string_view name) {
   std::string_view lines = head.lines();
@@ -54,7 +51,6 @@ rt::Task<Result<std::string_view>> CodedExchange::read_coded(std::uint64_t bytes
     co_return std::unexpected(std::move(error));
   }
   decoded_ = std::move(*decoded);
-  decoded_.reserve(decoded_.size() + kBodyPadding);
   co_return std::string_view(decoded_);
 }
 

@@ -32,8 +32,10 @@ class CodedExchange : public Exchange {
   const Request& request() const override { return inner_.request(); }
   rt::Loop& loop() override { return inner_.loop(); }
   base::SteadyTime started() const override { return inner_.started(); }
-  rt::Task<Result<void>> begin(ResponseHead head) override { return inner_.begin(std::move(head)); }
+  void begin(ResponseHead head) override { inner_.begin(std::move(head)); }
+  void append(std::string_view bytes) override { inner_.append(bytes); }
   rt::Task<Result<void>> write(std::string_view bytes) override { return inner_.write(bytes); }
+  rt::Task<Result<void>> flush() override { return inner_.flush(); }
   rt::Task<Result<void>> finish() override { return inner_.finish(); }
   void stop_reading() override { inner_.stop_reading(); }
   void abort() override { inner_.abort(); }

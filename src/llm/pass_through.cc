@@ -60,7 +60,7 @@ rt::Task<PassThrough::Outcome> PassThrough::attempt_whole() {
   Result<void> sent;
   {
     Waiting waiting(call_);
-    sent = co_await upstream_->send(*head, body);
+    sent = co_await upstream_->send(*head, {std::string_view(body)});
   }
   if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
   co_return co_await accept();

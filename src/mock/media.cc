@@ -93,7 +93,8 @@ rt::Task<Result<void>> transcribe(http::Exchange& exchange) {
 rt::Task<Result<void>> say_in_events(http::Exchange& exchange, std::string_view sound) {
   http::ResponseHead head(200);
   head.add("content-type", "text/event-stream");
-  auto sent = co_await exchange.begin(std::move(head));
+  exchange.begin(std::move(head));
+  auto sent = co_await exchange.flush();
   for (std::size_t at = 0; sent && at < sound.size(); at += 600) {
     std::string event = R"(data: {"type":"speech.audio.delta","audio":")";
     event += std::string(std::min<std::size_t>(800, (sound.size() - at) / 3 * 4), 'A') + "\"}\n\n";

@@ -58,7 +58,7 @@ bool is_small(http::ClientCall& upstream) {
 
 rt::Task<void> relay_whole(flow::Call& call, llm::PassThrough& passage) {
   http::ClientCall& upstream = passage.answer();
-  Result<std::string> body;
+  Result<std::string_view> body;
   {
     llm::Waiting waiting(call);
     body = co_await upstream.read_all(kWholeAnswerBytesMax);
@@ -74,7 +74,8 @@ rt::Task<void> relay_whole(flow::Call& call, llm::PassThrough& passage) {
 rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
   http::ResponseHead head = answer_head(call, upstream);
   call.event.streamed = true;
-  auto sent = co_await call.exchange.begin(std::move(head));
+  call.exchange.begin(std::move(head));
+  auto sent = co_await call.exchange.flush();
   Error broken{Errc::cancelled, "the client left before the end of the answer"};
   while (sent) {
     auto piece = co_await next_piece(call, upstream);
