@@ -48,6 +48,28 @@ std::string encoded(std::string body, std::string_view model = "real") {
   return upstream->body.joined();
 }
 
+TEST(OpenAiProviderPassThrough, SaysWhoItIsAndHowLongTheBodyIs) {
+  llm::PassHead head{.method = "POST",
+                     .path = "/audio/speech",
+                     .content_type = "application/json",
+                     .accept = {},
+                     .has_body = true,
+                     .body_bytes = 12};
+  std::string lines = *provider()->pass_through(head, "id-1");
+  EXPECT_THAT(lines, StartsWith("POST /v1/audio/speech HTTP/1.1\r\nhost: 127.0.0.1:9001\r\n"));
+  for (std::string_view line : {"authorization: Bearer sk-secret\r\n", "accept: */*\r\n", "x-request-id: id-1\r\n",
+                                "content-type: application/json\r\n", "content-length: 12\r\n"}) {
+    EXPECT_THAT(lines, HasSubstr(std::string(line)));
+  }
+  head.body_bytes.reset();
+  lines = *provider()->pass_through(head, "id-1");
+  EXPECT_THAT(lines, HasSubstr("transfer-encoding: chunked\r\n"));
+  EXPECT_THAT(lines, Not(HasSubstr("content-length")));
+  lines = *provider()->pass_through({.method = "GET", .path = "/files", .content_type = {}, .accept = {}}, "id-1");
+  EXPECT_THAT(lines, Not(HasSubstr("content-")));
+  EXPECT_THAT(lines, Not(HasSubstr("transfer-encoding")));
+}
+
 // --- encode ---
 
 TEST(OpenAiProviderEncode, ReplacesNothingButTheModel) {
@@ -124,8 +146,10 @@ TEST(OpenAiProviderEncode, WritesTheHead) {
   EXPECT_THAT(head, HasSubstr("\r\naccept: application/json\r\n"));
   EXPECT_TRUE(head.ends_with("\r\n") && !head.ends_with("\r\n\r\n"));
   Spoken stream(R"({"model":"chat","stream":true})");
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("POST /v1/chat/completions "));
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("\r\naccept: text/event-stream\r\n"));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(),
+              HasSubstr("POST /v1/chat/completions "));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(),
+              HasSubstr("\r\naccept: text/event-stream\r\n"));
   EXPECT_THAT(provider("")->encode(stream.request, "real", "id")->head.operator*(), Not(HasSubstr("authorization")));
   EXPECT_THAT(provider()->probe_head(), StartsWith("GET /v1/models HTTP/1.1\r\n"));
 }
@@ -138,9 +162,7 @@ TEST(OpenAiProviderEncode, AsksForNoUsageInEmbeddings) {
 
 // --- read_answer ---
 
-Result<llm::Usage> usage_of(std::string body) {
-  return provider()->read_answer(llm::Operation::chat, body);
-}
+Result<llm::Usage> usage_of(std::string body) { return provider()->read_answer(llm::Operation::chat, body); }
 
 TEST(OpenAiProviderReadAnswer, FindsUsage) {
   auto usage = usage_of(
