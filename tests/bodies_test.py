@@ -268,6 +268,7 @@ def test_forms_without_sense_are_refused():
         equal(gateway.request("POST", TRANSCRIBE, b"junk" + body, KEY, {"Content-Type": kind}).status, 400)
         answer = gateway.request("POST", TRANSCRIBE, gzip.compress(body), KEY, {"Content-Type": kind, "Content-Encoding": "gzip"})
         equal(answer.status, 415, answer)
+        equal(answer.headers["accept-encoding"], "identity")
 
 
 def test_a_late_model_is_held_for_up_to_a_bound_or_named_in_a_header():

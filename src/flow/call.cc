@@ -1,6 +1,5 @@
 #include "flow/call.h"
 
-#include "codec/coding.h"
 #include "flow/dialect.h"
 #include "flow/filter.h"
 
@@ -155,7 +154,7 @@ rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) 
   } else if (status == 503) {
     head.add("retry-after", 1);
   }
-  if (status == 415) head.add("accept-encoding", codec::kAccepted);  // RFC 9110 section 15.5.16
+  if (status == 415) head.add("accept-encoding", call.codings);  // RFC 9110 section 15.5.16
   add_common_fields(call, head);
   std::string body = call.dialect.error_body(status, error);
   co_await call.exchange.respond(std::move(head), body);

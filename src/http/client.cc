@@ -131,7 +131,7 @@ Result<void> ClientCall::feed(std::string_view bytes) {
 
 // No call asks for codings; some servers use them all the same.
 Result<void> ClientCall::start_decoding() {
-  std::string_view value = fields().get("content-encoding");
+  std::string_view value = fields().get(wire::FieldId::content_encoding);
   if (value.empty()) return {};
   auto codings = codec::parse_content_encoding(value);
   if (!codings) return fail(Errc::protocol_error, codings.error().detail);

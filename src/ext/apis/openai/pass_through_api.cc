@@ -22,6 +22,7 @@ void cancelled_by_client(flow::Call& call) {
 
 // The client's side of the body failed: too large, too slow, malformed, or gone.
 rt::Task<void> refuse_body(flow::Call& call, Error error) {
+  call.codings = "identity";
   if (call.exchange.client_gone()) {
     cancelled_by_client(call);
     co_return;
