@@ -34,7 +34,7 @@ bool compressible(std::string_view content_type) {
 }  // namespace
 
 rt::Task<Result<std::string_view>> CodedExchange::read_body(std::uint64_t bytes_max) {
-  std::string_view codings = request().fields->get(wire::FieldId::content_encoding);
+  std::string_view codings = request().field(wire::FieldId::content_encoding);
   if (codings.empty()) return inner_.read_body(bytes_max);
   return read_coded(bytes_max, codings);
 }
@@ -55,7 +55,7 @@ rt::Task<Result<std::string_view>> CodedExchange::read_coded(std::uint64_t bytes
 }
 
 rt::Task<Result<std::string_view>> CodedExchange::read_piece(std::uint64_t bytes_max) {
-  std::string_view codings = request().fields->get(wire::FieldId::content_encoding);
+  std::string_view codings = request().field(wire::FieldId::content_encoding);
   if (codings.empty() || wire::equal_ignoring_case(codings, "identity")) return inner_.read_piece(bytes_max);
   return refuse_coded();
 }
@@ -70,7 +70,7 @@ rt::Task<Result<void>> CodedExchange::respond(ResponseHead head, std::string_vie
                   compressible(field_of(head, "content-type")) && field_of(head, "content-encoding").empty();
   if (!eligible) return inner_.respond(std::move(head), body);
   head.add("vary", "accept-encoding");
-  codec::Coding coding = codec::negotiate(request().fields->get(wire::FieldId::accept_encoding), compression_.codings);
+  codec::Coding coding = codec::negotiate(request().field(wire::FieldId::accept_encoding), compression_.codings);
   if (coding == codec::Coding::identity) return inner_.respond(std::move(head), body);
   return respond_coded(std::move(head), body, coding);
 }

@@ -40,8 +40,8 @@ Failure status_failure(const Target& target, int status, const wire::Fields& fie
   Failure failure =
       target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
   failure.upstream_status = status;
-  failure.upstream_content_type = fields.get("content-type");
-  failure.retry_after = fields.get("retry-after");
+  failure.upstream_content_type = fields.get(wire::FieldId::content_type);
+  failure.retry_after = fields.get(wire::FieldId::retry_after);
   failure.upstream_body = std::move(body);
   return failure;
 }
