@@ -20,8 +20,8 @@ namespace {
 // not every file system tells of changes. A signal is handled at once.
 constexpr auto kLookAfter = std::chrono::milliseconds(200);
 constexpr auto kLookEvery = std::chrono::seconds(5);
-// No API takes more; each has its own, smaller limit.
-constexpr std::uint64_t kBodyBytesMax = 1U << 30;
+// Each API that holds a body has its own limit; an upload that passes through may have any size.
+constexpr std::uint64_t kBodyBytesMax = UINT64_MAX;
 // Answers under way get this long to finish after SIGTERM.
 constexpr auto kDrainFor = std::chrono::seconds(20);
 
@@ -275,7 +275,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
   has_keys_ = !declared.empty() || !stored.empty();
   flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters));
+  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression);
 }
 
 void Gateway::publish(const GatewayConfig& config) {
