@@ -20,8 +20,6 @@ namespace {
 // not every file system tells of changes. A signal is handled at once.
 constexpr auto kLookAfter = std::chrono::milliseconds(200);
 constexpr auto kLookEvery = std::chrono::seconds(5);
-// Each API that holds a body has its own limit; an upload that passes through may have any size.
-constexpr std::uint64_t kBodyBytesMax = UINT64_MAX;
 // Answers under way get this long to finish after SIGTERM.
 constexpr auto kDrainFor = std::chrono::seconds(20);
 
@@ -179,15 +177,13 @@ void Gateway::start_lanes() {
   for (const std::string& name : registry_.names<flow::ApiFactory>())
     registry_.find<flow::ApiFactory>(name)->build(*front_);
   flow::Front* front = front_.get();
-  http::ServerLimits limits;
-  limits.message.body_bytes_max = kBodyBytesMax;
   for (std::size_t i = 0; i < config_.threads; ++i) {
     per_core_[i].server = std::make_unique<http::Server>(
         cores_->loop(i), [front](http::Exchange& exchange) { return front->handle(exchange); },
         [front](int status, std::string_view path, const std::string& detail) {
           return front->error_body(status, path, detail);
         },
-        limits);
+        config_.http);
   }
 }
 
@@ -316,9 +312,10 @@ void Gateway::reload(const char* why) {
     return a.endpoint.text() == b.endpoint.text() && a.cert == b.cert && a.key == b.key;
   };
   if (!std::equal(fresh.listen.begin(), fresh.listen.end(), config_.listen.begin(), config_.listen.end(), same) ||
-      fresh.admin.text() != config_.admin.text() || fresh.threads != config_.threads ||
+      fresh.admin.text() != config_.admin.text() || fresh.http != config_.http || fresh.threads != config_.threads ||
       fresh.data_dir != config_.data_dir) {
-    obs::log(obs::Level::warn, "listen, admin, threads and data_dir change with a restart; the rest was reloaded");
+    obs::log(obs::Level::warn,
+             "listen, admin, http, threads and data_dir change with a restart; the rest was reloaded");
   }
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more

@@ -9,6 +9,7 @@
 #include "config/document.h"
 #include "flow/keys.h"
 #include "http/coded_exchange.h"
+#include "http/server.h"
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
@@ -23,6 +24,7 @@ struct ListenConfig {
 
 struct GatewayConfig {
   std::vector<ListenConfig> listen;
+  http::ServerLimits http;  // of the data listener
   net::Endpoint admin;
   std::string data_dir;
   std::size_t threads = 1;
