@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -47,11 +48,13 @@ inline double cpu_us() {
   std::exit(1);
 }
 
-inline void raise_descriptor_limit() {
+// As many descriptors as the machine allows, and timers that are not put off to be handled together.
+inline void prepare_process() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  prctl(PR_SET_TIMERSLACK, 1UL);
 }
 
 inline sockaddr_in loopback(std::uint32_t host, std::uint16_t port) {

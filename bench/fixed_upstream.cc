@@ -281,7 +281,7 @@ int main(int argc, char** argv) {
   options.answer_bytes = std::stoul(option(argc, argv, "--answer", "300"));
   options.events = std::stoi(option(argc, argv, "--events", "32"));
   options.gap_ns = std::stoll(option(argc, argv, "--gap-ms", "10")) * kMilli;
-  bench::raise_descriptor_limit();
+  prepare_process();
   auto upstream = std::make_unique<Upstream>(options);
   upstream->run();
 }

@@ -80,6 +80,7 @@ class Load {
   explicit Load(Options options) : options_(std::move(options)), connections_(options_.connections) {}
 
   const Counts& counts() const { return counts_; }
+  double elapsed_seconds() const { return static_cast<double>(now_ns() - start_ns_) / 1e9; }
   double seconds() const { return static_cast<double>(options_.length_ns) / 1e9; }
 
   void run() {
@@ -351,7 +352,7 @@ void print(const char* name, const Histogram& histogram) {
               histogram.max_us());
 }
 
-void report(const Counts& counts, double seconds) {
+void report(const Counts& counts, double seconds, double elapsed_seconds) {
   auto count = [](const char* name, std::uint64_t value) {
     std::printf(R"("%s":%llu,)", name, static_cast<unsigned long long>(value));
   };
@@ -368,9 +369,9 @@ void report(const Counts& counts, double seconds) {
   count("timeouts", counts.timeouts);
   count("reconnects", counts.reconnects);
   for (auto [status, refused] : counts.refused) count(("status_" + std::to_string(status)).c_str(), refused);
-  std::printf(R"("requests_per_s":%.1f,"cpu_us":%.0f})"
+  std::printf(R"("requests_per_s":%.1f,"elapsed_s":%.6f,"cpu_us":%.0f})"
               "\n",
-              static_cast<double>(counts.in_time) / seconds, cpu_us());
+              static_cast<double>(counts.in_time) / seconds, elapsed_seconds, cpu_us());
 }
 
 }  // namespace
@@ -392,9 +393,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "load: --port is needed; connections and seconds are above 0\n");
     return 2;
   }
-  raise_descriptor_limit();
+  prepare_process();
   Load load(std::move(options));
   load.run();
-  report(load.counts(), load.seconds());
+  report(load.counts(), load.seconds(), load.elapsed_seconds());
   return load.counts().failed() == 0 ? 0 : 1;
 }

@@ -42,10 +42,10 @@ def machine():
     return f"{len(os.sched_getaffinity(0))} cores of {model}, Linux {platform.release()}, load average before the run {os.getloadavg()[0]:.1f}"
 
 
-def write(name, title, notes, rounds, text, host):
+def write(name, title, notes, rounds, text, host, **more):
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(
-        {"bench": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": host, "notes": notes, "rounds": rounds}, indent=1) + "\n")
+        {"bench": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": host, "notes": notes, **more, "rounds": rounds}, indent=1) + "\n")
     page = f"# {title}\n\n{text}\n\nMedian of {len(rounds)} rounds (smallest..largest). " + " ".join(notes) + f"\n\nMachine: {host}.\n"
     (RESULTS / f"{name}.md").write_text(page)
     print(page)

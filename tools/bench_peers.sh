@@ -35,17 +35,24 @@ portkey() {
 go_peer() { # NAME MODULE PACKAGE
   found=$(cd "$peers" && GOFLAGS=-mod=mod go mod download -json "$2@latest") || { echo "$found" >&2; return 1; }
   folder=$(echo "$found" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
-  rm -rf "$peers/$1.src" && cp -r "$folder" "$peers/$1.src" && chmod -R u+w "$peers/$1.src" || return 1
+  rm -rf "$peers/$1" "$peers/$1.src" && mkdir "$peers/$1" && cp -r "$folder" "$peers/$1.src" && chmod -R u+w "$peers/$1.src" || return 1
   for embedded in $(cd "$peers/$1.src/$3" && sed -n 's/^\/\/go:embed \(all:\)*//p' ./*.go); do
     mkdir -p "$peers/$1.src/$3/$embedded" && touch "$peers/$1.src/$3/$embedded/index.html"
   done
-  (cd "$peers/$1.src/$3" && go build -p 1 -o "$peers/$1" .) >&2 || return 1
+  (cd "$peers/$1.src/$3" && go build -o "$peers/$1/" .) >&2 || return 1
   rm -rf "$peers/$1.src"
   echo "$found" | sed -n 's/^\t"Version": "\(.*\)",*$/\1/p'
 }
 
 bifrost() { go_peer bifrost github.com/maximhq/bifrost/transports bifrost-http; }
 caddy() { go_peer caddy github.com/caddyserver/caddy/v2 cmd/caddy; }
+
+# What went wrong, in one line and without addresses.
+why() { # STATUS LOG
+  if [ "$1" = 124 ]; then echo 'not done within five minutes'; return; fi
+  { grep -iE 'error|no matching|cannot|refused|not found' "$2" || tail -n 1 "$2"; } | grep -v '^go: downloading' | head -n 1 |
+    sed 's/^[[:space:]"]*//; s/https*:\/\/[^ ]*/the registry/g'
+}
 
 if [ "${1:-}" = --one ]; then "$2"; exit; fi
 for name in ${*:-litellm portkey bifrost caddy envoy sglang}; do
@@ -55,8 +62,9 @@ for name in ${*:-litellm portkey bifrost caddy envoy sglang}; do
     mv "$peers/$name.out" "$peers/$name.version"
     echo "bench_peers: $name $(cat "$peers/$name.version")" >&2
   else
-    rm -f "$peers/$name.out"
-    echo "could not be installed: $(grep -m 1 -iE 'error|no matching|cannot|not found' "$log/peer_$name.log" || echo 'not done within five minutes')" >"$peers/$name.reason"
+    status=$?
+    rm -rf "$peers/$name.out" "$peers/$name.src"
+    echo "could not be installed: $(why "$status" "$log/peer_$name.log")" >"$peers/$name.reason"
     echo "bench_peers: $name $(cat "$peers/$name.reason")" >&2
   fi
 done
