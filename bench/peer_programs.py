@@ -1,5 +1,5 @@
 """The peers of `./dev bench peers`: how each is started, as one would for production, on one core and without what it can do
-without. tools/bench_peers.sh puts those under .cache/peers that are not Debian packages; a row says why one is missing."""
+without. `./dev bench-setup` puts those under .cache/peers that are not Debian packages; a row says why one is missing."""
 
 import json
 import re
@@ -20,12 +20,12 @@ def installed(name, program):
     if reason.exists():
         raise programs.Missing(reason.read_text().strip())
     if not (PEERS / program).exists():
-        raise programs.Missing("not installed; tools/bench_peers.sh fetches it")
+        raise programs.Missing("not installed; ./dev bench-setup fetches it")
     return str(PEERS / program)
 
 
 def version(name, command=None):
-    """Of a Debian package's program by asking it, else what tools/bench_peers.sh wrote down."""
+    """Of a Debian package's program by asking it, else what ./dev bench-setup wrote down."""
     if command is None:
         return (PEERS / f"{name}.version").read_text().strip()
     done = subprocess.run(command, capture_output=True, text=True, check=False)

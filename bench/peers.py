@@ -16,6 +16,7 @@ PROMPTS = {"250 B": 250, "4 KB": 4096, "64 KB": 65536}
 CONNECTIONS = (1, 64, 512)
 TOKENS, PACE_MS = 16, 20  # of a stream
 GRACE_SECONDS = 20
+WARM_SECONDS = 3  # of each kind of call: runtimes compile and import as they go
 MIXES = [(stream, prompt, count) for stream in (False, True) for prompt in PROMPTS for count in CONNECTIONS]
 
 
@@ -37,27 +38,33 @@ class Stand:
                 continue
             self.about[who] = {"on": switched_on}
             try:
-                self.about[who].update(self._start(stack, who, start), version=version())
+                self._start(stack, who, start)
+                self.about[who]["version"] = version()
             except (programs.Missing, RuntimeError) as error:
                 self.about[who]["missing"] = first_line(error)
-            print(f"{who}: {self.about[who]}", flush=True)
+            print(f"{who}: {self.about[who].get('missing') or self.about[who]['version'] or 'runs'}", flush=True)
 
     def _start(self, stack, who, start):
         folder = self.folder / who.replace(" ", "_")
         folder.mkdir()
         if start is None:
             self.running[who] = self.upstream
-            return {}
+            return
         begun = time.monotonic()
         subject = stack.enter_context(start(folder, self.core, self.upstream))
         stack.callback(subject.signal, signal.SIGCONT)
-        self._until_it_answers(subject, begun)
+        try:
+            self._until_it_answers(subject, begun)
+        except RuntimeError:
+            subject.stop()
+            raise
         seconds = time.monotonic() - begun
         time.sleep(1)
         idle = subject.memory_mb()
         self.running[who] = subject
-        subject.signal(signal.SIGSTOP)
-        return {"start_s": seconds, "idle_rss_mb": idle["rss_mb"], "idle_pss_mb": idle["pss_mb"], "loaded_rss_mb": 0, "loaded_pss_mb": 0}
+        self.about[who] |= {"start_s": seconds, **{"idle_" + key: value for key, value in idle.items()}, "loaded_rss_mb": 0, "loaded_pss_mb": 0}
+        for stream in (False, True):
+            self.measure(who, (stream, "4 KB", 16), WARM_SECONDS)
 
     def _until_it_answers(self, subject, begun):
         while True:
@@ -130,14 +137,16 @@ def cell_text(values, digits=0):
 
 def quantiles(cells, what):
     """The median of p50, p99 and p99.9, in one cell."""
-    middles = [statistics.median([c[key] for c in cells if key in c] or [float("nan")]) for key in (f"added_{what}{q}_us" for q in proxy.QUANTILES)]
-    return "–" if any(m != m for m in middles) else " / ".join(f"{m:,.0f}" for m in middles)
+    keys = [f"added_{what}{q}_us" for q in proxy.QUANTILES]
+    if any(key not in cell for key in keys for cell in cells):
+        return "–"
+    return " / ".join(f"{statistics.median(cell[key] for cell in cells):,.0f}" for key in keys)
 
 
 def row(mix, who, cells, ours):
     errors = [c["error"] for c in cells if "error" in c]
     if errors:
-        return f"| {name(mix)} | {who} | failed: {errors[0]} |" + " |" * 7
+        return f"| {name(mix)} | {who} | **failed**: {errors[0]} |" + " |" * 6
     unit = "event" if mix[0] else "request"
     key = f"cpu_us_per_{unit}"
     cpu = [c[key] for c in cells if key in c]
@@ -181,7 +190,8 @@ def peers(options):
              f"{max(1, options.seconds // 2)} s per run, kept connections, a new request as soon as the last is answered.",
              f"An answer has 300 bytes; a stream {TOKENS} tokens {PACE_MS} ms apart. Added: the quantile less that of `direct` in the same round; with many "
              "connections it is mostly waiting for one's turn, with one it is the way through.",
+             f"Before the first round every peer answers {WARM_SECONDS} s of plain and {WARM_SECONDS} s of streamed calls that are not counted.",
              "CPU and memory are summed over a peer's processes; loaded is the most seen after a run. Load generator and upstream share the other core.",
-             "A run with a failed request counts for nothing and is not repeated."]
+             "A run with a failed request counts for nothing and is not repeated. The rate is requests over the time until the last was answered."]
     text = about_table(about) + "\n\n" + calls_table(rounds, subjects, mixes)
     report.write("peers", "Peers", notes, rounds, text, host, about=about)

@@ -156,8 +156,9 @@ class Program:
         return {"rss_mb": sums["Rss"] / 1e6, "pss_mb": sums["Pss"] / 1e6}
 
     def signal(self, number):
-        for pid in self.pids():
-            os.kill(pid, number)
+        if self.process.poll() is None:
+            for pid in self.pids():
+                os.kill(pid, number)
 
     def stop(self):
         """Ends it, and by their pids those of its children that outlive it."""

