@@ -25,9 +25,9 @@ def folders(folder, names):
 def at_rest(subjects, seconds):
     """Those given at once: they do nothing, and so do not disturb each other."""
     time.sleep(2)
-    before = {who: subject.fine_cpu_us() for who, subject in subjects.items()}
+    before = {who: subject.cpu_us() for who, subject in subjects.items()}
     time.sleep(seconds)
-    return {who: {**subject.memory_mb(), "cpu_ms_per_minute": (subject.fine_cpu_us() - before[who]) / 1e3 * 60 / seconds}
+    return {who: {**subject.memory_mb(), "cpu_ms_per_minute": (subject.cpu_us() - before[who]) / 1e3 * 60 / seconds}
             for who, subject in subjects.items()}
 
 

@@ -192,6 +192,6 @@ def peers(options):
              "connections it is mostly waiting for one's turn, with one it is the way through.",
              f"Before the first round every peer answers {WARM_SECONDS} s of plain and {WARM_SECONDS} s of streamed calls that are not counted.",
              "CPU and memory are summed over a peer's processes; loaded is the most seen after a run. Load generator and upstream share the other core.",
-             "A run with a failed request counts for nothing and is not repeated. The rate is requests over the time until the last was answered."]
+             f"A run with a failed request counts for nothing and is not repeated; an answer has {GRACE_SECONDS} s beyond the run before it counts as failed. The rate is requests over the time until the last was answered."]
     text = about_table(about) + "\n\n" + calls_table(rounds, subjects, mixes)
     report.write("peers", "Peers", notes, rounds, text, host, about=about)

@@ -55,16 +55,15 @@ class Call:
 
     def measure(self, subject, **options):
         """Figures of one run of the load generator against `subject`; `options` are the generator's."""
-        (user, system), upstream_cpu = subject.times_us(), self.upstream.cpu_us()
+        cpu, user, upstream_cpu = subject.cpu_us(), subject.user_us(), self.upstream.cpu_us()
         counted = programs.load(self.load_core, subject.port, PATH, self.body_file,
                                 getattr(subject, "headers", HEADERS), stream=self.stream, **options)
-        user_after, system_after = subject.times_us()
         requests, events = counted["requests"], counted["events"]
         result = {
             "requests": requests,
             "requests_per_s": counted["requests_per_s"],
-            "cpu_us_per_request": (user_after + system_after - user - system) / requests,
-            "user_us_per_request": (user_after - user) / requests,
+            "cpu_us_per_request": (subject.cpu_us() - cpu) / requests,
+            "user_us_per_request": (subject.user_us() - user) / requests,
             "upstream_cpu_us_per_request": (self.upstream.cpu_us() - upstream_cpu) / requests,
             "load_cpu_us_per_request": counted["cpu_us"] / requests,
             "bytes_per_answer": counted["bytes"] / requests,
