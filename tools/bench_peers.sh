@@ -36,7 +36,7 @@ portkey() {
 go_peer() { # NAME MODULE PACKAGE
   found=$(cd "$peers" && GOFLAGS=-mod=mod go mod download -json "$2@latest") || { echo "$found" >&2; return 1; }
   folder=$(echo "$found" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
-  rm -rf "$peers/$1" "$peers/$1.src" && mkdir "$peers/$1" && cp -r "$folder" "$peers/$1.src" && chmod -R u+w "$peers/$1.src" || return 1
+  rm -rf "${peers:?}/$1" "$peers/$1.src" && mkdir "$peers/$1" && cp -r "$folder" "$peers/$1.src" && chmod -R u+w "$peers/$1.src" || return 1
   for embedded in $(cd "$peers/$1.src/$3" && sed -n 's/^\/\/go:embed \(all:\)*//p' ./*.go); do
     mkdir -p "$peers/$1.src/$3/$embedded" && touch "$peers/$1.src/$3/$embedded/index.html"
   done
@@ -56,7 +56,8 @@ why() { # STATUS LOG
 }
 
 if [ "${1:-}" = --one ]; then "$2"; exit; fi
-for name in ${*:-litellm portkey bifrost caddy envoy sglang}; do
+[ $# -gt 0 ] || set -- litellm portkey bifrost caddy envoy sglang
+for name in "$@"; do
   rm -f "$peers/$name.version" "$peers/$name.reason"
   echo "bench_peers: $name" >&2
   if timeout 300 nice -n 10 "$0" --one "$name" >"$peers/$name.out" 2>"$log/peer_$name.log" && [ -s "$peers/$name.out" ]; then

@@ -7,12 +7,18 @@ namespace penstock::flow {
 namespace {
 
 // OpenAI's format of a reset time: 1s, 6m0s, 250ms.
-std::string format_reset(base::Duration reset) {
+void add_reset(http::ResponseHead& head, std::string_view name, base::Duration reset) {
   auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(reset).count();
-  if (millis < 1000) return fmt::format("{}ms", millis);
+  std::string text;  // short enough to need no memory of its own
   auto seconds = (millis + 999) / 1000;
-  if (seconds < 60) return fmt::format("{}s", seconds);
-  return fmt::format("{}m{}s", seconds / 60, seconds % 60);
+  if (millis < 1000) {
+    base::append(text, base::Digits(millis), "ms");
+  } else if (seconds < 60) {
+    base::append(text, base::Digits(seconds), "s");
+  } else {
+    base::append(text, base::Digits(seconds / 60), "m", base::Digits(seconds % 60), "s");
+  }
+  head.add(name, text);
 }
 
 }  // namespace
@@ -89,19 +95,23 @@ void add_common_fields(const Call& call, http::ResponseHead& head) {
   auto show = [&](const std::optional<ShownLimit>& limit, std::string_view limit_name, std::string_view remaining,
                   std::string_view reset) {
     if (!limit) return;
-    head.add(limit_name, limit->limit).add(remaining, limit->remaining).add(reset, format_reset(limit->reset));
+    head.add(limit_name, limit->limit).add(remaining, limit->remaining);
+    add_reset(head, reset, limit->reset);
   };
   show(call.request_limit, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
        "x-ratelimit-reset-requests");
   show(call.token_limit, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
 }
 
-rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uint64_t bytes_max) {
-  if (auto known = identify(call); !known) {
-    co_await refuse(call, known.error());
-    co_return std::nullopt;
-  }
-  auto body = co_await call.exchange.read_body(bytes_max);
+namespace {
+
+rt::Task<std::optional<std::string_view>> refuse_body(Call& call, Error error, int status) {
+  co_await refuse(call, std::move(error), obs::ErrorType::none, status);
+  co_return std::nullopt;
+}
+
+rt::Task<std::optional<std::string_view>> await_body(Call& call, rt::Task<Result<std::string_view>> reading) {
+  auto body = co_await reading;
   if (body) {
     call.event.bytes_in = body->size();
     co_return *body;
@@ -110,8 +120,21 @@ rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uin
   // These are HTTP's own statuses, whatever the dialect makes of the codes elsewhere.
   Errc code = body.error().code;
   int status = code == Errc::out_of_range ? 413 : code == Errc::deadline_exceeded ? 408 : 0;
-  co_await refuse(call, body.error(), obs::ErrorType::none, status);
-  co_return std::nullopt;
+  auto refused = co_await refuse_body(call, body.error(), status);
+  co_return refused;
+}
+
+}  // namespace
+
+rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uint64_t bytes_max) {
+  if (auto known = identify(call); !known) return refuse_body(call, known.error(), 0);
+  auto reading = call.exchange.read_body(bytes_max);
+  if (!reading.await_ready()) return await_body(call, std::move(reading));
+  auto body = reading.await_resume();
+  if (!body) return await_body(call, rt::Task<Result<std::string_view>>::ready(std::move(body)));
+  // Mostly the body came along with the head.
+  call.event.bytes_in = body->size();
+  return rt::Task<std::optional<std::string_view>>::ready(*body);
 }
 
 rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) {

@@ -24,9 +24,13 @@ void make_request_id(obs::RequestEvent& event) {
   static std::atomic<std::uint32_t> threads{0};
   thread_local const std::uint32_t thread = threads.fetch_add(1);
   thread_local std::uint64_t counter = 0;
-  std::array<char, 24> text{};
-  auto end = fmt::format_to_n(text.begin(), text.size(), "{}{:x}{:08x}", prefix, thread, ++counter).out;
-  event.id.assign({text.data(), static_cast<std::size_t>(end - text.begin())});
+  // Prefix, thread, then the counter in at least eight digits.
+  base::RecycledString text;
+  base::Digits count(++counter, 16);
+  std::string_view zeros = "00000000";
+  zeros.remove_prefix(std::min(zeros.size(), std::string_view(count).size()));
+  base::append(*text, prefix, base::Digits(thread, 16), zeros, count);
+  event.id.assign(*text);
 }
 
 // What a caller may choose as the request id: short and harmless in a log.
@@ -80,26 +84,24 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   }
   call.event.api = entry == nullptr ? other_api_ : entry->api;
   call.event.route = entry == nullptr ? no_route_ : entry->pattern;
-  co_await run(call, match);
+  std::optional<std::string> thrown;
+  try {
+    if (entry == nullptr) {
+      co_await refuse_unrouted(call, match);
+    } else {
+      co_await entry->handler(call, std::move(match.params));
+    }
+  } catch (const std::exception& error) {
+    thrown = error.what();
+  }
+  if (thrown) co_await report_thrown(call, *thrown);
   finish(call);
 }
 
-rt::Task<void> Front::run(Call& call, const http::Router::Match& match) {
-  if (match.route == nullptr) {
-    co_await refuse_unrouted(call, match);
-    co_return;
-  }
-  const Entry& entry = entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
-  std::string what;
-  try {
-    co_await entry.handler(call, match.params);
-    co_return;
-  } catch (const std::exception& error) {
-    what = error.what();
-  }
+rt::Task<void> Front::report_thrown(Call& call, const std::string& what) {
   // What the handler registered refers to what it no longer has.
   call.exchange.on_client_gone({});
-  obs::log(obs::Level::error, "a handler threw", {{"route", std::string(entry.pattern.view())}, {"what", what}});
+  obs::log(obs::Level::error, "a handler threw", {{"route", std::string(call.event.route.view())}, {"what", what}});
   if (call.exchange.begun()) {
     call.exchange.abort();
     call.event.error_type = obs::ErrorType::penstock_internal;

@@ -36,7 +36,7 @@ class Front : public ApiBuilder {
     CallHandler handler;
   };
   const Dialect& dialect_of(std::string_view path) const;
-  rt::Task<void> run(Call& call, const http::Router::Match& match);
+  rt::Task<void> report_thrown(Call& call, const std::string& what);
   rt::Task<void> refuse_unrouted(Call& call, const http::Router::Match& match);
   void finish(Call& call);
 

@@ -17,15 +17,38 @@ std::span<char> read_scratch() {
 
 }  // namespace
 
+ClientCall::State::State() : parser(wire::Http1Parser::Kind::response, kAnswerLimits) {}
+
+std::vector<std::unique_ptr<ClientCall::State>>& ClientCall::spare_states() {
+  thread_local std::vector<std::unique_ptr<State>> spare;
+  return spare;
+}
+
 ClientCall::ClientCall(ClientPool& pool, std::shared_ptr<const Origin> origin, ClientTimeouts timeouts,
                        base::SteadyTime deadline)
     : pool_(pool),
       origin_(std::move(origin)),
       timeouts_(timeouts),
-      total_deadline_(std::min(deadline, pool.loop().now() + timeouts.total)),
-      parser_(wire::Http1Parser::Kind::response, kAnswerLimits) {}
+      total_deadline_(std::min(deadline, pool.loop().now() + timeouts.total)) {
+  auto& spare = spare_states();
+  if (spare.empty()) {
+    state_ = std::make_unique<State>();
+  } else {
+    state_ = std::move(spare.back());
+    spare.pop_back();
+  }
+}
 
-ClientCall::~ClientCall() = default;
+ClientCall::~ClientCall() {
+  // 64 states of at most 16 KiB each: a burst of calls reuses them, and a peak or a large answer gives its memory back.
+  constexpr std::size_t kKeptMax = 64;
+  constexpr std::size_t kKeptBytes = 16 * 1024;
+  auto& spare = spare_states();
+  if (spare.size() >= kKeptMax || state_->body.capacity() > kKeptBytes) return;
+  state_->body.clear();
+  state_->excess = state_->taken = false;
+  spare.push_back(std::move(state_));
+}
 
 void ClientCall::cancel() {
   cancelled_ = true;
@@ -48,7 +71,7 @@ rt::Task<Result<void>> ClientCall::connect() {
   co_return Result<void>{};
 }
 
-rt::Task<Result<void>> ClientCall::send(std::string_view head, std::string_view body) {
+rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body) {
   stream_ = pool_.take(*origin_);
   reused_ = stream_ != nullptr;
   while (true) {
@@ -58,95 +81,125 @@ rt::Task<Result<void>> ClientCall::send(std::string_view head, std::string_view 
     }
     auto answered = co_await exchange_heads(head, body);
     if (answered || cancelled_) co_return answered;
-    bool stale = reused_ && answered.error().code == Errc::unavailable && parser_.untouched();
+    bool stale = reused_ && answered.error().code == Errc::unavailable && state_->parser.untouched();
     if (!stale) co_return answered;
     stream_.reset();
     reused_ = false;
   }
 }
 
-rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, std::string_view body) {
-  parser_.reset();
-  if (head.starts_with("HEAD ")) parser_.expect_no_body();
+rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pieces body) {
+  wire::Http1Parser& parser = state_->parser;
+  parser.reset();
+  if (head.starts_with("HEAD ")) parser.expect_no_body();
   base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_);
   stream_->set_deadline(deadline);
   sent_ = true;
-  auto written = co_await stream_->write(head, "\r\n", body);
+  net::Pieces request(head, std::string_view("\r\n"));
+  request.add(body);
+  auto written = co_await stream_->write(request);
   if (!written) co_return written;
-  while (true) {
-    auto received = co_await receive(deadline);
-    if (!received) co_return received;
-    if (!parser_.head_done()) continue;
-    // 100 Continue and other interim answers are not the answer.
-    if (status() >= 200) co_return Result<void>{};
-    parser_.reset();
-  }
-}
-
-rt::Task<Result<void>> ClientCall::receive(base::SteadyTime deadline) {
-  if (!input_.empty()) {
-    auto used = parser_.feed(input_, body_);
-    if (!used) co_return fail(Errc::protocol_error, used.error().detail);
-    input_.erase(0, *used);
-    co_return Result<void>{};
-  }
-  stream_->set_deadline(deadline);
-  auto scratch = read_scratch();
-  Result<std::size_t> got = 0;
-  while (true) {
+  while (!parser.head_done()) {
+    auto taken = take_available();
+    if (!taken) co_return std::unexpected(taken.error());
+    if (*taken) continue;
     auto ready = co_await stream_->readable();
     if (!ready) co_return std::unexpected(ready.error());
-    got = stream_->read_now(scratch);
-    if (got) break;
-    if (got.error().code != Errc::backpressure) co_return std::unexpected(got.error());
   }
-  if (*got == 0) {
-    if (parser_.finish()) co_return Result<void>{};
-    co_return fail(parser_.head_done() ? Errc::data_loss : Errc::unavailable,
-                   "the other side closed the connection before its answer was complete");
-  }
-  std::string_view bytes(scratch.data(), *got);
-  auto used = parser_.feed(bytes, body_);
-  if (!used) co_return fail(Errc::protocol_error, used.error().detail);
-  input_ = bytes.substr(*used);
   co_return Result<void>{};
 }
 
+Result<void> ClientCall::feed(std::string_view bytes) {
+  wire::Http1Parser& parser = state_->parser;
+  while (!bytes.empty() && !parser.message_done()) {
+    auto used = parser.feed(bytes, state_->body);
+    if (!used) return fail(Errc::protocol_error, used.error().detail);
+    bytes.remove_prefix(*used);
+    // 100 Continue and other interim answers are not the answer.
+    if (parser.head_done() && status() < 200) parser.reset();
+  }
+  state_->excess = state_->excess || !bytes.empty();
+  return {};
+}
+
+// Takes what the socket has; false when nothing was there.
+Result<bool> ClientCall::take_available() {
+  if (!stream_->readable_now()) return false;
+  auto scratch = read_scratch();
+  auto got = stream_->read_now(scratch);
+  if (!got && got.error().code == Errc::backpressure) return false;
+  if (!got) return std::unexpected(got.error());
+  if (*got == 0) {
+    if (state_->parser.finish()) return true;
+    return fail(state_->parser.head_done() ? Errc::data_loss : Errc::unavailable,
+                "the other side closed the connection before its answer was complete");
+  }
+  if (auto fed = feed(std::string_view(scratch.data(), *got)); !fed) return std::unexpected(fed.error());
+  return true;
+}
+
+std::optional<Result<std::string_view>> ClientCall::read_now() {
+  if (std::exchange(state_->taken, false)) state_->body.clear();
+  while (state_->body.empty() && !state_->parser.message_done()) {
+    auto taken = take_available();
+    if (!taken) return std::unexpected(taken.error());
+    if (!*taken) return std::nullopt;
+  }
+  if (state_->parser.message_done()) release();
+  state_->taken = true;
+  return std::string_view(state_->body);
+}
+
 rt::Task<Result<std::string_view>> ClientCall::read() {
-  body_.clear();
+  auto now = read_now();
+  if (now) return rt::Task<Result<std::string_view>>::ready(std::move(*now));
+  return read_slowly();
+}
+
+rt::Task<Result<std::string_view>> ClientCall::read_slowly() {
   while (true) {
-    // What arrived together with the head, or with the last piece, comes first.
-    while (!input_.empty() && !parser_.message_done()) {
-      auto fed = co_await receive(total_deadline_);
-      if (!fed) co_return std::unexpected(fed.error());
-    }
-    if (!body_.empty()) co_return std::string_view(body_);
-    if (parser_.message_done()) {
-      release();
-      co_return std::string_view();
-    }
-    auto received = co_await receive(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
-    if (!received) co_return std::unexpected(received.error());
+    auto waited = co_await wait();
+    if (!waited) co_return std::unexpected(waited.error());
+    if (auto now = read_now()) co_return std::move(*now);
   }
 }
 
-rt::Task<Result<std::string>> ClientCall::read_all(std::size_t bytes_max) {
-  std::string all;
-  while (true) {
-    auto piece = co_await read();
-    if (!piece) co_return std::unexpected(piece.error());
-    if (piece->empty()) co_return all;
-    if (all.size() + piece->size() > bytes_max) {
-      co_return fail(Errc::out_of_range, fmt::format("the answer is larger than the limit of {} bytes", bytes_max));
-    }
-    all += *piece;
+rt::Task<Result<void>> ClientCall::wait() {
+  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
+  auto ready = co_await stream_->readable();
+  if (!ready) co_return std::unexpected(ready.error());
+  co_return Result<void>{};
+}
+
+rt::Task<Result<std::string_view>> ClientCall::read_all(std::size_t bytes_max) {
+  if (!state_->parser.message_done()) return read_all_slowly(bytes_max);
+  return rt::Task<Result<std::string_view>>::ready(whole_body(bytes_max));
+}
+
+rt::Task<Result<std::string_view>> ClientCall::read_all_slowly(std::size_t bytes_max) {
+  while (!state_->parser.message_done() && state_->body.size() <= bytes_max) {
+    auto taken = take_available();
+    if (!taken) co_return std::unexpected(taken.error());
+    if (*taken) continue;
+    auto waited = co_await wait();
+    if (!waited) co_return std::unexpected(waited.error());
   }
+  co_return whole_body(bytes_max);
+}
+
+Result<std::string_view> ClientCall::whole_body(std::size_t bytes_max) {
+  if (state_->body.size() > bytes_max) {
+    return fail(Errc::out_of_range, fmt::format("the answer is larger than the limit of {} bytes", bytes_max));
+  }
+  release();
+  return std::string_view(state_->body);
 }
 
 // Back to the pool when the connection stands at a clean message border.
 void ClientCall::release() {
   if (!stream_ || stream_->closed() || stream_->hung_up()) return;
-  if (!parser_.message_done() || !parser_.head().keep_alive || !input_.empty()) return;
+  const wire::Http1Parser& parser = state_->parser;
+  if (!parser.message_done() || !parser.head().keep_alive || state_->excess) return;
   pool_.keep(origin_, std::move(stream_));
 }
 

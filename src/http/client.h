@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "http/client_pool.h"
@@ -33,14 +35,18 @@ class ClientCall {
   // Sends the request and waits for the head of the answer. `head` is the request line and all fields but the empty
   // line at the end. A kept connection that turns out to be closed before it answered anything is replaced once.
   // Errors: unavailable (connect, reset), deadline_exceeded, protocol_error, cancelled.
-  rt::Task<Result<void>> send(std::string_view head, std::string_view body);
-  int status() const { return parser_.head().status; }
-  const wire::Fields& fields() const { return parser_.head().fields; }
+  rt::Task<Result<void>> send(std::string_view head, net::Pieces body);
+  int status() const { return state_->parser.head().status; }
+  const wire::Fields& fields() const { return state_->parser.head().fields; }
 
   // The next piece of the body, valid until the next read; empty at its proper end. data_loss when it was cut short.
   rt::Task<Result<std::string_view>> read();
-  // All of the rest. out_of_range beyond `bytes_max`.
-  rt::Task<Result<std::string>> read_all(std::size_t bytes_max);
+  // The next piece when it is at hand, empty at the proper end; nothing when read() would have to wait.
+  std::optional<Result<std::string_view>> read_now();
+  // Until read_now() has something to say.
+  rt::Task<Result<void>> wait();
+  // All of the rest; valid as long as the call. out_of_range beyond `bytes_max`.
+  rt::Task<Result<std::string_view>> read_all(std::size_t bytes_max);
 
   // Ends the call from elsewhere on the loop: what is awaited returns `cancelled`.
   void cancel();
@@ -49,10 +55,23 @@ class ClientCall {
   bool sent() const { return sent_; }
 
  private:
+  // What a call needs beside its connection; kept by the thread for the next call.
+  struct State {
+    State();
+    wire::Http1Parser parser;
+    std::string body;      // decoded and not yet taken
+    bool excess = false;   // the other side said more than its answer: its connection cannot be used again
+    bool taken = false;    // `body` was given out by read()
+  };
+  static std::vector<std::unique_ptr<State>>& spare_states();
+
   rt::Task<Result<void>> connect();
-  rt::Task<Result<void>> exchange_heads(std::string_view head, std::string_view body);
-  // Waits for bytes and feeds them to the parser.
-  rt::Task<Result<void>> receive(base::SteadyTime deadline);
+  rt::Task<Result<void>> exchange_heads(std::string_view head, net::Pieces body);
+  rt::Task<Result<std::string_view>> read_slowly();
+  rt::Task<Result<std::string_view>> read_all_slowly(std::size_t bytes_max);
+  Result<void> feed(std::string_view bytes);
+  Result<bool> take_available();
+  Result<std::string_view> whole_body(std::size_t bytes_max);
   void release();
 
   ClientPool& pool_;
@@ -60,9 +79,7 @@ class ClientCall {
   ClientTimeouts timeouts_;
   base::SteadyTime total_deadline_;
   std::unique_ptr<net::Stream> stream_;
-  wire::Http1Parser parser_;
-  std::string input_;  // received beyond what the parser took
-  std::string body_;
+  std::unique_ptr<State> state_;
   bool reused_ = false;
   bool cancelled_ = false;
   bool sent_ = false;

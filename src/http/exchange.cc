@@ -43,16 +43,16 @@ std::string query_value(std::string_view query, std::string_view name) {
 }
 
 ResponseHead& ResponseHead::add(std::string_view name, std::string_view value) {
-  lines_ += name;
-  lines_ += ": ";
+  std::size_t before = lines_->size();
+  base::append(*lines_, name, ": ", value, "\r\n");
   // A value from elsewhere must not be able to start a line of its own.
-  for (char c : value) lines_ += (c == '\r' || c == '\n' || c == '\0') ? ' ' : c;
-  lines_ += "\r\n";
+  auto begin = lines_->begin() + static_cast<std::ptrdiff_t>(before + name.size() + 2);
+  std::replace_if(begin, lines_->end() - 2, [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
   return *this;
 }
 
 ResponseHead& ResponseHead::add(std::string_view name, std::int64_t value) {
-  fmt::format_to(std::back_inserter(lines_), "{}: {}\r\n", name, value);
+  base::append(*lines_, name, ": ", base::Digits(value), "\r\n");
   return *this;
 }
 

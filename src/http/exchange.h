@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "rt/loop.h"
 #include "rt/task.h"
 #include "wire/http1.h"
@@ -36,11 +37,11 @@ class ResponseHead {
   ResponseHead& add(std::string_view name, std::string_view value);
   ResponseHead& add(std::string_view name, std::int64_t value);
   int status() const { return status_; }
-  const std::string& lines() const { return lines_; }
+  const std::string& lines() const { return *lines_; }
 
  private:
   int status_;
-  std::string lines_;
+  base::RecycledString lines_;
 };
 
 class Exchange {
@@ -51,16 +52,20 @@ class Exchange {
   // When the first byte of the request arrived.
   virtual base::SteadyTime started() const = 0;
 
-  // The whole body, at most `bytes_max`, followed by json::kPadding readable bytes. Valid until the answer has begun.
+  // The whole body, at most `bytes_max`. Valid until the answer has begun.
   // Errors: out_of_range (too large: answer 413), deadline_exceeded (408), invalid_argument (400), cancelled (gone).
   virtual rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) = 0;
 
   // The whole answer at once. Exactly one of respond() and begin() per exchange.
   virtual rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) = 0;
-  // An answer in pieces: begin(), write() as often as needed, finish(). Each write goes out at once; it returns when
-  // the client's connection has taken the bytes, which is the back-pressure.
-  virtual rt::Task<Result<void>> begin(ResponseHead head) = 0;
+  // An answer in pieces: begin(), then write() as often as needed, then finish(). The head goes out with what follows,
+  // or with flush(). write() goes out at once; it returns when the client's connection has taken the bytes, which is
+  // the back-pressure. append() adds a piece that goes out with the next write(), flush() or finish(): for pieces that
+  // are there together, which cost one system call then; whoever appends must flush before it waits for more.
+  virtual void begin(ResponseHead head) = 0;
+  virtual void append(std::string_view bytes) = 0;
   virtual rt::Task<Result<void>> write(std::string_view bytes) = 0;
+  virtual rt::Task<Result<void>> flush() = 0;
   virtual rt::Task<Result<void>> finish() = 0;
   // Ends a begun answer so that the client can tell it was cut: the connection closes without the final chunk.
   virtual void abort() = 0;

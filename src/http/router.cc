@@ -58,7 +58,7 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
     match.allowed += match.allowed.empty() ? route.method : ", " + route.method;
     return false;
   };
-  if (auto literal = literal_.find(std::string(path)); literal != literal_.end()) {
+  if (auto literal = literal_.find(path); literal != literal_.end()) {
     for (std::size_t index : literal->second) {
       if (consider(routes_[index])) return match;
     }

@@ -41,7 +41,12 @@ class Router {
 
  private:
   std::vector<Route> routes_;
-  std::unordered_map<std::string, std::vector<std::size_t>> literal_;  // patterns without {name}
+  // Looked up by a view: no copy of the path per request.
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, std::vector<std::size_t>, Hash, std::equal_to<>> literal_;  // without {name}
   std::vector<std::size_t> patterned_;
 };
 

@@ -13,8 +13,6 @@ std::span<char> read_scratch() {
   return scratch;
 }
 
-// Readable bytes promised behind a body, for parsers that read in blocks.
-constexpr std::size_t kBodyPadding = 64;
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
@@ -54,19 +52,48 @@ rt::Task<void> ServerConnection::run(std::shared_ptr<net::TlsContext> tls) {
   stream_.close();
 }
 
-// Reads what is there into input_. An error also when the stream ended.
+// Gives the parser what it takes now: the head, and as much of the body as is there. False when the request is refused.
+bool ServerConnection::feed(std::string_view& bytes) {
+  while (!bytes.empty() && !parser_.message_done()) {
+    auto used = parser_.feed(bytes, body_);
+    if (!used) {
+      refused_status_ = used.error().status;
+      refused_detail_ = used.error().detail;
+      return false;
+    }
+    bytes.remove_prefix(*used);
+  }
+  return true;
+}
+
+// Takes what the socket has, as far as this request goes; the rest waits in input_. False when nothing was there. An
+// error also when the stream ended; a refusal is no error.
+Result<bool> ServerConnection::take_available() {
+  if (!stream_.readable_now()) return false;
+  auto scratch = read_scratch();
+  auto got = stream_.read_now(scratch);
+  if (!got && got.error().code == Errc::backpressure) return false;
+  if (!got) return std::unexpected(got.error());
+  if (*got == 0) return fail(Errc::cancelled, "the client closed the connection");
+  std::string_view bytes(scratch.data(), *got);
+  if (idle_) {
+    idle_ = false;
+    started_ = loop().now();
+  }
+  if (refused_status_ == 0 && input_.empty()) feed(bytes);
+  input_.append(bytes);
+  return true;
+}
+
+// Waits for bytes and takes them.
 rt::Task<Result<void>> ServerConnection::fill(base::SteadyTime deadline) {
   stream_.set_deadline(deadline);
   while (true) {
+    auto taken = take_available();
+    if (!taken) co_return std::unexpected(taken.error());
+    if (*taken) co_return Result<void>{};
     auto ready = co_await stream_.readable();
     if (!ready) co_return std::unexpected(ready.error());
-    auto scratch = read_scratch();
-    auto got = stream_.read_now(scratch);
-    if (!got && got.error().code == Errc::backpressure) continue;
-    if (!got) co_return std::unexpected(got.error());
-    if (*got == 0) co_return fail(Errc::cancelled, "the client closed the connection");
-    input_.append(scratch.data(), *got);
-    co_return Result<void>{};
   }
 }
 
@@ -76,6 +103,7 @@ void ServerConnection::start_request() {
   constexpr std::size_t kKeptBytes = 16 * 1024;
   if (body_.capacity() > kKeptBytes) body_ = {};
   if (input_.empty() && input_.capacity() > kKeptBytes) input_ = {};
+  if (out_.capacity() > kKeptBytes) out_ = {};
   body_.clear();
   request_ = {};
   refused_status_ = 0;
@@ -86,32 +114,30 @@ void ServerConnection::start_request() {
 
 // True with a complete head (or a refusal to answer); false when the connection is over.
 rt::Task<bool> ServerConnection::read_head() {
-  base::SteadyTime deadline = loop().now() + server_.limits_.idle_timeout;
-  while (true) {
-    if (!input_.empty()) {
-      if (idle_) {
-        idle_ = false;
-        started_ = loop().now();
-        deadline = started_ + server_.limits_.head_timeout;
-      }
-      auto used = parser_.feed(input_, body_);
-      if (!used) {
-        refused_status_ = used.error().status;
-        refused_detail_ = used.error().detail;
-        co_return true;
-      }
-      input_.erase(0, *used);
-      if (parser_.head_done()) co_return true;
-    }
-    auto filled = co_await fill(deadline);
-    if (filled) continue;
-    if (filled.error().code == Errc::deadline_exceeded && !parser_.untouched()) {
-      refused_status_ = 408;
-      refused_detail_ = "the request head did not arrive in time";
-      co_return true;
-    }
-    co_return false;
+  if (!input_.empty()) {
+    // Pipelined, or the rest of what came with the request before.
+    idle_ = false;
+    started_ = loop().now();
+    std::string_view bytes = input_;
+    feed(bytes);
+    input_.erase(0, input_.size() - bytes.size());
   }
+  while (refused_status_ == 0 && !parser_.head_done()) {
+    auto taken = take_available();
+    if (taken && *taken) continue;
+    stream_.set_deadline(idle_ ? loop().now() + server_.limits_.idle_timeout
+                               : started_ + server_.limits_.head_timeout);
+    Result<void> waited = taken ? Result<void>{} : std::unexpected(taken.error());
+    if (waited) {
+      auto ready = co_await stream_.readable();
+      if (ready) continue;
+      waited = std::unexpected(ready.error());
+    }
+    if (waited.error().code != Errc::deadline_exceeded || parser_.untouched()) co_return false;
+    refused_status_ = 408;
+    refused_detail_ = "the request head did not arrive in time";
+  }
+  co_return true;
 }
 
 // Also for a head that is refused: the path decides in which dialect.
@@ -152,40 +178,36 @@ rt::Task<bool> ServerConnection::serve_one() {
 rt::Task<Result<std::string_view>> ServerConnection::read_body(std::uint64_t bytes_max) {
   parser_.limit_body(bytes_max);
   std::uint64_t declared = 0;
-  bool too_large = parser_.content_length(declared) && declared > bytes_max;
-  if (too_large) {
+  std::uint64_t size = parser_.content_length(declared) ? declared : body_.size();
+  if (size > bytes_max) {
     refused_status_ = 413;
-    refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", declared, bytes_max);
-    co_return fail(Errc::out_of_range, refused_detail_);
+    refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", size, bytes_max);
+    return rt::Task<Result<std::string_view>>::ready(fail(Errc::out_of_range, refused_detail_));
   }
-  if (parser_.head().expects_continue && !continue_sent_ && input_.empty() && !parser_.message_done()) {
+  if (!parser_.message_done()) return read_rest();
+  return rt::Task<Result<std::string_view>>::ready(std::string_view(body_));
+}
+
+rt::Task<Result<std::string_view>> ServerConnection::read_rest() {
+  if (parser_.head().expects_continue && !continue_sent_ && body_.empty() && input_.empty()) {
     continue_sent_ = true;
     auto sent = co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n");
     if (!sent) co_return std::unexpected(sent.error());
   }
-  while (true) {
-    if (!input_.empty() && !parser_.message_done()) {
-      auto used = parser_.feed(input_, body_);
-      if (!used) {
-        refused_status_ = used.error().status;
-        refused_detail_ = used.error().detail;
-        co_return fail(refused_status_ == 413 ? Errc::out_of_range : Errc::invalid_argument, refused_detail_);
-      }
-      input_.erase(0, *used);
-    }
-    if (parser_.message_done()) break;
+  while (refused_status_ == 0 && !parser_.message_done()) {
     auto filled = co_await fill(loop().now() + server_.limits_.body_timeout);
-    if (!filled) {
-      if (filled.error().code == Errc::deadline_exceeded) {
-        refused_status_ = 408;
-        refused_detail_ = "the request body did not arrive in time";
-        co_return fail(Errc::deadline_exceeded, refused_detail_);
-      }
-      co_return std::unexpected(filled.error());
-    }
+    if (filled) continue;
+    if (filled.error().code != Errc::deadline_exceeded) co_return std::unexpected(filled.error());
+    refused_status_ = 408;
+    refused_detail_ = "the request body did not arrive in time";
   }
   stream_.clear_deadline();
-  body_.reserve(body_.size() + kBodyPadding);
+  if (refused_status_ != 0) {
+    Errc code = refused_status_ == 413   ? Errc::out_of_range
+                : refused_status_ == 408 ? Errc::deadline_exceeded
+                                         : Errc::invalid_argument;
+    co_return fail(code, refused_detail_);
+  }
   co_return std::string_view(body_);
 }
 
@@ -207,62 +229,86 @@ bool ServerConnection::body_left_is_large() const {
 
 void ServerConnection::write_head(const ResponseHead& head) {
   close_after_ = close_after_ || body_left_is_large();
+  begun_ = true;
   out_.clear();
-  fmt::format_to(std::back_inserter(out_), "HTTP/1.1 {} {}\r\n", head.status(), wire::reason_phrase(head.status()));
-  out_ += head.lines();
-  out_ += date_line();
+  std::string_view connection;
   if (!keep_alive()) {
-    out_ += "connection: close\r\n";
+    connection = "connection: close\r\n";
     close_after_ = true;
   } else if (parser_.head().version_minor == 0) {
-    out_ += "connection: keep-alive\r\n";
+    connection = "connection: keep-alive\r\n";
   }
+  base::append(out_, "HTTP/1.1 ", base::Digits(head.status()), " ", wire::reason_phrase(head.status()), "\r\n",
+               head.lines(), date_line(), connection);
+}
+
+// What goes out at once needs no coroutine; a client that is slow to take it does.
+rt::Task<Result<void>> ServerConnection::send(net::Stream::Write write, bool last) {
+  if (!write.await_ready()) return send_slowly(write, last);
+  out_.clear();
+  Result<void> sent = write.await_resume();
+  finished_ = last && sent.has_value();
+  return rt::Task<Result<void>>::ready(std::move(sent));
+}
+
+rt::Task<Result<void>> ServerConnection::send_slowly(net::Stream::Write write, bool last) {
+  stream_.set_deadline(loop().now() + server_.limits_.write_timeout);
+  auto sent = co_await write;
+  stream_.clear_deadline();
+  out_.clear();
+  finished_ = last && sent.has_value();
+  co_return sent;
 }
 
 rt::Task<Result<void>> ServerConnection::respond(ResponseHead head, std::string_view body) {
   // An unread body would be taken for the next request: answering early closes unless the rest is small (discard_body).
-  begun_ = true;
   write_head(head);
   bool bodiless = head.status() == 204 || head.status() == 304;
-  if (!bodiless) fmt::format_to(std::back_inserter(out_), "content-length: {}\r\n", body.size());
-  out_ += "\r\n";
-  bool send_body = !bodiless && request_.method != "HEAD";
-  if (send_body) bytes_sent_ += body.size();
-  stream_.set_deadline(loop().now() + server_.limits_.write_timeout);
-  auto sent = co_await stream_.write(out_, send_body ? body : std::string_view());
-  stream_.clear_deadline();
-  finished_ = sent.has_value();
-  co_return sent;
+  if (bodiless) {
+    out_ += "\r\n";
+  } else {
+    base::append(out_, "content-length: ", base::Digits(body.size()), "\r\n\r\n");
+  }
+  if (bodiless || request_.method == "HEAD") body = {};
+  bytes_sent_ += body.size();
+  return send(stream_.write({out_, body}), true);
 }
 
-rt::Task<Result<void>> ServerConnection::begin(ResponseHead head) {
-  begun_ = true;
+void ServerConnection::begin(ResponseHead head) {
   chunked_ = parser_.head().version_minor == 1;
   if (!chunked_) close_after_ = true;  // HTTP/1.0: the end of the connection is the end of the body
   write_head(head);
   out_ += chunked_ ? "transfer-encoding: chunked\r\n\r\n" : "\r\n";
-  stream_.set_deadline(loop().now() + server_.limits_.write_timeout);
-  auto sent = co_await stream_.write(out_);
-  co_return sent;
+}
+
+void ServerConnection::append(std::string_view bytes) {
+  if (bytes.empty() || request_.method == "HEAD") return;
+  bytes_sent_ += bytes.size();
+  if (chunked_) {
+    base::append(out_, base::Digits(bytes.size(), 16), "\r\n", bytes, "\r\n");
+  } else {
+    out_ += bytes;
+  }
 }
 
 rt::Task<Result<void>> ServerConnection::write(std::string_view bytes) {
-  if (bytes.empty() || request_.method == "HEAD") co_return Result<void>{};
+  // A small piece is copied, a large one is sent from where it is.
+  constexpr std::size_t kCopiedBytes = 4096;
+  if (bytes.size() <= kCopiedBytes || request_.method == "HEAD") {
+    append(bytes);
+    return flush();
+  }
   bytes_sent_ += bytes.size();
-  stream_.set_deadline(loop().now() + server_.limits_.write_timeout);
-  if (!chunked_) co_return co_await stream_.write(bytes);
-  out_.clear();
-  fmt::format_to(std::back_inserter(out_), "{:x}\r\n", bytes.size());
-  co_return co_await stream_.write(out_, bytes, "\r\n");
+  if (!chunked_) return send(stream_.write({out_, bytes}), false);
+  base::append(out_, base::Digits(bytes.size(), 16), "\r\n");
+  return send(stream_.write({out_, bytes, "\r\n"}), false);
 }
 
+rt::Task<Result<void>> ServerConnection::flush() { return send(stream_.write(out_), false); }
+
 rt::Task<Result<void>> ServerConnection::finish() {
-  stream_.set_deadline(loop().now() + server_.limits_.write_timeout);
-  Result<void> sent;
-  if (chunked_ && request_.method != "HEAD") sent = co_await stream_.write("0\r\n\r\n");
-  stream_.clear_deadline();
-  finished_ = sent.has_value();
-  co_return sent;
+  if (chunked_ && request_.method != "HEAD") out_ += "0\r\n\r\n";
+  return send(stream_.write(out_), true);
 }
 
 void ServerConnection::abort() {
@@ -287,9 +333,10 @@ rt::Task<void> ServerConnection::linger() {
   std::size_t taken = input_.size();
   while (taken < kLingerBytesMax && !stream_.closed()) {
     input_.clear();
+    body_.clear();
     auto filled = co_await fill(deadline);
     if (!filled) break;
-    taken += input_.size();
+    taken += input_.size() + body_.size();
   }
 }
 

@@ -20,8 +20,10 @@ class ServerConnection : public Exchange {
   base::SteadyTime started() const override { return started_; }
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
-  rt::Task<Result<void>> begin(ResponseHead head) override;
+  void begin(ResponseHead head) override;
+  void append(std::string_view bytes) override;
   rt::Task<Result<void>> write(std::string_view bytes) override;
+  rt::Task<Result<void>> flush() override;
   rt::Task<Result<void>> finish() override;
   void abort() override;
   bool begun() const override { return begun_; }
@@ -36,6 +38,11 @@ class ServerConnection : public Exchange {
   rt::Task<bool> serve_one();
   rt::Task<bool> discard_body();
   rt::Task<Result<void>> fill(base::SteadyTime deadline);
+  Result<bool> take_available();
+  bool feed(std::string_view& bytes);
+  rt::Task<Result<std::string_view>> read_rest();
+  rt::Task<Result<void>> send(net::Stream::Write write, bool last);
+  rt::Task<Result<void>> send_slowly(net::Stream::Write write, bool last);
   rt::Task<void> refuse(int status, std::string detail);
   rt::Task<void> linger();
   void start_request();
@@ -48,7 +55,7 @@ class ServerConnection : public Exchange {
   wire::Http1Parser parser_;
   std::string input_;  // bytes received and not yet used: the next request, or nothing
   std::string body_;
-  std::string out_;  // head or chunk framing being sent
+  std::string out_;  // what goes out next: a head, chunks, framing
   Request request_;
   base::SteadyTime started_{};
   int refused_status_ = 0;  // the request broke a rule: answer this and close

@@ -1,126 +1,14 @@
 #include "json/cursor.h"
 
-#include <bit>
-#include <charconv>
-#include <cmath>
 #include <limits>
 #include <type_traits>
 
+#include "json/number.h"
+#include "json/scan.h"
 #include "json/value.h"
 
 namespace penstock::json {
 namespace {
-
-bool is_digit(char byte) { return static_cast<unsigned char>(byte - '0') < 10; }
-bool is_blank(char byte) { return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t'; }
-
-// A number as it stands in the text: [begin, end), and its value as digits * 10^exponent when all digits fit.
-struct Number {
-  const char* end = nullptr;  // null: this is no JSON number
-  std::uint64_t digits = 0;
-  int exponent = 0;
-  bool negative = false;
-  bool whole = true;  // neither fraction nor exponent
-  bool exact = true;  // at most 19 digits: `digits` did not overflow
-};
-
-bool eight_digits(const char* at, std::uint64_t& word) {
-  std::memcpy(&word, at, 8);
-  return ((word & 0xF0F0F0F0F0F0F0F0) | (((word + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) ==
-         0x3333333333333333;
-}
-
-// Eight ASCII digits, first in the lowest byte, to their value: pairs, then fours, then eight.
-std::uint64_t eight_value(std::uint64_t word) {
-  word -= 0x3030303030303030;
-  word = word * 10 + (word >> 8);
-  constexpr std::uint64_t kMask = 0x000000FF000000FF;
-  return (((word & kMask) * 0x000F424000000064) + (((word >> 16) & kMask) * 0x0000271000000001)) >> 32;
-}
-
-inline const char* take_digits(const char* at, const char* end, std::uint64_t& value) {
-  if constexpr (std::endian::native == std::endian::little) {
-    std::uint64_t word = 0;
-    while (end - at >= 8 && eight_digits(at, word)) {
-      value = value * 100000000 + (eight_value(word) & 0xFFFFFFFF);
-      at += 8;
-    }
-  }
-  while (at != end && is_digit(*at)) value = value * 10 + static_cast<std::uint64_t>(*at++ - '0');
-  return at;
-}
-
-const char* take_exponent(const char* at, const char* end, int& exponent) {
-  bool negative = false;
-  if (at != end && (*at == '+' || *at == '-')) negative = *at++ == '-';
-  if (at == end || !is_digit(*at)) return nullptr;
-  int value = 0;
-  for (; at != end && is_digit(*at); ++at) {
-    if (value < 100000) value = value * 10 + (*at - '0');
-  }
-  exponent += negative ? -value : value;
-  return at;
-}
-
-[[gnu::always_inline]] inline Number scan_number(const char* at, const char* end) {
-  Number number;
-  if (at != end && *at == '-') {
-    number.negative = true;
-    ++at;
-  }
-  const char* first = at;
-  if (at == end || !is_digit(*at)) return number;
-  // Mostly one to three digits: not worth the eight-at-a-time step.
-  while (at != end && is_digit(*at)) number.digits = number.digits * 10 + static_cast<std::uint64_t>(*at++ - '0');
-  if (*first == '0' && at - first > 1) return number;
-  auto count = at - first;
-  if (at != end && *at == '.') {
-    const char* fraction = ++at;
-    at = take_digits(at, end, number.digits);
-    if (at == fraction) return number;
-    count += at - fraction;
-    // Absurdly long fractions take the exact path, which rereads the text.
-    number.exponent = count <= 19 ? static_cast<int>(fraction - at) : 0;
-    number.whole = false;
-  }
-  if (at != end && (*at == 'e' || *at == 'E')) {
-    at = take_exponent(at + 1, end, number.exponent);
-    if (at == nullptr) return number;
-    number.whole = false;
-  }
-  number.exact = count <= 19;
-  number.end = at;
-  return number;
-}
-
-constexpr int kExactPower = 22;  // 10^22 is the largest power of ten a double holds exactly
-constexpr double kPowers[kExactPower + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                             1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-constexpr std::uint64_t kExactDigits = std::uint64_t{1} << 53;
-
-double scaled(const Number& number) {
-  double value = static_cast<double>(number.digits);
-  value = number.exponent < 0 ? value / kPowers[-number.exponent] : value * kPowers[number.exponent];
-  return number.negative ? -value : value;
-}
-
-// False when the magnitude is too large. Clinger's fast path: both factors exact, so one rounding.
-bool to_double(const Number& number, const char* at, double& out) {
-  if (number.exact && number.digits <= kExactDigits && std::abs(number.exponent) <= kExactPower) {
-    out = scaled(number);
-    return true;
-  }
-  auto [end, error] = std::from_chars(at, number.end, out);
-  if (error == std::errc{}) return true;
-  // from_chars reports too small like too large; too small is zero.
-  if (number.exact && number.digits == 0) {
-    out = number.negative ? -0.0 : 0.0;
-    return true;
-  }
-  std::string text(at, number.end);
-  out = std::strtod(text.c_str(), nullptr);
-  return std::isfinite(out);
-}
 
 constexpr double kInverses[kExactPower + 1] = {1e-0,  1e-1,  1e-2,  1e-3,  1e-4,  1e-5,  1e-6,  1e-7,
                                                1e-8,  1e-9,  1e-10, 1e-11, 1e-12, 1e-13, 1e-14, 1e-15,
@@ -197,34 +85,6 @@ std::string_view shown(const char* at, const char* end) {
   const char* stop = at;
   while (stop != end && stop - at < 24 && !is_blank(*stop) && *stop != ',' && *stop != ']' && *stop != '}') ++stop;
   return {at, static_cast<std::size_t>(stop - at)};
-}
-
-void append_utf8(std::string& out, std::uint32_t code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xC0 | (code >> 6));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xE0 | (code >> 12));
-    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | (code >> 18));
-    out += static_cast<char>(0x80 | ((code >> 12) & 0x3F));
-    out += static_cast<char>(0x80 | ((code >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (code & 0x3F));
-  }
-}
-
-// Four hexadecimal digits; -1 when they are not.
-int take_hex(const char*& at, const char* end) {
-  if (end - at < 4) return -1;
-  int value = 0;
-  auto [stop, error] = std::from_chars(at, at + 4, value, 16);
-  if (error != std::errc{} || stop != at + 4 || *at == '-') return -1;
-  at += 4;
-  return value;
 }
 
 }  // namespace
@@ -335,15 +195,13 @@ bool Cursor::scan_string(std::string_view& raw, bool& escaped) {
   if (!expect('"', "a string")) return false;
   const char* start = at_;
   bool ascii = true;
-  for (; at_ != end_ && *at_ != '"'; ++at_) {
-    auto byte = static_cast<unsigned char>(*at_);
-    if (byte < 0x20) return fault(offset(), "a control character in a string must be escaped");
-    if (byte >= 0x80) ascii = false;
-    if (byte == '\\') {
-      escaped = true;
-      if (++at_ == end_) break;
-      if (static_cast<unsigned char>(*at_) < 0x20) return fault(offset(), "malformed escape");
-    }
+  for (at_ = plain_end(at_, end_, ascii); at_ != end_ && *at_ != '"'; at_ = plain_end(at_, end_, ascii)) {
+    if (*at_ != '\\') return fault(offset(), "a control character in a string must be escaped");
+    escaped = true;
+    if (++at_ == end_) break;
+    if (static_cast<unsigned char>(*at_) < 0x20) return fault(offset(), "malformed escape");
+    if (static_cast<unsigned char>(*at_) >= 0x80) ascii = false;
+    ++at_;
   }
   if (at_ == end_) return fault(static_cast<std::size_t>(start - begin_), "the string does not end");
   raw = {start, static_cast<std::size_t>(at_ - start)};
@@ -354,49 +212,9 @@ bool Cursor::scan_string(std::string_view& raw, bool& escaped) {
   return true;
 }
 
-bool Cursor::unescape_unicode(const char*& at, const char* end, std::string& out) {
-  auto place = static_cast<std::size_t>(at - begin_);
-  int high = take_hex(at, end);
-  if (high < 0) return fault(place, "\\u needs four hexadecimal digits");
-  auto code = static_cast<std::uint32_t>(high);
-  if (code >= 0xDC00 && code < 0xE000) return fault(place, "half of a surrogate pair");
-  if (code >= 0xD800 && code < 0xDC00) {
-    if (end - at < 2 || at[0] != '\\' || at[1] != 'u') return fault(place, "half of a surrogate pair");
-    at += 2;
-    int low = take_hex(at, end);
-    if (low < 0xDC00 || low >= 0xE000) return fault(place, "half of a surrogate pair");
-    code = 0x10000 + ((code - 0xD800) << 10) + (static_cast<std::uint32_t>(low) - 0xDC00);
-  }
-  append_utf8(out, code);
-  return true;
-}
-
 bool Cursor::unescape(std::string_view raw, std::string& out) {
-  const char* at = raw.data();
-  const char* end = at + raw.size();
-  while (at != end) {
-    const auto* slash = static_cast<const char*>(std::memchr(at, '\\', static_cast<std::size_t>(end - at)));
-    if (slash == nullptr) slash = end;
-    out.append(at, slash);
-    at = slash;
-    if (at == end) break;
-    ++at;
-    switch (*at++) {
-      case '"': out += '"'; break;
-      case '\\': out += '\\'; break;
-      case '/': out += '/'; break;
-      case 'b': out += '\b'; break;
-      case 'f': out += '\f'; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      case 't': out += '\t'; break;
-      case 'u':
-        if (!unescape_unicode(at, end, out)) return false;
-        break;
-      default: return fault(static_cast<std::size_t>(at - 2 - begin_), "unknown escape");
-    }
-  }
-  return true;
+  Mistake mistake = json::unescape(raw, out);
+  return mistake.what == nullptr || fault(static_cast<std::size_t>(mistake.at - begin_), mistake.what);
 }
 
 bool Cursor::read_string(std::string& out) {

@@ -72,7 +72,6 @@ class Cursor {
   bool literal(std::string_view word);
   bool scan_string(std::string_view& raw, bool& escaped);
   bool unescape(std::string_view raw, std::string& out);
-  bool unescape_unicode(const char*& at, const char* end, std::string& out);
   bool skip_number();
   template <class T>
   std::size_t take_numbers(T* out, std::size_t count, bool& comma);

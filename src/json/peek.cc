@@ -1,143 +1,136 @@
 #include "json/peek.h"
 
-#include <simdjson.h>
-
-#include "json/value.h"
+#include "json/scan.h"
 
 namespace penstock::json {
 namespace {
 
-namespace sj = simdjson;
+using Kind = Field::Kind;
 
-// The whole document is validated by the DOM parser; the on-demand parser then finds where the fields stand.
-struct Parsers {
-  sj::dom::parser dom;
-  sj::ondemand::parser on_demand;
-};
-
-Parsers& parsers() {
-  thread_local Parsers instance;
-  return instance;
+void set_string(Field& field, const Scanner::String& string) {
+  field.kind = Kind::string;
+  if (!string.escaped) return field.string.refer_to(string.raw);
+  std::string own;
+  unescape(string.raw, own);  // the scanner has checked it
+  field.string.own(std::move(own));
 }
 
-std::unexpected<Error> malformed(sj::error_code code) {
-  return fail(Errc::invalid_argument, fmt::format("malformed JSON: {}", sj::error_message(code)));
-}
-
-void read_value(const sj::dom::element& element, Field& field) {
-  switch (element.type()) {
-    case sj::dom::element_type::NULL_VALUE: field.kind = Field::Kind::null; break;
-    case sj::dom::element_type::BOOL:
-      field.kind = Field::Kind::boolean;
-      field.boolean = element.get_bool().value_unsafe();
-      break;
-    case sj::dom::element_type::INT64:
-      field.kind = Field::Kind::integer;
-      field.integer = element.get_int64().value_unsafe();
-      break;
-    case sj::dom::element_type::UINT64:
-    case sj::dom::element_type::DOUBLE:
-      field.kind = Field::Kind::number;
-      field.number = element.get_double().value_unsafe();
-      break;
-    case sj::dom::element_type::STRING:
-      field.kind = Field::Kind::string;
-      field.string = std::string(element.get_string().value_unsafe());
-      break;
-    case sj::dom::element_type::ARRAY:
-      field.kind = Field::Kind::array;
-      field.elements = element.get_array().value_unsafe().size();
-      break;
-    case sj::dom::element_type::OBJECT: field.kind = Field::Kind::object; break;
+void set_number(Field& field, const Number& number, const char* at) {
+  if (number.whole && std::from_chars(at, number.end, field.integer).ec == std::errc{}) {
+    field.kind = Kind::integer;
+    return;
   }
+  field.kind = Kind::number;
+  to_double(number, at, field.number);
 }
 
-// Where each requested value stands. The document is known to be valid, so on-demand cannot fail on content.
-Result<void> locate(std::string_view text, std::span<const std::string_view> names, Peeked& peeked) {
-  sj::ondemand::document document;
-  auto error = parsers().on_demand.iterate(text.data(), text.size(), text.size() + kPadding).get(document);
-  if (error) return malformed(error);
-  sj::ondemand::object object;
-  if (auto bad = document.get_object().get(object)) return malformed(bad);
-  for (auto member : object) {
-    std::string_view key;
-    sj::ondemand::value value;
-    if (auto bad = member.unescaped_key().get(key)) return malformed(bad);
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      if (names[i] != key) continue;
-      if (auto bad = member.value().get(value)) return malformed(bad);
-      std::string_view raw;
-      sj::ondemand::json_type type{};
-      if (auto bad = value.type().get(type)) return malformed(bad);
-      const char* start = nullptr;
-      if (auto bad = value.current_location().get(start)) return malformed(bad);
-      Field& field = peeked.fields[i];
-      field.begin = static_cast<std::size_t>(start - text.data());
-      if (type == sj::ondemand::json_type::array || type == sj::ondemand::json_type::object) {
-        sj::ondemand::array array;
-        sj::ondemand::object nested;
-        if (type == sj::ondemand::json_type::array) {
-          if (auto bad = value.get_array().get(array)) return malformed(bad);
-          if (auto bad = array.raw_json().get(raw)) return malformed(bad);
-        } else {
-          if (auto bad = value.get_object().get(nested)) return malformed(bad);
-          if (auto bad = nested.raw_json().get(raw)) return malformed(bad);
-        }
-      } else {
-        raw = value.raw_json_token();
+class Peek {
+ public:
+  Peek(std::string_view text, std::span<const std::string_view> names, std::span<Field> fields)
+      : text_(text), names_(names), fields_(fields), in_(text) {
+    for (std::string_view name : names) sizes_ |= size_bit(name);
+  }
+
+  Result<Outline> run() {
+    // RFC 8259 section 8.1 lets a parser refuse a byte order mark.
+    if (text_.starts_with("\xEF\xBB\xBF"))
+      return fail(Errc::invalid_argument, "malformed JSON: it starts with a byte order mark");
+    Outline outline;
+    outline.object_begin = in_.offset();
+    if (in_.next() != '{') {
+      if (!in_.skip() || !in_.finish()) return in_.error();
+      return fail(Errc::invalid_argument, "the request body must be a JSON object");
+    }
+    outline.empty = true;
+    bool read = in_.members([&](const Scanner::String& key) {
+      outline.empty = false;
+      return take_member(key);
+    });
+    if (repeated_ != nullptr) {
+      return fail(Errc::invalid_argument, fmt::format("the field '{}' appears twice in the request body", *repeated_));
+    }
+    if (!read || !in_.finish()) return in_.error();
+    return outline;
+  }
+
+ private:
+  bool take_member(const Scanner::String& key) {
+    if (key.escaped) [[unlikely]] {
+      std::string own;
+      unescape(key.raw, own);
+      return take_value(own);
+    }
+    return take_value(key.raw);
+  }
+
+  bool take_value(std::string_view key) {
+    if ((sizes_ & size_bit(key)) == 0) return in_.skip();
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      if (names_[i] != key) continue;
+      if (fields_[i].kind != Kind::absent) {
+        repeated_ = &names_[i];
+        return false;
       }
-      // Whatever the kind, the parser's view may go on through the blanks up to the next token.
-      while (!raw.empty() && (raw.back() == ' ' || raw.back() == '\n' || raw.back() == '\r' || raw.back() == '\t'))
-        raw.remove_suffix(1);
-      field.end = field.begin + raw.size();
-      break;
+      return read_value(fields_[i]);
+    }
+    return in_.skip();
+  }
+
+  bool read_value(Field& field) {
+    field.begin = in_.offset();
+    bool read = read_kind(field);
+    field.end = in_.offset();
+    return read;
+  }
+
+  bool read_kind(Field& field) {
+    Scanner::String string;
+    Number number;
+    switch (in_.next()) {
+      case '"':
+        if (!in_.string(string)) return false;
+        set_string(field, string);
+        return true;
+      case '{': field.kind = Kind::object; return in_.skip();
+      case '[':
+        field.kind = Kind::array;
+        return in_.elements([&] {
+          ++field.elements;
+          return in_.skip();
+        });
+      case 't':
+      case 'f':
+        field.kind = Kind::boolean;
+        field.boolean = in_.next() == 't';
+        return in_.skip();
+      case 'n': field.kind = Kind::null; return in_.skip();
+      default:
+        if (!in_.number(number)) return false;
+        set_number(field, number, text_.data() + field.begin);
+        return true;
     }
   }
-  return {};
-}
+
+  std::string_view text_;
+  std::span<const std::string_view> names_;
+  std::span<Field> fields_;
+  Scanner in_;
+  std::uint64_t sizes_ = 0;  // of the names: most other keys have another
+  const std::string_view* repeated_ = nullptr;
+};
 
 }  // namespace
 
+Result<Outline> peek(std::string_view text, std::span<const std::string_view> names, std::span<Field> fields) {
+  return Peek(text, names, fields).run();
+}
+
 Result<Peeked> peek(std::string_view text, std::span<const std::string_view> names) {
-  // A parser keeps room for its largest document. Large ones are rare: they get parsers that go away with them.
-  constexpr std::size_t kKeptBytes = 256 * 1024;
-  struct Release {
-    bool wanted;
-    ~Release() {
-      if (wanted) parsers() = Parsers();
-    }
-  } release{text.size() > kKeptBytes};
   Peeked peeked;
   peeked.fields.resize(names.size());
-  sj::dom::element root;
-  sj::dom::parser& parser = parsers().dom;
-  if (parser.max_depth() != kDepthMax) {
-    if (auto bad = parser.allocate(text.size() + kPadding, kDepthMax)) return malformed(bad);
-  }
-  // A byte order mark is not JSON: RFC 8259 section 8.1 lets a parser refuse it, and only some versions do.
-  if (text.starts_with("\xEF\xBB\xBF"))
-    return fail(Errc::invalid_argument, "malformed JSON: it starts with a byte order mark");
-  if (auto bad = parser.parse(text.data(), text.size(), false).get(root)) return malformed(bad);
-  sj::dom::object object;
-  if (root.get_object().get(object)) {
-    return fail(Errc::invalid_argument, "the request body must be a JSON object");
-  }
-  peeked.empty = object.begin() == object.end();
-  bool any = false;
-  for (auto member : object) {
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      if (member.key != names[i]) continue;
-      if (peeked.fields[i].kind != Field::Kind::absent) {
-        return fail(Errc::invalid_argument, fmt::format("the field '{}' appears twice in the request body", names[i]));
-      }
-      read_value(member.value, peeked.fields[i]);
-      any = true;
-    }
-  }
-  peeked.object_begin = text.find('{');
-  if (any) {
-    if (auto located = locate(text, names, peeked); !located) return std::unexpected(located.error());
-  }
+  auto outline = peek(text, names, peeked.fields);
+  if (!outline) return std::unexpected(outline.error());
+  static_cast<Outline&>(peeked) = *outline;
   return peeked;
 }
 

@@ -73,45 +73,51 @@ bool is_event_stream(std::string_view content_type) {
 
 }  // namespace
 
-rt::Task<Result<std::optional<wire::SseEvent>>> Answer::read_event() {
-  using Next = Result<std::optional<wire::SseEvent>>;
+Result<std::optional<wire::SseEvent>> Answer::read_event() {
   while (true) {
-    if (auto event = splitter_.next()) co_return Next(*event);
-    if (done_) co_return Next(std::nullopt);
-    Result<std::string_view> piece;
-    {
-      Waiting waiting(context_);
-      piece = co_await call_->read();
-    }
-    if (!piece) co_return std::unexpected(piece.error());
-    if (piece->empty()) {
+    if (auto event = splitter_.next()) return event;
+    if (done_) return std::nullopt;
+    auto piece = call_.read_now();
+    if (!piece) return std::nullopt;
+    if (!*piece) return std::unexpected(piece->error());
+    if ((*piece)->empty()) {
       // A proper end of the message is a proper end of the stream, whether or not this provider sends an end mark.
       done_ = true;
-      if (auto last = splitter_.last()) co_return Next(*last);
-      if (splitter_.rest().find_first_not_of("\r\n") == std::string_view::npos) co_return Next(std::nullopt);
-      co_return fail(Errc::data_loss, "the stream ended within an event");
+      if (auto last = splitter_.last()) return last;
+      if (splitter_.rest().find_first_not_of("\r\n") == std::string_view::npos) return std::nullopt;
+      return fail(Errc::data_loss, "the stream ended within an event");
     }
-    if (!splitter_.feed(*piece)) co_return fail(Errc::protocol_error, "the provider sent an event larger than 8 MiB");
+    if (!splitter_.feed(**piece)) return fail(Errc::protocol_error, "the provider sent an event larger than 8 MiB");
   }
 }
 
-rt::Task<Result<std::optional<wire::SseEvent>>> Answer::next_event() {
-  if (held_) co_return std::exchange(held_, std::nullopt);
+Result<std::optional<wire::SseEvent>> Answer::next_event() {
+  if (held_) return std::exchange(held_, std::nullopt);
   while (true) {
-    auto event = co_await read_event();
-    if (!event || !event->has_value()) co_return event;
+    auto event = read_event();
+    if (!event || !event->has_value()) return event;
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
     done_ = done_ || verdict.last;
     failed_ = failed_ || verdict.error;
-    if (verdict.forward) co_return event;
+    if (verdict.forward) return event;
   }
 }
 
+rt::Task<Result<void>> Answer::wait() {
+  Waiting waiting(context_);
+  auto ready = co_await call_.wait();
+  co_return ready;
+}
+
 rt::Task<void> Answer::settle() {
+  // Mostly the end came along with the last event.
+  while (auto piece = call_.read_now()) {
+    if (!*piece || (*piece)->empty()) co_return;
+  }
   rt::Timer limit(context_.exchange.loop());
-  limit.arm_in(std::chrono::seconds(1), [this] { call_->cancel(); });
+  limit.arm_in(std::chrono::seconds(1), [this] { call_.cancel(); });
   while (true) {
-    auto piece = co_await call_->read();
+    auto piece = co_await call_.read();
     if (!piece || piece->empty()) co_return;
   }
 }
@@ -151,7 +157,7 @@ bool Dispatch::worth_next_target(const Failure& failure) const {
 
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
   std::vector<const Target*> order = order_of_attempts(*route_, random_number);
-  Failure last({Errc::unavailable, "no target is configured"});
+  std::optional<Failure> last;
   for (const Target* target : order) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
@@ -167,79 +173,89 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
       running_ = nullptr;
       if (answer) co_return answer;
       last = std::move(answer.error());
-      if (!worth_same_target(last)) break;
+      if (!worth_same_target(*last)) break;
     }
-    if (!worth_next_target(last)) break;
+    if (last && !worth_next_target(*last)) break;
   }
   if (call_.exchange.client_gone()) last = transport_failure(*order.front(), {Errc::cancelled, "the client left"});
-  co_return std::unexpected(std::move(last));
+  if (!last) last.emplace(Error{Errc::unavailable, "no target is configured"});
+  co_return std::unexpected(std::move(*last));
 }
 
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(const Target& target) {
   auto encoded = target.provider->encode(request_, target.model, call_.event.id.view());
   if (!encoded) co_return std::unexpected(Failure(encoded.error(), obs::ErrorType::caller_bad_request));
-  auto upstream = std::make_unique<http::ClientCall>(pool_, target.provider->origin(), route_->timeouts, deadline_);
-  running_ = upstream.get();
+  auto answer = std::make_unique<Answer>(pool_, target, request_, call_, route_->timeouts, deadline_);
+  running_ = answer.get();
   Result<void> sent;
   {
     Waiting waiting(call_);
-    sent = co_await upstream->send(encoded->head, encoded->body);
+    sent = co_await answer->call_.send(*encoded->head, encoded->body);
   }
   if (!sent) co_return std::unexpected(transport_failure(target, sent.error()));
-  auto answer = std::make_unique<Answer>(std::move(upstream), target, request_, call_);
-  auto accepted = co_await accept(*answer);
+  if (answer->call_.status() == 200 && request_.stream && is_event_stream(answer->content_type())) {
+    auto accepted = co_await accept_stream(*answer);
+    if (!accepted) co_return std::unexpected(std::move(accepted.error()));
+    co_return answer;
+  }
+  std::size_t bytes_max = answer->call_.status() == 200 ? kAnswerBytesMax : kErrorBytesMax;
+  Result<std::string_view> body;
+  {
+    Waiting waiting(call_);
+    body = co_await answer->call_.read_all(bytes_max);
+  }
+  if (!body) co_return std::unexpected(transport_failure(target, body.error()));
+  auto accepted = accept_whole(*answer, *body);
   if (!accepted) co_return std::unexpected(std::move(accepted.error()));
   co_return answer;
 }
 
-// Reads as much of the answer as it takes to be sure of it: all of a whole answer, the first event of a stream.
-rt::Task<std::expected<void, Failure>> Dispatch::accept(Answer& answer) {
+// Reads up to the first event, which shows that there is an answer.
+rt::Task<std::expected<void, Failure>> Dispatch::accept_stream(Answer& answer) {
   const Target& target = answer.target_;
-  http::ClientCall& upstream = *answer.call_;
-  int status = upstream.status();
-  if (status == 200 && request_.stream && is_event_stream(answer.content_type())) {
-    answer.streaming_ = true;
-    while (true) {
-      auto first = co_await answer.read_event();
-      if (!first) co_return std::unexpected(transport_failure(target, first.error()));
-      if (!first->has_value()) break;
-      EventVerdict verdict = target.provider->read_event(request_, **first, answer.usage_);
-      if (verdict.error) {
-        auto what = fmt::format("reported an error instead of an answer: {}", (*first)->data.substr(0, 300));
-        co_return std::unexpected(target_failure(target, obs::ErrorType::provider_5xx, Errc::protocol_error, what));
-      }
-      answer.done_ = verdict.last;
-      // Comments and the like are no answer yet: as long as nothing came the next target may still be asked.
-      if (!verdict.forward || ((*first)->data.empty() && !verdict.last)) continue;
-      answer.held_ = *first;
-      break;
+  answer.streaming_ = true;
+  while (true) {
+    auto first = answer.read_event();
+    if (!first) co_return std::unexpected(transport_failure(target, first.error()));
+    if (!first->has_value()) {
+      if (answer.done_) co_return std::expected<void, Failure>{};
+      auto waited = co_await answer.wait();
+      if (!waited) co_return std::unexpected(transport_failure(target, waited.error()));
+      continue;
     }
+    EventVerdict verdict = target.provider->read_event(request_, **first, answer.usage_);
+    if (verdict.error) {
+      auto what = fmt::format("reported an error instead of an answer: {}", (*first)->data.substr(0, 300));
+      co_return std::unexpected(target_failure(target, obs::ErrorType::provider_5xx, Errc::protocol_error, what));
+    }
+    answer.done_ = verdict.last;
+    // Comments and the like are no answer yet: as long as nothing came the next target may still be asked.
+    if (!verdict.forward || ((*first)->data.empty() && !verdict.last)) continue;
+    answer.held_ = *first;
     co_return std::expected<void, Failure>{};
   }
-  Result<std::string> body;
-  {
-    Waiting waiting(call_);
-    body = co_await upstream.read_all(status == 200 ? kAnswerBytesMax : kErrorBytesMax);
-  }
-  if (!body) co_return std::unexpected(transport_failure(target, body.error()));
+}
+
+std::expected<void, Failure> Dispatch::accept_whole(Answer& answer, std::string_view body) {
+  const Target& target = answer.target_;
+  int status = answer.call_.status();
   if (status < 200 || status > 299) {
     Failure failure =
         target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
     failure.upstream_status = status;
     failure.upstream_content_type = answer.content_type();
-    failure.retry_after = upstream.fields().get("retry-after");
-    failure.upstream_body = std::move(*body);
-    co_return std::unexpected(std::move(failure));
+    failure.retry_after = answer.call_.fields().get("retry-after");
+    failure.upstream_body = body;
+    return std::unexpected(std::move(failure));
   }
-  body->reserve(body->size() + json::kPadding);
-  answer.body_ = std::move(*body);
-  auto usage = target.provider->read_answer(request_.operation, answer.body_);
+  auto usage = target.provider->read_answer(request_.operation, body);
   if (!usage) {
     auto what = "sent an answer that is not JSON: " + usage.error().detail;
-    co_return std::unexpected(target_failure(target, obs::ErrorType::provider_malformed, Errc::protocol_error, what));
+    return std::unexpected(target_failure(target, obs::ErrorType::provider_malformed, Errc::protocol_error, what));
   }
+  answer.body_ = body;
   answer.usage_ = *usage;
-  co_return std::expected<void, Failure>{};
+  return {};
 }
 
 }  // namespace penstock::llm

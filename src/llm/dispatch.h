@@ -27,16 +27,24 @@ struct Failure {
 // The answer of one target. Destroying it early cancels the upstream.
 class Answer {
  public:
-  Answer(std::unique_ptr<http::ClientCall> call, const Target& target, const Request& request, flow::Call& context)
-      : call_(std::move(call)), target_(target), request_(request), context_(context) {}
+  Answer(http::ClientPool& pool, const Target& target, const Request& request, flow::Call& context,
+         const http::ClientTimeouts& timeouts, base::SteadyTime deadline)
+      : call_(pool, target.provider->origin(), timeouts, deadline),
+        target_(target),
+        request_(request),
+        context_(context) {}
 
   bool streaming() const { return streaming_; }
-  std::string_view content_type() const { return call_->fields().get("content-type"); }
-  const std::string& body() const { return body_; }  // whole answers
+  std::string_view content_type() const { return call_.fields().get("content-type"); }
+  std::string_view body() const { return body_; }  // whole answers; valid as long as the answer
 
-  // The next event to forward, as the provider sent it; nothing at the proper end. Events that are only ours are left
-  // out. An error when the stream was cut or timed out. Its bytes stay valid until the next call.
-  rt::Task<Result<std::optional<wire::SseEvent>>> next_event();
+  // The next event to forward, as the provider sent it, when it is at hand; nothing when it is not, or at the proper end
+  // (ended()). Events that are only ours are left out. An error when the stream was cut. Its bytes stay valid until the
+  // next call.
+  Result<std::optional<wire::SseEvent>> next_event();
+  bool ended() const { return done_ && !held_; }
+  // Until next_event() has something to say. An error when the stream was cut or timed out.
+  rt::Task<Result<void>> wait();
   const Usage& usage() const { return usage_; }
   // The provider reported a failure within the stream; the event went to the client, who has to know.
   bool failed() const { return failed_; }
@@ -44,19 +52,19 @@ class Answer {
   // again. Bounded to a second.
   rt::Task<void> settle();
   // Ends the upstream call; a wait in next_event() returns `cancelled`.
-  void cancel() { call_->cancel(); }
+  void cancel() { call_.cancel(); }
 
  private:
   friend class Dispatch;
-  rt::Task<Result<std::optional<wire::SseEvent>>> read_event();
+  Result<std::optional<wire::SseEvent>> read_event();
 
-  std::unique_ptr<http::ClientCall> call_;
+  http::ClientCall call_;
   const Target& target_;
   const Request& request_;
   flow::Call& context_;
   wire::SseSplitter splitter_;
   std::optional<wire::SseEvent> held_;  // the first event, read before anything was promised to the client
-  std::string body_;
+  std::string_view body_;
   Usage usage_;
   bool streaming_ = false;
   bool done_ = false;
@@ -73,7 +81,8 @@ class Dispatch {
 
  private:
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> attempt(const Target& target);
-  rt::Task<std::expected<void, Failure>> accept(Answer& answer);
+  rt::Task<std::expected<void, Failure>> accept_stream(Answer& answer);
+  std::expected<void, Failure> accept_whole(Answer& answer, std::string_view body);
   bool worth_same_target(const Failure& failure) const;
   bool worth_next_target(const Failure& failure) const;
 
@@ -82,7 +91,7 @@ class Dispatch {
   std::shared_ptr<const Route> route_;
   const Request& request_;
   base::SteadyTime deadline_;  // of all attempts together
-  http::ClientCall* running_ = nullptr;
+  Answer* running_ = nullptr;
 };
 
 }  // namespace penstock::llm

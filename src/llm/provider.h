@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/text.h"
 #include "config/document.h"
 #include "http/client.h"
 #include "json/peek.h"
@@ -29,7 +30,7 @@ struct Usage {
 // A request in OpenAI's dialect with what routing had to know of it. The body stays the client's bytes.
 struct Request {
   Operation operation = Operation::chat;
-  std::string_view body;  // with json::kPadding readable bytes behind
+  std::string_view body;
   json::Field model;      // where the name stands in the body
   json::Field stream_options;
   std::size_t object_begin = 0;
@@ -38,8 +39,9 @@ struct Request {
 };
 
 struct UpstreamRequest {
-  std::string head;  // request line and fields, without the final empty line
-  std::string body;
+  base::RecycledString head;      // request line and fields, without the final empty line
+  net::Pieces body;               // views of the client's bytes and of `inserted`
+  base::RecycledString inserted;  // what the gateway says in between
 };
 
 // What to do with one event of a stream.
@@ -61,7 +63,7 @@ class Provider {
   // Request line and fields of a harmless call that shows whether the provider answers and takes the key.
   virtual std::string probe_head() const = 0;
   // Reads a whole 200 answer. An error means it is not what the protocol promises.
-  virtual Result<Usage> read_answer(Operation operation, std::string_view padded_body) const = 0;
+  virtual Result<Usage> read_answer(Operation operation, std::string_view body) const = 0;
   // Looks at one event; fills `usage` when it is there.
   virtual EventVerdict read_event(const Request& request, const wire::SseEvent& event, Usage& usage) const = 0;
 };

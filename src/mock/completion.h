@@ -41,7 +41,6 @@ struct Refusal {
   std::string param;
 };
 
-// `body` must lie in a buffer with json::kPadding more readable bytes.
 std::expected<Completion, Refusal> complete_chat(std::string_view body, const Options& options);
 std::expected<Completion, Refusal> complete_text(std::string_view body, const Options& options);
 

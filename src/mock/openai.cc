@@ -252,8 +252,8 @@ rt::Task<void> OpenAi::plain(Visit& visit, std::shared_ptr<const Answer> answer,
   head.add("content-type", "application/json");
   std::string_view body = answer->bytes;
   if (failure.kind == Failure::Kind::cut || failure.kind == Failure::Kind::stall) {
-    auto begun = co_await exchange.begin(std::move(head));
-    if (begun) co_await exchange.write(body.substr(0, body.size() / 2));
+    exchange.begin(std::move(head));
+    co_await exchange.write(body.substr(0, body.size() / 2));
     if (failure.kind == Failure::Kind::stall) co_await visit.wait_forever();
     exchange.abort();
     co_return;
@@ -286,7 +286,8 @@ rt::Task<void> OpenAi::stream(Visit& visit, std::shared_ptr<const Answer> answer
   http::Exchange& exchange = visit.exchange;
   http::ResponseHead head(200);
   head.add("content-type", "text/event-stream; charset=utf-8").add("cache-control", "no-cache");
-  auto sent = co_await exchange.begin(std::move(head));
+  exchange.begin(std::move(head));
+  auto sent = co_await exchange.flush();
   bool fails = failure.kind != Failure::Kind::none && failure.kind != Failure::Kind::no_usage;
   std::size_t tokens = 0;
   std::size_t begin = 0;

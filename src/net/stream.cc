@@ -251,25 +251,20 @@ void Stream::Read::await_suspend(std::coroutine_handle<> handle) {
   stream_.reader_ = this;
 }
 
-Stream::Write::Write(Stream& stream, std::string_view a, std::string_view b, std::string_view c) : stream_(stream) {
-  for (std::string_view piece : {a, b, c}) {
-    if (!piece.empty()) pieces_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
-  }
-}
-
 bool Stream::Write::advance() {
-  while (first_ < count_) {
-    auto sent = stream_.try_write(std::span(pieces_).subspan(first_, count_ - first_));
+  auto items = std::span(pieces_.items_).first(pieces_.count_);
+  while (first_ < items.size()) {
+    auto sent = stream_.try_write(items.subspan(first_));
     if (!sent) {
       if (is_would_block(sent.error())) return false;
       result_ = std::unexpected(sent.error());
       return true;
     }
     std::size_t left = *sent;
-    while (first_ < count_ && left >= pieces_[first_].iov_len) left -= pieces_[first_++].iov_len;
+    while (first_ < items.size() && left >= items[first_].iov_len) left -= items[first_++].iov_len;
     if (left > 0) {
-      pieces_[first_].iov_base = static_cast<char*>(pieces_[first_].iov_base) + left;
-      pieces_[first_].iov_len -= left;
+      items[first_].iov_base = static_cast<char*>(items[first_].iov_base) + left;
+      items[first_].iov_len -= left;
     }
   }
   return true;

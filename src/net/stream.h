@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include <array>
+#include <concepts>
 #include <coroutine>
 #include <functional>
 #include <memory>
@@ -21,6 +22,38 @@ struct ssl_st;
 
 namespace penstock::net {
 
+// Bytes in a few places that go out together, in order. Views only: the bytes stay where they are.
+class Pieces {
+ public:
+  static constexpr std::size_t kMax = 10;
+  Pieces() = default;
+  Pieces(std::convertible_to<std::string_view> auto const&... pieces) { (add(std::string_view(pieces)), ...); }  // NOLINT(google-explicit-constructor)
+  // Empty pieces are left out. At most kMax.
+  void add(std::string_view piece) {
+    if (!piece.empty()) items_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
+  }
+  void add(const Pieces& more) {
+    for (const iovec& piece : more.items()) items_[count_++] = piece;
+  }
+  // All of it in one string.
+  std::string joined() const {
+    std::string text;
+    for (const iovec& piece : items()) text.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+    return text;
+  }
+  std::span<const iovec> items() const { return std::span(items_).first(count_); }
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const iovec& piece : items()) sum += piece.iov_len;
+    return sum;
+  }
+
+ private:
+  friend class Stream;
+  std::array<iovec, kMax> items_;
+  std::size_t count_ = 0;
+};
+
 class Stream : private rt::Listener {
  public:
   // Takes the connected, non-blocking socket.
@@ -35,13 +68,16 @@ class Stream : private rt::Listener {
   // co_await read(buffer): at least one byte, or 0 at the end of the stream.
   // Errors: cancelled (closed here), deadline_exceeded, unavailable (reset), protocol_error (TLS).
   Read read(std::span<char> buffer);
-  // co_await write(a, b, c): all bytes of all pieces, in order, with one system call where the socket takes them.
-  // The bytes must stay until it returns.
-  Write write(std::string_view a, std::string_view b = {}, std::string_view c = {});
+  // co_await write({a, b, c}): all bytes of all pieces, in order, with one system call where the socket takes them.
+  // The bytes must stay until it returns. A caller that needs no coroutine for what goes out at once asks the awaiter's
+  // await_ready() itself.
+  Write write(const Pieces& pieces);
 
   // co_await readable(): bytes or the end are there to be taken with read_now(). The pair needs no buffer while
   // waiting, so that an idle connection costs none.
   Read readable();
+  // A read now would find something, as far as was announced.
+  bool readable_now() const { return readable_ && fd_ >= 0; }
   // Nothing is there to be read and the peer is still there: what a kept connection must be before it is used again.
   bool quiet();
   // At least one byte, 0 at the end, or Errc::backpressure when nothing is there after all.
@@ -115,7 +151,7 @@ class Stream::Read {
 
 class Stream::Write {
  public:
-  Write(Stream& stream, std::string_view a, std::string_view b, std::string_view c);
+  Write(Stream& stream, const Pieces& pieces) : stream_(stream), pieces_(pieces) {}
   bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   Result<void> await_resume() { return std::move(result_); }
@@ -125,17 +161,14 @@ class Stream::Write {
   // True when finished, well or not.
   bool advance();
   Stream& stream_;
-  std::array<iovec, 3> pieces_{};
+  Pieces pieces_;
   std::size_t first_ = 0;
-  std::size_t count_ = 0;
   std::coroutine_handle<> handle_;
   Result<void> result_;
 };
 
 inline Stream::Read Stream::read(std::span<char> buffer) { return {*this, buffer, Read::Until::bytes}; }
 inline Stream::Read Stream::readable() { return {*this, {}, Read::Until::readable}; }
-inline Stream::Write Stream::write(std::string_view a, std::string_view b, std::string_view c) {
-  return {*this, a, b, c};
-}
+inline Stream::Write Stream::write(const Pieces& pieces) { return {*this, pieces}; }
 
 }  // namespace penstock::net

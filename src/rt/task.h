@@ -1,5 +1,6 @@
 // Task<T>: a coroutine that starts when awaited and resumes its awaiter when done, by symmetric transfer. A root task
-// is started with spawn(). Tasks never move between loops by themselves.
+// is started with spawn(). Tasks never move between loops by themselves. A function that often has its result at once
+// is no coroutine then: it returns Task<T>::ready(value), which costs no frame, or the task of one that waits.
 //
 // Rules for every coroutine in this code base: parameters are values (or outlive the task by contract), no capturing
 // lambda is itself a coroutine, and objects are named before they are moved into an awaited call.
@@ -9,7 +10,9 @@
 #include <exception>
 #include <functional>
 #include <optional>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace penstock::rt {
 
@@ -73,13 +76,16 @@ class [[nodiscard]] Task {
  public:
   using promise_type = detail::Promise<T>;
   using Handle = std::coroutine_handle<promise_type>;
+  using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
   explicit Task(Handle handle) : handle_(handle) {}
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
+  static Task ready(Value value = Value()) { return Task(std::in_place, std::move(value)); }
+  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})), value_(std::move(other.value_)) {}
   Task& operator=(Task&& other) noexcept {
     if (this != &other) {
       if (handle_) handle_.destroy();
       handle_ = std::exchange(other.handle_, {});
+      value_ = std::move(other.value_);
     }
     return *this;
   }
@@ -87,15 +93,20 @@ class [[nodiscard]] Task {
     if (handle_) handle_.destroy();
   }
 
-  bool await_ready() const noexcept { return false; }
+  bool await_ready() const noexcept { return !handle_; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiting) noexcept {
     handle_.promise().continuation = awaiting;
     return handle_;
   }
-  T await_resume() { return handle_.promise().take(); }
+  T await_resume() {
+    if (handle_) return handle_.promise().take();
+    if constexpr (!std::is_void_v<T>) return std::move(*value_);
+  }
 
  private:
+  Task(std::in_place_t, Value value) : value_(std::move(value)) {}
   Handle handle_;
+  std::optional<Value> value_;
 };
 
 namespace detail {

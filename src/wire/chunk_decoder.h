@@ -1,41 +1,61 @@
-// Decodes an HTTP/1.1 chunked body (RFC 9112 section 7.1). Pure: holds no socket, clock or allocator.
-// Accepts input in pieces of any size and yields the same bytes for any split.
-// Strict: line ends are CRLF, sizes are plain hexadecimal digits, extensions and trailers are read and dropped.
+// Decodes an HTTP/1.1 chunked body (RFC 9112 section 7.1). Pure: holds no socket, clock or allocator but for trailers.
+// Accepts input in pieces of any size and yields the same bytes for any split. Data is never copied: a piece is a view
+// into the input.
+// Strict: line ends are CRLF, sizes are plain hexadecimal digits without space around them, extensions are read by
+// their grammar and dropped, trailers are validated as header fields are.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "wire/fields.h"
+
 namespace penstock::wire {
 
 class ChunkDecoder {
  public:
-  // Size lines and trailers together; nobody's extensions need more.
-  static constexpr std::size_t kOverheadBytesMax = 8 * 1024;
+  // Of all trailers together; nobody needs more.
+  static constexpr std::size_t kTrailerBytesMax = 8 * 1024;
+  // Of all size lines together beyond their digits: extensions must not cost more than the body they come with.
+  static constexpr std::size_t kExtensionBytesMax = 16 * 1024;
 
-  enum class State { more, done, malformed };
+  enum class State { more, done, malformed, too_large };
 
-  // Takes bytes from the front of `input` (which shrinks) and appends decoded ones to `body`, until the body is done,
-  // malformed, or the input used up.
-  State feed(std::string_view& input, std::string& body);
+  // Ready for another body.
+  void reset();
+  // Of the data of all chunks. A chunk that goes beyond is refused by its size, before its data.
+  void limit(std::uint64_t bytes_max) { bytes_max_ = bytes_max; }
+
+  // Takes bytes from the front of `input` (which shrinks) and gives at most one piece of data, which is a part of them.
+  // Framing behind the piece is taken as well, so that the end of the body is seen with the last piece.
+  State next(std::string_view& input, std::string_view& piece);
+
+  // After malformed.
   const char* defect() const { return defect_; }
+  // Complete once done. Fields about framing, routing, authentication and how content is to be understood are left
+  // out: RFC 9110 section 6.5.1.
+  const Fields& trailers() const { return trailers_; }
 
  private:
   enum class Step {
     size_first,
     size,
-    extension,
+    extension_name_first,
+    extension_name,
+    extension_value_first,
+    extension_token,
+    extension_quoted,
+    extension_escape,
+    extension_after,
     size_lf,
     data,
     data_cr,
     data_lf,
-    trailer_start,
     trailer,
-    trailer_lf,
-    last_lf,
     done,
-    malformed
+    malformed,
+    too_large
   };
   Step fail(const char* why) {
     defect_ = why;
@@ -43,11 +63,21 @@ class ChunkDecoder {
   }
   Step take(char c);
   Step take_size(char c);
-  Step take_trailer(char c);
+  Step take_extension(char c);
+  Step take_size_end();
+  void take_trailers(std::string_view& input);
+  Step take_trailer_line(std::string_view line);
+  bool over() const { return step_ == Step::done || step_ == Step::malformed || step_ == Step::too_large; }
 
   Step step_ = Step::size_first;
-  std::uint64_t left_ = 0;    // bytes of the current chunk still to come; while reading its size, the size so far
-  std::size_t overhead_ = 0;  // bytes of the current size line, or of all trailers
+  std::uint64_t bytes_max_ = UINT64_MAX;
+  std::uint64_t declared_ = 0;       // sizes of all chunks so far
+  std::uint64_t left_ = 0;           // data of the current chunk still to come; while reading its size, the size so far
+  std::size_t size_digits_ = 0;      // of the current chunk's size
+  std::size_t extension_bytes_ = 0;  // of all size lines
+  std::size_t trailer_bytes_ = 0;
+  std::string line_;  // a trailer line that is not complete yet
+  Fields trailers_;
   const char* defect_ = "";
 };
 

@@ -17,7 +17,6 @@ class FakeExchange : public Exchange {
     std::size_t mark = whole.find('?');
     request_ = {method_, whole.substr(0, mark),
                 mark == std::string_view::npos ? std::string_view() : whole.substr(mark + 1), &fields_};
-    body_.reserve(body_.size() + kBodyPadding);
   }
 
   void field(std::string_view name, std::string_view value) { fields_.add(name, value); }
@@ -63,21 +62,28 @@ class FakeExchange : public Exchange {
     finished_ = true;
     co_return Result<void>{};
   }
-  rt::Task<Result<void>> begin(ResponseHead head) override {
+  void begin(ResponseHead head) override {
     head_ = std::move(head);
     begun_ = true;
+  }
+  void append(std::string_view bytes) override { appended_.emplace_back(bytes); }
+  rt::Task<Result<void>> flush() override {
+    for (std::string& bytes : std::exchange(appended_, {})) {
+      if (writes_.size() + 1 == leave_at_write_) leave();
+      if (gone_) co_return fail(Errc::cancelled, "the client closed the connection");
+      answer_ += bytes;
+      writes_.push_back(std::move(bytes));
+    }
     co_return Result<void>{};
   }
   rt::Task<Result<void>> write(std::string_view bytes) override {
-    if (writes_.size() + 1 == leave_at_write_) leave();
-    if (gone_) co_return fail(Errc::cancelled, "the client closed the connection");
-    writes_.emplace_back(bytes);
-    answer_ += bytes;
-    co_return Result<void>{};
+    append(bytes);
+    return flush();
   }
   rt::Task<Result<void>> finish() override {
-    finished_ = true;
-    co_return Result<void>{};
+    auto sent = co_await flush();
+    finished_ = sent.has_value();
+    co_return sent;
   }
   void abort() override {
     begun_ = true;
@@ -90,7 +96,6 @@ class FakeExchange : public Exchange {
   void on_client_gone(std::function<void()> notify) override { notify_ = std::move(notify); }
 
  private:
-  static constexpr std::size_t kBodyPadding = 64;  // what read_body() promises behind the body
   rt::Loop& loop_;
   std::string method_;
   std::string target_;
@@ -101,6 +106,7 @@ class FakeExchange : public Exchange {
   std::optional<ResponseHead> head_;
   std::string answer_;
   std::vector<std::string> writes_;
+  std::vector<std::string> appended_;
   std::function<void()> notify_;
   std::size_t leave_at_write_ = 0;
   bool begun_ = false;

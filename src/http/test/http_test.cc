@@ -17,14 +17,14 @@ rt::Task<void> echo(Exchange& exchange) {
   if (!body) co_return;
   if (exchange.request().path == "/stream") {
     ResponseHead head(200);
-    co_await exchange.begin(std::move(head));
+    exchange.begin(std::move(head));
     for (int i = 0; i < 3; ++i) co_await exchange.write("piece;");
     co_await exchange.finish();
     co_return;
   }
   if (exchange.request().path == "/cut") {
     ResponseHead head(200);
-    co_await exchange.begin(std::move(head));
+    exchange.begin(std::move(head));
     co_await exchange.write("some");
     exchange.abort();
     co_return;

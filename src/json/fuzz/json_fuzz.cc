@@ -7,7 +7,6 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace penstock;
   std::string text(reinterpret_cast<const char*>(data), size);
-  text.reserve(size + json::kPadding);
   std::array<std::string_view, 3> names{"model", "stream", "messages"};
   auto peeked = json::peek(text, names);
   auto parsed = json::parse(text);

@@ -25,9 +25,11 @@ class FakeProvider : public Provider {
   http::ClientTimeouts timeouts() const override { return timeouts_; }
   Result<UpstreamRequest> encode(const Request& request, std::string_view model, std::string_view) const override {
     if (model == "unspeakable") return fail(Errc::invalid_argument, "this provider cannot say that");
-    return UpstreamRequest{fmt::format("POST {}/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n", origin_->url.path,
-                                       model, request.body.size()),
-                           std::string(request.body)};
+    UpstreamRequest upstream;
+    *upstream.head = fmt::format("POST {}/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n", origin_->url.path, model,
+                                 request.body.size());
+    upstream.body.add(request.body);
+    return upstream;
   }
   std::string probe_head() const override { return "GET / HTTP/1.1\r\nhost: x\r\n"; }
   Result<Usage> read_answer(Operation, std::string_view body) const override {

@@ -50,16 +50,8 @@ TEST(Options, RefusesWhatItCannotServe) {
   EXPECT_FALSE(validate(options).has_value());
 }
 
-// The text with the padding the parsers read into.
-struct Padded {
-  explicit Padded(std::string_view text) : buffer(text), size(text.size()) { buffer.append(json::kPadding, '\0'); }
-  std::string_view view() const { return std::string_view(buffer).substr(0, size); }
-  std::string buffer;
-  std::size_t size;
-};
-
 std::expected<Completion, Refusal> chat(std::string_view body, const Options& options = {}) {
-  return complete_chat(Padded(body).view(), options);
+  return complete_chat(body, options);
 }
 
 TEST(Completion, DependsOnSeedAndBodyOnly) {

@@ -57,7 +57,7 @@ TEST(Stream, MovesMoreThanTheSocketHolds) {
   std::string big(5'000'000, 'x');
   std::size_t received = 0;
   auto writer = [](Stream& s, const std::string& data) -> rt::Task<void> {
-    auto sent = co_await s.write(data, "tail", "end");
+    auto sent = co_await s.write({data, "tail", "end"});
     EXPECT_TRUE(sent.has_value());
     s.close();
   };

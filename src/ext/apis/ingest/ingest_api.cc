@@ -82,7 +82,8 @@ rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
       .add("cache-control", "no-cache")
       .add("x-accel-buffering", "no");
   flow::add_common_fields(call, head);
-  Result<void> sent = co_await call.exchange.begin(std::move(head));
+  call.exchange.begin(std::move(head));
+  Result<void> sent = co_await call.exchange.flush();
   rt::Timer keep_alive(loop);
   int quiet_ticks = 0;
   while (sent && !call.exchange.client_gone() && !call.exchange.draining()) {

@@ -23,10 +23,10 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
                                                                        : "input";
   std::array<std::string_view, 6> names{"model", "stream", "stream_options", "max_tokens", "max_completion_tokens",
                                         inputs};
-  auto peeked = json::peek(body, names);
+  std::array<json::Field, 6> fields;
+  auto peeked = json::peek(body, names, fields);
   if (!peeked) return std::unexpected(peeked.error());
   using Kind = json::Field::Kind;
-  auto& fields = peeked->fields;
   llm::Request request;
   request.operation = operation;
   request.body = body;
@@ -52,7 +52,7 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
         body.substr(request.stream_options.begin, request.stream_options.end - request.stream_options.begin));
     request.wants_usage = options && json::bool_or(*options, "include_usage", false);
   }
-  call.model = request.model.string;
+  call.model = request.model.string.view();
   // Four bytes a token is the usual rule of thumb; the provider's own count settles it.
   const json::Field& text = fields[kInputs];
   std::int64_t answer = std::max(fields[kMaxTokens].integer, fields[kMaxCompletionTokens].integer);
@@ -130,18 +130,24 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
   flow::add_common_fields(call, head);
   call.event.status = 200;
   call.event.streamed = true;
-  auto begun = co_await call.exchange.begin(std::move(head));
-  Result<void> sent = begun;
+  call.exchange.begin(std::move(head));
+  Result<void> sent;
   std::size_t forwarded = 0;
   while (sent) {
-    auto event = co_await answer.next_event();
-    take_usage(call, answer.usage());
-    if (!event) {
-      estimate_missing_usage(call, forwarded);
-      co_await end_broken_stream(call, event.error());
-      co_return;
+    auto event = answer.next_event();
+    if (event && event->has_value()) {
+      forwarded += (*event)->data.size();
+      if (call.event.events++ == 0)
+        call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
+      call.exchange.append((*event)->raw);
+      // A provider that never pauses gets its turns like everybody else.
+      if (call.event.events % 64 != 0) continue;
+      sent = co_await call.exchange.flush();
+      co_await rt::Yield(call.exchange.loop());
+      continue;
     }
-    if (!event->has_value()) {
+    take_usage(call, answer.usage());
+    if (event && answer.ended()) {
       if (answer.failed()) {
         call.event.error_type = obs::ErrorType::provider_5xx;
         call.event.error.assign("the provider reported an error within the stream");
@@ -150,12 +156,17 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
       co_await answer.settle();
       break;
     }
-    forwarded += (*event)->data.size();
-    // A provider that never pauses gets its turns like everybody else.
-    if (call.event.events % 64 == 63) co_await rt::Yield(call.exchange.loop());
-    if (call.event.events++ == 0)
-      call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
-    sent = co_await call.exchange.write((*event)->raw);
+    Result<void> waited = event ? Result<void>{} : std::unexpected(event.error());
+    if (waited) {
+      sent = co_await call.exchange.flush();
+      if (!sent) break;
+      waited = co_await answer.wait();
+    }
+    if (!waited) {
+      estimate_missing_usage(call, forwarded);
+      co_await end_broken_stream(call, waited.error());
+      co_return;
+    }
   }
   if (!sent) {
     call.event.error_type = obs::ErrorType::caller_cancelled;

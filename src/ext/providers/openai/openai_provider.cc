@@ -1,75 +1,77 @@
 #include "ext/providers/openai/openai_provider.h"
 
+#include "json/integers.h"
 #include "json/value.h"
 
 namespace penstock::ext {
 namespace {
 
+// A place of the client's body with what stands there instead.
 struct Edit {
-  std::size_t begin;
-  std::size_t end;
-  std::string text;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  std::size_t text_begin = 0;  // in UpstreamRequest::inserted
+  std::size_t text_end = 0;
 };
 
 // The client's bytes with a few places replaced; everything else stays as it was, byte for byte.
-std::string splice(std::string_view body, std::vector<Edit> edits) {
+net::Pieces splice(std::string_view body, std::span<Edit> edits, std::string_view inserted) {
   std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
-  std::size_t grown = 0;
-  for (const Edit& edit : edits) grown += edit.text.size();
-  std::string out;
-  out.reserve(body.size() + grown);
+  net::Pieces out;
   std::size_t from = 0;
   for (const Edit& edit : edits) {
-    out += body.substr(from, edit.begin - from);
-    out += edit.text;
+    out.add(body.substr(from, edit.begin - from));
+    out.add(inserted.substr(edit.text_begin, edit.text_end - edit.text_begin));
     from = edit.end;
   }
-  out += body.substr(from);
+  out.add(body.substr(from));
   return out;
 }
 
 // Usage is wanted for accounting whether or not the client asked for it. Options that are no object are left for the
 // provider to refuse: a second field of that name would be read differently by everybody.
-std::optional<Edit> ask_for_usage(const llm::Request& request) {
+std::optional<Edit> ask_for_usage(const llm::Request& request, std::string& inserted) {
+  Edit edit;
+  edit.text_begin = inserted.size();
   const json::Field& options = request.stream_options;
   switch (options.kind) {
     case json::Field::Kind::absent:
-      return Edit{request.object_begin + 1, request.object_begin + 1, R"("stream_options":{"include_usage":true},)"};
-    case json::Field::Kind::null: return Edit{options.begin, options.end, R"({"include_usage":true})"};
-    case json::Field::Kind::object: break;
+      edit.begin = edit.end = request.object_begin + 1;
+      inserted += R"("stream_options":{"include_usage":true},)";
+      break;
+    case json::Field::Kind::null:
+      edit.begin = options.begin;
+      edit.end = options.end;
+      inserted += R"({"include_usage":true})";
+      break;
+    case json::Field::Kind::object: {
+      auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
+      if (!parsed || !parsed->is_object()) return std::nullopt;
+      parsed->get_object()["include_usage"] = true;
+      edit.begin = options.begin;
+      edit.end = options.end;
+      inserted += json::dump(*parsed);
+      break;
+    }
     default: return std::nullopt;
   }
-  auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
-  if (!parsed || !parsed->is_object()) return std::nullopt;
-  parsed->get_object()["include_usage"] = true;
-  return Edit{options.begin, options.end, json::dump(*parsed)};
+  edit.text_end = inserted.size();
+  return edit;
 }
 
-// A count as a provider reports it; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
-std::int64_t tokens_of(const json::Value& usage, std::string_view name) {
-  return std::clamp<std::int64_t>(json::int_or(usage, name, 0), 0, 1'000'000'000'000);
-}
-
-llm::Usage usage_of(const json::Value& usage) {
-  llm::Usage found;
-  if (!usage.is_object()) return found;
-  found.known = true;
-  found.input = tokens_of(usage, "prompt_tokens");
-  found.output = tokens_of(usage, "completion_tokens");
-  if (const json::Value* details = json::find(usage, "prompt_tokens_details"))
-    found.cached = tokens_of(*details, "cached_tokens");
-  return found;
-}
-
-// Whether an event's text holds a "usage" that is more than the null which stands in every chunk once usage was asked
-// for.
-bool may_hold_usage(std::string_view data) {
-  constexpr std::string_view kNull = "\"usage\":null";
-  for (std::size_t at = data.find("\"usage\""); at != std::string_view::npos;
-       at = data.find("\"usage\"", at + kNull.size())) {
-    if (!data.substr(at).starts_with(kNull)) return true;
-  }
-  return false;
+// What a provider reports; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
+Result<llm::Usage> usage_in(std::string_view text) {
+  constexpr std::int64_t kTokensMax = 1'000'000'000'000;
+  std::array<json::IntegerAt, 3> counts{{{.path = {"usage", "prompt_tokens"}},
+                                         {.path = {"usage", "completion_tokens"}},
+                                         {.path = {"usage", "prompt_tokens_details", "cached_tokens"}}}};
+  if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
+  llm::Usage usage;
+  usage.known = counts[0].parent;
+  usage.input = counts[0].within(0, kTokensMax);
+  usage.output = counts[1].within(0, kTokensMax);
+  usage.cached = counts[2].within(0, kTokensMax);
+  return usage;
 }
 
 // {"error": ...} in whatever company, or {"object":"error", ...}.
@@ -110,33 +112,29 @@ OpenAiProvider::OpenAiProvider(Options options) : timeouts_(options.timeouts) {
 
 Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request, std::string_view model,
                                                     std::string_view request_id) const {
-  std::vector<Edit> edits;
+  llm::UpstreamRequest upstream;
+  std::array<Edit, 2> edits;
+  std::size_t count = 0;
   if (request.model.string != model) {
-    std::string quoted;
-    json::append_quoted(quoted, model);
-    edits.push_back({request.model.begin, request.model.end, std::move(quoted)});
+    std::size_t text_begin = upstream.inserted->size();
+    json::append_quoted(*upstream.inserted, model);
+    edits[count++] = {request.model.begin, request.model.end, text_begin, upstream.inserted->size()};
   }
   if (request.stream && !request.wants_usage && request.operation != llm::Operation::embeddings) {
-    if (auto edit = ask_for_usage(request)) edits.push_back(std::move(*edit));
+    if (auto edit = ask_for_usage(request, *upstream.inserted)) edits[count++] = *edit;
   }
-  llm::UpstreamRequest upstream;
-  upstream.body = splice(request.body, std::move(edits));
-  upstream.head = heads_[static_cast<std::size_t>(request.operation)].reveal();
-  fmt::format_to(std::back_inserter(upstream.head), "accept: {}\r\nx-request-id: {}\r\ncontent-length: {}\r\n",
-                 request.stream ? "text/event-stream" : "application/json", request_id, upstream.body.size());
+  upstream.body = splice(request.body, std::span(edits).first(count), *upstream.inserted);
+  base::append(*upstream.head, heads_[static_cast<std::size_t>(request.operation)].reveal(),
+               request.stream ? "accept: text/event-stream\r\nx-request-id: "
+                              : "accept: application/json\r\nx-request-id: ",
+               request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
   return upstream;
 }
 
 std::string OpenAiProvider::probe_head() const { return std::string(probe_head_.reveal()); }
 
-Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view padded_body) const {
-  constexpr std::array<std::string_view, 1> kNames{"usage"};
-  auto peeked = json::peek(padded_body, kNames);
-  if (!peeked) return std::unexpected(peeked.error());
-  const json::Field& field = peeked->fields[0];
-  if (field.kind != json::Field::Kind::object) return llm::Usage{};
-  auto usage = json::parse(padded_body.substr(field.begin, field.end - field.begin));
-  return usage ? usage_of(*usage) : llm::Usage{};
+Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view body) const {
+  return usage_in(body);
 }
 
 llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const wire::SseEvent& event,
@@ -152,7 +150,7 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   }
   // Only two kinds of event need a closer look, and both carry their word in plain text; most events carry neither.
   // Quotes within a string are escaped, so that a model that talks about errors looks different.
-  if (event.data.find("\"error\"") == std::string_view::npos && !may_hold_usage(event.data)) return verdict;
+  if (!json::may_hold(event.data, "error") && !json::may_hold(event.data, "usage")) return verdict;
   auto parsed = json::parse(event.data);
   if (!parsed) return verdict;
   if (is_error(*parsed)) {
@@ -161,7 +159,7 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   }
   const json::Value* reported = json::find(*parsed, "usage");
   if (reported == nullptr || !reported->is_object()) return verdict;
-  usage = usage_of(*reported);
+  if (auto counted = usage_in(event.data)) usage = *counted;
   // A chunk with choices is the client's even if it carries usage too; one without is the extra chunk we asked for.
   const json::Value* choices = json::find(*parsed, "choices");
   bool extra = choices == nullptr || !choices->is_array() || choices->get_array().empty();

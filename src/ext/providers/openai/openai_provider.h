@@ -22,7 +22,7 @@ class OpenAiProvider : public llm::Provider {
   Result<llm::UpstreamRequest> encode(const llm::Request& request, std::string_view model,
                                       std::string_view request_id) const override;
   std::string probe_head() const override;
-  Result<llm::Usage> read_answer(llm::Operation operation, std::string_view padded_body) const override;
+  Result<llm::Usage> read_answer(llm::Operation operation, std::string_view body) const override;
   llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event,
                                llm::Usage& usage) const override;
 

@@ -87,7 +87,7 @@ struct OpenAiApiTest : testing::Test {
     }
     http::ResponseHead head(200);
     head.add("content-type", "text/event-stream");
-    co_await x.begin(std::move(head));
+    x.begin(std::move(head));
     co_await x.write("data: one\n\ndata: two\n\n");
     if (what == "cut") {
       x.abort();

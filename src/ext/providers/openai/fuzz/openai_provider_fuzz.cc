@@ -23,7 +23,6 @@ void check(bool condition) {
 }
 
 void encode(std::string body) {
-  body.reserve(body.size() + json::kPadding);
   constexpr std::array<std::string_view, 3> kNames{"model", "stream", "stream_options"};
   auto peeked = json::peek(body, kNames);
   if (!peeked || peeked->fields[0].kind != json::Field::Kind::string) return;
@@ -35,8 +34,7 @@ void encode(std::string body) {
   request.object_begin = peeked->object_begin;
   auto upstream = provider().encode(request, "model-of-the-provider", "id");
   check(upstream.has_value());
-  std::string sent = upstream->body;
-  sent.reserve(sent.size() + json::kPadding);
+  std::string sent = upstream->body.joined();
   auto again = json::peek(sent, kNames);
   check(again.has_value() && again->fields[0].string == "model-of-the-provider");
   check(again->fields[1].boolean == request.stream);
@@ -48,7 +46,6 @@ void encode(std::string body) {
 }
 
 void read(std::string text, bool whole, bool wants_usage) {
-  text.reserve(text.size() + json::kPadding);
   llm::Usage usage;
   if (whole) {
     if (auto answer = provider().read_answer(llm::Operation::chat, text)) usage = *answer;

@@ -24,7 +24,6 @@ struct Spoken {
   llm::Request request;
 
   explicit Spoken(std::string body) : text(std::move(body)) {
-    text.reserve(text.size() + json::kPadding);
     constexpr std::array<std::string_view, 3> kNames{"model", "stream", "stream_options"};
     auto peeked = json::peek(text, kNames);
     EXPECT_TRUE(peeked.has_value()) << peeked.error().detail;
@@ -45,8 +44,8 @@ std::string encoded(std::string body, std::string_view model = "real") {
   Spoken spoken(std::move(body));
   auto upstream = provider()->encode(spoken.request, model, "id-1");
   EXPECT_TRUE(upstream.has_value());
-  EXPECT_THAT(upstream->head, HasSubstr(fmt::format("content-length: {}\r\n", upstream->body.size())));
-  return upstream->body;
+  EXPECT_THAT(*upstream->head, HasSubstr(fmt::format("content-length: {}\r\n", upstream->body.bytes())));
+  return upstream->body.joined();
 }
 
 // --- encode ---
@@ -118,29 +117,28 @@ TEST(OpenAiProviderEncode, EditsStayValidJson) {
 TEST(OpenAiProviderEncode, WritesTheHead) {
   Spoken spoken(R"({"model":"chat","input":"x"})");
   spoken.request.operation = llm::Operation::embeddings;
-  std::string head = provider()->encode(spoken.request, "real", "id-7")->head;
+  std::string head = provider()->encode(spoken.request, "real", "id-7")->head.operator*();
   EXPECT_THAT(head, StartsWith("POST /v1/embeddings HTTP/1.1\r\nhost: 127.0.0.1:9001\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\nauthorization: Bearer sk-secret\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\nx-request-id: id-7\r\n"));
   EXPECT_THAT(head, HasSubstr("\r\naccept: application/json\r\n"));
   EXPECT_TRUE(head.ends_with("\r\n") && !head.ends_with("\r\n\r\n"));
   Spoken stream(R"({"model":"chat","stream":true})");
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head, HasSubstr("POST /v1/chat/completions "));
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head, HasSubstr("\r\naccept: text/event-stream\r\n"));
-  EXPECT_THAT(provider("")->encode(stream.request, "real", "id")->head, Not(HasSubstr("authorization")));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("POST /v1/chat/completions "));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("\r\naccept: text/event-stream\r\n"));
+  EXPECT_THAT(provider("")->encode(stream.request, "real", "id")->head.operator*(), Not(HasSubstr("authorization")));
   EXPECT_THAT(provider()->probe_head(), StartsWith("GET /v1/models HTTP/1.1\r\n"));
 }
 
 TEST(OpenAiProviderEncode, AsksForNoUsageInEmbeddings) {
   Spoken spoken(R"({"model":"real","input":"x","stream":true})");
   spoken.request.operation = llm::Operation::embeddings;
-  EXPECT_EQ(provider()->encode(spoken.request, "real", "id")->body, spoken.text);
+  EXPECT_EQ(provider()->encode(spoken.request, "real", "id")->body.joined(), spoken.text);
 }
 
 // --- read_answer ---
 
 Result<llm::Usage> usage_of(std::string body) {
-  body.reserve(body.size() + json::kPadding);
   return provider()->read_answer(llm::Operation::chat, body);
 }
 
