@@ -304,6 +304,7 @@ class Load {
     std::int64_t now = now_ns();
     if (now >= end_ns_ + options_.grace_ns) return true;
     bool begun_all = options_.each != 0 && issued_ >= connections_.size() && !holding();
+    if (options_.rate > 0 && next_due() <= now) return false;
     return busy_ == 0 && backlog_.empty() && (now >= end_ns_ || (begun_all && !options_.hold));
   }
 

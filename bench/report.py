@@ -31,7 +31,7 @@ def table(rounds, subjects, metrics, base, without_ratio=()):
             cells.append(spread(values, digits) if values else "–")
         for who in others:
             pairs = [(r[who][metric], r[base][metric]) for r in rounds if metric in r.get(who, {}) and metric in r.get(base, {})]
-            ratios = [a / b for a, b in pairs if b and metric not in without_ratio]
+            ratios = [a / b for a, b in pairs if a > 0 and b > 0 and metric not in without_ratio]
             cells.append("**" + spread(ratios, 2) + "**" if ratios else "–")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -26,9 +26,10 @@ envoy() {
 
 # Streams fail when its web server's package is newer than 1.14: headers it changes cannot be changed any more.
 portkey() {
-  mkdir -p "$peers/portkey" &&
+  rm -rf "$peers/portkey" && mkdir "$peers/portkey" &&
+    echo '{"overrides": {"@hono/node-server": "1.14.1"}}' >"$peers/portkey/package.json" &&
     npm install --loglevel=error --ignore-scripts --no-audit --no-fund --fetch-retries=1 --prefix "$peers/portkey" \
-      @portkey-ai/gateway @hono/node-server@1.14.1 >&2 &&
+      @portkey-ai/gateway >&2 &&
     node -p "require('$peers/portkey/node_modules/@portkey-ai/gateway/package.json').version"
 }
 
