@@ -4,7 +4,7 @@
 //        [--connections 64] [--sources 1]      from so many addresses, 127.0.0.1 and on
 //        [--seconds 4] [--grace 30]            requests begin for so long; the last may take so much longer
 //        [--rate R]                            R requests/s at fixed times; without it, as fast as answers come
-//        [--each N] [--spread-ms T]            N requests per connection; their first ones spread over T ms
+//        [--each N] [--spread-ms T]            N requests per connection, however long; the first ones spread over T ms
 //        [--stream] [--hold]
 //
 // At a fixed rate, latency counts from the time a request was due and not from when a connection was free for it: a
@@ -296,16 +296,15 @@ class Load {
     std::fflush(stdout);
   }
 
-  bool holding() const { return options_.hold && held_ >= connections_.size(); }
   std::int64_t phase_end() const { return now_ns() < end_ns_ ? end_ns_ : end_ns_ + options_.grace_ns; }
 
   bool finished() const {
     if (!measuring_) return true;
     std::int64_t now = now_ns();
     if (now >= end_ns_ + options_.grace_ns) return true;
-    bool begun_all = options_.each != 0 && issued_ >= connections_.size() && !holding();
+    bool begun_all = options_.each != 0 && !options_.hold && issued_ >= connections_.size();
     if (options_.rate > 0 && next_due() <= now) return false;
-    return busy_ == 0 && backlog_.empty() && (now >= end_ns_ || (begun_all && !options_.hold));
+    return busy_ == 0 && backlog_.empty() && (now >= end_ns_ || begun_all);
   }
 
   Options options_;
