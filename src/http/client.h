@@ -59,9 +59,9 @@ class ClientCall {
   struct State {
     State();
     wire::Http1Parser parser;
-    std::string body;      // decoded and not yet taken
-    bool excess = false;   // the other side said more than its answer: its connection cannot be used again
-    bool taken = false;    // `body` was given out by read()
+    std::string body;     // decoded and not yet taken
+    bool excess = false;  // the other side said more than its answer: its connection cannot be used again
+    bool taken = false;   // `body` was given out by read()
   };
   static std::vector<std::unique_ptr<State>>& spare_states();
 

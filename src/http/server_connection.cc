@@ -125,8 +125,7 @@ rt::Task<bool> ServerConnection::read_head() {
   while (refused_status_ == 0 && !parser_.head_done()) {
     auto taken = take_available();
     if (taken && *taken) continue;
-    stream_.set_deadline(idle_ ? loop().now() + server_.limits_.idle_timeout
-                               : started_ + server_.limits_.head_timeout);
+    stream_.set_deadline(idle_ ? loop().now() + server_.limits_.idle_timeout : started_ + server_.limits_.head_timeout);
     Result<void> waited = taken ? Result<void>{} : std::unexpected(taken.error());
     if (waited) {
       auto ready = co_await stream_.readable();

@@ -35,12 +35,12 @@ class Answer {
         context_(context) {}
 
   bool streaming() const { return streaming_; }
-  std::string_view content_type() const { return call_.fields().get("content-type"); }
+  std::string_view content_type() const { return call_.fields().get(wire::FieldId::content_type); }
   std::string_view body() const { return body_; }  // whole answers; valid as long as the answer
 
-  // The next event to forward, as the provider sent it, when it is at hand; nothing when it is not, or at the proper end
-  // (ended()). Events that are only ours are left out. An error when the stream was cut. Its bytes stay valid until the
-  // next call.
+  // The next event to forward, as the provider sent it, when it is at hand; nothing when it is not, or at the proper
+  // end (ended()). Events that are only ours are left out. An error when the stream was cut. Its bytes stay valid until
+  // the next call.
   Result<std::optional<wire::SseEvent>> next_event();
   bool ended() const { return done_ && !held_; }
   // Until next_event() has something to say. An error when the stream was cut or timed out.

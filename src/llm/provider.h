@@ -31,7 +31,7 @@ struct Usage {
 struct Request {
   Operation operation = Operation::chat;
   std::string_view body;
-  json::Field model;      // where the name stands in the body
+  json::Field model;  // where the name stands in the body
   json::Field stream_options;
   std::size_t object_begin = 0;
   bool stream = false;

@@ -56,9 +56,7 @@ struct Upstreams : testing::Test {
   std::shared_ptr<const Provider> provider = std::make_shared<const FakeProvider>(
       *net::parse_http_url(fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port())));
 
-  Upstreams() {
-    request.body = body;
-  }
+  Upstreams() { request.body = body; }
 
   rt::Task<void> answer(http::Exchange& x) {
     std::string what(x.request().path.substr(1));
