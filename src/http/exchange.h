@@ -24,7 +24,6 @@ struct Request {
   const Fields* fields = nullptr;
   std::string_view field(FieldId id) const { return fields->get(id); }
   std::string_view field(std::string_view name) const { return fields->get(name); }
-  std::string_view field(wire::FieldId id) const { return fields->get(id); }
 };
 
 // The value of one query parameter, percent-decoded; empty when absent.

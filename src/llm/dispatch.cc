@@ -1,6 +1,5 @@
 #include "llm/dispatch.h"
 
-#include "llm/target_health.h"
 #include "rt/await.h"
 #include "rt/wait.h"
 
@@ -9,21 +8,6 @@ namespace {
 
 // 64 MiB: image and embedding answers; larger whole answers are refused.
 constexpr std::size_t kAnswerBytesMax = 64U << 20;
-
-// `failure` is null after an answer.
-void note_health(const Target& target, const Failure* failure, base::SteadyTime now) {
-  const http::Origin& origin = *target.provider->origin();
-  if (failure == nullptr) {
-    note_outcome(origin, Outcome::good, now);
-  } else {
-    note_outcome(origin, outcome_of(failure->type, failure->upstream_status), now, failure->error.detail);
-  }
-}
-
-// A stream ended before its end.
-void note_broken(const Target& target, const Error& error, base::SteadyTime now) {
-  note_outcome(*target.provider->origin(), outcome_of(type_of_transport(error.code), 0), now, error.detail);
-}
 
 bool is_event_stream(std::string_view content_type) {
   constexpr std::string_view kType = "text/event-stream";

@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "llm/target_health.h"
+
 namespace penstock::llm {
 namespace {
 
@@ -47,6 +49,19 @@ Failure status_failure(const Target& target, int status, const wire::Fields& fie
   failure.retry_after = fields.get(wire::FieldId::retry_after);
   failure.upstream_body = std::move(body);
   return failure;
+}
+
+void note_health(const Target& target, const Failure* failure, base::SteadyTime now) {
+  const http::Origin& origin = *target.provider->origin();
+  if (failure == nullptr) {
+    note_outcome(origin, Outcome::good, now);
+  } else {
+    note_outcome(origin, outcome_of(failure->type, failure->upstream_status), now, failure->error.detail);
+  }
+}
+
+void note_broken(const Target& target, const Error& error, base::SteadyTime now) {
+  note_outcome(*target.provider->origin(), outcome_of(type_of_transport(error.code), 0), now, error.detail);
 }
 
 bool worth_same_target(const Route& route, const Failure& failure) {

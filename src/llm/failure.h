@@ -32,6 +32,11 @@ Failure transport_failure(const Target& target, const Error& error);
 // The provider answered with a status that is no success.
 Failure status_failure(const Target& target, int status, const wire::Fields& fields, std::string body);
 
+// Tells the health of the target's origin how an attempt ended; `failure` is null after an answer.
+void note_health(const Target& target, const Failure* failure, base::SteadyTime now);
+// The same for an answer that ended before its end.
+void note_broken(const Target& target, const Error& error, base::SteadyTime now);
+
 // A target that is busy (429) or does not want us (4xx) will not change its mind at once.
 bool worth_same_target(const Route& route, const Failure& failure);
 // Another target may well answer what this one did not, unless the request itself is at fault.
