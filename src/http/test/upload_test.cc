@@ -88,7 +88,7 @@ struct Uploads : testing::Test {
   rt::Task<void> upload(std::string head, std::size_t size, std::size_t step, bool chunked, Answer& out) {
     Origin origin;
     origin.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port()));
-    ClientCall call(pool, std::make_shared<const Origin>(origin), {});
+    ClientCall call(pool, std::make_shared<const Origin>(std::move(origin)), {});
     out.sent = co_await call.start(head, chunked);
     std::string piece(step, 'x');
     while (out.sent && out.written < size && !call.answered()) {
