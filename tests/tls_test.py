@@ -62,7 +62,7 @@ LISTEN = f'{{ address: "127.0.0.1:0", tls: {{ cert: {FOLDER}/server.pem, key: {F
 def config(port):
     return f"""
 providers:
-  trusted: {{ type: openai, base_url: "https://localhost:{port}/v1", ca: {FOLDER}/ca.pem }}
+  trusted: {{ type: openai, base_url: "https://localhost:{port}/v1", tls: {{ ca: {FOLDER}/ca.pem }} }}
   unknown: {{ type: openai, base_url: "https://localhost:{port}/v1" }}
 models:
   chat: {{ route: [ {{ to: trusted/m }} ] }}

@@ -5,11 +5,11 @@
 #include <cstdio>
 
 #include "app/admin.h"
+#include "app/admin_upstreams.h"
 #include "base/quantity.h"
 #include "base/version.h"
 #include "ingest/sample_json.h"
 #include "json/value.h"
-#include "obs/log.h"
 
 namespace penstock::app {
 namespace {
@@ -208,7 +208,9 @@ std::string Admin::models_json() const {
     o["versions"] = std::move(versions);
     local.push_back(std::move(o));
   }
-  return json::dump(Object{{"language_models", std::move(language)}, {"local_models", std::move(local)}});
+  return json::dump(Object{{"language_models", std::move(language)},
+                           {"local_models", std::move(local)},
+                           {"providers", describe_providers(*plan)}});
 }
 
 std::string Admin::keys_json() const {
@@ -306,11 +308,12 @@ void Admin::collect(obs::MetricWriter& writer) const {
   };
   gauge("penstock_process_resident_bytes", "Physical memory in use.", static_cast<double>(resident_bytes()));
   gauge("penstock_alarms_active", "Alarms that stand.", static_cast<double>(parts_.ingest->alarms().active_count()));
-  writer.family("penstock_events_dropped_total", "counter", "Request events lost because the observer was behind.");
-  writer.sample("penstock_events_dropped_total", {}, static_cast<double>(parts_.observer->dropped()));
-  writer.family("penstock_log_writes_dropped_total", "counter",
-                "Log writes given up because nobody read standard error.");
-  writer.sample("penstock_log_writes_dropped_total", {}, static_cast<double>(obs::log_writes_dropped()));
+  std::shared_ptr<const llm::Plan> plan;
+  {
+    std::lock_guard lock(mutex_);
+    plan = plan_;
+  }
+  collect_upstreams(*plan, writer);
   writer.family("penstock_samples_total", "counter", "Samples taken in.");
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
     writer.sample("penstock_samples_total", {{"source", source.name}}, static_cast<double>(source.samples));

@@ -7,6 +7,7 @@
 #include "infer/repository.h"
 #include "ingest/plan.h"
 #include "net/acceptor.h"
+#include "net/resolver.h"
 #include "rt/await.h"
 #include "store/state.h"
 
@@ -126,6 +127,7 @@ int doctor(const base::Registry& registry, const std::string& file) {
     return 2;
   }
   report.good(fmt::format("{} is valid", file));
+  net::Resolver::instance().use_servers(config.dns_servers);
   check_listeners(config, report);
   auto state = store::State::open(config.data_dir);
   if (state) {

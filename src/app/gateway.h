@@ -18,6 +18,7 @@
 #include "http/server.h"
 #include "infer/engine.h"
 #include "ingest/lane.h"
+#include "llm/health_checks.h"
 #include "llm/lane.h"
 #include "net/acceptor.h"
 #include "obs/observer.h"
@@ -88,6 +89,7 @@ class Gateway {
   base::Services services_;
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;
+  std::unique_ptr<llm::HealthChecks> health_checks_;  // core 0's
   std::unique_ptr<infer::Repository> repository_;
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<LocalModels> model_port_;

@@ -32,6 +32,44 @@ ListenConfig read_listener(const config::Node& node) {
   return listen;
 }
 
+// A duration of at least a millisecond and at most a day.
+base::Duration read_timeout(config::Map& map, std::string_view key, base::Duration fallback) {
+  base::Duration value = map.duration(key, fallback);
+  if (value >= std::chrono::milliseconds(1) && value <= std::chrono::hours(24)) return value;
+  map.get(key).problem("between 1ms and 24h is possible");
+  return fallback;
+}
+
+std::uint64_t read_bound(config::Map& map, std::string_view key, std::uint64_t fallback, std::uint64_t least,
+                         std::uint64_t most) {
+  std::uint64_t value = map.size(key, fallback);
+  if (value >= least && value <= most) return value;
+  map.get(key).problem(fmt::format("between {} and {} is possible", base::format_size(least), base::format_size(most)));
+  return fallback;
+}
+
+http::ServerLimits read_http(const config::Node& node) {
+  http::ServerLimits limits;
+  // No API takes more; each has its own, smaller limit.
+  limits.message.body_bytes_max = 1ULL << 30;
+  if (!node.present()) return limits;
+  config::Map map = node.map();
+  wire::Http1Limits& message = limits.message;
+  message.line_bytes_max = read_bound(map, "request_line_max", message.line_bytes_max, 128, 1ULL << 20);
+  message.head_bytes_max = read_bound(map, "head_max", message.head_bytes_max, 1024, 16ULL << 20);
+  message.body_bytes_max = read_bound(map, "body_max", message.body_bytes_max, 1, 1ULL << 40);
+  if (message.head_bytes_max < message.line_bytes_max)
+    map.get("head_max").problem("the head contains the request line: `head_max` is at least `request_line_max`");
+  limits.head_timeout = read_timeout(map, "head_timeout", limits.head_timeout);
+  limits.body_timeout = read_timeout(map, "body_timeout", limits.body_timeout);
+  limits.idle_timeout = read_timeout(map, "idle_timeout", limits.idle_timeout);
+  limits.write_timeout = read_timeout(map, "write_timeout", limits.write_timeout);
+  limits.connections_max = static_cast<std::size_t>(
+      map.integer("connections_max", static_cast<std::int64_t>(limits.connections_max), 1, 1'000'000));
+  map.done();
+  return limits;
+}
+
 void read_models(const config::Node& node, GatewayConfig& config,
                  std::vector<std::pair<std::string, config::Node>>& routes) {
   if (!node.present()) return;
@@ -72,6 +110,24 @@ std::vector<std::string> read_filters(const config::Node& node, const base::Regi
   return names;
 }
 
+std::string read_dns(const config::Node& node) {
+  std::string servers;
+  if (!node.present()) return servers;
+  config::Map map = node.map();
+  for (const config::Node& item : map.required("servers").items()) {
+    std::string text = item.text();
+    auto address = net::parse_host_port(text, 53);
+    auto endpoint = address ? net::parse_endpoint(*address) : Result<net::Endpoint>(std::unexpected(address.error()));
+    if (!endpoint) {
+      item.problem(endpoint.error().detail);
+      continue;
+    }
+    servers += (servers.empty() ? "" : ",") + endpoint->text();
+  }
+  map.done();
+  return servers;
+}
+
 http::Compression read_compression(const config::Node& node) {
   http::Compression compression;
   if (!node.present()) return compression;
@@ -108,12 +164,15 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   } else {
     config.listen.push_back({read_endpoint(listen, "127.0.0.1:8080"), "", ""});
   }
+  config.http = read_http(root.get("http"));
   config::Node admin = root.get("admin");
   config.admin = read_endpoint(admin, "127.0.0.1:8081");
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
+  config.io_uring = root.boolean("io_uring", true);
   config.insecure = root.boolean("insecure", false);
   config.guide = root.boolean("guide", false);
+  config.dns_servers = read_dns(root.get("dns"));
   config.filters = read_filters(root.get("filters"), registry);
   config.compression = read_compression(root.get("compression"));
   config::Node keys = root.get("keys");

@@ -1,7 +1,5 @@
 #include "http/client.h"
 
-#include "net/connector.h"
-
 namespace penstock::http {
 
 namespace {
@@ -51,40 +49,24 @@ ClientCall::~ClientCall() {
 }
 
 void ClientCall::cancel() {
-  cancelled_ = true;
+  cancellation_.cancel();
   if (stream_) stream_->close();
 }
 
-rt::Task<Result<void>> ClientCall::connect() {
-  const net::Url& url = origin_->url;
-  net::HostPort address{url.host, url.port};
-  base::SteadyTime deadline = std::min(pool_.loop().now() + origin_->connect_timeout, total_deadline_);
-  auto stream = co_await net::connect(pool_.loop(), address, deadline);
-  if (!stream) co_return std::unexpected(stream.error());
-  stream_ = std::move(*stream);
-  if (cancelled_) co_return fail(Errc::cancelled, "the call was cancelled");
-  if (origin_->tls) {
-    stream_->set_deadline(deadline);
-    auto shaken = co_await stream_->start_tls_client(origin_->tls, url.host);
-    if (!shaken) co_return shaken;
-  }
-  co_return Result<void>{};
-}
-
 rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body) {
-  stream_ = pool_.take(*origin_);
-  reused_ = stream_ != nullptr;
+  stream_ = pool_.take(origin_);
   while (true) {
     if (!stream_) {
-      auto connected = co_await connect();
-      if (!connected) co_return connected;
+      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
+      if (!opened) co_return std::unexpected(opened.error());
+      stream_ = std::move(*opened);
     }
     auto answered = co_await exchange_heads(head, body);
-    if (answered || cancelled_) co_return answered;
-    bool stale = reused_ && answered.error().code == Errc::unavailable && state_->parser.untouched();
-    if (!stale) co_return answered;
+    if (answered || cancelled()) co_return answered;
+    bool stale = stream_.reused() && answered.error().code == Errc::unavailable && !answering_;
+    if (!stale || replaced_) co_return answered;
+    replaced_ = true;
     stream_.reset();
-    reused_ = false;
   }
 }
 
@@ -162,6 +144,7 @@ Result<bool> ClientCall::take_available() {
     return fail(state_->parser.head_done() ? Errc::data_loss : Errc::unavailable,
                 "the other side closed the connection before its answer was complete");
   }
+  answering_ = true;
   if (auto fed = feed(std::string_view(scratch.data(), *got)); !fed) return std::unexpected(fed.error());
   return true;
 }
@@ -228,7 +211,7 @@ void ClientCall::release() {
   if (!stream_ || stream_->closed() || stream_->hung_up() || body_open_) return;
   const wire::Http1Parser& parser = state_->parser;
   if (!parser.message_done() || !parser.head().keep_alive || state_->excess) return;
-  pool_.keep(origin_, std::move(stream_));
+  pool_.keep(std::move(stream_));
 }
 
 }  // namespace penstock::http

@@ -35,7 +35,8 @@ class ClientCall {
 
   // Sends the request and waits for the head of the answer. `head` is the request line and all fields but the empty
   // line at the end. A kept connection that turns out to be closed before it answered anything is replaced once.
-  // Errors: unavailable (connect, reset), deadline_exceeded, protocol_error, cancelled.
+  // Errors: unavailable (connect, reset), deadline_exceeded, protocol_error, cancelled, backpressure (no connection is
+  // free).
   rt::Task<Result<void>> send(std::string_view head, net::Pieces body);
 
   // The same for a body that comes in pieces: start(), write() as often as needed, finish(). Always on a connection of
@@ -63,9 +64,10 @@ class ClientCall {
   // All of the rest; valid as long as the call. out_of_range beyond `bytes_max`.
   rt::Task<Result<std::string_view>> read_all(std::size_t bytes_max);
 
-  // Ends the call from elsewhere on the loop: what is awaited returns `cancelled`.
+  // Ends the call from elsewhere on the loop, whatever it waits for (a place, the name, the connection, the answer):
+  // what is awaited returns `cancelled`.
   void cancel();
-  bool cancelled() const { return cancelled_; }
+  bool cancelled() const { return cancellation_.cancelled(); }
   // True once a byte of the request may have reached the upstream.
   bool sent() const { return sent_; }
 
@@ -80,7 +82,6 @@ class ClientCall {
   };
   static std::vector<std::unique_ptr<State>>& spare_states();
 
-  rt::Task<Result<void>> connect();
   rt::Task<Result<void>> exchange_heads(std::string_view head, net::Pieces body);
   rt::Task<Result<std::string_view>> read_slowly();
   rt::Task<Result<std::string_view>> read_all_slowly(std::size_t bytes_max);
@@ -97,10 +98,11 @@ class ClientCall {
   std::shared_ptr<const Origin> origin_;
   ClientTimeouts timeouts_;
   base::SteadyTime total_deadline_;
-  std::unique_ptr<net::Stream> stream_;
+  PooledStream stream_;
   std::unique_ptr<State> state_;
-  bool reused_ = false;
-  bool cancelled_ = false;
+  rt::Cancellation cancellation_;
+  bool answering_ = false;  // something came back, if only an interim answer
+  bool replaced_ = false;   // a stale connection, once
   bool sent_ = false;
   bool head_seen_ = false;
   // Of coded answers:

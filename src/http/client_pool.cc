@@ -1,52 +1,270 @@
 #include "http/client_pool.h"
 
+#include "net/connector.h"
+
 namespace penstock::http {
+namespace {
+
+// For counters with one writer.
+void count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
+Error cancelled() { return {Errc::cancelled, "the call was cancelled"}; }
+
+// Ends a handshake under way.
+class CloseOnCancel : private rt::CancelHook {
+ public:
+  CloseOnCancel(net::Stream& stream, rt::Cancellation* cancellation) : CancelHook(cancellation), stream_(stream) {}
+
+ private:
+  void on_cancel() override { stream_.close(); }
+  net::Stream& stream_;
+};
+
+}  // namespace
+
+// One of the connections an origin may have on this loop; given back when destroyed.
+class ClientPool::Place {
+ public:
+  Place() = default;
+  explicit Place(Slot& slot);
+  Place(Place&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+  Place& operator=(Place&& other) noexcept {
+    std::swap(slot_, other.slot_);
+    return *this;
+  }
+  ~Place();
+  explicit operator bool() const { return slot_ != nullptr; }
+
+ private:
+  Slot* slot_ = nullptr;
+};
+
+struct PooledStream::Connection {
+  ClientPool& pool;
+  ClientPool::Slot& slot;
+  ClientPool::Place place;
+  std::unique_ptr<net::Stream> stream;
+  base::SteadyTime made_at;
+  base::SteadyTime kept_at{};
+  std::uint32_t requests = 0;
+  bool kept = false;
+};
+
+// A call in the line; it is told by `wait` when it has one or the other.
+struct ClientPool::Waiter {
+  rt::Wait& wait;
+  PooledStream given;
+  Place place;
+};
+
+struct ClientPool::Slot {
+  Slot(rt::Loop& loop, std::shared_ptr<const Origin> to) : origin(std::move(to)), sweep_timer(loop) {
+    origin->state->add_pool(counters);
+  }
+  std::shared_ptr<const Origin> origin;
+  std::shared_ptr<PoolCounters> counters = std::make_shared<PoolCounters>();
+  net::TlsSession session;
+  std::size_t open = 0;
+  std::deque<Waiter*> line;
+  std::vector<std::unique_ptr<PooledStream::Connection>> idle;  // the one kept last at the back
+  rt::Timer sweep_timer;
+
+  void show_idle() { counters->idle.store(idle.size(), std::memory_order_relaxed); }
+  void show_open() { counters->open.store(open, std::memory_order_relaxed); }
+};
+
+ClientPool::Place::Place(Slot& slot) : slot_(&slot) {
+  ++slot.open;
+  slot.show_open();
+}
+
+ClientPool::Place::~Place() {
+  if (slot_ == nullptr) return;
+  --slot_->open;
+  slot_->show_open();
+  if (slot_->line.empty() || slot_->open >= slot_->origin->connections.max) return;
+  Waiter* next = slot_->line.front();
+  slot_->line.pop_front();
+  next->place = Place(*slot_);
+  next->wait.set();
+}
+
+PooledStream::PooledStream() = default;
+PooledStream::PooledStream(std::unique_ptr<Connection> connection)
+    : connection_(std::move(connection)), stream_(connection_->stream.get()) {}
+PooledStream::PooledStream(PooledStream&& other) noexcept
+    : connection_(std::move(other.connection_)), stream_(std::exchange(other.stream_, nullptr)) {}
+PooledStream& PooledStream::operator=(PooledStream&& other) noexcept {
+  connection_ = std::move(other.connection_);
+  stream_ = std::exchange(other.stream_, nullptr);
+  return *this;
+}
+PooledStream::~PooledStream() = default;
+bool PooledStream::reused() const { return connection_ != nullptr && connection_->requests > 0; }
 
 ClientPool::ClientPool(rt::Loop& loop) : loop_(loop) {}
-ClientPool::~ClientPool() = default;
 
-std::unique_ptr<net::Stream> ClientPool::take(const Origin& origin) {
-  auto entry = kept_.find(&origin);
-  if (entry == kept_.end() || entry->second.idle.empty()) return nullptr;
-  // The last used first: it is the least likely to have been closed by the other side. One that said something while
-  // nobody had asked cannot be trusted to answer the next question.
-  auto& idle = entry->second.idle;
-  while (!idle.empty()) {
-    auto stream = std::move(idle.back());
-    idle.pop_back();
-    stream->on_hang_up({});
-    if (stream->quiet()) return stream;
-  }
-  return nullptr;
+ClientPool::~ClientPool() {
+  close_all();
+  leaving_.clear();
 }
 
-void ClientPool::keep(const std::shared_ptr<const Origin>& origin, std::unique_ptr<net::Stream> stream) {
-  Kept& kept = kept_[origin.get()];
-  kept.origin = origin;
-  if (kept.idle.size() >= origin->idle_connections_max) return;
-  stream->clear_deadline();
-  // The upstream closes connections it is tired of: forget them at once, not at the next use. The destruction waits for
-  // the loop, because this runs inside the stream's own callback.
-  stream->on_hang_up([this, raw = stream.get()] { loop_.post([this, raw] { discard(raw); }); });
-  kept.idle.push_back(std::move(stream));
+ClientPool::Slot* ClientPool::find(const Origin& origin) const {
+  std::size_t index = origin.state->index();
+  return index < slots_.size() ? slots_[index].get() : nullptr;
 }
 
-void ClientPool::discard(const net::Stream* stream) {
-  for (auto& [origin, kept] : kept_) {
-    std::erase_if(kept.idle, [&](const auto& idle) { return idle.get() == stream && idle->hung_up(); });
+ClientPool::Slot& ClientPool::slot_of(const std::shared_ptr<const Origin>& origin) {
+  if (Slot* known = find(*origin)) return *known;
+  std::size_t index = origin->state->index();
+  if (index >= slots_.size()) slots_.resize(index + 1);
+  slots_[index] = std::make_unique<Slot>(loop_, origin);
+  return *slots_[index];
+}
+
+PooledStream ClientPool::take(const std::shared_ptr<const Origin>& origin) {
+  Slot* slot = find(*origin);
+  if (slot == nullptr) return {};
+  while (!slot->idle.empty()) {
+    auto connection = std::move(slot->idle.back());
+    slot->idle.pop_back();
+    slot->show_idle();
+    connection->kept = false;
+    if (!connection->stream->quiet()) continue;
+    count(slot->counters->reused);
+    return PooledStream(std::move(connection));
   }
+  return {};
+}
+
+void ClientPool::keep(PooledStream stream) {
+  auto connection = std::move(stream.connection_);
+  Slot& slot = connection->slot;
+  const ConnectionLimits& limits = slot.origin->connections;
+  base::SteadyTime now = loop_.now();
+  if (++connection->requests >= limits.requests || now - connection->made_at >= limits.age) return;
+  if (connection->stream->closed() || connection->stream->hung_up()) return;
+  connection->stream->clear_deadline();
+  if (!slot.line.empty()) {
+    Waiter* next = slot.line.front();
+    slot.line.pop_front();
+    count(slot.counters->reused);
+    next->given = PooledStream(std::move(connection));
+    next->wait.set();
+    return;
+  }
+  connection->kept = true;
+  connection->kept_at = now;
+  slot.idle.push_back(std::move(connection));
+  slot.show_idle();
+  if (!slot.sweep_timer.armed()) slot.sweep_timer.arm_at(now + limits.idle, [this, to = &slot] { sweep(*to); });
+}
+
+// Closes what was kept for too long, and comes back when the next one is.
+void ClientPool::sweep(Slot& slot) {
+  base::Duration limit = slot.origin->connections.idle;
+  auto fresh = std::find_if(slot.idle.begin(), slot.idle.end(),
+                            [&](const auto& kept) { return loop_.now() - kept->kept_at < limit; });
+  slot.idle.erase(slot.idle.begin(), fresh);
+  slot.show_idle();
+  if (slot.idle.empty()) return;
+  slot.sweep_timer.arm_at(slot.idle.front()->kept_at + limit, [this, to = &slot] { sweep(*to); });
+}
+
+// The other side closes connections it is tired of: forgotten at once, not at the next use. The end waits for the loop,
+// because this runs inside the stream's own callback.
+void ClientPool::on_hang_up(PooledStream::Connection& connection) {
+  if (!connection.kept) return;
+  auto& idle = connection.slot.idle;
+  auto kept = std::find_if(idle.begin(), idle.end(), [&](const auto& one) { return one.get() == &connection; });
+  connection.kept = false;
+  leaving_.push_back(std::move(*kept));
+  idle.erase(kept);
+  connection.slot.show_idle();
+  if (leaving_.size() == 1) loop_.post([this] { leaving_.clear(); });
+}
+
+rt::Task<Result<PooledStream>> ClientPool::open(std::shared_ptr<const Origin> origin, base::SteadyTime deadline,
+                                                rt::Cancellation* cancellation) {
+  Slot& slot = slot_of(origin);
+  const ConnectionLimits& limits = origin->connections;
+  Place place;
+  if (slot.open < limits.max && slot.line.empty()) {
+    place = Place(slot);
+  } else {
+    count(slot.counters->waits);
+    if (slot.line.size() >= limits.waiting) {
+      count(slot.counters->refusals);
+      co_return fail(Errc::backpressure,
+                     fmt::format("all {} connections to {} are in use and {} calls wait for one already", limits.max,
+                                 origin->url.authority(), limits.waiting));
+    }
+    rt::Wait wait(loop_, std::min(deadline, loop_.now() + origin->connect_timeout), cancellation);
+    Waiter waiter{wait, {}, {}};
+    struct Leaving {
+      Slot& slot;
+      Waiter& waiter;
+      ~Leaving() { std::erase(slot.line, &waiter); }
+    } leaving{slot, waiter};
+    slot.line.push_back(&waiter);
+    auto end = co_await wait;
+    if (end == rt::Wait::End::cancelled) co_return std::unexpected(cancelled());
+    if (end == rt::Wait::End::deadline) {
+      count(slot.counters->refusals);
+      co_return fail(Errc::backpressure, fmt::format("all {} connections to {} stayed in use while the call waited",
+                                                     limits.max, origin->url.authority()));
+    }
+    if (waiter.given) co_return std::move(waiter.given);
+    place = std::move(waiter.place);
+  }
+  auto made =
+      co_await connect(slot, std::move(place), std::min(deadline, loop_.now() + origin->connect_timeout), cancellation);
+  if (!made) count(slot.counters->connect_failures);
+  co_return made;
+}
+
+rt::Task<Result<PooledStream>> ClientPool::connect(Slot& slot, Place place, base::SteadyTime deadline,
+                                                   rt::Cancellation* cancellation) {
+  const Origin& origin = *slot.origin;
+  count(slot.counters->connects);
+  auto stream = co_await net::connect(loop_, {origin.url.host, origin.url.port}, deadline, cancellation);
+  if (!stream) co_return std::unexpected(stream.error());
+  if (origin.tls) {
+    CloseOnCancel closing(**stream, cancellation);
+    (*stream)->set_deadline(deadline);
+    std::string name = origin.tls_name.empty() ? origin.url.host : origin.tls_name;
+    auto shaken = co_await (*stream)->start_tls_client(origin.tls, std::move(name), &slot.session);
+    if (cancellation != nullptr && cancellation->cancelled()) co_return std::unexpected(cancelled());
+    if (!shaken) co_return std::unexpected(shaken.error());
+  }
+  auto connection = std::unique_ptr<PooledStream::Connection>(
+      new PooledStream::Connection{*this, slot, std::move(place), std::move(*stream), loop_.now()});
+  connection->stream->on_hang_up([made = connection.get()] { made->pool.on_hang_up(*made); });
+  co_return PooledStream(std::move(connection));
 }
 
 void ClientPool::prune() {
-  std::erase_if(kept_, [](const auto& entry) { return entry.second.origin.use_count() == 1; });
+  for (auto& slot : slots_) {
+    if (!slot || slot->origin.use_count() > 1) continue;
+    slot->idle.clear();
+    if (slot->open == 0) slot.reset();
+  }
 }
 
-void ClientPool::close_all() { kept_.clear(); }
+void ClientPool::close_all() {
+  for (auto& slot : slots_) {
+    if (!slot) continue;
+    slot->idle.clear();
+    slot->show_idle();
+  }
+}
 
 std::size_t ClientPool::idle() const {
-  std::size_t count = 0;
-  for (const auto& [origin, kept] : kept_) count += kept.idle.size();
-  return count;
+  std::size_t total = 0;
+  for (const auto& slot : slots_) total += slot ? slot->idle.size() : 0;
+  return total;
 }
 
 }  // namespace penstock::http

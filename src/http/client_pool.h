@@ -1,50 +1,81 @@
-// Origins and the connections kept to them, per loop.
+// The connections of one loop to its origins: made, kept, counted and bounded.
 #pragma once
 
+#include <deque>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
-#include "base/clock.h"
-#include "net/address.h"
+#include "base/result.h"
+#include "http/origin.h"
 #include "net/stream.h"
-#include "net/tls.h"
+#include "rt/task.h"
+#include "rt/wait.h"
 
 namespace penstock::http {
 
-// Whom to call. Shared by every loop; immutable. The object's address is the pool's key, so that a configuration that
-// keeps its origins keeps its connections.
-struct Origin {
-  net::Url url;
-  std::shared_ptr<net::TlsContext> tls;  // for https
-  base::Duration connect_timeout = std::chrono::seconds(5);
-  std::size_t idle_connections_max = 256;  // kept per loop; more are closed after use
+class ClientPool;
+
+// A connection in somebody's hands; ends it when destroyed. Hand it to ClientPool::keep() to have it used again.
+class PooledStream {
+ public:
+  PooledStream();
+  PooledStream(PooledStream&&) noexcept;
+  PooledStream& operator=(PooledStream&&) noexcept;
+  ~PooledStream();
+  explicit operator bool() const { return connection_ != nullptr; }
+  net::Stream* operator->() const { return stream_; }
+  void reset() { *this = PooledStream(); }
+  // It was used before: the other side may have closed it without our knowing.
+  bool reused() const;
+
+ private:
+  friend class ClientPool;
+  struct Connection;
+  explicit PooledStream(std::unique_ptr<Connection> connection);
+  std::unique_ptr<Connection> connection_;
+  net::Stream* stream_ = nullptr;
 };
 
-// The kept connections of one loop.
+// Lives on one loop, longer than the streams it gave out.
 class ClientPool {
  public:
   explicit ClientPool(rt::Loop& loop);
   ~ClientPool();
+  ClientPool(const ClientPool&) = delete;
+  ClientPool& operator=(const ClientPool&) = delete;
   rt::Loop& loop() { return loop_; }
+
+  // A kept connection, the one used last first: it is the least likely to have been closed by the other side. Empty
+  // when none is kept, or none is quiet: one that said something while nobody had asked is not asked again.
+  PooledStream take(const std::shared_ptr<const Origin>& origin);
+  // A new connection, up to and with the TLS handshake; the origin's connect_timeout and `deadline` bound it. When as
+  // many as allowed are open, waits in line for a free one, which then may be a used one.
+  // Errors: those of net::connect; backpressure when the line is full or the wait took longer than connect_timeout.
+  rt::Task<Result<PooledStream>> open(std::shared_ptr<const Origin> origin, base::SteadyTime deadline,
+                                      rt::Cancellation* cancellation);
+  // At a clean border between two messages: for the next who waits, or kept for later.
+  void keep(PooledStream stream);
+
   // Closes the kept connections of origins nobody else holds any more.
   void prune();
   void close_all();
   std::size_t idle() const;
 
  private:
-  friend class ClientCall;
-  // Null when none is kept.
-  std::unique_ptr<net::Stream> take(const Origin& origin);
-  void keep(const std::shared_ptr<const Origin>& origin, std::unique_ptr<net::Stream> stream);
-  void discard(const net::Stream* stream);
+  friend class PooledStream;
+  struct Slot;
+  struct Waiter;
+  class Place;
+  Slot* find(const Origin& origin) const;
+  Slot& slot_of(const std::shared_ptr<const Origin>& origin);
+  rt::Task<Result<PooledStream>> connect(Slot& slot, Place place, base::SteadyTime deadline,
+                                         rt::Cancellation* cancellation);
+  void on_hang_up(PooledStream::Connection& connection);
+  void sweep(Slot& slot);
 
-  struct Kept {
-    std::shared_ptr<const Origin> origin;
-    std::vector<std::unique_ptr<net::Stream>> idle;
-  };
   rt::Loop& loop_;
-  std::unordered_map<const Origin*, Kept> kept_;
+  std::vector<std::unique_ptr<Slot>> slots_;                        // by the origin's index
+  std::vector<std::unique_ptr<PooledStream::Connection>> leaving_;  // closed once their own callback has returned
 };
 
 }  // namespace penstock::http

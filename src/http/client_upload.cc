@@ -4,8 +4,9 @@
 namespace penstock::http {
 
 rt::Task<Result<void>> ClientCall::start(std::string_view head, bool chunked) {
-  auto connected = co_await connect();
-  if (!connected) co_return connected;
+  auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
+  if (!opened) co_return std::unexpected(opened.error());
+  stream_ = std::move(*opened);
   state_->parser.reset();
   chunked_ = chunked;
   body_open_ = sent_ = true;

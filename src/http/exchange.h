@@ -13,6 +13,7 @@
 
 namespace penstock::http {
 
+using wire::FieldId;
 using wire::Fields;
 
 // The request line and fields. Views stay valid as long as the exchange.
@@ -21,8 +22,8 @@ struct Request {
   std::string_view path;   // percent-encoding as sent; without the query
   std::string_view query;  // without the question mark
   const Fields* fields = nullptr;
+  std::string_view field(FieldId id) const { return fields->get(id); }
   std::string_view field(std::string_view name) const { return fields->get(name); }
-  std::string_view field(wire::FieldId id) const { return fields->get(id); }
 };
 
 // The value of one query parameter, percent-decoded; empty when absent.

@@ -1,12 +1,14 @@
 #include "llm/dispatch.h"
 
 #include "rt/await.h"
+#include "rt/wait.h"
 
 namespace penstock::llm {
 namespace {
 
 // 64 MiB: image and embedding answers; larger whole answers are refused.
 constexpr std::size_t kAnswerBytesMax = 64U << 20;
+
 bool is_event_stream(std::string_view content_type) {
   constexpr std::string_view kType = "text/event-stream";
   return content_type.size() >= kType.size() && wire::equal_ignoring_case(content_type.substr(0, kType.size()), kType);
@@ -36,6 +38,7 @@ Result<std::optional<wire::SseEvent>> Answer::next_event() {
   if (held_) return std::exchange(held_, std::nullopt);
   while (true) {
     auto event = read_event();
+    if (!event) note_broken(target_, event.error(), context_.exchange.loop().now());
     if (!event || !event->has_value()) return event;
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
     done_ = done_ || verdict.last;
@@ -47,6 +50,7 @@ Result<std::optional<wire::SseEvent>> Answer::next_event() {
 rt::Task<Result<void>> Answer::wait() {
   Waiting waiting(context_);
   auto ready = co_await call_.wait();
+  if (!ready && accepted_) note_broken(target_, ready.error(), context_.exchange.loop().now());
   co_return ready;
 }
 
@@ -71,26 +75,33 @@ Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<con
       deadline_(pool.loop().now() + route_->timeouts.total) {}
 
 void Dispatch::cancel() {
+  cancellation_.cancel();
   if (running_ != nullptr) running_->cancel();
 }
 
+rt::Task<void> Dispatch::pause(base::Duration delay) {
+  rt::Wait wait(pool_.loop(), std::min(deadline_, std::chrono::steady_clock::now() + delay), &cancellation_);
+  Waiting waiting(call_);
+  (void)co_await wait;
+}
+
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
-  std::vector<const Target*> order = order_of_attempts(*route_, random_number);
+  std::vector<const Target*> order = order_of_attempts(*route_, pool_.loop().now(), random_number);
   std::optional<Failure> last;
   for (const Target* target : order) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
-      if (i > 0) {
-        rt::Sleep pause(pool_.loop(), backoff(i - 1));
-        Waiting waiting(call_);
-        co_await pause;
-      }
-      if (call_.exchange.client_gone()) break;
+      if (i > 0) co_await pause(backoff(i - 1));
+      if (call_.exchange.client_gone() || pool_.loop().now() >= deadline_) break;
       ++call_.event.attempts;
       call_.event.target = target->label;
       auto answer = co_await attempt(*target);
       running_ = nullptr;
-      if (answer) co_return answer;
+      note_health(*target, answer ? nullptr : &answer.error(), pool_.loop().now());
+      if (answer) {
+        (*answer)->accepted_ = true;
+        co_return answer;
+      }
       last = std::move(answer.error());
       if (!worth_same_target(*route_, *last)) break;
     }

@@ -54,6 +54,7 @@ class Answer {
   std::optional<wire::SseEvent> held_;  // the first event, read before anything was promised to the client
   std::string_view body_;
   Usage usage_;
+  bool accepted_ = false;  // won; what breaks from now on is told by next_event() and wait()
   bool streaming_ = false;
   bool done_ = false;
   bool failed_ = false;
@@ -71,6 +72,7 @@ class Dispatch {
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> attempt(const Target& target);
   rt::Task<std::expected<void, Failure>> accept_stream(Answer& answer);
   std::expected<void, Failure> accept_whole(Answer& answer, std::string_view body);
+  rt::Task<void> pause(base::Duration delay);
 
   http::ClientPool& pool_;
   flow::Call& call_;
@@ -78,6 +80,7 @@ class Dispatch {
   const Request& request_;
   base::SteadyTime deadline_;  // of all attempts together
   Answer* running_ = nullptr;
+  rt::Cancellation cancellation_;
 };
 
 }  // namespace penstock::llm

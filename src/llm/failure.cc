@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "llm/target_health.h"
+
 namespace penstock::llm {
 namespace {
 
@@ -9,6 +11,8 @@ obs::ErrorType type_of_status(int status) {
   if (status == 429) return obs::ErrorType::provider_429;
   return status >= 500 ? obs::ErrorType::provider_5xx : obs::ErrorType::provider_4xx;
 }
+
+}  // namespace
 
 obs::ErrorType type_of_transport(Errc code) {
   switch (code) {
@@ -21,8 +25,6 @@ obs::ErrorType type_of_transport(Errc code) {
   }
 }
 
-}  // namespace
-
 Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std::string_view what) {
   std::string name(target.label.view());
   return Failure({code, fmt::format("the provider '{}' {}", name, what), name}, type);
@@ -31,6 +33,9 @@ Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std
 Failure transport_failure(const Target& target, const Error& error) {
   // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
   // Neither is an answer of theirs that is too large a request of our caller's that is.
+  // A pool of ours that is full is ours.
+  if (error.code == Errc::backpressure)
+    return target_failure(target, obs::ErrorType::penstock_overload, error.code, "cannot be called: " + error.detail);
   bool theirs = error.code != Errc::deadline_exceeded && error.code != Errc::cancelled && error.code != Errc::data_loss;
   Errc code = theirs ? Errc::protocol_error : error.code;
   return target_failure(target, type_of_transport(error.code), code, "failed: " + error.detail);
@@ -44,6 +49,19 @@ Failure status_failure(const Target& target, int status, const wire::Fields& fie
   failure.retry_after = fields.get(wire::FieldId::retry_after);
   failure.upstream_body = std::move(body);
   return failure;
+}
+
+void note_health(const Target& target, const Failure* failure, base::SteadyTime now) {
+  const http::Origin& origin = *target.provider->origin();
+  if (failure == nullptr) {
+    note_outcome(origin, Outcome::good, now);
+  } else {
+    note_outcome(origin, outcome_of(failure->type, failure->upstream_status), now, failure->error.detail);
+  }
+}
+
+void note_broken(const Target& target, const Error& error, base::SteadyTime now) {
+  note_outcome(*target.provider->origin(), outcome_of(type_of_transport(error.code), 0), now, error.detail);
 }
 
 bool worth_same_target(const Route& route, const Failure& failure) {

@@ -23,12 +23,19 @@ struct Failure {
 // An error page is read up to here; the rest says nothing new.
 constexpr std::size_t kErrorBytesMax = 256 * 1024;
 
+// What a failed connection is counted as.
+obs::ErrorType type_of_transport(Errc code);
 // The provider did, or said, `what`.
 Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std::string_view what);
 // The connection failed, or what came over it was no HTTP.
 Failure transport_failure(const Target& target, const Error& error);
 // The provider answered with a status that is no success.
 Failure status_failure(const Target& target, int status, const wire::Fields& fields, std::string body);
+
+// Tells the health of the target's origin how an attempt ended; `failure` is null after an answer.
+void note_health(const Target& target, const Failure* failure, base::SteadyTime now);
+// The same for an answer that ended before its end.
+void note_broken(const Target& target, const Error& error, base::SteadyTime now);
 
 // A target that is busy (429) or does not want us (4xx) will not change its mind at once.
 bool worth_same_target(const Route& route, const Failure& failure);

@@ -16,7 +16,7 @@ void PassThrough::cancel() {
 }
 
 rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
-  std::vector<const Target*> order = order_of_attempts(*route_, random_number);
+  std::vector<const Target*> order = order_of_attempts(*route_, pool_.loop().now(), random_number);
   Failure last({Errc::unavailable, "no target is configured"});
   for (const Target* target : order) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
@@ -33,6 +33,7 @@ rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
       auto done = co_await (this->*attempt)();
       if (done) co_return done;
       last = std::move(done.error());
+      note_health(*target, &last, pool_.loop().now());
       if (!worth_same_target(*route_, last)) break;
     }
     if (!worth_next_target(last)) break;
@@ -97,13 +98,19 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
     Waiting waiting(call_);
     answered = co_await upstream_->finish();
   }
-  if (!answered) co_return std::unexpected(transport_failure(*target_, answered.error()));
+  if (!answered) {
+    note_broken(*target_, answered.error(), pool_.loop().now());
+    co_return std::unexpected(transport_failure(*target_, answered.error()));
+  }
   co_return co_await accept();
 }
 
 rt::Task<PassThrough::Outcome> PassThrough::accept() {
   int status = upstream_->status();
-  if (status >= 200 && status <= 299) co_return Outcome{};
+  if (status >= 200 && status <= 299) {
+    note_health(*target_, nullptr, pool_.loop().now());
+    co_return Outcome{};
+  }
   Waiting waiting(call_);
   auto body = co_await upstream_->read_all(kErrorBytesMax);
   if (!body) co_return std::unexpected(transport_failure(*target_, body.error()));

@@ -197,7 +197,9 @@ std::vector<std::string> Plan::describe() const {
   return lines;
 }
 
-std::vector<const Target*> order_of_attempts(const Route& route, const std::function<std::uint64_t()>& random) {
+namespace {
+
+std::vector<const Target*> drawn_order(const Route& route, const std::function<std::uint64_t()>& random) {
   std::vector<const Target*> order;
   std::vector<const Target*> left;
   std::int64_t total = 0;
@@ -217,6 +219,35 @@ std::vector<const Target*> order_of_attempts(const Route& route, const std::func
     left.erase(left.begin() + static_cast<std::ptrdiff_t>(chosen));
   }
   for (const Target& target : route.fallback) order.push_back(&target);
+  return order;
+}
+
+// Which of `order` to try last: at most half, those furthest from being asked again.
+std::vector<const Target*> unusable(const std::vector<const Target*>& order, base::SteadyTime now) {
+  std::vector<const Target*> last;
+  for (const Target* target : order) {
+    if (!target->provider->origin()->state->health.usable(now)) last.push_back(target);
+  }
+  std::size_t most = order.size() / 2;
+  if (last.size() <= most) return last;
+  auto returns_at = [](const Target* target) {
+    const http::OriginHealth& health = target->provider->origin()->state->health;
+    return health.down() ? base::SteadyTime::max() : health.ejected_until();
+  };
+  std::sort(last.begin(), last.end(), [&](const Target* a, const Target* b) { return returns_at(a) > returns_at(b); });
+  last.resize(most);
+  return last;
+}
+
+}  // namespace
+
+std::vector<const Target*> order_of_attempts(const Route& route, base::SteadyTime now,
+                                             const std::function<std::uint64_t()>& random) {
+  std::vector<const Target*> order = drawn_order(route, random);
+  if (order.size() < 2) return order;
+  std::vector<const Target*> last = unusable(order, now);
+  std::erase_if(order, [&](const Target* target) { return std::find(last.begin(), last.end(), target) != last.end(); });
+  order.insert(order.end(), last.begin(), last.end());
   return order;
 }
 

@@ -66,7 +66,9 @@ class Plan {
 };
 
 // The order in which to try the targets of a route: by weight without replacement, or as written, then the fallbacks.
-// `random` gives uniform 64-bit numbers.
-std::vector<const Target*> order_of_attempts(const Route& route, const std::function<std::uint64_t()>& random);
+// Those whose origin is ejected or down come last, so that they are asked only when all others failed; but never more
+// than half of all. `random` gives uniform 64-bit numbers.
+std::vector<const Target*> order_of_attempts(const Route& route, base::SteadyTime now,
+                                             const std::function<std::uint64_t()>& random);
 
 }  // namespace penstock::llm

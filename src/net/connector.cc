@@ -1,198 +1,161 @@
 #include "net/connector.h"
 
-#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <condition_variable>
-#include <deque>
 
-#include "rt/await.h"
+#include "net/resolver.h"
 
 namespace penstock::net {
 namespace {
 
-using Addresses = std::vector<Endpoint>;
+// RFC 8305, section 5: "Connection Attempt Delay".
+constexpr auto kNextAttemptAfter = std::chrono::milliseconds(250);
 
-constexpr auto kFreshFor = std::chrono::seconds(30);
-constexpr auto kStaleFor = std::chrono::minutes(10);
-// More names waiting than any gateway has providers: the resolver is stuck.
-constexpr std::size_t kLookupsMax = 256;
-
-Result<Addresses> look_up(const HostPort& address) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_ADDRCONFIG;
-  addrinfo* found = nullptr;
-  int code = getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
-  if (code != 0) {
-    return fail(Errc::unavailable,
-                fmt::format("the name '{}' cannot be resolved: {}", address.host, gai_strerror(code)));
+// The family of the first address leads; families alternate as long as there are both.
+std::vector<Endpoint> interleave(const std::vector<Endpoint>& addresses) {
+  std::vector<Endpoint> leading;
+  std::vector<Endpoint> other;
+  for (const Endpoint& endpoint : addresses) {
+    bool leads = endpoint.storage.ss_family == addresses.front().storage.ss_family;
+    (leads ? leading : other).push_back(endpoint);
   }
-  Addresses addresses;
-  for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
-    Endpoint endpoint;
-    std::memcpy(&endpoint.storage, info->ai_addr, info->ai_addrlen);
-    endpoint.length = info->ai_addrlen;
-    addresses.push_back(endpoint);
+  std::vector<Endpoint> order;
+  for (std::size_t i = 0; i < std::max(leading.size(), other.size()); ++i) {
+    if (i < leading.size()) order.push_back(leading[i]);
+    if (i < other.size()) order.push_back(other[i]);
   }
-  freeaddrinfo(found);
-  return addresses;
+  return order;
 }
 
-// One thread for every loop: look-ups are rare, and getaddrinfo blocks. Lives as long as the process.
-class Resolver {
+// One attempt of a race: a socket on its way to being connected.
+class Attempt : private rt::Listener {
  public:
-  using Done = std::function<void(Result<Addresses>)>;
+  // `changed` is called once, when the attempt succeeded or failed after start().
+  Attempt(rt::Loop& loop, const Endpoint& endpoint, std::function<void()> changed)
+      : loop_(loop), endpoint_(endpoint), changed_(std::move(changed)) {}
+  ~Attempt() override { close(); }
 
-  static Resolver& instance() {
-    static Resolver resolver;
-    return resolver;
-  }
-
-  // Null when nothing fresh is remembered.
-  std::optional<Addresses> remembered(const std::string& key, std::chrono::seconds at_most) {
-    std::lock_guard lock(mutex_);
-    auto entry = cache_.find(key);
-    if (entry == cache_.end() || std::chrono::steady_clock::now() - entry->second.at > at_most) return std::nullopt;
-    return entry->second.addresses;
-  }
-
-  void start(rt::Loop& loop, HostPort address, Done done) {
-    std::lock_guard lock(mutex_);
-    if (queue_.size() >= kLookupsMax) {
-      loop.post([done] { done(fail(Errc::backpressure, "too many names are waiting to be resolved")); });
+  void start() {
+    fd_ = ::socket(endpoint_.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) {
+      settle(errno);
       return;
     }
-    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-    queue_.push_back({&loop, std::move(address), std::move(done)});
-    wake_.notify_one();
+    const auto* address = reinterpret_cast<const sockaddr*>(&endpoint_.storage);
+    int error = ::connect(fd_, address, endpoint_.length) == 0 ? 0 : errno;
+    if (error == EINPROGRESS && (error = loop_.add(fd_, this)) == 0) return;
+    settle(error);
   }
 
-  ~Resolver() {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    wake_.notify_one();
-    if (thread_.joinable()) thread_.join();
+  bool connected() const { return settled_ && error_ == 0; }
+  bool failed() const { return settled_ && error_ != 0; }
+  Error why() const {
+    return {Errc::unavailable,
+            fmt::format("{} refused or failed the connection: {}", endpoint_.text(), std::strerror(error_))};
   }
-
- private:
-  struct Lookup {
-    rt::Loop* loop;
-    HostPort address;
-    Done done;
-  };
-  struct Entry {
-    Addresses addresses;
-    base::SteadyTime at;
-  };
-
-  void run() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (stopping_) return;
-      Lookup lookup = std::move(queue_.front());
-      queue_.pop_front();
-      lock.unlock();
-      auto found = look_up(lookup.address);
-      lock.lock();
-      if (found) cache_[lookup.address.text()] = {*found, std::chrono::steady_clock::now()};
-      lookup.loop->post([done = std::move(lookup.done), found = std::move(found)] { done(found); });
-    }
+  // The connected socket; the caller owns it now.
+  int take() {
+    loop_.remove(fd_, this);
+    return std::exchange(fd_, -1);
   }
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<Lookup> queue_;
-  std::map<std::string, Entry> cache_;
-  bool stopping_ = false;
-  std::thread thread_;
-};
-
-// A socket on its way to being connected: only waits for the first writable.
-class Connecting : private rt::Listener {
- public:
-  Connecting(rt::Loop& loop, int fd, base::SteadyTime deadline) : loop_(loop), fd_(fd), timer_(loop) {
-    loop_.add(fd_, this);
-    timer_.arm_at(deadline, [this] { finish(ETIMEDOUT); });
-  }
-  ~Connecting() override { loop_.remove(fd_, this); }
-  bool await_ready() const { return false; }
-  void await_suspend(std::coroutine_handle<> handle) { waiter_ = handle; }
-  int await_resume() const { return error_; }
 
  private:
   void on_ready(bool, bool writable, bool) override {
-    if (!writable) return;
+    if (!writable || settled_) return;
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
-    finish(error);
+    settle(error);
+    changed_();
   }
-  void finish(int error) {
+  void settle(int error) {
+    settled_ = true;
     error_ = error;
-    timer_.cancel();
-    if (waiter_) loop_.defer(std::exchange(waiter_, {}));
+    if (error != 0) close();
+  }
+  void close() {
+    if (fd_ < 0) return;
+    loop_.remove(fd_, this);
+    ::close(std::exchange(fd_, -1));
   }
 
   rt::Loop& loop_;
-  int fd_;
-  rt::Timer timer_;
+  Endpoint endpoint_;
+  std::function<void()> changed_;
+  int fd_ = -1;
+  bool settled_ = false;
   int error_ = 0;
-  std::coroutine_handle<> waiter_;
 };
 
-rt::Task<Result<int>> connect_one(rt::Loop& loop, Endpoint endpoint, base::SteadyTime deadline) {
-  int fd = ::socket(endpoint.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) co_return fail(Errc::resource_exhausted, fmt::format("cannot make a socket: {}", std::strerror(errno)));
-  int error = ::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length) == 0 ? 0 : errno;
-  if (error == EINPROGRESS) {
-    Connecting connecting(loop, fd, deadline);
-    error = co_await connecting;
+// The attempts of one connection. Those that lost are closed with it.
+class Race {
+ public:
+  explicit Race(rt::Loop& loop) : loop_(loop) {}
+
+  void start(const Endpoint& endpoint) {
+    attempts_.push_back(std::make_unique<Attempt>(loop_, endpoint, [this] {
+      if (waiting != nullptr) waiting->set();
+    }));
+    attempts_.back()->start();
   }
-  if (error == 0) co_return fd;
-  ::close(fd);
-  if (error == ETIMEDOUT)
-    co_return fail(Errc::deadline_exceeded, fmt::format("{} did not accept the connection in time", endpoint.text()));
-  co_return fail(Errc::unavailable,
-                 fmt::format("{} refused or failed the connection: {}", endpoint.text(), std::strerror(error)));
-}
+  Attempt* winner() {
+    auto won =
+        std::find_if(attempts_.begin(), attempts_.end(), [](const auto& attempt) { return attempt->connected(); });
+    return won == attempts_.end() ? nullptr : won->get();
+  }
+  // Forgets the failed ones; true when there was one.
+  bool drop_failed() {
+    return std::erase_if(attempts_, [this](const auto& attempt) {
+             if (attempt->failed()) last_error = attempt->why();
+             return attempt->failed();
+           }) > 0;
+  }
+  bool running() const { return !attempts_.empty(); }
+
+  rt::Wait* waiting = nullptr;
+  Error last_error;
+
+ private:
+  rt::Loop& loop_;
+  std::vector<std::unique_ptr<Attempt>> attempts_;
+};
 
 }  // namespace
 
-rt::Task<Result<std::vector<Endpoint>>> resolve(rt::Loop& loop, HostPort address) {
-  if (auto numeric = parse_endpoint(address)) {
-    Addresses one{*numeric};
-    co_return one;
+rt::Task<Result<std::unique_ptr<Stream>>> connect_any(rt::Loop& loop, std::vector<Endpoint> addresses,
+                                                      base::SteadyTime deadline, rt::Cancellation* cancellation) {
+  std::vector<Endpoint> order = interleave(addresses);
+  Race race(loop);
+  std::size_t next = 0;
+  bool due = true;
+  while (true) {
+    if (due && next < order.size()) race.start(order[next++]);
+    if (Attempt* winner = race.winner()) co_return std::make_unique<Stream>(loop, winner->take());
+    due = race.drop_failed();
+    if (due && next < order.size()) continue;
+    if (!race.running() && next == order.size()) co_return std::unexpected(race.last_error);
+    base::SteadyTime next_at =
+        next < order.size() ? std::chrono::steady_clock::now() + kNextAttemptAfter : base::SteadyTime::max();
+    rt::Wait wait(loop, std::min(deadline, next_at), cancellation);
+    race.waiting = &wait;
+    auto end = co_await wait;
+    race.waiting = nullptr;
+    if (end == rt::Wait::End::cancelled) co_return fail(Errc::cancelled, "the call was cancelled");
+    due = end == rt::Wait::End::deadline;
+    if (due && next_at >= deadline) {
+      co_return fail(Errc::deadline_exceeded,
+                     fmt::format("{} did not accept the connection in time", order[next - 1].text()));
+    }
   }
-  std::string key = address.text();
-  if (auto fresh = Resolver::instance().remembered(key, kFreshFor)) co_return std::move(*fresh);
-  std::function<void(Resolver::Done)> start = [&](Resolver::Done done) {
-    Resolver::instance().start(loop, address, std::move(done));
-  };
-  rt::Callback<Result<Addresses>> lookup(loop, std::move(start));
-  auto found = co_await lookup;
-  if (!found) {
-    if (auto stale = Resolver::instance().remembered(key, kStaleFor)) co_return std::move(*stale);
-  }
-  co_return found;
 }
 
-rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort address, base::SteadyTime deadline) {
-  auto addresses = co_await resolve(loop, address);
+rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort address, base::SteadyTime deadline,
+                                                  rt::Cancellation* cancellation) {
+  auto addresses = co_await Resolver::instance().resolve(loop, address, deadline, cancellation);
   if (!addresses) co_return std::unexpected(addresses.error());
-  Error last{Errc::unavailable, fmt::format("the name '{}' has no address", address.host)};
-  for (const Endpoint& endpoint : *addresses) {
-    auto fd = co_await connect_one(loop, endpoint, deadline);
-    if (fd) co_return std::make_unique<Stream>(loop, *fd);
-    last = fd.error();
-    if (last.code == Errc::deadline_exceeded) break;
-  }
-  co_return std::unexpected(last);
+  co_return co_await connect_any(loop, std::move(*addresses), deadline, cancellation);
 }
 
 }  // namespace penstock::net

@@ -2,21 +2,24 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "base/result.h"
 #include "net/address.h"
 #include "net/stream.h"
 #include "rt/task.h"
+#include "rt/wait.h"
 
 namespace penstock::net {
 
-// Addresses of `address`. Numeric ones and localhost at once; names through the system's resolver on a thread of its
-// own, remembered for 30 s (and served stale for 10 min while the resolver fails).
-rt::Task<Result<std::vector<Endpoint>>> resolve(rt::Loop& loop, HostPort address);
+// Connects to whichever address of the name answers first (RFC 8305, "happy eyeballs"): families in turn, the next
+// address after 250 ms or as soon as one failed, the slower ones closed. Name and connection together end at `deadline`
+// (deadline_exceeded) and with the cancellation (cancelled), at once. Other errors name the address and the reason.
+rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort address, base::SteadyTime deadline,
+                                                  rt::Cancellation* cancellation = nullptr);
 
-// Tries the addresses in order until one connects before `deadline`. The error names the address and the reason.
-rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort address, base::SteadyTime deadline);
+// The same for addresses that are known, in the order given but families in turn.
+rt::Task<Result<std::unique_ptr<Stream>>> connect_any(rt::Loop& loop, std::vector<Endpoint> addresses,
+                                                      base::SteadyTime deadline,
+                                                      rt::Cancellation* cancellation = nullptr);
 
 }  // namespace penstock::net

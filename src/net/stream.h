@@ -80,13 +80,16 @@ class Stream : private rt::Listener {
   Read readable();
   // A read now would find something, as far as was announced.
   bool readable_now() const { return readable_ && fd_ >= 0; }
-  // Nothing is there to be read and the peer is still there: what a kept connection must be before it is used again.
+  // Nothing is there to be read and the peer is still there, as far as the loop has told: what a kept connection must
+  // be before it is used again. Looks at the socket only when something was announced.
   bool quiet();
   // At least one byte, 0 at the end, or Errc::backpressure when nothing is there after all.
   Result<std::size_t> read_now(std::span<char> buffer) { return try_read(buffer); }
 
-  // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI).
-  rt::Task<Result<void>> start_tls_client(std::shared_ptr<TlsContext> context, std::string host);
+  // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI);
+  // `session`, when given, is tried first and outlives the stream.
+  rt::Task<Result<void>> start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
+                                          TlsSession* session = nullptr);
   rt::Task<Result<void>> start_tls_server(std::shared_ptr<TlsContext> context);
 
   // Reads and writes fail with deadline_exceeded once the loop's time passes `when`. Setting it costs nothing per call:
@@ -99,6 +102,8 @@ class Stream : private rt::Listener {
   bool hung_up() const { return hung_up_; }
   void on_hang_up(std::function<void()> notify) { notify_hang_up_ = std::move(notify); }
 
+  // The TLS handshake was a short one, with a session kept from an earlier connection.
+  bool tls_resumed() const;
   // Ends a wait in read() or readable(), or in write(), with `cancelled`; the stream stays open. After a cancelled
   // write nobody knows how much of it went out.
   void cancel_read();
@@ -125,6 +130,7 @@ class Stream : private rt::Listener {
   Result<std::size_t> tls_result(int result);
   rt::Task<Result<void>> handshake();
   void on_ready(bool readable, bool writable, bool hang_up) override;
+  void watch_deadline();
   void on_deadline();
   void fail_waiters(const Error& error);
 
@@ -160,9 +166,10 @@ class Stream::Read {
   Result<std::size_t> result_ = 0;
 };
 
-class Stream::Write {
+class Stream::Write : private rt::Send {
  public:
   Write(Stream& stream, const Pieces& pieces) : stream_(stream), pieces_(pieces) {}
+  Write(const Write& other) : rt::Send(), stream_(other.stream_), pieces_(other.pieces_), first_(other.first_) {}
   bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   Result<void> await_resume() { return std::move(result_); }
@@ -171,9 +178,14 @@ class Stream::Write {
   friend class Stream;
   // True when finished, well or not.
   bool advance();
+  // Notes that `bytes` went out; true when that was all.
+  bool consume(std::size_t bytes);
+  bool batched() const;
+  void sent(ssize_t result) override;
   Stream& stream_;
   Pieces pieces_;
   std::size_t first_ = 0;
+  bool queued_ = false;  // waits for the end of the loop's turn
   std::coroutine_handle<> handle_;
   Result<void> result_;
 };

@@ -8,19 +8,46 @@
 #include "base/result.h"
 
 struct ssl_ctx_st;
+struct ssl_st;
+struct ssl_session_st;
 
 namespace penstock::net {
 
+// How to trust the other side when connecting out.
+struct TlsClientOptions {
+  std::string ca_file;                // replaces the system's certificate authorities when not empty
+  bool insecure_skip_verify = false;  // takes any certificate: only for tests on a line one owns
+};
+
+// The last session a server offered, for a shorter handshake next time. One place: one thread. Connections that were
+// started with it put newer ones in, so it outlives them.
+class TlsSession {
+ public:
+  TlsSession() = default;
+  ~TlsSession() { keep(nullptr); }
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+  // Takes the reference.
+  void keep(ssl_session_st* session);
+  ssl_session_st* get() const { return session_; }
+
+ private:
+  ssl_session_st* session_ = nullptr;
+};
+
 class TlsContext {
  public:
-  // For connecting out. `ca_file` replaces the system's certificate authorities when not empty.
-  static Result<std::shared_ptr<TlsContext>> client(const std::string& ca_file = {});
+  // For connecting out. Any thread.
+  static Result<std::shared_ptr<TlsContext>> client(const TlsClientOptions& options = {});
   // For listening. PEM files; the key must fit the certificate.
   static Result<std::shared_ptr<TlsContext>> server(const std::string& cert_file, const std::string& key_file);
   ~TlsContext();
   ssl_ctx_st* get() const { return context_; }
+  // Before the handshake: offers the session that is kept and keeps the next one there.
+  static void resume(ssl_st* ssl, TlsSession& session);
 
  private:
+  static Result<std::shared_ptr<TlsContext>> make_client(const TlsClientOptions& options);
   explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   ssl_ctx_st* context_;
 };

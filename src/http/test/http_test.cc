@@ -70,7 +70,7 @@ struct HttpServer : testing::Test {
   std::shared_ptr<const Origin> origin() {
     Origin o;
     o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", acceptor->endpoint().port()));
-    return std::make_shared<const Origin>(o);
+    return std::make_shared<const Origin>(std::move(o));
   }
 
   // Raw bytes in, everything the server says until it closes or 200 ms pass.
@@ -204,7 +204,7 @@ TEST_F(HttpServer, AnAnswerNobodyAskedForIsNeverTheNextCallers) {
     f.pool.close_all();
     co_await others.idle();
   };
-  run(body(*this, std::make_shared<const Origin>(o), talking));
+  run(body(*this, std::make_shared<const Origin>(std::move(o)), talking));
 }
 
 TEST_F(HttpServer, AnEarlyRefusalReachesAClientThatIsStillSending) {

@@ -270,6 +270,78 @@ TEST_F(Upstreams, GivesAWholeAnswerToWhoAskedForAStream) {
   EXPECT_EQ(outcome.body, "an answer, usage 3 4 1");
 }
 
+// So many calls, one after the other, whatever comes of them.
+rt::Task<void> call_often(Upstreams& f, std::shared_ptr<const Route> route, int times) {
+  for (int i = 0; i < times; ++i) {
+    Dispatch dispatch(f.pool, f.call, route, f.request);
+    (void)co_await dispatch.run();
+  }
+}
+
+TEST_F(Upstreams, AsksAProviderThatKeepsFailingLast) {
+  auto other = std::make_shared<const FakeProvider>(provider->origin()->url);
+  auto to = route({"status-500"});
+  to->targets.push_back(target("plain", other));
+  run(call_often(*this, to, 7));
+  EXPECT_EQ(std::count(asked.begin(), asked.end(), "status-500"), 5) << "then it is ejected";
+  EXPECT_EQ(std::count(asked.begin(), asked.end(), "plain"), 7);
+  EXPECT_EQ(provider->origin()->state->health.ejections(), 1U);
+  EXPECT_TRUE(other->origin()->state->health.usable(loop.now()));
+}
+
+TEST_F(Upstreams, ARefusalIsNoSignOfBadHealth) {
+  auto task = [](Upstreams& f) -> rt::Task<void> {
+    co_await call_often(f, f.route({"status-429"}), 6);
+    co_await call_often(f, f.route({"status-401"}), 6);
+  };
+  run(task(*this));
+  EXPECT_EQ(asked.size(), 12U);
+  EXPECT_TRUE(provider->origin()->state->health.usable(loop.now()));
+}
+
+TEST_F(Upstreams, AFullPoolIsOurFaultAndGoesToTheNextTarget) {
+  http::Origin narrow;
+  narrow.url = provider->origin()->url;
+  narrow.connections.max = 1;
+  narrow.connections.waiting = 0;
+  auto full = std::make_shared<const FakeProvider>(std::make_shared<const http::Origin>(std::move(narrow)));
+  auto to = route({});
+  to->targets.push_back(target("silent", full));
+  auto task = [](Upstreams& f, std::shared_ptr<Route> wanted) -> rt::Task<void> {
+    auto held = co_await f.pool.open(wanted->targets[0].provider->origin(), f.loop.now() + 1s, nullptr);
+    EXPECT_TRUE(held.has_value());
+    Dispatch refused(f.pool, f.call, wanted, f.request);
+    auto none = co_await refused.run();
+    EXPECT_FALSE(none.has_value());
+    if (!none) EXPECT_EQ(none.error().type, obs::ErrorType::penstock_overload);
+    if (!none) EXPECT_EQ(none.error().error.code, Errc::backpressure);
+    wanted->fallback.push_back(f.target("plain"));
+    Dispatch dispatch(f.pool, f.call, wanted, f.request);
+    auto won = co_await dispatch.run();
+    EXPECT_TRUE(won.has_value());
+  };
+  run(task(*this, to));
+  EXPECT_TRUE(full->origin()->state->health.usable(loop.now()));
+}
+
+TEST_F(Upstreams, LeavingEndsThePauseBeforeARetry) {
+  auto to = route({"status-500"}, 10);
+  auto task = [](Upstreams& f, std::shared_ptr<const Route> wanted) -> rt::Task<void> {
+    Dispatch dispatch(f.pool, f.call, wanted, f.request);
+    rt::Timer leaving(f.loop);
+    // The pauses of ten attempts are 50 ms to 1.6 s each: without the cancellation this takes ten seconds.
+    leaving.arm_in(300ms, [&] {
+      f.exchange.leave();
+      dispatch.cancel();
+    });
+    auto won = co_await dispatch.run();
+    EXPECT_FALSE(won.has_value());
+    if (!won) EXPECT_EQ(won.error().type, obs::ErrorType::caller_cancelled);
+  };
+  run(task(*this, to));
+  EXPECT_LT(asked.size(), 5U);
+}
+
 struct FallsBack : Upstreams, testing::WithParamInterface<const char*> {};
 
 TEST_P(FallsBack, BeforeTheFirstByte) {

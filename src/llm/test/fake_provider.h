@@ -17,6 +17,7 @@ class FakeProvider : public Provider {
     origin.connect_timeout = connect_timeout;
     origin_ = std::make_shared<const http::Origin>(std::move(origin));
   }
+  explicit FakeProvider(std::shared_ptr<const http::Origin> origin) : origin_(std::move(origin)) {}
   explicit FakeProvider(http::ClientTimeouts timeouts) : FakeProvider(*net::parse_http_url("http://127.0.0.1:1")) {
     timeouts_ = timeouts;
   }

@@ -182,18 +182,24 @@ TEST(Plan, DescribesItself) {
 
 // --- order_of_attempts ---
 
+std::shared_ptr<const Provider> a_provider() {
+  return std::make_shared<const FakeProvider>(*net::parse_http_url("http://127.0.0.1:1"));
+}
+
 Route route_with(std::vector<std::int64_t> weights, bool by_priority = false, std::size_t fallbacks = 0) {
   Route route;
   route.by_priority = by_priority;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     Target target;
     target.model = fmt::format("{}", i);
+    target.provider = a_provider();
     target.weight = weights[i];
     route.targets.push_back(std::move(target));
   }
   for (std::size_t i = 0; i < fallbacks; ++i) {
     Target target;
     target.model = fmt::format("f{}", i);
+    target.provider = a_provider();
     route.fallback.push_back(std::move(target));
   }
   return route;
@@ -201,7 +207,8 @@ Route route_with(std::vector<std::int64_t> weights, bool by_priority = false, st
 
 std::string order(const Route& route, const std::function<std::uint64_t()>& random) {
   std::string text;
-  for (const Target* target : order_of_attempts(route, random)) text += (text.empty() ? "" : " ") + target->model;
+  for (const Target* target : order_of_attempts(route, base::SteadyTime{}, random))
+    text += (text.empty() ? "" : " ") + target->model;
   return text;
 }
 
@@ -216,6 +223,43 @@ TEST(OrderOfAttempts, TakesEveryTargetOnceAndThenTheFallbacks) {
     std::sort(targets.begin(), targets.end());
     EXPECT_EQ(targets, "   0123") << text;
   }
+}
+
+// Out for a while.
+void eject(const Target& target, base::SteadyTime now, base::Duration time = 30s) {
+  target.provider->origin()->state->health.failed({.failures = 1, .eject = time}, now);
+}
+
+std::string order_at(const Route& route, base::SteadyTime now) {
+  std::string text;
+  for (const Target* target : order_of_attempts(route, now, [] { return 0; }))
+    text += (text.empty() ? "" : " ") + target->model;
+  return text;
+}
+
+TEST(OrderOfAttempts, PutsEjectedTargetsLast) {
+  base::SteadyTime now{1h};
+  Route route = route_with({1, 1, 1}, true, 1);
+  eject(route.targets[0], now);
+  EXPECT_EQ(order_at(route, now), "1 2 f0 0");
+  eject(route.fallback[0], now);
+  EXPECT_EQ(order_at(route, now), "1 2 0 f0");
+  EXPECT_EQ(order_at(route, now + 30s), "0 1 2 f0") << "the time is up";
+  http::HealthCheck check{.unhealthy_after = 1};
+  route.targets[1].provider->origin()->state->health.checked(check, false);
+  EXPECT_EQ(order_at(route, now + 30s), "0 2 f0 1") << "found down by a check";
+}
+
+TEST(OrderOfAttempts, PutsNeverMoreThanHalfLast) {
+  base::SteadyTime now{1h};
+  Route alone = route_with({1}, true);
+  eject(alone.targets[0], now);
+  EXPECT_EQ(order_at(alone, now), "0");
+  Route three = route_with({1, 1, 1}, true);
+  eject(three.targets[0], now, 50s);
+  eject(three.targets[1], now, 10s);
+  eject(three.targets[2], now, 20s);
+  EXPECT_EQ(order_at(three, now), "1 2 0") << "the one that stays out longest";
 }
 
 TEST(OrderOfAttempts, ChoosesByWeightWithoutReplacement) {

@@ -93,6 +93,23 @@ TEST(Stream, ReadEndsAtTheDeadline) {
   loop.run();
 }
 
+TEST(Stream, ADeadlineThatPassedWhileNobodyWaitedEndsTheNextWait) {
+  rt::Loop loop;
+  Pair pair = stream_pair(loop);
+  auto body = [](Stream& s) -> rt::Task<void> {
+    s.set_deadline(std::chrono::steady_clock::now() + 5ms);
+    rt::Sleep pause(s.loop(), 20ms);
+    co_await pause;
+    std::array<char, 16> buffer{};
+    auto got = co_await s.read(buffer);
+    EXPECT_FALSE(got.has_value());
+    if (!got) EXPECT_EQ(got.error().code, Errc::deadline_exceeded);
+    s.loop().stop();
+  };
+  rt::spawn(body(*pair.a));
+  loop.run();
+}
+
 TEST(Stream, ReportsTheHangUpWhileNobodyReads) {
   rt::Loop loop;
   Pair pair = stream_pair(loop);

@@ -93,14 +93,9 @@ std::string_view path_of(llm::Operation operation) {
 
 }  // namespace
 
-OpenAiProvider::OpenAiProvider(Options options) : timeouts_(options.timeouts) {
-  http::Origin origin;
-  origin.url = options.base_url;
-  origin.tls = options.tls;
-  origin.connect_timeout = options.connect_timeout;
-  origin_ = std::make_shared<const http::Origin>(std::move(origin));
-  base_path_ = options.base_url.path;
-  std::string fields = fmt::format("host: {}\r\nuser-agent: penstock\r\n", options.base_url.authority());
+OpenAiProvider::OpenAiProvider(Options options) : origin_(std::move(options.origin)), timeouts_(options.timeouts) {
+  base_path_ = origin_->url.path;
+  std::string fields = fmt::format("host: {}\r\nuser-agent: penstock\r\n", origin_->url.authority());
   if (!options.api_key.empty()) fields += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
   auto head_of = [&](std::string_view method, std::string_view path) {
     return fmt::format("{} {}{} HTTP/1.1\r\n{}", method, base_path_, path, fields);

@@ -9,10 +9,8 @@ namespace penstock::ext {
 class OpenAiProvider : public llm::Provider {
  public:
   struct Options {
-    net::Url base_url;  // up to and with /v1
+    std::shared_ptr<const http::Origin> origin;  // its URL up to and with /v1
     base::Secret api_key;
-    std::shared_ptr<net::TlsContext> tls;
-    base::Duration connect_timeout = std::chrono::seconds(5);
     http::ClientTimeouts timeouts;
   };
   explicit OpenAiProvider(Options options);

@@ -13,7 +13,9 @@ using testing::StartsWith;
 
 std::shared_ptr<const llm::Provider> provider(std::string key = "sk-secret") {
   OpenAiProvider::Options options;
-  options.base_url = *net::parse_http_url("http://127.0.0.1:9001/v1");
+  http::Origin origin;
+  origin.url = *net::parse_http_url("http://127.0.0.1:9001/v1");
+  options.origin = std::make_shared<const http::Origin>(std::move(origin));
   options.api_key = base::Secret(std::move(key));
   return std::make_shared<const OpenAiProvider>(std::move(options));
 }

@@ -1,0 +1,103 @@
+#include "app/admin_upstreams.h"
+
+#include "net/resolver.h"
+
+namespace penstock::app {
+namespace {
+
+json::Value text(std::string_view s) {
+  return json::Value(boost::json::string(boost::json::string_view(s.data(), s.size())));
+}
+
+std::string_view state_of(const http::OriginHealth& health, base::SteadyTime now) {
+  if (health.down()) return "down";
+  return health.usable(now) ? "up" : "ejected";
+}
+
+double seconds_left(const http::OriginHealth& health, base::SteadyTime now) {
+  return std::max(0.0, std::chrono::duration<double>(health.ejected_until() - now).count());
+}
+
+struct Family {
+  std::string_view name;
+  std::string_view help;
+  std::uint64_t http::PoolFigures::* figure;
+};
+constexpr std::array kCounters{
+    Family{"penstock_upstream_connects_total", "Connections begun.", &http::PoolFigures::connects},
+    Family{"penstock_upstream_connect_failures_total", "Of these, not made (name, TCP or TLS).",
+           &http::PoolFigures::connect_failures},
+    Family{"penstock_upstream_reused_total", "Calls on a kept connection.", &http::PoolFigures::reused},
+    Family{"penstock_upstream_waits_total", "Calls that found all connections in use.", &http::PoolFigures::waits},
+    Family{"penstock_upstream_refusals_total", "Of these, refused or not served in time.",
+           &http::PoolFigures::refusals},
+};
+
+void collect_dns(obs::MetricWriter& writer) {
+  net::Resolver::Stats stats = net::Resolver::instance().stats();
+  auto counter = [&](std::string_view name, std::string_view help, std::uint64_t value) {
+    writer.family(name, "counter", help);
+    writer.sample(name, {}, static_cast<double>(value));
+  };
+  counter("penstock_upstream_dns_lookups_total", "Names asked of the hosts file and the servers.", stats.lookups);
+  counter("penstock_upstream_dns_failures_total", "Of these, without an address.", stats.failures);
+  counter("penstock_upstream_dns_stale_total", "Old answers used because the servers failed.", stats.stale);
+}
+
+}  // namespace
+
+json::Array describe_providers(const llm::Plan& plan) {
+  base::SteadyTime now = std::chrono::steady_clock::now();
+  json::Array providers;
+  for (const auto& [name, provider] : plan.providers()) {
+    const http::Origin& origin = *provider->origin();
+    http::PoolFigures figures = origin.state->figures();
+    json::Object o;
+    o["name"] = text(name);
+    o["address"] = text(origin.url.scheme + "://" + origin.url.authority());
+    o["state"] = text(state_of(origin.state->health, now));
+    o["ejected_seconds_left"] = seconds_left(origin.state->health, now);
+    o["ejections"] = origin.state->health.ejections();
+    o["checked"] = origin.check.has_value();
+    o["connections_open"] = figures.open;
+    o["connections_idle"] = figures.idle;
+    o["connects"] = figures.connects;
+    o["connect_failures"] = figures.connect_failures;
+    o["reused"] = figures.reused;
+    o["waits"] = figures.waits;
+    o["refusals"] = figures.refusals;
+    providers.push_back(std::move(o));
+  }
+  return providers;
+}
+
+void collect_upstreams(const llm::Plan& plan, obs::MetricWriter& writer) {
+  base::SteadyTime now = std::chrono::steady_clock::now();
+  std::vector<std::pair<std::string_view, http::PoolFigures>> figures;
+  writer.family("penstock_upstream_healthy", "gauge", "1 unless ejected after failures or found down by checks.");
+  for (const auto& [name, provider] : plan.providers()) {
+    const http::OriginState& state = *provider->origin()->state;
+    writer.sample("penstock_upstream_healthy", {{"provider", name}}, state.health.usable(now) ? 1 : 0);
+    figures.emplace_back(name, state.figures());
+  }
+  writer.family("penstock_upstream_ejections_total", "counter", "Times taken out, by failures or by checks.");
+  for (const auto& [name, provider] : plan.providers()) {
+    writer.sample("penstock_upstream_ejections_total", {{"provider", name}},
+                  static_cast<double>(provider->origin()->state->health.ejections()));
+  }
+  writer.family("penstock_upstream_connections", "gauge", "Connections: all that are open, and those kept for later.");
+  for (const auto& [name, figure] : figures) {
+    writer.sample("penstock_upstream_connections", {{"provider", name}, {"state", "open"}},
+                  static_cast<double>(figure.open));
+    writer.sample("penstock_upstream_connections", {{"provider", name}, {"state", "idle"}},
+                  static_cast<double>(figure.idle));
+  }
+  for (const Family& family : kCounters) {
+    writer.family(family.name, "counter", family.help);
+    for (const auto& [name, figure] : figures)
+      writer.sample(family.name, {{"provider", name}}, static_cast<double>(figure.*family.figure));
+  }
+  collect_dns(writer);
+}
+
+}  // namespace penstock::app

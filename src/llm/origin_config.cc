@@ -1,0 +1,125 @@
+#include "llm/origin_config.h"
+
+#include <sys/stat.h>
+
+#include "obs/log.h"
+
+namespace penstock::llm {
+namespace {
+
+constexpr std::int64_t kConnectionsMax = 20'000;
+
+http::ConnectionLimits read_connections(const config::Node& node) {
+  http::ConnectionLimits limits;
+  if (!node.present()) return limits;
+  config::Map map = node.map();
+  limits.max = static_cast<std::size_t>(map.integer("max", static_cast<std::int64_t>(limits.max), 1, kConnectionsMax));
+  limits.waiting =
+      static_cast<std::size_t>(map.integer("waiting", static_cast<std::int64_t>(limits.waiting), 0, kConnectionsMax));
+  limits.idle = map.duration("idle", limits.idle);
+  map.done();
+  return limits;
+}
+
+http::OutlierPolicy read_outlier(const config::Node& node) {
+  http::OutlierPolicy policy;
+  if (!node.present()) return policy;
+  config::Map map = node.map();
+  policy.failures = map.integer("failures", policy.failures, 0, 1000);
+  policy.eject = map.duration("eject", policy.eject);
+  map.done();
+  return policy;
+}
+
+base::Duration read_positive(config::Map& map, std::string_view key, base::Duration fallback) {
+  base::Duration value = map.duration(key, fallback);
+  if (value > base::Duration::zero()) return value;
+  map.get(key).problem(fmt::format("{} must be longer than nothing", key));
+  return fallback;
+}
+
+std::optional<http::HealthCheck> read_check(const config::Node& node) {
+  if (!node.present()) return std::nullopt;
+  http::HealthCheck check;
+  config::Map map = node.map();
+  check.interval = read_positive(map, "interval", check.interval);
+  check.timeout = read_positive(map, "timeout", check.timeout);
+  check.unhealthy_after = map.integer("unhealthy_after", check.unhealthy_after, 1, 100);
+  check.healthy_after = map.integer("healthy_after", check.healthy_after, 1, 100);
+  map.done();
+  return check;
+}
+
+// A file that was replaced is another one.
+std::string stamp_of(const std::string& file) {
+  struct stat info{};
+  if (file.empty() || ::stat(file.c_str(), &info) != 0) return file;
+  return fmt::format("{} {} {}.{}", file, info.st_ino, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+struct Tls {
+  net::TlsClientOptions options;
+  std::string server_name;
+};
+
+Tls read_tls(const config::Node& node, bool https) {
+  Tls tls;
+  if (!node.present()) return tls;
+  config::Map map = node.map();
+  tls.options.ca_file = map.text("ca");
+  tls.server_name = map.text("server_name");
+  tls.options.insecure_skip_verify = map.boolean("insecure_skip_verify", false);
+  map.done();
+  if (!https) node.problem("`tls` says nothing to a base_url that starts with http://");
+  return tls;
+}
+
+// All that makes origins different, in one text.
+std::string identity_of(const http::Origin& origin, const Tls& tls) {
+  const http::ConnectionLimits& limits = origin.connections;
+  std::string check = "none";
+  if (origin.check) {
+    check = fmt::format("{} {} {} {}", origin.check->interval.count(), origin.check->timeout.count(),
+                        origin.check->unhealthy_after, origin.check->healthy_after);
+  }
+  return fmt::format("{}\n{}://{}{}\n{}\n{}\n{}\n{} {} {} {}\n{} {}\n{}", origin.name, origin.url.scheme,
+                     origin.url.authority(), origin.url.path, stamp_of(tls.options.ca_file), tls.server_name,
+                     tls.options.insecure_skip_verify, origin.connect_timeout.count(), limits.max, limits.waiting,
+                     limits.idle.count(), origin.outlier.failures, origin.outlier.eject.count(), check);
+}
+
+}  // namespace
+
+std::shared_ptr<const http::Origin> read_origin(const std::string& name, config::Map& map,
+                                                std::string_view default_base_url) {
+  http::Origin origin;
+  origin.name = name;
+  config::Node base_url = map.get("base_url");
+  auto url = net::parse_http_url(base_url.present() ? base_url.text() : std::string(default_base_url));
+  origin.connect_timeout = read_positive(map, "connect_timeout", origin.connect_timeout);
+  origin.connections = read_connections(map.get("connections"));
+  origin.outlier = read_outlier(map.get("outlier"));
+  origin.check = read_check(map.get("health"));
+  config::Node tls_node = map.get("tls");
+  Tls tls = read_tls(tls_node, !url || url->tls());
+  if (!url) {
+    base_url.problem(url.error().detail);
+    return nullptr;
+  }
+  origin.url = std::move(*url);
+  origin.tls_name = tls.server_name;
+  if (origin.url.tls()) {
+    auto context = net::TlsContext::client(tls.options);
+    if (!context) {
+      tls_node.problem(context.error().detail);
+      return nullptr;
+    }
+    origin.tls = std::move(*context);
+    if (tls.options.insecure_skip_verify)
+      obs::log(obs::Level::warn, "a provider's certificate is not verified", {{"provider", name}});
+  }
+  std::string identity = identity_of(origin, tls);
+  return http::share_origin(identity, std::move(origin));
+}
+
+}  // namespace penstock::llm
