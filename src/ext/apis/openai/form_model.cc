@@ -23,7 +23,7 @@ Result<void> FormModel::feed(std::string_view bytes) {
 
 void FormModel::on_part(std::string_view name, std::string_view, std::uint64_t offset) {
   if (name != "model") return;
-  if (found_) defect_ = "the form has the field 'model' twice";
+  if (found_) refuse("the form has the field 'model' twice");
   inside_ = !found_;
   begin_ = inside_ ? offset : begin_;
 }
@@ -31,7 +31,7 @@ void FormModel::on_part(std::string_view name, std::string_view, std::uint64_t o
 void FormModel::on_content(std::string_view bytes) {
   if (!inside_) return;
   if (name_.size() + bytes.size() > kNameBytesMax) {
-    defect_ = "the field 'model' of the form is no name of a model: it is longer than 512 bytes";
+    refuse("the field 'model' of the form is no name of a model: it is longer than 512 bytes");
     return;
   }
   name_ += bytes;
@@ -41,10 +41,10 @@ void FormModel::on_part_end(std::uint64_t offset) {
   if (!std::exchange(inside_, false)) return;
   end_ = offset;
   found_ = true;
-  if (name_.empty()) defect_ = "the field 'model' of the form is empty";
+  if (name_.empty()) refuse("the field 'model' of the form is empty");
   if (!expected_.empty() && name_ != expected_) {
-    defect_ = fmt::format("the form asks for the model '{}', but the header x-penstock-model names '{}'",
-                          name_.substr(0, 100), expected_.substr(0, 100));
+    refuse(fmt::format("the form asks for the model '{}', but the header x-penstock-model names '{}'",
+                       name_.substr(0, 100), expected_.substr(0, 100)));
   }
 }
 

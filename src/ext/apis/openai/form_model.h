@@ -32,6 +32,10 @@ class FormModel : private wire::MultipartListener {
   void on_part(std::string_view name, std::string_view file, std::uint64_t offset) override;
   void on_content(std::string_view bytes) override;
   void on_part_end(std::uint64_t offset) override;
+  // The first thing that is wrong is the one to hear about.
+  void refuse(std::string why) {
+    if (defect_.empty()) defect_ = std::move(why);
+  }
 
   wire::MultipartReader reader_;
   std::string expected_;
