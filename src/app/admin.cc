@@ -127,7 +127,7 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
   }
   http::CodedExchange exchange(connection, codec_, policy->compression());
   const http::Request& request = exchange.request();
-  if (endpoint_.is_loopback() && !host_is_local(request.field(http::FieldId::host))) {
+  if (endpoint_.is_loopback() && !host_is_local(request.field(wire::FieldId::host))) {
     co_await send(exchange, 403, "application/json",
                   R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
     co_return;

@@ -13,7 +13,6 @@
 
 namespace penstock::http {
 
-using wire::FieldId;
 using wire::Fields;
 
 // The request line and fields. Views stay valid as long as the exchange.
@@ -22,7 +21,6 @@ struct Request {
   std::string_view path;   // percent-encoding as sent; without the query
   std::string_view query;  // without the question mark
   const Fields* fields = nullptr;
-  std::string_view field(FieldId id) const { return fields->get(id); }
   std::string_view field(std::string_view name) const { return fields->get(name); }
 };
 

@@ -181,7 +181,7 @@ rt::Task<void> OpenAi::call(http::Exchange& exchange) {
   Visit visit(*this, exchange);
   auto body = co_await exchange.read_body(kBodyBytesMax);
   if (!body) co_return;  // the server answers
-  std::string_view authorization = exchange.request().field(http::FieldId::authorization);
+  std::string_view authorization = exchange.request().field(wire::FieldId::authorization);
   {
     std::lock_guard lock(shared_.mutex);
     shared_.last.path = exchange.request().path;
