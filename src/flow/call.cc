@@ -7,19 +7,24 @@ namespace penstock::flow {
 namespace {
 
 // OpenAI's format of a reset time: 1s, 6m0s, 250ms.
-void add_reset(http::ResponseHead& head, std::string_view name, base::Duration reset) {
-  auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(reset).count();
-  std::string text;  // short enough to need no memory of its own
-  auto seconds = (millis + 999) / 1000;
-  if (millis < 1000) {
-    base::append(text, base::Digits(millis), "ms");
-  } else if (seconds < 60) {
-    base::append(text, base::Digits(seconds), "s");
-  } else {
-    base::append(text, base::Digits(seconds / 60), "m", base::Digits(seconds % 60), "s");
+class ResetText {
+ public:
+  explicit ResetText(base::Duration reset) {
+    auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(reset).count();
+    auto seconds = (millis + 999) / 1000;
+    if (millis < 1000) {
+      base::append(text_, base::Digits(millis), "ms");
+    } else if (seconds < 60) {
+      base::append(text_, base::Digits(seconds), "s");
+    } else {
+      base::append(text_, base::Digits(seconds / 60), "m", base::Digits(seconds % 60), "s");
+    }
   }
-  head.add(name, text);
-}
+  operator std::string_view() const { return text_; }  // NOLINT(google-explicit-constructor): it is text
+
+ private:
+  std::string text_;  // short enough to need no memory of its own
+};
 
 }  // namespace
 
@@ -85,22 +90,22 @@ Result<void> admit(Call& call) {
 }
 
 void add_common_fields(const Call& call, http::ResponseHead& head) {
-  head.add("x-request-id", call.event.id.view());
-  if (call.event.target.size > 0) head.add("x-penstock-target", call.event.target.view());
-  head.add("x-penstock-attempts", call.event.attempts);
   auto elapsed = std::chrono::steady_clock::now() - call.exchange.started();
-  head.add("x-penstock-overhead-us",
-           std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count());
-  head.add("x-penstock-cache", "off");
-  auto show = [&](const std::optional<ShownLimit>& limit, std::string_view limit_name, std::string_view remaining,
-                  std::string_view reset) {
-    if (!limit) return;
-    head.add(limit_name, limit->limit).add(remaining, limit->remaining);
-    add_reset(head, reset, limit->reset);
-  };
-  show(call.request_limit, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
-       "x-ratelimit-reset-requests");
-  show(call.token_limit, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
+  auto overhead = std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count();
+  if (call.event.target.size > 0) head.add_lines("x-penstock-target: ", call.event.target.view(), "\r\n");
+  head.add_lines("x-request-id: ", call.event.id.view(),
+                 "\r\nx-penstock-attempts: ", base::Digits(static_cast<int>(call.event.attempts)),
+                 "\r\nx-penstock-overhead-us: ", base::Digits(overhead), "\r\nx-penstock-cache: off\r\n");
+  if (const auto& limit = call.request_limit) {
+    head.add_lines("x-ratelimit-limit-requests: ", base::Digits(limit->limit),
+                   "\r\nx-ratelimit-remaining-requests: ", base::Digits(limit->remaining),
+                   "\r\nx-ratelimit-reset-requests: ", ResetText(limit->reset), "\r\n");
+  }
+  if (const auto& limit = call.token_limit) {
+    head.add_lines("x-ratelimit-limit-tokens: ", base::Digits(limit->limit),
+                   "\r\nx-ratelimit-remaining-tokens: ", base::Digits(limit->remaining),
+                   "\r\nx-ratelimit-reset-tokens: ", ResetText(limit->reset), "\r\n");
+  }
 }
 
 namespace {

@@ -76,7 +76,7 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
       match.route == nullptr ? nullptr : &entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
   Call call(exchange, entry == nullptr ? dialect_of(request.path) : *entry->dialect, policies_[core]);
   call.event.at = clock_.wall();
-  std::string_view asked_id = request.field("x-request-id");
+  std::string_view asked_id = request.field(wire::FieldId::x_request_id);
   if (usable_request_id(asked_id)) {
     call.event.id.assign(asked_id);
   } else {

@@ -22,6 +22,7 @@ struct Request {
   std::string_view query;  // without the question mark
   const Fields* fields = nullptr;
   std::string_view field(std::string_view name) const { return fields->get(name); }
+  std::string_view field(wire::FieldId id) const { return fields->get(id); }
 };
 
 // The value of one query parameter, percent-decoded; empty when absent.
@@ -36,6 +37,12 @@ class ResponseHead {
   explicit ResponseHead(int status) : status_(status) {}
   ResponseHead& add(std::string_view name, std::string_view value);
   ResponseHead& add(std::string_view name, std::int64_t value);
+  // Whole lines out of pieces, each "name: value" CRLF: for several fields at once whose values are our own words.
+  template <class... Pieces>
+  ResponseHead& add_lines(const Pieces&... pieces) {
+    base::append(*lines_, pieces...);
+    return *this;
+  }
   int status() const { return status_; }
   const std::string& lines() const { return *lines_; }
 

@@ -272,7 +272,7 @@ std::expected<void, Failure> Dispatch::accept_whole(Answer& answer, std::string_
         target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
     failure.upstream_status = status;
     failure.upstream_content_type = answer.content_type();
-    failure.retry_after = answer.call_.fields().get("retry-after");
+    failure.retry_after = answer.call_.fields().get(wire::FieldId::retry_after);
     failure.upstream_body = body;
     return std::unexpected(std::move(failure));
   }

@@ -35,7 +35,7 @@ class Answer {
         context_(context) {}
 
   bool streaming() const { return streaming_; }
-  std::string_view content_type() const { return call_.fields().get("content-type"); }
+  std::string_view content_type() const { return call_.fields().get(wire::FieldId::content_type); }
   std::string_view body() const { return body_; }  // whole answers; valid as long as the answer
 
   // The next event to forward, as the provider sent it, when it is at hand; nothing when it is not, or at the proper

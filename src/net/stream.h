@@ -27,7 +27,9 @@ class Pieces {
  public:
   static constexpr std::size_t kMax = 10;
   Pieces() = default;
-  Pieces(std::convertible_to<std::string_view> auto const&... pieces) { (add(std::string_view(pieces)), ...); }  // NOLINT(google-explicit-constructor)
+  Pieces(std::convertible_to<std::string_view> auto const&... pieces) {
+    (add(std::string_view(pieces)), ...);
+  }  // NOLINT(google-explicit-constructor)
   // Empty pieces are left out. At most kMax.
   void add(std::string_view piece) {
     if (!piece.empty()) items_[count_++] = {const_cast<char*>(piece.data()), piece.size()};

@@ -6,9 +6,7 @@
 namespace penstock::json {
 namespace {
 
-Result<Peeked> peek_text(std::string text, std::vector<std::string_view> names) {
-  return peek(text, names);
-}
+Result<Peeked> peek_text(std::string text, std::vector<std::string_view> names) { return peek(text, names); }
 
 TEST(Peek, FindsFieldsAndTheirBytes) {
   std::string text = R"({ "messages":[{"model":"inner"}], "model" : "ch\u0061t" , "stream":true,"n":2,"max":1.5 })";

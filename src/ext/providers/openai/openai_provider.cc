@@ -62,10 +62,12 @@ std::optional<Edit> ask_for_usage(const llm::Request& request, std::string& inse
 // What a provider reports; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
 Result<llm::Usage> usage_in(std::string_view text) {
   constexpr std::int64_t kTokensMax = 1'000'000'000'000;
-  std::array<json::IntegerAt, 3> counts{{{.path = {"usage", "prompt_tokens"}},
+  std::array<json::IntegerAt, 4> counts{{{.path = {"usage", "prompt_tokens"}},
                                          {.path = {"usage", "completion_tokens"}},
-                                         {.path = {"usage", "prompt_tokens_details", "cached_tokens"}}}};
+                                         {.path = {"usage", "prompt_tokens_details", "cached_tokens"}},
+                                         {.path = {"usage"}}}};
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
+  if (!counts[3].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
   usage.known = counts[0].parent;
   usage.input = counts[0].within(0, kTokensMax);
@@ -120,18 +122,16 @@ Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request,
     if (auto edit = ask_for_usage(request, *upstream.inserted)) edits[count++] = *edit;
   }
   upstream.body = splice(request.body, std::span(edits).first(count), *upstream.inserted);
-  base::append(*upstream.head, heads_[static_cast<std::size_t>(request.operation)].reveal(),
-               request.stream ? "accept: text/event-stream\r\nx-request-id: "
-                              : "accept: application/json\r\nx-request-id: ",
-               request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
+  base::append(
+      *upstream.head, heads_[static_cast<std::size_t>(request.operation)].reveal(),
+      request.stream ? "accept: text/event-stream\r\nx-request-id: " : "accept: application/json\r\nx-request-id: ",
+      request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
   return upstream;
 }
 
 std::string OpenAiProvider::probe_head() const { return std::string(probe_head_.reveal()); }
 
-Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view body) const {
-  return usage_in(body);
-}
+Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view body) const { return usage_in(body); }
 
 llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const wire::SseEvent& event,
                                              llm::Usage& usage) const {

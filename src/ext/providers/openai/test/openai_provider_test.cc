@@ -126,8 +126,10 @@ TEST(OpenAiProviderEncode, WritesTheHead) {
   EXPECT_THAT(head, HasSubstr("\r\naccept: application/json\r\n"));
   EXPECT_TRUE(head.ends_with("\r\n") && !head.ends_with("\r\n\r\n"));
   Spoken stream(R"({"model":"chat","stream":true})");
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("POST /v1/chat/completions "));
-  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(), HasSubstr("\r\naccept: text/event-stream\r\n"));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(),
+              HasSubstr("POST /v1/chat/completions "));
+  EXPECT_THAT(provider()->encode(stream.request, "real", "id")->head.operator*(),
+              HasSubstr("\r\naccept: text/event-stream\r\n"));
   EXPECT_THAT(provider("")->encode(stream.request, "real", "id")->head.operator*(), Not(HasSubstr("authorization")));
   EXPECT_THAT(provider()->probe_head(), StartsWith("GET /v1/models HTTP/1.1\r\n"));
 }
@@ -140,9 +142,7 @@ TEST(OpenAiProviderEncode, AsksForNoUsageInEmbeddings) {
 
 // --- read_answer ---
 
-Result<llm::Usage> usage_of(std::string body) {
-  return provider()->read_answer(llm::Operation::chat, body);
-}
+Result<llm::Usage> usage_of(std::string body) { return provider()->read_answer(llm::Operation::chat, body); }
 
 TEST(OpenAiProviderReadAnswer, FindsUsage) {
   auto usage = usage_of(
