@@ -119,9 +119,15 @@ void Admin::add_routes() {
   add_json("/admin/v1/openapi.json", [this](const http::Request&) { return openapi_json(); });
 }
 
-rt::Task<void> Admin::handle(http::Exchange& exchange) {
+rt::Task<void> Admin::handle(http::Exchange& connection) {
+  std::shared_ptr<const flow::Policy> policy;
+  {
+    std::lock_guard lock(mutex_);
+    policy = policy_;
+  }
+  http::CodedExchange exchange(connection, codec_, policy->compression());
   const http::Request& request = exchange.request();
-  if (endpoint_.is_loopback() && !host_is_local(request.field("host"))) {
+  if (endpoint_.is_loopback() && !host_is_local(request.field(http::FieldId::host))) {
     co_await send(exchange, 403, "application/json",
                   R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
     co_return;

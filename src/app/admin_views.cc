@@ -10,7 +10,6 @@
 #include "base/version.h"
 #include "ingest/sample_json.h"
 #include "json/value.h"
-#include "obs/log.h"
 
 namespace penstock::app {
 namespace {
@@ -315,11 +314,6 @@ void Admin::collect(obs::MetricWriter& writer) const {
     plan = plan_;
   }
   collect_upstreams(*plan, writer);
-  writer.family("penstock_events_dropped_total", "counter", "Request events lost because the observer was behind.");
-  writer.sample("penstock_events_dropped_total", {}, static_cast<double>(parts_.observer->dropped()));
-  writer.family("penstock_log_writes_dropped_total", "counter",
-                "Log writes given up because nobody read standard error.");
-  writer.sample("penstock_log_writes_dropped_total", {}, static_cast<double>(obs::log_writes_dropped()));
   writer.family("penstock_samples_total", "counter", "Samples taken in.");
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
     writer.sample("penstock_samples_total", {{"source", source.name}}, static_cast<double>(source.samples));

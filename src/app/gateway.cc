@@ -5,7 +5,9 @@
 
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 
+#include "app/changes.h"
 #include "base/version.h"
 #include "flow/filter.h"
 #include "net/resolver.h"
@@ -14,10 +16,10 @@
 namespace penstock::app {
 namespace {
 
-// How often the configuration file and the stored keys are looked at. A signal is handled at once.
-constexpr auto kWatchEvery = std::chrono::milliseconds(200);
-// No API takes more; each has its own, smaller limit.
-constexpr std::uint64_t kBodyBytesMax = 1U << 30;
+// How long after a change beside the configuration file or the stored keys these are looked at, and how often at least:
+// not every file system tells of changes. A signal is handled at once.
+constexpr auto kLookAfter = std::chrono::milliseconds(200);
+constexpr auto kLookEvery = std::chrono::seconds(5);
 // Answers under way get this long to finish after SIGTERM.
 constexpr auto kDrainFor = std::chrono::seconds(20);
 
@@ -137,7 +139,7 @@ std::expected<void, StartFailure> Gateway::start_state() {
 }
 
 void Gateway::start_lanes() {
-  cores_ = std::make_unique<rt::Cores>(config_.threads);
+  cores_ = std::make_unique<rt::Cores>(config_.threads, config_.io_uring);
   std::vector<http::ClientPool*> pools;
   std::vector<rt::Loop*> loops;
   per_core_.resize(config_.threads);
@@ -148,8 +150,9 @@ void Gateway::start_lanes() {
   }
   obs::Observer::Options observing;
   observing.cores = config_.threads;
-  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { usage_->take(events); };
+  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
@@ -174,15 +177,13 @@ void Gateway::start_lanes() {
   for (const std::string& name : registry_.names<flow::ApiFactory>())
     registry_.find<flow::ApiFactory>(name)->build(*front_);
   flow::Front* front = front_.get();
-  http::ServerLimits limits;
-  limits.message.body_bytes_max = kBodyBytesMax;
   for (std::size_t i = 0; i < config_.threads; ++i) {
     per_core_[i].server = std::make_unique<http::Server>(
         cores_->loop(i), [front](http::Exchange& exchange) { return front->handle(exchange); },
         [front](int status, std::string_view path, const std::string& detail) {
           return front->error_body(status, path, detail);
         },
-        limits);
+        config_.http);
   }
 }
 
@@ -270,7 +271,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
   has_keys_ = !declared.empty() || !stored.empty();
   flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters));
+  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression);
 }
 
 void Gateway::publish(const GatewayConfig& config) {
@@ -311,9 +312,10 @@ void Gateway::reload(const char* why) {
     return a.endpoint.text() == b.endpoint.text() && a.cert == b.cert && a.key == b.key;
   };
   if (!std::equal(fresh.listen.begin(), fresh.listen.end(), config_.listen.begin(), config_.listen.end(), same) ||
-      fresh.admin.text() != config_.admin.text() || fresh.threads != config_.threads ||
+      fresh.admin.text() != config_.admin.text() || fresh.http != config_.http || fresh.threads != config_.threads ||
       fresh.data_dir != config_.data_dir) {
-    obs::log(obs::Level::warn, "listen, admin, threads and data_dir change with a restart; the rest was reloaded");
+    obs::log(obs::Level::warn,
+             "listen, admin, http, threads and data_dir change with a restart; the rest was reloaded");
   }
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
@@ -349,22 +351,28 @@ std::vector<std::string> Gateway::obstacles() const {
 bool Gateway::file_changed() { return stamp_of(options_.config_path) != config_stamp_; }
 
 void Gateway::watch() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  timespec pause{0, std::chrono::duration_cast<std::chrono::nanoseconds>(kWatchEvery).count()};
+  std::vector<std::string> folders{config_.data_dir};
+  if (!options_.config_path.empty()) {
+    std::filesystem::path folder = std::filesystem::path(options_.config_path).parent_path();
+    folders.push_back(folder.empty() ? "." : folder.string());
+  }
+  Changes changes({SIGTERM, SIGINT, SIGHUP}, folders);
+  bool soon = false;
   std::int64_t changing = 0;
   while (true) {
-    int signal = sigtimedwait(&signals, nullptr, &pause);
+    int signal = soon || !changes.complete() ? changes.wait(kLookAfter, false) : changes.wait(kLookEvery, true);
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) {
       reload("SIGHUP");
       continue;
     }
+    soon = changes.changed();
+    if (soon) continue;
     // A file seen changing is read once it has kept still: editors and copies write in pieces.
     if (file_changed()) {
       std::int64_t now = stamp_of(options_.config_path);
       if (now == changing && now != 0) reload("the file changed");
+      soon = now != changing;
       changing = now;
     }
     reload_keys_when_changed();

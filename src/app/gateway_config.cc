@@ -32,6 +32,44 @@ ListenConfig read_listener(const config::Node& node) {
   return listen;
 }
 
+// A duration of at least a millisecond and at most a day.
+base::Duration read_timeout(config::Map& map, std::string_view key, base::Duration fallback) {
+  base::Duration value = map.duration(key, fallback);
+  if (value >= std::chrono::milliseconds(1) && value <= std::chrono::hours(24)) return value;
+  map.get(key).problem("between 1ms and 24h is possible");
+  return fallback;
+}
+
+std::uint64_t read_bound(config::Map& map, std::string_view key, std::uint64_t fallback, std::uint64_t least,
+                         std::uint64_t most) {
+  std::uint64_t value = map.size(key, fallback);
+  if (value >= least && value <= most) return value;
+  map.get(key).problem(fmt::format("between {} and {} is possible", base::format_size(least), base::format_size(most)));
+  return fallback;
+}
+
+http::ServerLimits read_http(const config::Node& node) {
+  http::ServerLimits limits;
+  // No API takes more; each has its own, smaller limit.
+  limits.message.body_bytes_max = 1ULL << 30;
+  if (!node.present()) return limits;
+  config::Map map = node.map();
+  wire::Http1Limits& message = limits.message;
+  message.line_bytes_max = read_bound(map, "request_line_max", message.line_bytes_max, 128, 1ULL << 20);
+  message.head_bytes_max = read_bound(map, "head_max", message.head_bytes_max, 1024, 16ULL << 20);
+  message.body_bytes_max = read_bound(map, "body_max", message.body_bytes_max, 1, 1ULL << 40);
+  if (message.head_bytes_max < message.line_bytes_max)
+    map.get("head_max").problem("the head contains the request line: `head_max` is at least `request_line_max`");
+  limits.head_timeout = read_timeout(map, "head_timeout", limits.head_timeout);
+  limits.body_timeout = read_timeout(map, "body_timeout", limits.body_timeout);
+  limits.idle_timeout = read_timeout(map, "idle_timeout", limits.idle_timeout);
+  limits.write_timeout = read_timeout(map, "write_timeout", limits.write_timeout);
+  limits.connections_max = static_cast<std::size_t>(
+      map.integer("connections_max", static_cast<std::int64_t>(limits.connections_max), 1, 1'000'000));
+  map.done();
+  return limits;
+}
+
 void read_models(const config::Node& node, GatewayConfig& config,
                  std::vector<std::pair<std::string, config::Node>>& routes) {
   if (!node.present()) return;
@@ -90,6 +128,28 @@ std::string read_dns(const config::Node& node) {
   return servers;
 }
 
+http::Compression read_compression(const config::Node& node) {
+  http::Compression compression;
+  if (!node.present()) return compression;
+  config::Map map = node.map();
+  compression.responses = map.boolean("responses", compression.responses);
+  compression.min_bytes = static_cast<std::uint64_t>(map.integer("min_bytes", 2048, 0, 1 << 30));
+  config::Node codings = map.get("codings");
+  if (codings.present()) {
+    compression.codings.clear();
+    for (const config::Node& item : codings.items()) {
+      std::string name = item.choice({"zstd", "br", "gzip"}, "gzip");
+      compression.codings.push_back(name == "zstd" ? codec::Coding::zstd
+                                    : name == "br" ? codec::Coding::br
+                                                   : codec::Coding::gzip);
+    }
+    if (compression.codings.empty())
+      codings.problem("the list is empty; to send answers as they are, write `responses: false`");
+  }
+  map.done();
+  return compression;
+}
+
 }  // namespace
 
 GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry) {
@@ -104,14 +164,17 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   } else {
     config.listen.push_back({read_endpoint(listen, "127.0.0.1:8080"), "", ""});
   }
+  config.http = read_http(root.get("http"));
   config::Node admin = root.get("admin");
   config.admin = read_endpoint(admin, "127.0.0.1:8081");
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
+  config.io_uring = root.boolean("io_uring", true);
   config.insecure = root.boolean("insecure", false);
   config.guide = root.boolean("guide", false);
   config.dns_servers = read_dns(root.get("dns"));
   config.filters = read_filters(root.get("filters"), registry);
+  config.compression = read_compression(root.get("compression"));
   config::Node keys = root.get("keys");
   if (keys.present()) config.keys = flow::parse_keys(keys);
   if (std::find(config.filters.begin(), config.filters.end(), "keys") == config.filters.end() && !config.insecure) {

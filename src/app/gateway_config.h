@@ -8,6 +8,8 @@
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
+#include "http/coded_exchange.h"
+#include "http/server.h"
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
@@ -22,13 +24,16 @@ struct ListenConfig {
 
 struct GatewayConfig {
   std::vector<ListenConfig> listen;
+  http::ServerLimits http;  // of the data listener
   net::Endpoint admin;
   std::string data_dir;
   std::size_t threads = 1;
+  bool io_uring = true;  // where the kernel offers it
   bool insecure = false;
   bool guide = false;       // print addresses, a key and commands to try after the start
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
   std::vector<std::string> filters;
+  http::Compression compression;
   std::vector<flow::DeclaredKey> keys;
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;

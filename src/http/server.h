@@ -18,6 +18,8 @@ struct ServerLimits {
   base::Duration idle_timeout = std::chrono::seconds(75);   // between two requests on one connection
   base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
   std::size_t connections_max = 20'000;                     // per loop; more are closed at once
+
+  bool operator==(const ServerLimits&) const = default;
 };
 
 // How an error found before any handler ran (malformed, too large, timeout) becomes a body. `path` may be empty.

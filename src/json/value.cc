@@ -7,6 +7,8 @@
 #include <boost/json/serialize.hpp>
 #include <boost/system/system_error.hpp>
 
+#include "json/scan.h"
+
 namespace penstock::json {
 
 Result<Value> parse(std::string_view text, std::size_t depth_max) {
@@ -66,38 +68,59 @@ std::size_t utf8_sequence(std::string_view text) {
   return is_valid_utf8(text.substr(0, length)) ? length : 0;
 }
 
+// As append_escaped() for text of which some is not valid UTF-8: the bytes that are not are replaced.
+std::string repaired(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t length = utf8_sequence(text.substr(i));
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+      ++i;
+    } else {
+      out.append(text, i, length);
+      i += length;
+    }
+  }
+  return out;
+}
+
+void append_escape(std::string& out, char byte) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  switch (byte) {
+    case '"': out += "\\\""; break;
+    case '\\': out += "\\\\"; break;
+    case '\n': out += "\\n"; break;
+    case '\r': out += "\\r"; break;
+    case '\t': out += "\\t"; break;
+    default:
+      out += "\\u00";
+      out += kHex[static_cast<unsigned char>(byte) >> 4];
+      out += kHex[byte & 0xF];
+  }
+}
+
+// Quotes, backslashes and control characters become escapes; the rest is copied as it is, clearing `ascii` on the way.
+void append_escapes(std::string& out, std::string_view text, bool& ascii) {
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (true) {
+    const char* stop = plain_end(at, end, ascii);
+    out.append(at, stop);
+    if (stop == end) return;
+    append_escape(out, *stop);
+    at = stop + 1;
+  }
+}
+
 }  // namespace
 
 void append_escaped(std::string& out, std::string_view text) {
-  bool clean_utf8 = is_valid_utf8(text);
-  for (std::size_t i = 0; i < text.size();) {
-    auto byte = static_cast<unsigned char>(text[i]);
-    if (byte >= 0x80 && !clean_utf8) {
-      std::size_t length = utf8_sequence(text.substr(i));
-      if (length == 0) {
-        out += "\xEF\xBF\xBD";
-        ++i;
-      } else {
-        out.append(text, i, length);
-        i += length;
-      }
-      continue;
-    }
-    switch (byte) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (byte < 0x20) {
-          out += fmt::format("\\u{:04x}", byte);
-        } else {
-          out += static_cast<char>(byte);
-        }
-    }
-    ++i;
-  }
+  std::size_t before = out.size();
+  bool ascii = true;
+  append_escapes(out, text, ascii);
+  if (ascii || is_valid_utf8(text)) return;
+  out.resize(before);
+  append_escapes(out, repaired(text), ascii);
 }
 
 void append_quoted(std::string& out, std::string_view text) {

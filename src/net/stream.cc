@@ -38,6 +38,8 @@ Stream::~Stream() { close(); }
 void Stream::close() {
   if (fd_ < 0) return;
   loop_.remove(fd_, this);
+  // Its number may soon be somebody else's socket.
+  if (writer_ != nullptr && std::exchange(writer_->queued_, false)) loop_.remove_send(writer_);
   if (ssl_ != nullptr) {
     // One attempt at close_notify; a peer that does not read it learns from the FIN.
     if (SSL_is_init_finished(ssl_) && !hung_up_) SSL_shutdown(ssl_);
@@ -70,9 +72,25 @@ void Stream::fail_waiters(const Error& error) {
     loop_.defer(reader->handle_);
   }
   if (Write* writer = std::exchange(writer_, nullptr)) {
+    if (std::exchange(writer->queued_, false)) loop_.remove_send(writer);
     writer->result_ = std::unexpected(error);
     loop_.defer(writer->handle_);
   }
+}
+
+void Stream::cancel_read() {
+  Read* reader = std::exchange(reader_, nullptr);
+  if (reader == nullptr) return;
+  reader->result_ = fail(Errc::cancelled, "the wait was ended");
+  loop_.defer(reader->handle_);
+}
+
+void Stream::cancel_write() {
+  Write* writer = std::exchange(writer_, nullptr);
+  if (writer == nullptr) return;
+  if (std::exchange(writer->queued_, false)) loop_.remove_send(writer);
+  writer->result_ = fail(Errc::cancelled, "the wait was ended");
+  loop_.defer(writer->handle_);
 }
 
 void Stream::set_deadline(base::SteadyTime when) {
@@ -114,9 +132,10 @@ void Stream::on_ready(bool readable, bool writable, bool hang_up) {
       loop_.defer(reader->handle_);
     }
   }
-  if (writer_ != nullptr && (writable || ssl_ != nullptr) && writer_->advance()) {
+  if (writer_ != nullptr && !writer_->queued_ && (writable || ssl_ != nullptr) && writer_->advance()) {
     loop_.defer(std::exchange(writer_, nullptr)->handle_);
   }
+  if ((readable || hang_up) && reader_ == nullptr && notify_readable_) notify_readable_();
   if (hang_up && notify_hang_up_) std::exchange(notify_hang_up_, nullptr)();
 }
 
@@ -264,23 +283,31 @@ void Stream::Read::await_suspend(std::coroutine_handle<> handle) {
   stream_.watch_deadline();
 }
 
-bool Stream::Write::advance() {
+bool Stream::Write::consume(std::size_t bytes) {
   auto items = std::span(pieces_.items_).first(pieces_.count_);
-  while (first_ < items.size()) {
-    auto sent = stream_.try_write(items.subspan(first_));
+  while (first_ < items.size() && bytes >= items[first_].iov_len) bytes -= items[first_++].iov_len;
+  if (first_ == items.size()) return true;
+  items[first_].iov_base = static_cast<char*>(items[first_].iov_base) + bytes;
+  items[first_].iov_len -= bytes;
+  return false;
+}
+
+bool Stream::Write::advance() {
+  while (first_ < pieces_.count_) {
+    auto sent = stream_.try_write(std::span(pieces_.items_).subspan(first_, pieces_.count_ - first_));
     if (!sent) {
       if (is_would_block(sent.error())) return false;
       result_ = std::unexpected(sent.error());
       return true;
     }
-    std::size_t left = *sent;
-    while (first_ < items.size() && left >= items[first_].iov_len) left -= items[first_++].iov_len;
-    if (left > 0) {
-      items[first_].iov_base = static_cast<char*>(items[first_].iov_base) + left;
-      items[first_].iov_len -= left;
-    }
+    consume(*sent);
   }
   return true;
+}
+
+// A plain socket that took all of the last write gets this one at the end of the turn, together with the others'.
+bool Stream::Write::batched() const {
+  return stream_.loop_.batches_sends() && stream_.ssl_ == nullptr && stream_.writable_ && first_ < pieces_.count_;
 }
 
 bool Stream::Write::await_ready() {
@@ -288,13 +315,37 @@ bool Stream::Write::await_ready() {
     result_ = fail(Errc::cancelled, "the connection was closed");
     return true;
   }
-  return advance();
+  return !batched() && advance();
 }
 
 void Stream::Write::await_suspend(std::coroutine_handle<> handle) {
   handle_ = handle;
   stream_.writer_ = this;
   stream_.watch_deadline();
+  if (!batched()) return;
+  queued_ = true;
+  send_fd_ = stream_.fd_;
+  message_.msg_iov = pieces_.items_.data() + first_;
+  message_.msg_iovlen = pieces_.count_ - first_;
+  stream_.loop_.add_send(this);
+}
+
+void Stream::Write::sent(ssize_t result) {
+  queued_ = false;
+  bool finished = true;
+  if (result >= 0) {
+    finished = consume(static_cast<std::size_t>(result)) || advance();
+  } else if (result == -EAGAIN) {
+    stream_.writable_ = false;
+    finished = false;
+  } else if (result == -EINTR) {
+    finished = advance();
+  } else {
+    result_ = std::unexpected(system_error(static_cast<int>(-result)));
+  }
+  if (!finished) return;
+  stream_.writer_ = nullptr;
+  stream_.loop_.defer(handle_);
 }
 
 }  // namespace penstock::net

@@ -104,6 +104,13 @@ class Stream : private rt::Listener {
 
   // The TLS handshake was a short one, with a session kept from an earlier connection.
   bool tls_resumed() const;
+  // Ends a wait in read() or readable(), or in write(), with `cancelled`; the stream stays open. After a cancelled
+  // write nobody knows how much of it went out.
+  void cancel_read();
+  void cancel_write();
+  // `notify` is called, from the loop, whenever bytes or the end arrive while nobody reads; an empty function forgets
+  // an earlier one. It must not destroy the stream.
+  void on_readable(std::function<void()> notify) { notify_readable_ = std::move(notify); }
 
   // Says goodbye in our direction; the peer may still send.
   void shutdown_write();
@@ -137,6 +144,7 @@ class Stream : private rt::Listener {
   Read* reader_ = nullptr;
   Write* writer_ = nullptr;
   std::function<void()> notify_hang_up_;
+  std::function<void()> notify_readable_;
   base::SteadyTime deadline_ = base::SteadyTime::max();
   rt::Timer deadline_timer_;
 };
@@ -158,9 +166,10 @@ class Stream::Read {
   Result<std::size_t> result_ = 0;
 };
 
-class Stream::Write {
+class Stream::Write : private rt::Send {
  public:
   Write(Stream& stream, const Pieces& pieces) : stream_(stream), pieces_(pieces) {}
+  Write(const Write& other) : rt::Send(), stream_(other.stream_), pieces_(other.pieces_), first_(other.first_) {}
   bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   Result<void> await_resume() { return std::move(result_); }
@@ -169,9 +178,14 @@ class Stream::Write {
   friend class Stream;
   // True when finished, well or not.
   bool advance();
+  // Notes that `bytes` went out; true when that was all.
+  bool consume(std::size_t bytes);
+  bool batched() const;
+  void sent(ssize_t result) override;
   Stream& stream_;
   Pieces pieces_;
   std::size_t first_ = 0;
+  bool queued_ = false;  // waits for the end of the loop's turn
   std::coroutine_handle<> handle_;
   Result<void> result_;
 };

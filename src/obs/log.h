@@ -22,7 +22,8 @@ void set_log_level(Level level);
 // dropped and counted: a log must not stop the gateway.
 void write_log(std::string_view lines);
 constexpr int kLogPatienceMillis = 100;
-// Writes that were given up, in whole or in part.
+// Writes that were given up, in whole or in part, and the lines that were lost with them.
 std::uint64_t log_writes_dropped();
+std::uint64_t log_lines_dropped();
 
 }  // namespace penstock::obs

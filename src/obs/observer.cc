@@ -13,42 +13,15 @@ constexpr std::size_t kRingEvents = 8192;
 constexpr auto kVisitEvery = std::chrono::milliseconds(25);
 constexpr std::size_t kRecentMax = 1000;
 
+std::int64_t now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+
 double seconds(std::int64_t nanos) { return static_cast<double>(nanos) / 1e9; }
 
 }  // namespace
 
-void append_access_line(std::string& out, const RequestEvent& event) {
-  out += R"({"ts":")";
-  out += base::to_rfc3339(event.at);
-  out += R"(","level":"info","msg":"request","id":")";
-  out += event.id.view();
-  out += R"(","api":")";
-  out += event.api.view();
-  out += R"(","route":")";
-  out += event.route.view();
-  out += R"(","key":)";
-  json::append_quoted(out, event.key);
-  out += R"(,"model":)";
-  json::append_quoted(out, event.asked.view());
-  out += R"(,"target":)";
-  json::append_quoted(out, event.target);
-  fmt::format_to(
-      std::back_inserter(out),
-      R"(,"status":{},"attempts":{},"stream":{},"input_tokens":{},"output_tokens":{},"cached_tokens":{},"estimated":{},"total_ms":{:.3f},"overhead_us":{},"first_token_ms":{:.3f},"bytes_in":{},"bytes_out":{})",
-      event.status, event.attempts, event.streamed, event.input_tokens, event.output_tokens, event.cached_tokens,
-      event.usage_estimated, static_cast<double>(event.total_nanos) / 1e6, event.overhead_nanos / 1000,
-      static_cast<double>(event.first_token_nanos) / 1e6, event.bytes_in, event.bytes_out);
-  if (event.error_type != ErrorType::none) {
-    out += R"(,"error_type":")";
-    out += to_string(event.error_type);
-    out += R"(","error":)";
-    json::append_quoted(out, event.error.view());
-  }
-  out += "}\n";
-}
-
 Observer::Observer(Options options) : options_(std::move(options)) {
   for (std::size_t i = 0; i < options_.cores; ++i) rings_.push_back(std::make_unique<Ring<RequestEvent>>(kRingEvents));
+  metrics_.on_scrape([this](MetricWriter& writer) { collect(writer); });
 }
 
 Observer::~Observer() { stop(); }
@@ -62,50 +35,100 @@ void Observer::start() {
 
 void Observer::stop() {
   {
-    std::lock_guard lock(stop_mutex_);
+    std::lock_guard lock(wake_mutex_);
     stopping_ = true;
   }
-  stop_wake_.notify_one();
+  wake_.notify_one();
   if (thread_.joinable()) thread_.join();
 }
 
+void Observer::wake() {
+  {
+    std::lock_guard lock(wake_mutex_);
+    asleep_.store(false);
+  }
+  wake_.notify_one();
+}
+
 void Observer::run() {
-  // Cores never wake this thread (a wake-up is a system call): it comes by.
+  // While events come nobody wakes this thread (a wake-up is a system call): it comes by.
   while (true) {
-    bool last = false;
-    {
-      std::unique_lock lock(stop_mutex_);
-      last = stop_wake_.wait_for(lock, kVisitEvery, [this] { return stopping_; });
-    }
-    drain();
+    bool last = nap();
+    base::Duration again = drain();
     if (last) return;
+    if (batch_.empty()) sleep(again);
   }
 }
 
-void Observer::drain() {
+// True when it is time to end.
+bool Observer::nap() {
+  std::unique_lock lock(wake_mutex_);
+  return wake_.wait_for(lock, kVisitEvery, [this] { return stopping_; });
+}
+
+// Until an event is recorded or time has passed; zero: however long it takes.
+void Observer::sleep(base::Duration at_most) {
+  std::unique_lock lock(wake_mutex_);
+  asleep_.store(true);
+  auto awake = [this] { return stopping_ || !asleep_.load(); };
+  if (!queued()) {
+    if (at_most == base::Duration::zero()) {
+      wake_.wait(lock, awake);
+    } else {
+      wake_.wait_for(lock, at_most, awake);
+    }
+  }
+  asleep_.store(false);
+}
+
+bool Observer::queued() const {
+  return std::any_of(rings_.begin(), rings_.end(), [](const auto& ring) { return !ring->empty(); });
+}
+
+base::Duration Observer::drain() {
+  std::int64_t begun = now();
+  visited_.store(begun, std::memory_order_relaxed);
   batch_.clear();
   for (auto& ring : rings_) ring->drain([this](const RequestEvent& event) { batch_.push_back(event); });
-  lines_.clear();
   if (!batch_.empty()) {
     auto lock = metrics_.lock();
     for (const RequestEvent& event : batch_) count(event);
   }
-  if (!batch_.empty()) {
-    std::lock_guard lock(recent_mutex_);
-    for (const RequestEvent& event : batch_) recent_.push_front(event);
-    if (recent_.size() > kRecentMax) recent_.resize(kRecentMax);
-  }
-  if (options_.on_batch) options_.on_batch(batch_);
+  remember();
+  base::Duration again = options_.on_batch ? options_.on_batch(batch_) : base::Duration::zero();
+  if (batch_.empty()) return again;
   // The log last: whoever reads it slowly holds up neither accounting nor metrics.
-  if (!options_.access_log || batch_.empty()) return;
-  for (const RequestEvent& event : batch_) append_access_line(lines_, event);
-  write_log(lines_);
+  if (options_.access_log) {
+    lines_.clear();
+    for (const RequestEvent& event : batch_) access_log_.append(lines_, event);
+    write_log(lines_);
+  }
+  auto lock = metrics_.lock();
+  metrics_
+      .histogram("penstock_observer_visit_seconds", "Work of one visit of the observer that found events.", {},
+                 kLatencyBounds)
+      .observe(seconds(now() - begun));
+  return again;
+}
+
+void Observer::remember() {
+  std::lock_guard lock(recent_mutex_);
+  std::size_t first = batch_.size() > kRecentMax ? batch_.size() - kRecentMax : 0;
+  for (std::size_t i = first; i < batch_.size(); ++i) {
+    if (recent_.size() < kRecentMax) {
+      recent_.push_back(batch_[i]);
+    } else {
+      recent_[recent_next_] = batch_[i];
+    }
+    recent_next_ = (recent_next_ + 1) % kRecentMax;
+  }
 }
 
 Observer::Series& Observer::series_of(const RequestEvent& event) {
   SeriesKey key{event.api.data, event.model.data, event.target.data, event.status, event.error_type};
-  auto found = series_.find(key);
-  if (found != series_.end()) return found->second;
+  if (last_series_ != series_.end() && last_series_->first == key) return last_series_->second;
+  last_series_ = series_.find(key);
+  if (last_series_ != series_.end()) return last_series_->second;
   std::string status = std::to_string(event.status);
   Labels who{{"api", event.api}, {"model", event.model}, {"target", event.target}};
   Labels all = who;
@@ -123,7 +146,8 @@ Observer::Series& Observer::series_of(const RequestEvent& event) {
       nullptr,
       {},
   };
-  return series_.emplace(key, series).first->second;
+  last_series_ = series_.emplace(key, series).first;
+  return last_series_->second;
 }
 
 // Series that only some calls have come into being with the first such call.
@@ -165,13 +189,42 @@ void Observer::count(const RequestEvent& event) {
 
 std::vector<RequestEvent> Observer::recent(std::size_t limit) const {
   std::lock_guard lock(recent_mutex_);
-  return {recent_.begin(), recent_.begin() + static_cast<std::ptrdiff_t>(std::min(limit, recent_.size()))};
+  std::vector<RequestEvent> newest;
+  newest.reserve(std::min(limit, recent_.size()));
+  for (std::size_t back = 1; back <= std::min(limit, recent_.size()); ++back)
+    newest.push_back(recent_[(recent_next_ + recent_.size() - back) % recent_.size()]);
+  return newest;
 }
 
 std::uint64_t Observer::dropped() const {
   std::uint64_t total = 0;
   for (const auto& ring : rings_) total += ring->dropped();
   return total;
+}
+
+base::Duration Observer::lag() const {
+  return queued() ? base::Duration(now() - visited_.load(std::memory_order_relaxed)) : base::Duration::zero();
+}
+
+void Observer::collect(MetricWriter& writer) const {
+  auto one = [&](std::string_view name, std::string_view type, std::string_view help, double value) {
+    writer.family(name, type, help);
+    writer.sample(name, {}, value);
+  };
+  std::size_t peak = 0;
+  for (const auto& ring : rings_) peak = std::max(peak, ring->peak());
+  one("penstock_events_dropped_total", "counter", "Request events lost because the observer was behind.",
+      static_cast<double>(dropped()));
+  one("penstock_event_queue_peak_events", "gauge", "The most events that ever waited for the observer on one core.",
+      static_cast<double>(peak));
+  one("penstock_event_queue_capacity_events", "gauge", "How many events can wait on one core before they are lost.",
+      static_cast<double>(kRingEvents));
+  one("penstock_observer_lag_seconds", "gauge", "How long the oldest waiting event may have waited.",
+      seconds(lag().count()));
+  one("penstock_log_writes_dropped_total", "counter", "Log writes given up because nobody read standard error.",
+      static_cast<double>(log_writes_dropped()));
+  one("penstock_log_lines_dropped_total", "counter", "Log lines lost because nobody read standard error.",
+      static_cast<double>(log_lines_dropped()));
 }
 
 }  // namespace penstock::obs

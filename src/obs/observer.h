@@ -1,14 +1,15 @@
-// The one consumer of request events: metrics, access log, recent requests, and whoever keeps usage.
+// The one consumer of request events: metrics, access log, recent requests, and whoever keeps usage. It comes by every
+// 25 ms while there are events, and sleeps when there are none.
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "obs/access_log.h"
 #include "obs/event.h"
 #include "obs/metrics.h"
 #include "obs/ring.h"
@@ -20,8 +21,9 @@ class Observer {
   struct Options {
     std::size_t cores = 1;
     bool access_log = true;
-    // Called on the observer thread with every batch of events and, with none, at least every 100 ms.
-    std::function<void(const std::vector<RequestEvent>&)> on_batch;
+    // Called on the observer thread with every batch of events. Returns how soon it wants to be called again, also
+    // with none; zero: not before there are some.
+    std::function<base::Duration(const std::vector<RequestEvent>&)> on_batch;
   };
   explicit Observer(Options options);
   ~Observer();
@@ -30,21 +32,34 @@ class Observer {
   // Takes what is still queued, then ends the thread.
   void stop();
 
-  // On core `core` only (0 ≤ core < cores). Never waits; a full ring drops the event and counts it.
-  void record(std::size_t core, const RequestEvent& event) { rings_[core]->push(event); }
+  // On core `core` only (0 ≤ core < cores). Never waits; a full ring drops the event and counts it. Wakes the observer
+  // only when it sleeps: with the first event after a quiet time.
+  void record(std::size_t core, const RequestEvent& event) {
+    rings_[core]->push(event);
+    if (asleep_.load(std::memory_order_seq_cst)) [[unlikely]]
+      wake();
+  }
 
   Metrics& metrics() { return metrics_; }
   // The newest first, at most `limit`. Any thread.
   std::vector<RequestEvent> recent(std::size_t limit) const;
   std::uint64_t dropped() const;
+  // How long the oldest event that was not looked at may have waited; zero when none waits. Any thread.
+  base::Duration lag() const;
   std::uint64_t requests_total() const { return requests_total_.load(std::memory_order_relaxed); }
 
  private:
   void run();
-  void drain();
+  void wake();
+  bool nap();
+  void sleep(base::Duration at_most);
+  bool queued() const;
+  base::Duration drain();
+  void remember();
+  void collect(MetricWriter& writer) const;
   void count(const RequestEvent& event);
 
-  // The series one kind of request counts into, looked up once per batch and kind, not per event and label.
+  // The series one kind of request counts into, looked up once per event, not per event and label.
   struct Series {
     Counter* requests;
     Histogram* request_seconds;
@@ -62,18 +77,20 @@ class Observer {
   std::vector<std::unique_ptr<Ring<RequestEvent>>> rings_;
   Metrics metrics_;
   std::map<SeriesKey, Series> series_;
+  std::map<SeriesKey, Series>::iterator last_series_ = series_.end();  // most requests are like the one before
   std::vector<RequestEvent> batch_;
+  AccessLog access_log_;
   std::string lines_;
   mutable std::mutex recent_mutex_;
-  std::deque<RequestEvent> recent_;
+  std::vector<RequestEvent> recent_;  // a circle once it is full
+  std::size_t recent_next_ = 0;       // where the next one goes
   std::atomic<std::uint64_t> requests_total_{0};
-  std::mutex stop_mutex_;
-  std::condition_variable stop_wake_;
+  std::atomic<base::Duration::rep> visited_{0};  // when the last visit began, on the steady clock
+  std::mutex wake_mutex_;
+  std::condition_variable wake_;
+  std::atomic<bool> asleep_{false};
   bool stopping_ = false;
   std::thread thread_;
 };
-
-// The access-log line of one event, with its newline.
-void append_access_line(std::string& out, const RequestEvent& event);
 
 }  // namespace penstock::obs

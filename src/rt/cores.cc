@@ -28,9 +28,10 @@ void LoopThread::run_and_wait(std::function<void()> work) {
   done.get_future().wait();
 }
 
-Cores::Cores(std::size_t count) {
+Cores::Cores(std::size_t count, bool batch_sends) {
   for (std::size_t i = 0; i < count; ++i) {
     threads_.push_back(std::make_unique<LoopThread>(static_cast<int>(i), fmt::format("core-{}", i)));
+    if (batch_sends) threads_.back()->loop().batch_sends();
   }
 }
 

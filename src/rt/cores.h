@@ -31,7 +31,8 @@ class LoopThread {
 class Cores {
  public:
   // `count` ≥ 1. One core is a fully supported configuration.
-  explicit Cores(std::size_t count);
+  // `batch_sends`: see Loop::batch_sends().
+  explicit Cores(std::size_t count, bool batch_sends = false);
   void start();
   void stop();
   std::size_t size() const { return threads_.size(); }

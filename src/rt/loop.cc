@@ -66,6 +66,7 @@ void Loop::run() {
   while (!stopping_.load(std::memory_order_acquire)) {
     run_posted();
     run_deferred();
+    run_sends();
     int count = epoll_wait(epoll_fd_, events.data(), kEventsPerWait, wait_millis());
     now_ = std::chrono::steady_clock::now();
     batch_.clear();
@@ -81,6 +82,7 @@ void Loop::run() {
     batch_.clear();
     run_timers();
     run_deferred();
+    run_sends();
   }
   current_loop = nullptr;
   stopping_.store(false, std::memory_order_release);
@@ -136,8 +138,24 @@ void Loop::run_deferred() {
   resuming_.clear();
 }
 
+void Loop::run_sends() {
+  if (sends_.empty()) return;
+  sending_.swap(sends_);
+  if (!ring_->send_all(sending_)) ring_.reset();
+  // What a send hears may end another one's owner: remove_send() blanks its entry.
+  for (std::size_t i = 0; i < sending_.size(); ++i) {
+    if (sending_[i] != nullptr) sending_[i]->sent(sending_[i]->result_);
+  }
+  sending_.clear();
+}
+
+void Loop::remove_send(Send* send) {
+  std::erase(sends_, send);
+  std::replace(sending_.begin(), sending_.end(), send, static_cast<Send*>(nullptr));
+}
+
 int Loop::wait_millis() const {
-  if (!deferred_.empty()) return 0;
+  if (!deferred_.empty() || !sends_.empty()) return 0;
   if (heap_.empty()) return -1;
   auto left = heap_.front()->when_ - std::chrono::steady_clock::now();
   if (left <= base::Duration::zero()) return 0;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "rt/send_ring.h"
 
 namespace penstock::rt {
 
@@ -75,6 +76,14 @@ class Loop {
   // After this no event reaches `listener`, not even one already fetched.
   void remove(int fd, Listener* listener);
 
+  // From now on sends may be put off to the end of the turn, where the platform allows it. Before run().
+  void batch_sends() { ring_ = SendRing::create(); }
+  bool batches_sends() const { return ring_ != nullptr; }
+  // Sends it at the end of this turn together with the others, then tells it. remove_send() forgets it; harmless for
+  // one that is not waiting.
+  void add_send(Send* send) { sends_.push_back(send); }
+  void remove_send(Send* send);
+
   // The time at the last wake-up: cheap, at most one burst of events old.
   base::SteadyTime now() const { return now_; }
   int index() const { return index_; }
@@ -86,6 +95,7 @@ class Loop {
   friend class Timer;
   void run_posted();
   void run_deferred();
+  void run_sends();
   void run_timers();
   int wait_millis() const;
   void heap_insert(Timer* timer);
@@ -100,6 +110,9 @@ class Loop {
   std::vector<Timer*> heap_;
   std::vector<std::coroutine_handle<>> deferred_;
   std::vector<std::coroutine_handle<>> resuming_;
+  std::unique_ptr<SendRing> ring_;
+  std::vector<Send*> sends_;
+  std::vector<Send*> sending_;
   std::vector<Listener*> batch_;  // the events being delivered; remove() blanks entries
   std::mutex mutex_;              // guards posted_ and wake_pending_
   std::vector<std::function<void()>> posted_;

@@ -54,6 +54,10 @@ std::string Statement::text(int column) const {
   return {bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
+void Database::set_patience(std::chrono::milliseconds patience) {
+  sqlite3_busy_timeout(handle_, static_cast<int>(patience.count()));
+}
+
 Error Database::error(int code, std::string_view doing) const {
   std::string why = handle_ != nullptr ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
   Errc kind = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? Errc::data_loss
@@ -72,7 +76,7 @@ Result<Database> Database::open(const std::string& path, const std::vector<std::
       sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(handle, path);
   if (code != SQLITE_OK) return std::unexpected(database.error(code, "open the database"));
-  sqlite3_busy_timeout(handle, 2000);
+  database.set_patience(std::chrono::seconds(2));
   // NORMAL in WAL mode: a commit survives the process; a power cut may lose the last ones but never tears the file.
   for (const char* sql :
        {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-512", "PRAGMA temp_store=MEMORY"}) {

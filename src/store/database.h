@@ -2,6 +2,7 @@
 // command line) can read and write beside the running gateway.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +46,8 @@ class Database {
   Database(Database&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), path_(std::move(other.path_)) {}
   Database& operator=(Database&&) = delete;
 
+  // How long to wait for another writer before an operation fails; 2 s unless told.
+  void set_patience(std::chrono::milliseconds patience);
   Result<void> execute(const std::string& sql);
   Result<Statement> prepare(std::string_view sql);
 

@@ -38,6 +38,8 @@ class State {
  public:
   // Opens <dir>/penstock.db, making the folder when needed.
   static Result<State> open(const std::string& dir);
+  // How long a call waits for another writer before it fails; 2 s unless told.
+  void set_patience(std::chrono::milliseconds patience) { database_.set_patience(patience); }
 
   Result<void> add_key(const StoredKey& key);  // already_exists for a taken name
   Result<std::vector<StoredKey>> keys();

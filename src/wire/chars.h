@@ -1,4 +1,4 @@
-// Classes of bytes in HTTP heads (RFC 9110 section 5.6.2, RFC 9112 section 3.2) and the search that field values need.
+// Classes of bytes in HTTP heads (RFC 9110 section 5.6.2, RFC 9112 section 3.2) and the searches that long texts need.
 #pragma once
 
 #include <array>
@@ -72,6 +72,22 @@ inline const char* find_colon(const char* p, const char* end) {
 #endif
   while (p != end && *p != ':') ++p;
   return p;
+}
+
+// Where the first CR or LF in `text` from `at` on stands, or its size.
+inline std::size_t find_line_end(std::string_view text, std::size_t at) {
+#ifdef __SSE2__
+  const __m128i cr = _mm_set1_epi8('\r');
+  const __m128i lf = _mm_set1_epi8('\n');
+  for (; at + 16 <= text.size(); at += 16) {
+    __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + at));
+    auto mask =
+        static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(block, cr), _mm_cmpeq_epi8(block, lf))));
+    if (mask != 0) return at + static_cast<std::size_t>(std::countr_zero(mask));
+  }
+#endif
+  while (at < text.size() && text[at] != '\r' && text[at] != '\n') ++at;
+  return at;
 }
 
 }  // namespace penstock::wire

@@ -25,9 +25,7 @@ bool may_trail(FieldId id, std::string_view name) {
     case FieldId::api_key:
     case FieldId::authorization:
     case FieldId::cache_control:
-    case FieldId::connection:
     case FieldId::content_encoding:
-    case FieldId::content_length:
     case FieldId::content_type:
     case FieldId::cookie:
     case FieldId::date:
@@ -43,7 +41,6 @@ bool may_trail(FieldId id, std::string_view name) {
     case FieldId::set_cookie:
     case FieldId::te:
     case FieldId::trailer:
-    case FieldId::transfer_encoding:
     case FieldId::upgrade:
     case FieldId::vary:
     case FieldId::www_authenticate:
@@ -179,7 +176,11 @@ ChunkDecoder::Step ChunkDecoder::take_trailer_line(std::string_view line) {
   if (std::any_of(value.begin(), value.end(), is_control)) return fail("a control character in a trailer");
   while (!value.empty() && is_blank(value.front())) value.remove_prefix(1);
   while (!value.empty() && is_blank(value.back())) value.remove_suffix(1);
-  if (may_trail(field_id(name), name)) trailers_.add(name, value);
+  FieldId id = field_id(name);
+  // Dropping these would do; but who sends them means to confuse somebody.
+  if (id == FieldId::content_length || id == FieldId::transfer_encoding || id == FieldId::connection)
+    return fail("a trailer about framing");
+  if (may_trail(id, name)) trailers_.add(name, value);
   return Step::trailer;
 }
 

@@ -33,8 +33,8 @@ class ChunkDecoder {
 
   // After malformed.
   const char* defect() const { return defect_; }
-  // Complete once done. Fields about framing, routing, authentication and how content is to be understood are left
-  // out: RFC 9110 section 6.5.1.
+  // Complete once done. Fields about routing, authentication and how content is to be understood are left out
+  // (RFC 9110 section 6.5.1); fields about framing make the body malformed.
   const Fields& trailers() const { return trailers_; }
 
  private:

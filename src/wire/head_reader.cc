@@ -165,7 +165,8 @@ bool HeadReader::take_target(const char* base, const char* target_end) {
     return false;
   }
   if (authority.data() == nullptr) return true;
-  overrides_host_ = true;
+  bool absolute = method(text) != "CONNECT";
+  if (absolute) origin_ = offset(base + mark_, authority.data() + authority.size());
   authority_at_ = offset(base, authority.data());
   authority_size_ = static_cast<std::uint32_t>(authority.size());
   return true;
@@ -242,15 +243,15 @@ const char* HeadReader::take_field(const char* base, const char* value_end, Fiel
     return "more header fields than are taken";
   }
   fields.note(id_, mark_, name_size_, value_at_, static_cast<std::uint32_t>(value.size()));
-  return id_ == FieldId::other ? nullptr : take_known(value);
+  return id_ == FieldId::other ? nullptr : take_known(base, value);
 }
 
-const char* HeadReader::take_known(std::string_view value) {
+const char* HeadReader::take_known(const char* base, std::string_view value) {
   switch (id_) {
     case FieldId::content_length: return take_content_length(value);
     case FieldId::transfer_encoding: return take_transfer_encoding(value);
-    case FieldId::host: return request_ ? take_host(value) : nullptr;
-    case FieldId::connection: take_connection(value); return nullptr;
+    case FieldId::host: return request_ ? take_host(base, value) : nullptr;
+    case FieldId::connection: return take_connection(value);
     case FieldId::expect:
       // RFC 9110 section 10.1.1: HTTP/1.0 does not know it.
       if (!request_ || facts_.version_minor == 0) return nullptr;
@@ -280,25 +281,26 @@ const char* HeadReader::take_transfer_encoding(std::string_view value) {
   return facts_.chunked ? nullptr : "a Transfer-Encoding other than chunked";
 }
 
-const char* HeadReader::take_host(std::string_view value) {
+const char* HeadReader::take_host(const char* base, std::string_view value) {
   if (facts_.has_host) return "more than one Host";
   facts_.has_host = true;
   if (!is_authority(value)) return "a Host that is not one host with or without a port";
-  if (overrides_host_) return nullptr;
-  authority_at_ = value_at_;
-  authority_size_ = static_cast<std::uint32_t>(value.size());
-  return nullptr;
+  // RFC 9112 section 3.2.2 lets the target win; who sends two different ones means to confuse somebody.
+  bool agrees = authority_size_ == 0 || equal_ignoring_case(value, {base + authority_at_, authority_size_});
+  return agrees ? nullptr : "a Host other than the one of the request target";
 }
 
-// A list of tokens; may come more than once.
-void HeadReader::take_connection(std::string_view value) {
+// A list of tokens with empty places allowed; may come more than once.
+const char* HeadReader::take_connection(std::string_view value) {
   while (!value.empty()) {
     std::size_t comma = value.find(',');
     std::string_view token = trimmed(value.substr(0, comma));
     value.remove_prefix(comma == std::string_view::npos ? value.size() : comma + 1);
+    if (!std::all_of(token.begin(), token.end(), is_token)) return "a Connection that is not a list of names";
     facts_.close = facts_.close || equal_ignoring_case(token, "close");
     facts_.keep_alive = facts_.keep_alive || equal_ignoring_case(token, "keep-alive");
   }
+  return nullptr;
 }
 
 }  // namespace penstock::wire

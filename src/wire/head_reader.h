@@ -42,8 +42,8 @@ class HeadReader {
   std::string_view method(std::string_view text) const { return text.substr(begin_, method_size_); }
   // Empty until the whole target has been read.
   std::string_view target(std::string_view text) const { return text.substr(target_at_, target_size_); }
-  // Host, or the authority of an absolute target, which overrides it.
-  std::string_view authority(std::string_view text) const { return text.substr(authority_at_, authority_size_); }
+  // The target without scheme and host; empty when there is nothing behind them.
+  std::string_view origin(std::string_view text) const { return text.substr(target_at_, target_size_).substr(origin_); }
   // After refused.
   int status() const { return status_; }
   const char* why() const { return why_; }
@@ -79,11 +79,11 @@ class HeadReader {
   bool take_target(const char* base, const char* target_end);
   // A whole field, and what is known about some. What is wrong with it, or null.
   const char* take_field(const char* base, const char* value_end, Fields& fields);
-  const char* take_known(std::string_view value);
+  const char* take_known(const char* base, std::string_view value);
   const char* take_content_length(std::string_view value);
   const char* take_transfer_encoding(std::string_view value);
-  const char* take_host(std::string_view value);
-  void take_connection(std::string_view value);
+  const char* take_host(const char* base, std::string_view value);
+  const char* take_connection(std::string_view value);
   Outcome refuse(int status, const char* why) {
     status_ = status;
     why_ = why;
@@ -107,12 +107,12 @@ class HeadReader {
   std::uint32_t method_size_ = 0;
   std::uint32_t target_at_ = 0;
   std::uint32_t target_size_ = 0;
-  std::uint32_t authority_at_ = 0;
+  std::uint32_t origin_ = 0;        // where the path starts in the target
+  std::uint32_t authority_at_ = 0;  // in the target, where it has one
   std::uint32_t authority_size_ = 0;
   FieldId id_ = FieldId::other;  // of the field being read
   Step step_ = Step::begin;
   bool request_ = true;
-  bool overrides_host_ = false;  // the target has an authority of its own
 };
 
 }  // namespace penstock::wire

@@ -20,7 +20,7 @@ void Http1Parser::reset() {
   reader_.reset(kind_ == Kind::request);
   if (head_.fields.text().capacity() > kKeptBytes) head_.fields = {};
   head_.fields.clear();
-  head_.method = head_.target = head_.authority = {};
+  head_.method = head_.target = head_.path = head_.query = {};
   head_.status = 0;
   head_.version_minor = 1;
   head_.keep_alive = true;
@@ -60,7 +60,12 @@ void Http1Parser::set_views() {
   std::string_view text = head_.fields.text();
   head_.method = reader_.method(text);
   head_.target = reader_.target(text);
-  head_.authority = reader_.authority(text);
+  std::string_view origin = reader_.origin(text);
+  std::size_t mark = std::min(origin.find('?'), origin.size());
+  head_.path = origin.substr(0, mark);
+  head_.query = origin.substr(std::min(mark + 1, origin.size()));
+  // http://host is the same as http://host/ (RFC 9110 section 4.2.3).
+  if (head_.path.empty() && !head_.target.empty()) head_.path = "/";
 }
 
 Http1Parser::Used Http1Parser::feed_head(std::string_view bytes) {

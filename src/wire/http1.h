@@ -21,6 +21,8 @@ struct Http1Limits {
   std::size_t head_bytes_max = 32 * 1024;      // all of the head: 431
   std::size_t fields_max = 512;                // at most 65,535: 431
   std::uint64_t body_bytes_max = 32ULL << 20;  // body, decoded from chunks: 413
+
+  bool operator==(const Http1Limits&) const = default;
 };
 
 // The status a server answers with, and why. Parsing cannot go on after it.
@@ -31,11 +33,12 @@ struct Http1Error {
 
 // Views stay valid until the parser's reset(). After an error they hold what was read before it.
 struct Http1Head {
-  std::string_view method;     // requests
-  std::string_view target;     // requests: as sent; a path, http(s)://host/path, `*` or host:port
-  std::string_view authority;  // requests: who is asked, from an absolute target or else from Host
-  int status = 0;              // responses
-  int version_minor = 1;       // HTTP/1.0 or HTTP/1.1
+  std::string_view method;  // requests
+  std::string_view target;  // requests: as sent; a path, http(s)://host/path, `*` or host:port
+  std::string_view path;    // requests: of the target, without host and query, percent-encoding as sent; `*` as it is
+  std::string_view query;   // requests: without the question mark
+  int status = 0;           // responses
+  int version_minor = 1;    // HTTP/1.0 or HTTP/1.1
   Fields fields;
   bool keep_alive = true;
   bool has_body = false;  // a length above zero, chunked, or (responses) until the end of the stream

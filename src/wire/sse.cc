@@ -1,11 +1,14 @@
 #include "wire/sse.h"
 
+#include "wire/chars.h"
+
 namespace penstock::wire {
 
 bool SseSplitter::feed(std::string_view bytes) {
   if (begin_ > 0) {
     buffer_.erase(0, begin_);
     scan_ -= begin_;
+    seen_ -= std::min(seen_, begin_);
     begin_ = 0;
   }
   buffer_ += bytes;
@@ -15,9 +18,9 @@ bool SseSplitter::feed(std::string_view bytes) {
 std::optional<SseEvent> SseSplitter::next() {
   // An event ends at an empty line: two line ends in a row, each CRLF, LF or CR.
   std::size_t i = scan_;
-  while (i < buffer_.size()) {
-    std::size_t line_end = buffer_.find_first_of("\r\n", i);
-    if (line_end == std::string::npos) break;
+  while (true) {
+    std::size_t line_end = find_line_end(buffer_, std::max(i, seen_));
+    if (line_end == buffer_.size()) break;
     // A CR at the very end may be half of a CRLF: wait for the next byte.
     if (buffer_[line_end] == '\r' && line_end + 1 == buffer_.size()) break;
     bool crlf = buffer_[line_end] == '\r' && buffer_[line_end + 1] == '\n';
@@ -32,6 +35,8 @@ std::optional<SseEvent> SseSplitter::next() {
     i = after;
     scan_ = after;
   }
+  // A line that is not complete yet is not searched again.
+  seen_ = buffer_.ends_with('\r') ? buffer_.size() - 1 : buffer_.size();
   return std::nullopt;
 }
 
@@ -51,9 +56,9 @@ void SseSplitter::read_fields(std::string_view raw, SseEvent& event) {
   int data_lines = 0;
   joined_.clear();
   while (!raw.empty()) {
-    std::size_t end = raw.find_first_of("\r\n");
+    std::size_t end = find_line_end(raw, 0);
     std::string_view line = raw.substr(0, end);
-    raw.remove_prefix(end == std::string_view::npos ? raw.size() : end + 1);
+    raw.remove_prefix(std::min(end + 1, raw.size()));
     std::size_t colon = line.find(':');
     std::string_view field = line.substr(0, colon);
     std::string_view value = colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);

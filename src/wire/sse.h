@@ -35,7 +35,8 @@ class SseSplitter {
   std::size_t event_bytes_max_;
   std::string buffer_;
   std::size_t begin_ = 0;  // start of the event not yet returned
-  std::size_t scan_ = 0;   // where the search for its end goes on
+  std::size_t scan_ = 0;   // start of the first line that is not complete
+  std::size_t seen_ = 0;   // up to where that line is known to have no end
   std::string joined_;
 };
 

@@ -48,6 +48,29 @@ TEST(GatewayConfig, HasSafeDefaults) {
   EXPECT_TRUE(got.config.llm->routes().empty());
 }
 
+TEST(GatewayConfig, ReadsTheLimitsOfHttp) {
+  http::ServerLimits usual = read("{}").config.http;
+  EXPECT_EQ(usual.message.line_bytes_max, 8U * 1024);
+  EXPECT_EQ(usual.message.head_bytes_max, 32U * 1024);
+  EXPECT_EQ(usual.message.body_bytes_max, 1U << 30);
+  Read got = read(
+      "http: { request_line_max: 1KiB, head_max: 2KiB, body_max: 3MiB, head_timeout: 1s, body_timeout: 2s,\n"
+      "        idle_timeout: 3s, write_timeout: 4s, connections_max: 5 }\n");
+  EXPECT_EQ(got.report, "");
+  EXPECT_EQ(got.config.http.message.line_bytes_max, 1024U);
+  EXPECT_EQ(got.config.http.message.head_bytes_max, 2048U);
+  EXPECT_EQ(got.config.http.message.body_bytes_max, 3U << 20);
+  EXPECT_EQ(got.config.http.head_timeout, std::chrono::seconds(1));
+  EXPECT_EQ(got.config.http.body_timeout, std::chrono::seconds(2));
+  EXPECT_EQ(got.config.http.idle_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(got.config.http.write_timeout, std::chrono::seconds(4));
+  EXPECT_EQ(got.config.http.connections_max, 5U);
+  EXPECT_THAT(read("http: { head_timeout: 0 }\n").report, HasSubstr("between 1ms and 24h"));
+  EXPECT_THAT(read("http: { head_max: 1B }\n").report, HasSubstr("between 1KiB and 16MiB"));
+  EXPECT_THAT(read("http: { head_max: 2KiB }\n").report, HasSubstr("at least `request_line_max`"));
+  EXPECT_THAT(read("http: { head_maximum: 2KiB }\n").report, HasSubstr("head_max"));
+}
+
 TEST(GatewayConfig, ReadsListeners) {
   Read list = read("listen: [ '127.0.0.1:1', { address: '[::1]:2', tls: { cert: c.pem, key: k.pem } } ]\n");
   EXPECT_EQ(list.report, "");

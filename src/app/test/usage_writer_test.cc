@@ -113,6 +113,31 @@ TEST_F(UsageWriterTest, KeepsWhatTheDatabaseRefuses) {
   EXPECT_EQ(stored_rows(), 2) << "and writes it once";
 }
 
+TEST_F(UsageWriterTest, ALockedDatabaseDelaysAndSaysSo) {
+  auto metrics = [this] {
+    obs::MetricWriter text;
+    writer.collect(text);
+    return text.text();
+  };
+  auto other = store::Database::open(dir + "/penstock.db", {""});
+  ASSERT_TRUE(other->execute("BEGIN IMMEDIATE").has_value());
+  EXPECT_EQ(writer.take({}), base::Duration::zero());
+  EXPECT_EQ(writer.take({event("app", "chat"), event("app", "embed")}), 100ms);
+  clock.advance(100ms);
+  EXPECT_EQ(writer.take({event("app", "chat")}), 100ms) << "refused, to be tried again";
+  clock.advance(400ms);
+  std::string text = metrics();
+  EXPECT_NE(text.find("\npenstock_usage_waiting_rows 2\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\npenstock_usage_oldest_seconds 0.5\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\npenstock_usage_write_failures_total 1\n"), std::string::npos) << text;
+  ASSERT_TRUE(other->execute("ROLLBACK").has_value());
+  EXPECT_EQ(writer.take({}), base::Duration::zero());
+  EXPECT_EQ(stored_rows(), 2);
+  text = metrics();
+  EXPECT_NE(text.find("\npenstock_usage_waiting_rows 0\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("\npenstock_usage_oldest_seconds 0\n"), std::string::npos) << text;
+}
+
 TEST_F(UsageWriterTest, FlushesWhatIsThereAtTheEnd) {
   writer.flush();
   EXPECT_EQ(stored_rows(), 0);

@@ -61,6 +61,20 @@ TEST(Value, ReadsMembersWithFallbacks) {
   EXPECT_EQ(find(v, "zzz"), nullptr);
 }
 
+TEST(Value, EscapesEveryByteAndKeepsWhatIsValid) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (std::size_t before : {0U, 3U, 20U}) {
+      std::string words = std::string(before, 'x') + static_cast<char>(byte) + "\xC3\xA9 end";
+      std::string out;
+      append_quoted(out, words);
+      auto parsed = parse(out);
+      ASSERT_TRUE(parsed.has_value()) << out;
+      std::string expected = byte < 0x80 ? words : std::string(before, 'x') + "\xEF\xBF\xBD\xC3\xA9 end";
+      EXPECT_EQ(std::string(parsed->get_string()), expected);
+    }
+  }
+}
+
 TEST(Value, EscapesWhateverAStrangerSends) {
   std::string out;
   append_quoted(out, "a\"b\\\n\x01\xff\xc3\xa9");

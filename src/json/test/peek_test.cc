@@ -53,7 +53,7 @@ class Reference {
 
 void expect_same(const Field& field, sj::dom::element element, std::string_view text) {
   std::string_view bytes = text.substr(field.begin, field.end - field.begin);
-  sj::dom::parser parser;
+  static sj::dom::parser parser;
   sj::dom::element again;
   ASSERT_FALSE(parser.parse(bytes.data(), bytes.size(), true).get(again)) << bytes;
   EXPECT_EQ(sj::minify(again), sj::minify(element)) << text;
@@ -140,10 +140,15 @@ TEST(PeekAgainstDocument, AgreesOnRandomMutations) {
   Reference reference;
   std::mt19937 random(7);
   std::size_t accepted = 0;
-  for (int i = 0; i < 300'000 && !testing::Test::HasFailure(); ++i) {
+#if defined(__has_feature) && __has_feature(address_sanitizer)
+  constexpr int kRounds = 30'000;
+#else
+  constexpr int kRounds = 300'000;
+#endif
+  for (int i = 0; i < kRounds && !testing::Test::HasFailure(); ++i) {
     if (expect_same(reference, mutated(seeds()[random() % seeds().size()], random))) ++accepted;
   }
-  EXPECT_GT(accepted, 20'000U);
+  EXPECT_GT(accepted, kRounds / 15U);
 }
 
 TEST(PeekAgainstDocument, AgreesOnEveryPrefixAndPaddingAtTheEdgeOfMemory) {

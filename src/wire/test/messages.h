@@ -17,8 +17,9 @@ constexpr Http1Limits kTestLimits{
 // Everything of one message that a caller can see.
 inline void write_message(const Http1Parser& parser, const std::string& body, std::string& out) {
   const Http1Head& head = parser.head();
-  out += fmt::format("[{} {} {}] {} 1.{} keep={} body={} continue={}\n", head.method, head.target, head.authority,
-                     head.status, head.version_minor, head.keep_alive, head.has_body, head.expects_continue);
+  out +=
+      fmt::format("[{} {} {} {}] {} 1.{} keep={} body={} continue={}\n", head.method, head.target, head.path,
+                  head.query, head.status, head.version_minor, head.keep_alive, head.has_body, head.expects_continue);
   auto write_fields = [&](const Fields& fields, char mark) {
     for (std::size_t i = 0; i < fields.size(); ++i) {
       Fields::Field field = fields.at(i);
@@ -74,10 +75,10 @@ inline std::vector<std::string> request_corpus() {
       post + "Content-Length: 0\r\nConnection: Keep-Alive, close\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
       chunked +
           "5;a=b;c=\"d\\\"e\";f\r\nhello\r\n003\r\nabc\r\n0\r\nX-Sum: 7\r\nHost: evil\r\nETag: \"x\"\r\n\r\nGET /",
-      chunked + "A\r\n0123456789\r\n0\r\n\r\nPUT http://b:81/y?z HTTP/1.1\r\nHost: a\r\n\r\n",
+      chunked + "A\r\n0123456789\r\n0\r\n\r\nPUT http://b:81/y?z HTTP/1.1\r\nHost: B:81\r\n\r\n",
       "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
       "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
-      "GET http://[::1]:80?x HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-Continue\r\n\r\n",
+      "GET http://[::1]:80?x HTTP/1.1\r\nHost: [::1]:80\r\nExpect: 100-Continue\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\nX-Long-Unknown-Name: with \xc3\xa4 inside\r\nEmpty:\r\nBlank: \t \r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n",
       "GET  / HTTP/1.1\r\n\r\n",
@@ -95,6 +96,8 @@ inline std::vector<std::string> request_corpus() {
       "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a,b\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
+      "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n",
+      "GET http://a HTTP/1.0\r\n\r\n",
       "GET / HTTP/1.1\r\nX: y\r\n\r\n",
       "GET /" + std::string(130, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n",
       "GET /" + std::string(106, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n",

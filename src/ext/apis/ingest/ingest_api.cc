@@ -25,7 +25,7 @@ rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
     co_await flow::refuse(call, admitted.error());
     co_return;
   }
-  std::string type(call.exchange.request().field("content-type"));
+  std::string type(call.exchange.request().field(http::FieldId::content_type));
   std::string bytes(*body);
   std::function<void(std::function<void(Result<std::size_t>)>)> start =
       [&](std::function<void(Result<std::size_t>)> done) {

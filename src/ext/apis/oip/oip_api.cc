@@ -18,7 +18,7 @@ constexpr auto kQueueTimeout = std::chrono::seconds(30);
 std::string text(const http::Params& params, std::string_view name) { return std::string(http::param(params, name)); }
 
 Result<std::optional<std::size_t>> header_length(const http::Request& request) {
-  std::string_view value = request.field(oip::kHeaderLengthName);
+  std::string_view value = request.field(http::FieldId::inference_header_content_length);
   if (value.empty()) return std::optional<std::size_t>{};
   std::size_t length = 0;
   auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), length);

@@ -4,7 +4,7 @@ namespace penstock::ext {
 namespace {
 
 std::string credential_of(const http::Request& request) {
-  std::string_view authorization = request.field("authorization");
+  std::string_view authorization = request.field(http::FieldId::authorization);
   constexpr std::string_view kBearer = "bearer ";
   if (authorization.size() > kBearer.size() &&
       wire::equal_ignoring_case(authorization.substr(0, kBearer.size()), kBearer)) {
@@ -12,8 +12,8 @@ std::string credential_of(const http::Request& request) {
     while (token.starts_with(' ')) token.remove_prefix(1);
     return std::string(token);
   }
-  for (std::string_view name : {"x-api-key", "x-goog-api-key", "api-key"}) {
-    if (std::string_view value = request.field(name); !value.empty()) return std::string(value);
+  for (http::FieldId id : {http::FieldId::x_api_key, http::FieldId::x_goog_api_key, http::FieldId::api_key}) {
+    if (std::string_view value = request.field(id); !value.empty()) return std::string(value);
   }
   return http::query_value(request.query, "key");
 }
