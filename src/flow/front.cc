@@ -78,7 +78,7 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   http::CodedExchange coded(exchange, codec_, policy->compression());
   Call call(coded, entry == nullptr ? dialect_of(request.path) : *entry->dialect, std::move(policy));
   call.event.at = clock_.wall();
-  std::string_view asked_id = request.field(http::FieldId::x_request_id);
+  std::string_view asked_id = request.field(wire::FieldId::x_request_id);
   if (usable_request_id(asked_id)) {
     call.event.id.assign(asked_id);
   } else {

@@ -21,6 +21,7 @@ struct Request {
   std::string_view path;   // percent-encoding as sent; without the query
   std::string_view query;  // without the question mark
   const Fields* fields = nullptr;
+  std::string_view field(wire::FieldId id) const { return fields->get(id); }
   std::string_view field(std::string_view name) const { return fields->get(name); }
 };
 
