@@ -16,6 +16,7 @@ import time
 import mqtt_client
 import programs
 import report
+import servers
 
 MODEL = programs.ROOT / "configs" / "models" / "digits"
 SAMPLES = programs.ROOT / "configs" / "samples" / "digits_heldout.json"
@@ -156,9 +157,9 @@ def alarm(options):
         (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\nset_tcp_nodelay true\nmax_queued_messages 0\n")
         with programs.Program([programs.need("mosquitto"), "-c", str(folder / "mosquitto.conf")], load_core, folder / "mosquitto.log") as broker:
             broker.port = port
-            programs.wait_for_port(port)
+            programs.wait_for_port(port, broker)
             os.sched_setaffinity(0, {load_core})
-            with programs.gateway(folder, core, CONFIG.format(model=MODEL, port=port)) as gateway:
+            with servers.penstock(folder, core, CONFIG.format(model=MODEL, port=port)) as gateway:
                 time.sleep(1)  # the gateway's own connections to the broker
                 for number in range(options.rounds):
                     rounds.append(one_round(gateway, broker, options, rate, number))

@@ -7,6 +7,7 @@ import subprocess
 
 import programs
 import report
+import servers
 
 MODEL = programs.ROOT / "configs" / "models" / "digits"
 SAMPLES = programs.ROOT / "configs" / "samples" / "digits_heldout.json"
@@ -46,20 +47,20 @@ def raw_loop(core, seconds, rows):
 
 def measure(gateway, load_core, file, headers, connections, seconds):
     cpu = gateway.cpu_us()
-    counted = programs.wrk(load_core, gateway.port, PATH, file, connections, seconds, headers)
+    counted = programs.load(load_core, gateway.port, PATH, file, headers, connections=connections, seconds=seconds)
     return {"cpu_us_per_request": (gateway.cpu_us() - cpu) / counted["requests"],
-            "requests_per_s": counted["requests"] / counted["duration_us"] * 1e6,
-            "p50_us": counted["p50_us"], "p99_us": counted["p99_us"],
-            "load_cpu_us_per_request": counted["load_cpu_us"] / counted["requests"]}
+            "requests_per_s": counted["requests_per_s"],
+            "p50_us": counted["latency"]["p50"], "p99_us": counted["latency"]["p99"],
+            "load_cpu_us_per_request": counted["cpu_us"] / counted["requests"]}
 
 
 def gateways(stack, folder, core):
     """One gateway per way of asking, and what to say about those that cannot be had."""
-    plain = stack.enter_context(programs.gateway(folder / "plain", core, CONFIG.format(model=MODEL, batch="")))
+    plain = stack.enter_context(servers.penstock(folder / "plain", core, CONFIG.format(model=MODEL, batch="")))
     found = {"json": plain, "binary": plain}
     try:
         config = CONFIG.format(model=MODEL, batch=", batch: { max: 32, wait: 1ms }")
-        found["binary batched"] = stack.enter_context(programs.gateway(folder / "batched", core, config))
+        found["binary batched"] = stack.enter_context(servers.penstock(folder / "batched", core, config))
     except RuntimeError as refusal:
         if "not supported" not in str(refusal):
             raise

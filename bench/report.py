@@ -31,7 +31,7 @@ def table(rounds, subjects, metrics, base, without_ratio=()):
             cells.append(spread(values, digits) if values else "–")
         for who in others:
             pairs = [(r[who][metric], r[base][metric]) for r in rounds if metric in r.get(who, {}) and metric in r.get(base, {})]
-            ratios = [a / b for a, b in pairs if b and metric not in without_ratio]
+            ratios = [a / b for a, b in pairs if a > 0 and b > 0 and metric not in without_ratio]
             cells.append("**" + spread(ratios, 2) + "**" if ratios else "–")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -42,10 +42,10 @@ def machine():
     return f"{len(os.sched_getaffinity(0))} cores of {model}, Linux {platform.release()}, load average before the run {os.getloadavg()[0]:.1f}"
 
 
-def write(name, title, notes, rounds, text, host):
+def write(name, title, notes, rounds, text, host, **more):
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(
-        {"bench": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": host, "notes": notes, "rounds": rounds}, indent=1) + "\n")
+        {"bench": name, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": host, "notes": notes, **more, "rounds": rounds}, indent=1) + "\n")
     page = f"# {title}\n\n{text}\n\nMedian of {len(rounds)} rounds (smallest..largest). " + " ".join(notes) + f"\n\nMachine: {host}.\n"
     (RESULTS / f"{name}.md").write_text(page)
     print(page)

@@ -5,11 +5,16 @@ import os
 import sys
 
 import alarm
+import connections
+import footprint
 import infer
+import peers
 import programs
 import proxy
+import report
 
-BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm}
+BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
+           "startup": footprint.startup, "connections": connections.connections, "peers": peers.peers}
 
 
 def main():
@@ -19,21 +24,24 @@ def main():
     parser.add_argument("--seconds", type=int, default=4, help="length of one measurement (default 4)")
     parser.add_argument("--connections", type=int, default=0, help="concurrent connections (default: each bench's own)")
     parser.add_argument("--rate", type=int, default=0, help="alarm: messages per second (default 1000)")
+    parser.add_argument("--peers", default="", metavar="A,B", help="peers: only these, besides direct and penstock")
+    parser.add_argument("--mixes", default="", metavar="TEXT", help="peers: only mixes whose name has this in it, e.g. 'stream' or '64 KB'")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHES]
     if unknown or options.rounds < 1 or options.seconds < 1:
         parser.error(f"no bench called {unknown[0]}; there are {', '.join(BENCHES)}" if unknown else "rounds and seconds are at least 1")
     if not os.access(programs.BINARY, os.X_OK):
         parser.error(f"no program at {programs.BINARY}; build it first, or set PENSTOCK_BINARY")
+    programs.raise_descriptor_limit()
     failed = False
     for name in options.names or BENCHES:
-        print(f"== {name}", flush=True)
+        print(f"== {name} on {report.machine()}", flush=True)
         affinity = os.sched_getaffinity(0)
         try:
             BENCHES[name](options)
         except programs.Missing as missing:
             print(f"{name} is left out: {missing}", flush=True)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             failed = True
             print(f"{name} failed: {error}", file=sys.stderr, flush=True)
         finally:

@@ -13,7 +13,7 @@ SRC = ROOT / "src"
 # A module may include and link what stands on a line above its own.
 ORDER = [
     ["base"],
-    ["json", "wire"],
+    ["json", "wire", "codec"],
     ["rt"],
     ["obs", "config", "net", "store"],
     ["mqtt"],

@@ -119,7 +119,13 @@ void Admin::add_routes() {
   add_json("/admin/v1/openapi.json", [this](const http::Request&) { return openapi_json(); });
 }
 
-rt::Task<void> Admin::handle(http::Exchange& exchange) {
+rt::Task<void> Admin::handle(http::Exchange& connection) {
+  std::shared_ptr<const flow::Policy> policy;
+  {
+    std::lock_guard lock(mutex_);
+    policy = policy_;
+  }
+  http::CodedExchange exchange(connection, codec_, policy->compression());
   const http::Request& request = exchange.request();
   if (endpoint_.is_loopback() && !host_is_local(request.field(wire::FieldId::host))) {
     co_await send(exchange, 403, "application/json",

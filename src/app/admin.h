@@ -9,6 +9,7 @@
 
 #include "flow/filter.h"
 #include "flow/readiness.h"
+#include "http/coded_exchange.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "infer/repository.h"
@@ -50,7 +51,7 @@ class Admin {
   explicit Admin(AdminParts parts);
   void add_routes();
   void add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make);
-  rt::Task<void> handle(http::Exchange& exchange);
+  rt::Task<void> handle(http::Exchange& connection);
   std::string status_json() const;
   std::string requests_json(const http::Request& request) const;
   std::string models_json() const;
@@ -65,6 +66,7 @@ class Admin {
   AdminParts parts_;
   base::SteadyTime started_ = std::chrono::steady_clock::now();
   rt::LoopThread thread_{0, "admin"};
+  http::BodyCodec codec_;
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<net::Acceptor> acceptor_;

@@ -271,7 +271,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
   has_keys_ = !declared.empty() || !stored.empty();
   flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters));
+  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression);
 }
 
 void Gateway::publish(const GatewayConfig& config) {

@@ -128,6 +128,28 @@ std::string read_dns(const config::Node& node) {
   return servers;
 }
 
+http::Compression read_compression(const config::Node& node) {
+  http::Compression compression;
+  if (!node.present()) return compression;
+  config::Map map = node.map();
+  compression.responses = map.boolean("responses", compression.responses);
+  compression.min_bytes = static_cast<std::uint64_t>(map.integer("min_bytes", 2048, 0, 1 << 30));
+  config::Node codings = map.get("codings");
+  if (codings.present()) {
+    compression.codings.clear();
+    for (const config::Node& item : codings.items()) {
+      std::string name = item.choice({"zstd", "br", "gzip"}, "gzip");
+      compression.codings.push_back(name == "zstd" ? codec::Coding::zstd
+                                    : name == "br" ? codec::Coding::br
+                                                   : codec::Coding::gzip);
+    }
+    if (compression.codings.empty())
+      codings.problem("the list is empty; to send answers as they are, write `responses: false`");
+  }
+  map.done();
+  return compression;
+}
+
 }  // namespace
 
 GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry) {
@@ -152,6 +174,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.guide = root.boolean("guide", false);
   config.dns_servers = read_dns(root.get("dns"));
   config.filters = read_filters(root.get("filters"), registry);
+  config.compression = read_compression(root.get("compression"));
   config::Node keys = root.get("keys");
   if (keys.present()) config.keys = flow::parse_keys(keys);
   if (std::find(config.filters.begin(), config.filters.end(), "keys") == config.filters.end() && !config.insecure) {

@@ -8,6 +8,7 @@
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
+#include "http/coded_exchange.h"
 #include "http/server.h"
 #include "infer/model_config.h"
 #include "llm/plan.h"
@@ -32,6 +33,7 @@ struct GatewayConfig {
   bool guide = false;       // print addresses, a key and commands to try after the start
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
   std::vector<std::string> filters;
+  http::Compression compression;
   std::vector<flow::DeclaredKey> keys;
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;

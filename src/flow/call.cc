@@ -124,7 +124,10 @@ rt::Task<std::optional<std::string_view>> await_body(Call& call, rt::Task<Result
   if (call.exchange.client_gone()) co_return std::nullopt;
   // These are HTTP's own statuses, whatever the dialect makes of the codes elsewhere.
   Errc code = body.error().code;
-  int status = code == Errc::out_of_range ? 413 : code == Errc::deadline_exceeded ? 408 : 0;
+  int status = code == Errc::out_of_range        ? 413
+               : code == Errc::deadline_exceeded ? 408
+               : code == Errc::unimplemented     ? 415
+                                                 : 0;
   auto refused = co_await refuse_body(call, body.error(), status);
   co_return refused;
 }
@@ -156,6 +159,7 @@ rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) 
   } else if (status == 503) {
     head.add("retry-after", 1);
   }
+  if (status == 415) head.add("accept-encoding", call.codings);  // RFC 9110 section 15.5.16
   add_common_fields(call, head);
   std::string body = call.dialect.error_body(status, error);
   co_await call.exchange.respond(std::move(head), body);

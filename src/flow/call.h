@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "codec/coding.h"
 #include "flow/keys.h"
 #include "http/exchange.h"
 #include "http/router.h"
@@ -35,7 +36,8 @@ struct Call {
   std::string model;                  // as asked for; empty for calls about no model
   std::int64_t estimated_tokens = 0;  // reserved by limits before the answer is known
   std::int64_t estimated_input_tokens = 0;
-  std::int64_t charged_tokens = 0;  // kept by the limits filter between admission and settlement
+  std::int64_t charged_tokens = 0;              // kept by the limits filter between admission and settlement
+  std::string_view codings = codec::kAccepted;  // what the body may come in, for whoever is refused with 415
   std::optional<ShownLimit> request_limit;
   std::optional<ShownLimit> token_limit;
   std::optional<base::Duration> retry_after;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flow/call.h"
+#include "http/coded_exchange.h"
 
 namespace penstock::flow {
 
@@ -31,16 +32,21 @@ struct FilterFactory {
   std::function<std::unique_ptr<Filter>()> make;
 };
 
-// Keys and filters at one moment; immutable, swapped whole by a reload.
+// Keys, filters and how answers are compressed, at one moment; immutable, swapped whole by a reload.
 class Policy {
  public:
   // `open_to_all`: callers need no key. The composition root decides that, never the number of keys alone: revoking the
   // last key must not open the door.
-  Policy(KeyTable keys, bool open_to_all, std::vector<std::unique_ptr<Filter>> filters)
-      : keys_(std::move(keys)), open_to_all_(open_to_all), filters_(std::move(filters)) {}
+  Policy(KeyTable keys, bool open_to_all, std::vector<std::unique_ptr<Filter>> filters,
+         http::Compression compression = {})
+      : keys_(std::move(keys)),
+        open_to_all_(open_to_all),
+        filters_(std::move(filters)),
+        compression_(std::move(compression)) {}
   const KeyTable& keys() const { return keys_; }
   bool open_to_all() const { return open_to_all_; }
   const std::vector<std::unique_ptr<Filter>>& filters() const { return filters_; }
+  const http::Compression& compression() const { return compression_; }
   void settle(Call& call) const {
     for (auto filter = filters_.rbegin(); filter != filters_.rend(); ++filter) (*filter)->on_settle(call);
   }
@@ -49,6 +55,7 @@ class Policy {
   KeyTable keys_;
   bool open_to_all_;
   std::vector<std::unique_ptr<Filter>> filters_;
+  http::Compression compression_;
 };
 
 }  // namespace penstock::flow

@@ -74,7 +74,9 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   http::Router::Match match = router_.match(request.method, request.path);
   const Entry* entry =
       match.route == nullptr ? nullptr : &entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
-  Call call(exchange, entry == nullptr ? dialect_of(request.path) : *entry->dialect, policies_[core]);
+  std::shared_ptr<const Policy> policy = policies_[core];
+  http::CodedExchange coded(exchange, codec_, policy->compression());
+  Call call(coded, entry == nullptr ? dialect_of(request.path) : *entry->dialect, std::move(policy));
   call.event.at = clock_.wall();
   std::string_view asked_id = request.field(wire::FieldId::x_request_id);
   if (usable_request_id(asked_id)) {

@@ -7,6 +7,7 @@
 
 #include "flow/dialect.h"
 #include "flow/filter.h"
+#include "http/body_codec.h"
 #include "http/server.h"
 #include "obs/observer.h"
 
@@ -43,6 +44,7 @@ class Front : public ApiBuilder {
   const base::Services& services_;
   obs::Observer& observer_;
   const base::Clock& clock_;
+  http::BodyCodec codec_;
   http::Router router_;
   std::map<std::string, std::unique_ptr<Dialect>, std::less<>> dialects_;
   std::vector<Entry> entries_;  // in the router's order

@@ -73,6 +73,7 @@ rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body)
 rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pieces body) {
   wire::Http1Parser& parser = state_->parser;
   parser.reset();
+  head_seen_ = false;
   if (head.starts_with("HEAD ")) parser.expect_no_body();
   base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_);
   stream_->set_deadline(deadline);
@@ -94,14 +95,38 @@ rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pi
 Result<void> ClientCall::feed(std::string_view bytes) {
   wire::Http1Parser& parser = state_->parser;
   while (!bytes.empty() && !parser.message_done()) {
-    auto used = parser.feed(bytes, state_->body);
+    auto used = parser.feed(bytes, decoder_ ? coded_ : state_->body);
     if (!used) return fail(Errc::protocol_error, used.error().detail);
     bytes.remove_prefix(*used);
     // 100 Continue and other interim answers are not the answer.
     if (parser.head_done() && status() < 200) parser.reset();
+    if (parser.head_done() && !std::exchange(head_seen_, true)) {
+      if (auto known = start_decoding(); !known) return known;
+    }
+    if (decoder_) {
+      if (auto decoded = decode(); !decoded) return decoded;
+    }
   }
   state_->excess = state_->excess || !bytes.empty();
   return {};
+}
+
+// No call asks for codings; some servers use them all the same.
+Result<void> ClientCall::start_decoding() {
+  std::string_view value = fields().get(wire::FieldId::content_encoding);
+  if (value.empty()) return {};
+  auto codings = codec::parse_content_encoding(value);
+  if (!codings) return fail(Errc::protocol_error, codings.error().detail);
+  if (!codings->empty()) decoder_ = std::make_unique<codec::BodyDecoder>(*codings, codec::DecodeLimits{});
+  return {};
+}
+
+Result<void> ClientCall::decode() {
+  auto decoded = decoder_->feed(coded_, state_->body);
+  coded_.clear();
+  if (decoded && state_->parser.message_done()) decoded = decoder_->finish();
+  if (decoded || decoded.error().code == Errc::data_loss) return decoded;
+  return fail(Errc::protocol_error, decoded.error().detail);
 }
 
 // Takes what the socket has; false when nothing was there.
@@ -112,7 +137,10 @@ Result<bool> ClientCall::take_available() {
   if (!got && got.error().code == Errc::backpressure) return false;
   if (!got) return std::unexpected(got.error());
   if (*got == 0) {
-    if (state_->parser.finish()) return true;
+    if (state_->parser.finish()) {
+      if (auto decoded = decoder_ ? decode() : Result<void>{}; !decoded) return std::unexpected(decoded.error());
+      return true;
+    }
     return fail(state_->parser.head_done() ? Errc::data_loss : Errc::unavailable,
                 "the other side closed the connection before its answer was complete");
   }
@@ -180,7 +208,7 @@ Result<std::string_view> ClientCall::whole_body(std::size_t bytes_max) {
 
 // Back to the pool when the connection stands at a clean message border.
 void ClientCall::release() {
-  if (!stream_ || stream_->closed() || stream_->hung_up()) return;
+  if (!stream_ || stream_->closed() || stream_->hung_up() || body_open_) return;
   const wire::Http1Parser& parser = state_->parser;
   if (!parser.message_done() || !parser.head().keep_alive || state_->excess) return;
   pool_.keep(std::move(stream_));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codec/body_decoder.h"
 #include "http/client_pool.h"
 #include "net/stream.h"
 #include "rt/task.h"
@@ -37,10 +38,24 @@ class ClientCall {
   // Errors: unavailable (connect, reset), deadline_exceeded, protocol_error, cancelled, backpressure (no connection is
   // free).
   rt::Task<Result<void>> send(std::string_view head, net::Pieces body);
+
+  // The same for a body that comes in pieces: start(), write() as often as needed, finish(). Always on a connection of
+  // its own, and never sent again. `chunked`: the head says `transfer-encoding: chunked`, not a length.
+  rt::Task<Result<void>> start(std::string_view head, bool chunked);
+  // Returns when the upstream's connection has taken the piece, which is the back-pressure, or when answered() turned
+  // true: then nobody wants the rest. Bounded by timeouts.idle.
+  rt::Task<Result<void>> write(std::string_view piece);
+  // The body ended: waits for the head of the answer. Also right after answered().
+  rt::Task<Result<void>> finish();
+  // The upstream answered, or failed, before it had all of the body. `notify` runs once when that happens.
+  bool answered() const { return early_; }
+  void on_answered(std::function<void()> notify) { notify_answered_ = std::move(notify); }
+
   int status() const { return state_->parser.head().status; }
   const wire::Fields& fields() const { return state_->parser.head().fields; }
 
-  // The next piece of the body, valid until the next read; empty at its proper end. data_loss when it was cut short.
+  // The next piece of the body, without the content codings it may have come in although none was asked for; valid
+  // until the next read; empty at its proper end. data_loss when it was cut short.
   rt::Task<Result<std::string_view>> read();
   // The next piece when it is at hand, empty at the proper end; nothing when read() would have to wait.
   std::optional<Result<std::string_view>> read_now();
@@ -73,6 +88,10 @@ class ClientCall {
   Result<void> feed(std::string_view bytes);
   Result<bool> take_available();
   Result<std::string_view> whole_body(std::size_t bytes_max);
+  Result<void> start_decoding();
+  Result<void> decode();
+  void take_early();
+  Result<bool> take_early_head();
   void release();
 
   ClientPool& pool_;
@@ -85,6 +104,16 @@ class ClientCall {
   bool answering_ = false;  // something came back, if only an interim answer
   bool replaced_ = false;   // a stale connection, once
   bool sent_ = false;
+  bool head_seen_ = false;
+  // Of coded answers:
+  std::unique_ptr<codec::BodyDecoder> decoder_;
+  std::string coded_;  // received and not yet decoded
+  // Of bodies in pieces:
+  bool chunked_ = false;
+  bool body_open_ = false;  // the request is not all sent, so its connection is of no use to another
+  bool early_ = false;
+  Result<void> early_result_;
+  std::function<void()> notify_answered_;
 };
 
 }  // namespace penstock::http

@@ -21,8 +21,8 @@ struct Request {
   std::string_view path;   // percent-encoding as sent; without the query
   std::string_view query;  // without the question mark
   const Fields* fields = nullptr;
-  std::string_view field(std::string_view name) const { return fields->get(name); }
   std::string_view field(wire::FieldId id) const { return fields->get(id); }
+  std::string_view field(std::string_view name) const { return fields->get(name); }
 };
 
 // The value of one query parameter, percent-decoded; empty when absent.
@@ -62,6 +62,13 @@ class Exchange {
   // The whole body, at most `bytes_max`. Valid until the answer has begun.
   // Errors: out_of_range (too large: answer 413), deadline_exceeded (408), invalid_argument (400), cancelled (gone).
   virtual rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) = 0;
+
+  // The body in pieces, for what is too large to be held: the next piece, valid until the next call; empty at the end
+  // of the body. Nothing is taken from the connection while nobody asks, which is the back-pressure. Not together with
+  // read_body(). Errors as read_body(), where `bytes_max` bounds all pieces together.
+  virtual rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) = 0;
+  // Ends a read_piece() under way with `cancelled`: somebody has an answer already.
+  virtual void stop_reading() = 0;
 
   // The whole answer at once. Exactly one of respond() and begin() per exchange.
   virtual rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) = 0;

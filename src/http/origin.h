@@ -15,7 +15,7 @@ namespace penstock::http {
 
 // Bounds of the connections to one origin, per loop.
 struct ConnectionLimits {
-  std::size_t max = 1024;                          // open at the same time, kept ones included
+  std::size_t max = 20'000;                        // open at the same time, kept ones included
   std::size_t waiting = 1024;                      // calls that wait for one of them; more are refused
   base::Duration idle = std::chrono::seconds(60);  // kept without use; below the 65 s or more of common servers
   base::Duration age = std::chrono::hours(1);      // then a connection is not kept again: names may have moved

@@ -108,7 +108,7 @@ void ServerConnection::start_request() {
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
-  begun_ = chunked_ = finished_ = continue_sent_ = false;
+  begun_ = chunked_ = finished_ = continue_sent_ = piece_given_ = false;
   idle_ = true;
 }
 
@@ -166,26 +166,41 @@ rt::Task<bool> ServerConnection::serve_one() {
   co_return false;
 }
 
-rt::Task<Result<std::string_view>> ServerConnection::read_body(std::uint64_t bytes_max) {
+// Whether the body may be as large as its head says, or as what came already.
+Result<void> ServerConnection::fits(std::uint64_t bytes_max) {
   parser_.limit_body(bytes_max);
   std::uint64_t declared = 0;
   std::uint64_t size = parser_.content_length(declared) ? declared : body_.size();
-  if (size > bytes_max) {
-    refused_status_ = 413;
-    refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", size, bytes_max);
-    return rt::Task<Result<std::string_view>>::ready(fail(Errc::out_of_range, refused_detail_));
-  }
-  if (!parser_.message_done()) return read_rest();
-  return rt::Task<Result<std::string_view>>::ready(std::string_view(body_));
+  if (size <= bytes_max) return {};
+  refused_status_ = 413;
+  refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", size, bytes_max);
+  return fail(Errc::out_of_range, refused_detail_);
 }
 
-rt::Task<Result<std::string_view>> ServerConnection::read_rest() {
+rt::Task<Result<std::string_view>> ServerConnection::read_body(std::uint64_t bytes_max) {
+  using Task = rt::Task<Result<std::string_view>>;
+  if (auto allowed = fits(bytes_max); !allowed) return Task::ready(std::unexpected(allowed.error()));
+  if (!parser_.message_done()) return read_rest(true);
+  return Task::ready(std::string_view(body_));
+}
+
+rt::Task<Result<std::string_view>> ServerConnection::read_piece(std::uint64_t bytes_max) {
+  using Task = rt::Task<Result<std::string_view>>;
+  if (auto allowed = fits(bytes_max); !allowed) return Task::ready(std::unexpected(allowed.error()));
+  if (std::exchange(piece_given_, true)) body_.clear();
+  if (body_.empty() && !parser_.message_done()) return read_rest(false);
+  continue_sent_ = true;  // a client whose body is here already does not wait for leave to send it
+  return Task::ready(std::string_view(body_));
+}
+
+// All of the body, or as much as comes next.
+rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
   if (parser_.head().expects_continue && !continue_sent_ && body_.empty() && input_.empty()) {
     continue_sent_ = true;
     auto sent = co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n");
     if (!sent) co_return std::unexpected(sent.error());
   }
-  while (refused_status_ == 0 && !parser_.message_done()) {
+  while (refused_status_ == 0 && !parser_.message_done() && (whole || body_.empty())) {
     auto filled = co_await fill(loop().now() + server_.limits_.body_timeout);
     if (filled) continue;
     if (filled.error().code != Errc::deadline_exceeded) co_return std::unexpected(filled.error());

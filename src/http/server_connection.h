@@ -19,6 +19,8 @@ class ServerConnection : public Exchange {
   rt::Loop& loop() override { return stream_.loop(); }
   base::SteadyTime started() const override { return started_; }
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
+  rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) override;
+  void stop_reading() override { stream_.cancel_read(); }
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
   void begin(ResponseHead head) override;
   void append(std::string_view bytes) override;
@@ -40,7 +42,8 @@ class ServerConnection : public Exchange {
   rt::Task<Result<void>> fill(base::SteadyTime deadline);
   Result<bool> take_available();
   bool feed(std::string_view& bytes);
-  rt::Task<Result<std::string_view>> read_rest();
+  rt::Task<Result<std::string_view>> read_rest(bool whole);
+  Result<void> fits(std::uint64_t bytes_max);
   rt::Task<Result<void>> send(net::Stream::Write write, bool last);
   rt::Task<Result<void>> send_slowly(net::Stream::Write write, bool last);
   rt::Task<void> refuse(int status, std::string detail);
@@ -66,6 +69,7 @@ class ServerConnection : public Exchange {
   bool chunked_ = false;
   bool finished_ = false;
   bool continue_sent_ = false;
+  bool piece_given_ = false;  // what is in body_ was given out by read_piece()
   bool close_after_ = false;
 };
 

@@ -1,8 +1,6 @@
 #include "llm/dispatch.h"
 
-#include <random>
-
-#include "llm/target_health.h"
+#include "rt/await.h"
 #include "rt/wait.h"
 
 namespace penstock::llm {
@@ -10,80 +8,6 @@ namespace {
 
 // 64 MiB: image and embedding answers; larger whole answers are refused.
 constexpr std::size_t kAnswerBytesMax = 64U << 20;
-// An error page is read up to here; the rest says nothing new.
-constexpr std::size_t kErrorBytesMax = 256 * 1024;
-
-std::uint64_t random_number() {
-  thread_local std::minstd_rand seed_source{std::random_device{}()};
-  thread_local std::mt19937_64 generator{seed_source()};
-  return generator();
-}
-
-// First retry after 50 to 100 ms, doubling: enough for a hiccup, short for somebody who waits.
-base::Duration backoff(int attempt) {
-  auto base_millis = std::int64_t{50} << std::min(attempt, 5);
-  auto jitter = static_cast<std::int64_t>(random_number() % static_cast<std::uint64_t>(base_millis));
-  return std::chrono::milliseconds(base_millis + jitter);
-}
-
-obs::ErrorType type_of_status(int status) {
-  if (status == 429) return obs::ErrorType::provider_429;
-  return status >= 500 ? obs::ErrorType::provider_5xx : obs::ErrorType::provider_4xx;
-}
-
-obs::ErrorType type_of_transport(Errc code) {
-  switch (code) {
-    case Errc::deadline_exceeded: return obs::ErrorType::provider_timeout;
-    case Errc::out_of_range:
-    case Errc::protocol_error: return obs::ErrorType::provider_malformed;
-    case Errc::data_loss: return obs::ErrorType::provider_cut;
-    case Errc::cancelled: return obs::ErrorType::caller_cancelled;
-    default: return obs::ErrorType::provider_connect;
-  }
-}
-
-Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std::string_view what) {
-  std::string name(target.label.view());
-  return Failure({code, fmt::format("the provider '{}' {}", name, what), name}, type);
-}
-
-Failure transport_failure(const Target& target, const Error& error) {
-  // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
-  // Neither is an answer of theirs that is too large a request of our caller's that is.
-  // A pool of ours that is full is ours.
-  if (error.code == Errc::backpressure)
-    return target_failure(target, obs::ErrorType::penstock_overload, error.code, "cannot be called: " + error.detail);
-  bool theirs = error.code != Errc::deadline_exceeded && error.code != Errc::cancelled && error.code != Errc::data_loss;
-  Errc code = theirs ? Errc::protocol_error : error.code;
-  return target_failure(target, type_of_transport(error.code), code, "failed: " + error.detail);
-}
-
-// `failure` is null after an answer.
-void note_health(const Target& target, const Failure* failure, base::SteadyTime now) {
-  const http::Origin& origin = *target.provider->origin();
-  if (failure == nullptr) {
-    note_outcome(origin, Outcome::good, now);
-  } else {
-    note_outcome(origin, outcome_of(failure->type, failure->upstream_status), now, failure->error.detail);
-  }
-}
-
-// A stream ended before its end.
-void note_broken(const Target& target, const Error& error, base::SteadyTime now) {
-  note_outcome(*target.provider->origin(), outcome_of(type_of_transport(error.code), 0), now, error.detail);
-}
-
-class Waiting {
- public:
-  explicit Waiting(flow::Call& call) : call_(call), since_(std::chrono::steady_clock::now()) {}
-  ~Waiting() { call_.upstream_wait += std::chrono::steady_clock::now() - since_; }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
- private:
-  flow::Call& call_;
-  base::SteadyTime since_;
-};
 
 bool is_event_stream(std::string_view content_type) {
   constexpr std::string_view kType = "text/event-stream";
@@ -155,28 +79,6 @@ void Dispatch::cancel() {
   if (running_ != nullptr) running_->cancel();
 }
 
-// A target that is busy (429) or does not want us (4xx) will not change its mind at once.
-bool Dispatch::worth_same_target(const Failure& failure) const {
-  if (failure.upstream_status == 429 && route_->targets.size() + route_->fallback.size() > 1) return false;
-  const RetryPolicy& retry = route_->retry;
-  if (failure.upstream_status != 0) return retry.retries(failure.upstream_status);
-  switch (failure.type) {
-    case obs::ErrorType::provider_timeout: return retry.on_timeout;
-    case obs::ErrorType::provider_connect: return retry.on_connect;
-    case obs::ErrorType::provider_malformed:
-    case obs::ErrorType::provider_cut:
-    case obs::ErrorType::provider_5xx: return retry.on_5xx;
-    default: return false;
-  }
-}
-
-// Another target may well answer what this one did not, unless the request itself is at fault.
-bool Dispatch::worth_next_target(const Failure& failure) const {
-  if (failure.type == obs::ErrorType::caller_bad_request || failure.type == obs::ErrorType::caller_cancelled)
-    return false;
-  return failure.upstream_status != 400 && failure.upstream_status != 413 && failure.upstream_status != 422;
-}
-
 rt::Task<void> Dispatch::pause(base::Duration delay) {
   rt::Wait wait(pool_.loop(), std::min(deadline_, std::chrono::steady_clock::now() + delay), &cancellation_);
   Waiting waiting(call_);
@@ -201,7 +103,7 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
         co_return answer;
       }
       last = std::move(answer.error());
-      if (!worth_same_target(*last)) break;
+      if (!worth_same_target(*route_, *last)) break;
     }
     if (last && !worth_next_target(*last)) break;
   }
@@ -268,13 +170,7 @@ std::expected<void, Failure> Dispatch::accept_whole(Answer& answer, std::string_
   const Target& target = answer.target_;
   int status = answer.call_.status();
   if (status < 200 || status > 299) {
-    Failure failure =
-        target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
-    failure.upstream_status = status;
-    failure.upstream_content_type = answer.content_type();
-    failure.retry_after = answer.call_.fields().get(wire::FieldId::retry_after);
-    failure.upstream_body = body;
-    return std::unexpected(std::move(failure));
+    return std::unexpected(status_failure(target, status, answer.call_.fields(), std::string(body)));
   }
   auto usage = target.provider->read_answer(request_.operation, body);
   if (!usage) {

@@ -8,21 +8,9 @@
 
 #include "flow/call.h"
 #include "http/client.h"
-#include "llm/plan.h"
+#include "llm/failure.h"
 
 namespace penstock::llm {
-
-// Why no target answered. When the last provider gave an answer of its own (a 400, a 429), it is kept: in the same
-// dialect it is the best explanation there is.
-struct Failure {
-  explicit Failure(Error e, obs::ErrorType t = obs::ErrorType::other) : error(std::move(e)), type(t) {}
-  Error error;
-  obs::ErrorType type;
-  int upstream_status = 0;
-  std::string upstream_body;
-  std::string upstream_content_type;
-  std::string retry_after;
-};
 
 // The answer of one target. Destroying it early cancels the upstream.
 class Answer {
@@ -85,8 +73,6 @@ class Dispatch {
   rt::Task<std::expected<void, Failure>> accept_stream(Answer& answer);
   std::expected<void, Failure> accept_whole(Answer& answer, std::string_view body);
   rt::Task<void> pause(base::Duration delay);
-  bool worth_same_target(const Failure& failure) const;
-  bool worth_next_target(const Failure& failure) const;
 
   http::ClientPool& pool_;
   flow::Call& call_;

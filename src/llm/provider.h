@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,16 @@ struct Request {
   bool wants_usage = false;  // the client asked for stream_options.include_usage itself
 };
 
+// What a provider is told about a request whose body passes through unread.
+struct PassHead {
+  std::string_view method;
+  std::string_view path;                    // below the base URL, with its query: /audio/speech
+  std::string_view content_type;            // empty: none
+  std::string_view accept;                  // empty: anything
+  bool has_body = false;                    // GET and DELETE have none
+  std::optional<std::uint64_t> body_bytes;  // of the body; nothing: it comes in chunks
+};
+
 struct UpstreamRequest {
   base::RecycledString head;      // request line and fields, without the final empty line
   net::Pieces body;               // views of the client's bytes and of `inserted`
@@ -60,6 +71,12 @@ class Provider {
   // `model` is the provider's own name for it.
   virtual Result<UpstreamRequest> encode(const Request& request, std::string_view model,
                                          std::string_view request_id) const = 0;
+  // Request line and fields, without the final empty line, of a call that passes through.
+  virtual Result<std::string> pass_through(const PassHead& head, std::string_view request_id) const {
+    (void)head;
+    (void)request_id;
+    return fail(Errc::unimplemented, "this type of provider has no such API");
+  }
   // Request line and fields of a harmless call that shows whether the provider answers and takes the key.
   virtual std::string probe_head() const = 0;
   // Reads a whole 200 answer. An error means it is not what the protocol promises.

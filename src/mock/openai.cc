@@ -133,7 +133,17 @@ rt::Task<void> OpenAi::handle(http::Exchange& exchange) {
                                 "invalid_request_error", {}, "method_not_supported"));
     co_return;
   }
+  if (is_media(request.path)) co_return co_await media(exchange);
   co_await look(exchange);
+}
+
+rt::Task<void> OpenAi::media(http::Exchange& exchange) {
+  Visit visit(*this, exchange);
+  const std::string& key = shared_.options.api_key;
+  bool known = key.empty() || exchange.request().field("authorization") == "Bearer " + key;
+  rt::Task<Result<void>> answering =
+      known ? answer_media(exchange, shared_.files) : respond(exchange, 401, status_body(401));
+  visit.finish(co_await std::move(answering));
 }
 
 // What is read and costs nothing: models and the mock's own account.

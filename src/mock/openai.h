@@ -9,6 +9,7 @@
 
 #include "http/exchange.h"
 #include "mock/answer.h"
+#include "mock/media.h"
 #include "rt/await.h"
 
 namespace penstock::mock {
@@ -28,6 +29,7 @@ struct Shared {
   };
   std::mutex mutex;  // guards last
   Call last;
+  FileShelf files;
 };
 
 class OpenAi {
@@ -45,6 +47,7 @@ class OpenAi {
   rt::Task<void> plain(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure);
   rt::Task<void> stream(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure);
   rt::Task<bool> interrupt(Visit& visit, Failure failure);
+  rt::Task<void> media(http::Exchange& exchange);
   rt::Task<void> look(http::Exchange& exchange);
   Failure failure_for(const http::Request& request, std::string_view model, std::uint64_t arrival) const;
 

@@ -78,6 +78,21 @@ void Stream::fail_waiters(const Error& error) {
   }
 }
 
+void Stream::cancel_read() {
+  Read* reader = std::exchange(reader_, nullptr);
+  if (reader == nullptr) return;
+  reader->result_ = fail(Errc::cancelled, "the wait was ended");
+  loop_.defer(reader->handle_);
+}
+
+void Stream::cancel_write() {
+  Write* writer = std::exchange(writer_, nullptr);
+  if (writer == nullptr) return;
+  if (std::exchange(writer->queued_, false)) loop_.remove_send(writer);
+  writer->result_ = fail(Errc::cancelled, "the wait was ended");
+  loop_.defer(writer->handle_);
+}
+
 void Stream::set_deadline(base::SteadyTime when) {
   deadline_ = when;
   if (when == base::SteadyTime::max()) return;
@@ -120,6 +135,7 @@ void Stream::on_ready(bool readable, bool writable, bool hang_up) {
   if (writer_ != nullptr && !writer_->queued_ && (writable || ssl_ != nullptr) && writer_->advance()) {
     loop_.defer(std::exchange(writer_, nullptr)->handle_);
   }
+  if ((readable || hang_up) && reader_ == nullptr && notify_readable_) notify_readable_();
   if (hang_up && notify_hang_up_) std::exchange(notify_hang_up_, nullptr)();
 }
 

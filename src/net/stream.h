@@ -104,6 +104,13 @@ class Stream : private rt::Listener {
 
   // The TLS handshake was a short one, with a session kept from an earlier connection.
   bool tls_resumed() const;
+  // Ends a wait in read() or readable(), or in write(), with `cancelled`; the stream stays open. After a cancelled
+  // write nobody knows how much of it went out.
+  void cancel_read();
+  void cancel_write();
+  // `notify` is called, from the loop, whenever bytes or the end arrive while nobody reads; an empty function forgets
+  // an earlier one. It must not destroy the stream.
+  void on_readable(std::function<void()> notify) { notify_readable_ = std::move(notify); }
 
   // Says goodbye in our direction; the peer may still send.
   void shutdown_write();
@@ -137,6 +144,7 @@ class Stream : private rt::Listener {
   Read* reader_ = nullptr;
   Write* writer_ = nullptr;
   std::function<void()> notify_hang_up_;
+  std::function<void()> notify_readable_;
   base::SteadyTime deadline_ = base::SteadyTime::max();
   rt::Timer deadline_timer_;
 };

@@ -66,6 +66,14 @@ const tests = {
       for await (const chunk of await client.chat.completions.create({ model: 'torn', messages: hello, stream: true })) assert.ok(chunk);
     }, OpenAI.APIError);
   },
+  async audio() {
+    // This client puts the file before the model's name.
+    const sound = Buffer.alloc(500_000, 7);
+    const heard = await client.audio.transcriptions.create({ model: 'chat', file: new File([sound], 'pump.wav') });
+    assert.equal(heard.text, 'The mock provider heard 500000 bytes.');
+    const spoken = await client.audio.speech.create({ model: 'chat', voice: 'alloy', input: '300000 bytes' });
+    assert.equal((await spoken.arrayBuffer()).byteLength, 300_000);
+  },
   async headers() {
     const { data, response } = await client.chat.completions.create({ model: 'chat', messages: hello }).withResponse();
     assert.ok(data.choices[0].message.content);

@@ -118,8 +118,31 @@ def headers():
     assert answer.parse().choices[0].message.content
 
 
+def audio():
+    sound = bytes(i % 251 for i in range(300_000))
+    heard = client.audio.transcriptions.create(model="chat", file=("pump.wav", sound))
+    assert heard.text == "The mock provider heard 300000 bytes.", heard
+    assert client.audio.translations.create(model="chat", file=("pump.wav", sound[:1000])).text
+    spoken = client.audio.speech.create(model="chat", voice="alloy", input="300000 bytes")
+    assert spoken.read() == sound
+    with client.audio.speech.with_streaming_response.create(model="chat", voice="alloy", input="300000 bytes") as answer:
+        assert b"".join(answer.iter_bytes()) == sound
+    raises(openai.PermissionDeniedError, lambda: client.audio.transcriptions.create(model="secret", file=("a.wav", sound)))
+
+
+def files():
+    lines = b'{"custom_id":"1"}\n' * 40_000
+    made = client.files.create(file=("lines.jsonl", lines), purpose="batch")
+    assert made.bytes == len(lines) and made.filename == "lines.jsonl" and made.purpose == "batch"
+    assert made.id in [file.id for file in client.files.list()]
+    assert client.files.retrieve(made.id).bytes == len(lines)
+    assert client.files.content(made.id).read() == lines
+    assert client.files.delete(made.id).deleted
+    raises(openai.NotFoundError, lambda: client.files.retrieve(made.id))
+
+
 failed = 0
-for test in (chat, streaming, tools, completions, embeddings, models, errors, headers):
+for test in (chat, streaming, tools, completions, embeddings, models, errors, headers, audio, files):
     try:
         test()
         print(f"ok   {test.__name__}", flush=True)

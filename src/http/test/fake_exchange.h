@@ -55,6 +55,16 @@ class FakeExchange : public Exchange {
     if (body_.size() > bytes_max) co_return fail(Errc::out_of_range, "the body is too large");
     co_return std::string_view(body_);
   }
+  rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) override {
+    if (gone_) co_return fail(Errc::cancelled, "the client closed the connection");
+    if (body_.size() > bytes_max) co_return fail(Errc::out_of_range, "the body is too large");
+    std::string_view piece = std::string_view(body_).substr(piece_at_, piece_bytes_);
+    piece_at_ += piece.size();
+    co_return piece;
+  }
+  // How large the pieces of read_piece() are.
+  void cut_body_into(std::size_t bytes) { piece_bytes_ = bytes; }
+  void stop_reading() override {}
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override {
     head_ = std::move(head);
     begun_ = true;
@@ -109,6 +119,8 @@ class FakeExchange : public Exchange {
   std::vector<std::string> appended_;
   std::function<void()> notify_;
   std::size_t leave_at_write_ = 0;
+  std::size_t piece_at_ = 0;
+  std::size_t piece_bytes_ = 64 * 1024;
   bool begun_ = false;
   bool finished_ = false;
   bool aborted_ = false;

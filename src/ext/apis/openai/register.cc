@@ -1,6 +1,7 @@
 #include "base/registry.h"
 #include "ext/apis/openai/openai_api.h"
 #include "ext/apis/openai/openai_dialect.h"
+#include "ext/apis/openai/pass_through_api.h"
 
 namespace penstock::ext {
 namespace {
@@ -22,6 +23,7 @@ void build(flow::ApiBuilder& builder) {
   builder.route("GET", "/v1/models/{id...}", "openai", [api](flow::Call& call, http::Params params) {
     return api->show_model(call, std::string(http::param(params, "id")));
   });
+  add_pass_through(builder, *lane);
 }
 
 }  // namespace

@@ -94,13 +94,13 @@ std::string_view path_of(llm::Operation operation) {
 }  // namespace
 
 OpenAiProvider::OpenAiProvider(Options options) : origin_(std::move(options.origin)), timeouts_(options.timeouts) {
-  const net::Url& base_url = origin_->url;
+  base_path_ = origin_->url.path;
+  std::string fields = fmt::format("host: {}\r\nuser-agent: penstock\r\n", origin_->url.authority());
+  if (!options.api_key.empty()) fields += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
   auto head_of = [&](std::string_view method, std::string_view path) {
-    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\n", method, base_url.path,
-                                   path, base_url.authority());
-    if (!options.api_key.empty()) head += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
-    return head;
+    return fmt::format("{} {}{} HTTP/1.1\r\n{}", method, base_path_, path, fields);
   };
+  common_fields_ = base::Secret(fields);
   for (auto operation : {llm::Operation::chat, llm::Operation::completions, llm::Operation::embeddings}) {
     heads_[static_cast<std::size_t>(operation)] =
         base::Secret(head_of("POST", path_of(operation)) + "content-type: application/json\r\n");
@@ -127,6 +127,17 @@ Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request,
       request.stream ? "accept: text/event-stream\r\nx-request-id: " : "accept: application/json\r\nx-request-id: ",
       request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
   return upstream;
+}
+
+Result<std::string> OpenAiProvider::pass_through(const llm::PassHead& head, std::string_view request_id) const {
+  std::string lines =
+      fmt::format("{} {}{} HTTP/1.1\r\n{}accept: {}\r\nx-request-id: {}\r\n", head.method, base_path_, head.path,
+                  common_fields_.reveal(), head.accept.empty() ? "*/*" : head.accept, request_id);
+  auto out = std::back_inserter(lines);
+  if (!head.content_type.empty()) fmt::format_to(out, "content-type: {}\r\n", head.content_type);
+  if (head.has_body && head.body_bytes) fmt::format_to(out, "content-length: {}\r\n", *head.body_bytes);
+  if (head.has_body && !head.body_bytes) lines += "transfer-encoding: chunked\r\n";
+  return lines;
 }
 
 std::string OpenAiProvider::probe_head() const { return std::string(probe_head_.reveal()); }

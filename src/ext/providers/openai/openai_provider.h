@@ -19,6 +19,7 @@ class OpenAiProvider : public llm::Provider {
   http::ClientTimeouts timeouts() const override { return timeouts_; }
   Result<llm::UpstreamRequest> encode(const llm::Request& request, std::string_view model,
                                       std::string_view request_id) const override;
+  Result<std::string> pass_through(const llm::PassHead& head, std::string_view request_id) const override;
   std::string probe_head() const override;
   Result<llm::Usage> read_answer(llm::Operation operation, std::string_view body) const override;
   llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event,
@@ -29,6 +30,8 @@ class OpenAiProvider : public llm::Provider {
   http::ClientTimeouts timeouts_;
   std::array<base::Secret, 3> heads_;  // per operation; they carry the key
   base::Secret probe_head_;
+  std::string base_path_;
+  base::Secret common_fields_;
 };
 
 }  // namespace penstock::ext

@@ -12,7 +12,9 @@ using namespace penstock;
 const ext::OpenAiProvider& provider() {
   static const ext::OpenAiProvider instance([] {
     ext::OpenAiProvider::Options options;
-    options.base_url = *net::parse_http_url("http://127.0.0.1:9001/v1");
+    http::Origin origin;
+    origin.url = *net::parse_http_url("http://127.0.0.1:9001/v1");
+    options.origin = std::make_shared<const http::Origin>(std::move(origin));
     return options;
   }());
   return instance;

@@ -50,6 +50,30 @@ std::string encoded(std::string body, std::string_view model = "real") {
   return upstream->body.joined();
 }
 
+TEST(OpenAiProviderPassThrough, SaysWhoItIsAndHowLongTheBodyIs) {
+  llm::PassHead head{.method = "POST",
+                     .path = "/audio/speech",
+                     .content_type = "application/json",
+                     .accept = {},
+                     .has_body = true,
+                     .body_bytes = 12};
+  std::string lines = *provider()->pass_through(head, "id-1");
+  EXPECT_THAT(lines, StartsWith("POST /v1/audio/speech HTTP/1.1\r\nhost: 127.0.0.1:9001\r\n"));
+  for (std::string_view line : {"authorization: Bearer sk-secret\r\n", "accept: */*\r\n", "x-request-id: id-1\r\n",
+                                "content-type: application/json\r\n", "content-length: 12\r\n"}) {
+    EXPECT_THAT(lines, HasSubstr(std::string(line)));
+  }
+  head.body_bytes.reset();
+  lines = *provider()->pass_through(head, "id-1");
+  EXPECT_THAT(lines, HasSubstr("transfer-encoding: chunked\r\n"));
+  EXPECT_THAT(lines, Not(HasSubstr("content-length")));
+  head.has_body = false;
+  head.content_type = {};
+  lines = *provider()->pass_through(head, "id-1");
+  EXPECT_THAT(lines, Not(HasSubstr("content-")));
+  EXPECT_THAT(lines, Not(HasSubstr("transfer-encoding")));
+}
+
 // --- encode ---
 
 TEST(OpenAiProviderEncode, ReplacesNothingButTheModel) {

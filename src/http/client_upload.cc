@@ -1,0 +1,77 @@
+// ClientCall's requests with bodies in pieces.
+#include "http/client.h"
+
+namespace penstock::http {
+
+rt::Task<Result<void>> ClientCall::start(std::string_view head, bool chunked) {
+  auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
+  if (!opened) co_return std::unexpected(opened.error());
+  stream_ = std::move(*opened);
+  state_->parser.reset();
+  chunked_ = chunked;
+  body_open_ = sent_ = true;
+  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
+  auto written = co_await stream_->write({head, std::string_view("\r\n")});
+  stream_->set_deadline(total_deadline_);
+  if (!written) co_return written;
+  stream_->on_readable([this] { take_early(); });
+  take_early();  // what came before anybody listened
+  co_return Result<void>{};
+}
+
+// An answer while the body is still on its way: 413, 401, or a connection that closes.
+void ClientCall::take_early() {
+  if (early_) return;
+  auto known = take_early_head();
+  if (known && !*known) return;
+  early_ = true;
+  if (!known) early_result_ = std::unexpected(known.error());
+  stream_->cancel_write();
+  if (notify_answered_) notify_answered_();
+}
+
+// True when the head of the final answer is there.
+Result<bool> ClientCall::take_early_head() {
+  while (!state_->parser.head_done()) {
+    auto taken = take_available();
+    if (!taken || !*taken) return taken;
+  }
+  return true;
+}
+
+rt::Task<Result<void>> ClientCall::write(std::string_view piece) {
+  if (early_ || piece.empty()) co_return Result<void>{};
+  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
+  std::string size = chunked_ ? fmt::format("{:x}\r\n", piece.size()) : std::string();
+  std::string_view end = chunked_ ? "\r\n" : "";
+  auto written = co_await stream_->write({std::string_view(size), piece, end});
+  stream_->set_deadline(total_deadline_);
+  // Whoever answers early may close its side at once: its answer counts, not the write that failed.
+  if (!written && !stream_->closed()) take_early();
+  if (early_) co_return Result<void>{};
+  co_return written;
+}
+
+rt::Task<Result<void>> ClientCall::finish() {
+  base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_);
+  stream_->set_deadline(deadline);
+  if (!early_) {
+    Result<void> written;
+    if (chunked_) written = co_await stream_->write(std::string_view("0\r\n\r\n"));
+    if (!written && !stream_->closed()) take_early();
+    if (!written && !early_) co_return written;
+    body_open_ = early_;
+  }
+  stream_->on_readable({});
+  if (early_) co_return early_result_;
+  while (!state_->parser.head_done()) {
+    auto taken = take_available();
+    if (!taken) co_return std::unexpected(taken.error());
+    if (*taken) continue;
+    auto ready = co_await stream_->readable();
+    if (!ready) co_return std::unexpected(ready.error());
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace penstock::http

@@ -1,0 +1,99 @@
+#include "llm/failure.h"
+
+#include <random>
+
+#include "llm/target_health.h"
+
+namespace penstock::llm {
+namespace {
+
+obs::ErrorType type_of_status(int status) {
+  if (status == 429) return obs::ErrorType::provider_429;
+  return status >= 500 ? obs::ErrorType::provider_5xx : obs::ErrorType::provider_4xx;
+}
+
+}  // namespace
+
+obs::ErrorType type_of_transport(Errc code) {
+  switch (code) {
+    case Errc::deadline_exceeded: return obs::ErrorType::provider_timeout;
+    case Errc::out_of_range:
+    case Errc::protocol_error: return obs::ErrorType::provider_malformed;
+    case Errc::data_loss: return obs::ErrorType::provider_cut;
+    case Errc::cancelled: return obs::ErrorType::caller_cancelled;
+    default: return obs::ErrorType::provider_connect;
+  }
+}
+
+Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std::string_view what) {
+  std::string name(target.label.view());
+  return Failure({code, fmt::format("the provider '{}' {}", name, what), name}, type);
+}
+
+Failure transport_failure(const Target& target, const Error& error) {
+  // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
+  // Neither is an answer of theirs that is too large a request of our caller's that is.
+  // A pool of ours that is full is ours.
+  if (error.code == Errc::backpressure)
+    return target_failure(target, obs::ErrorType::penstock_overload, error.code, "cannot be called: " + error.detail);
+  bool theirs = error.code != Errc::deadline_exceeded && error.code != Errc::cancelled && error.code != Errc::data_loss;
+  Errc code = theirs ? Errc::protocol_error : error.code;
+  return target_failure(target, type_of_transport(error.code), code, "failed: " + error.detail);
+}
+
+Failure status_failure(const Target& target, int status, const wire::Fields& fields, std::string body) {
+  Failure failure =
+      target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
+  failure.upstream_status = status;
+  failure.upstream_content_type = fields.get(wire::FieldId::content_type);
+  failure.retry_after = fields.get(wire::FieldId::retry_after);
+  failure.upstream_body = std::move(body);
+  return failure;
+}
+
+void note_health(const Target& target, const Failure* failure, base::SteadyTime now) {
+  const http::Origin& origin = *target.provider->origin();
+  if (failure == nullptr) {
+    note_outcome(origin, Outcome::good, now);
+  } else {
+    note_outcome(origin, outcome_of(failure->type, failure->upstream_status), now, failure->error.detail);
+  }
+}
+
+void note_broken(const Target& target, const Error& error, base::SteadyTime now) {
+  note_outcome(*target.provider->origin(), outcome_of(type_of_transport(error.code), 0), now, error.detail);
+}
+
+bool worth_same_target(const Route& route, const Failure& failure) {
+  if (failure.upstream_status == 429 && route.targets.size() + route.fallback.size() > 1) return false;
+  const RetryPolicy& retry = route.retry;
+  if (failure.upstream_status != 0) return retry.retries(failure.upstream_status);
+  switch (failure.type) {
+    case obs::ErrorType::provider_timeout: return retry.on_timeout;
+    case obs::ErrorType::provider_connect: return retry.on_connect;
+    case obs::ErrorType::provider_malformed:
+    case obs::ErrorType::provider_cut:
+    case obs::ErrorType::provider_5xx: return retry.on_5xx;
+    default: return false;
+  }
+}
+
+bool worth_next_target(const Failure& failure) {
+  if (failure.type == obs::ErrorType::caller_bad_request || failure.type == obs::ErrorType::caller_cancelled)
+    return false;
+  return failure.upstream_status != 400 && failure.upstream_status != 413 && failure.upstream_status != 422;
+}
+
+std::uint64_t random_number() {
+  thread_local std::minstd_rand seed_source{std::random_device{}()};
+  thread_local std::mt19937_64 generator{seed_source()};
+  return generator();
+}
+
+base::Duration backoff(int attempt) {
+  auto base_millis = std::int64_t{50} << std::min(attempt, 5);
+  auto jitter = static_cast<std::int64_t>(random_number() % static_cast<std::uint64_t>(base_millis));
+  return std::chrono::milliseconds(base_millis + jitter);
+}
+
+}  // namespace penstock::llm

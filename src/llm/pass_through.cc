@@ -1,0 +1,120 @@
+#include "llm/pass_through.h"
+
+#include "rt/await.h"
+
+namespace penstock::llm {
+
+PassThrough::PassThrough(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, PassHead head)
+    : pool_(pool),
+      call_(call),
+      route_(std::move(route)),
+      head_(head),
+      deadline_(pool.loop().now() + route_->timeouts.total) {}
+
+void PassThrough::cancel() {
+  if (upstream_) upstream_->cancel();
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
+  std::vector<const Target*> order = order_of_attempts(*route_, pool_.loop().now(), random_number);
+  Failure last({Errc::unavailable, "no target is configured"});
+  for (const Target* target : order) {
+    for (int i = 0; i < route_->retry.attempts; ++i) {
+      if (pool_.loop().now() >= deadline_) break;
+      if (i > 0) {
+        rt::Sleep pause(pool_.loop(), backoff(i - 1));
+        Waiting waiting(call_);
+        co_await pause;
+      }
+      if (call_.exchange.client_gone()) break;
+      ++call_.event.attempts;
+      call_.event.target = target->label;
+      target_ = target;
+      auto done = co_await (this->*attempt)();
+      if (done) co_return done;
+      last = std::move(done.error());
+      note_health(*target, &last, pool_.loop().now());
+      if (!worth_same_target(*route_, last)) break;
+    }
+    if (!worth_next_target(last)) break;
+  }
+  co_return std::unexpected(std::move(last));
+}
+
+// A fresh call to the target, and the head to send.
+Result<std::string> PassThrough::open(std::optional<std::uint64_t> length) {
+  PassHead head = head_;
+  head.body_bytes = length;
+  upstream_ = std::make_unique<http::ClientCall>(pool_, target_->provider->origin(), route_->timeouts, deadline_);
+  return target_->provider->pass_through(head, call_.event.id.view());
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::send(BodyFor body_for) {
+  body_for_ = std::move(body_for);
+  return try_targets(&PassThrough::attempt_whole);
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::attempt_whole() {
+  std::string body = body_for_(target_->model);
+  auto head = open(body.size());
+  if (!head) co_return std::unexpected(Failure(head.error(), obs::ErrorType::caller_bad_request));
+  Result<void> sent;
+  {
+    Waiting waiting(call_);
+    sent = co_await upstream_->send(*head, {std::string_view(body)});
+  }
+  if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  co_return co_await accept();
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::start(BodyFor first_for, LengthFor length_for) {
+  body_for_ = std::move(first_for);
+  length_for_ = std::move(length_for);
+  return try_targets(&PassThrough::attempt_start);
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::attempt_start() {
+  std::string first = body_for_(target_->model);
+  std::optional<std::uint64_t> length = length_for_(target_->model);
+  auto head = open(length);
+  if (!head) co_return std::unexpected(Failure(head.error(), obs::ErrorType::caller_bad_request));
+  Waiting waiting(call_);
+  auto sent = co_await upstream_->start(*head, !length.has_value());
+  if (sent) sent = co_await upstream_->write(first);
+  if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  co_return Outcome{};
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::write(std::string_view piece) {
+  Waiting waiting(call_);
+  auto sent = co_await upstream_->write(piece);
+  if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  co_return Outcome{};
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::finish() {
+  Result<void> answered;
+  {
+    Waiting waiting(call_);
+    answered = co_await upstream_->finish();
+  }
+  if (!answered) {
+    note_broken(*target_, answered.error(), pool_.loop().now());
+    co_return std::unexpected(transport_failure(*target_, answered.error()));
+  }
+  co_return co_await accept();
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::accept() {
+  int status = upstream_->status();
+  if (status >= 200 && status <= 299) {
+    note_health(*target_, nullptr, pool_.loop().now());
+    co_return Outcome{};
+  }
+  Waiting waiting(call_);
+  auto body = co_await upstream_->read_all(kErrorBytesMax);
+  if (!body) co_return std::unexpected(transport_failure(*target_, body.error()));
+  co_return std::unexpected(status_failure(*target_, status, upstream_->fields(), std::string(*body)));
+}
+
+}  // namespace penstock::llm
