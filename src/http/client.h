@@ -90,6 +90,7 @@ class ClientCall {
   Result<std::string_view> whole_body(std::size_t bytes_max);
   Result<void> start_decoding();
   Result<void> decode();
+  Result<void> pass_over_interim();
   void take_early();
   Result<bool> take_early_head();
   void release();
@@ -105,6 +106,8 @@ class ClientCall {
   bool replaced_ = false;   // a stale connection, once
   bool sent_ = false;
   bool head_seen_ = false;
+  bool head_only_ = false;  // the request was HEAD
+  int interim_ = 0;         // 1xx answers so far
   // Of coded answers:
   std::unique_ptr<codec::BodyDecoder> decoder_;
   std::string coded_;  // received and not yet decoded

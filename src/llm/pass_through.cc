@@ -1,6 +1,6 @@
 #include "llm/pass_through.h"
 
-#include "rt/await.h"
+#include "rt/wait.h"
 
 namespace penstock::llm {
 
@@ -11,7 +11,14 @@ PassThrough::PassThrough(http::ClientPool& pool, flow::Call& call, std::shared_p
       head_(head),
       deadline_(pool.loop().now() + route_->timeouts.total) {}
 
+rt::Task<void> PassThrough::pause(base::Duration delay) {
+  rt::Wait wait(pool_.loop(), std::min(deadline_, std::chrono::steady_clock::now() + delay), &cancellation_);
+  Waiting waiting(call_);
+  (void)co_await wait;
+}
+
 void PassThrough::cancel() {
+  cancellation_.cancel();
   if (upstream_) upstream_->cancel();
 }
 
@@ -21,12 +28,8 @@ rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
   for (const Target* target : order) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
-      if (i > 0) {
-        rt::Sleep pause(pool_.loop(), backoff(i - 1));
-        Waiting waiting(call_);
-        co_await pause;
-      }
-      if (call_.exchange.client_gone()) break;
+      if (i > 0) co_await pause(backoff(i - 1));
+      if (call_.exchange.client_gone() || pool_.loop().now() >= deadline_) break;
       ++call_.event.attempts;
       call_.event.target = target->label;
       target_ = target;
@@ -88,7 +91,10 @@ rt::Task<PassThrough::Outcome> PassThrough::attempt_start() {
 rt::Task<PassThrough::Outcome> PassThrough::write(std::string_view piece) {
   Waiting waiting(call_);
   auto sent = co_await upstream_->write(piece);
-  if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  if (!sent) {
+    note_broken(*target_, sent.error(), pool_.loop().now());
+    co_return std::unexpected(transport_failure(*target_, sent.error()));
+  }
   co_return Outcome{};
 }
 
@@ -102,7 +108,9 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
     note_broken(*target_, answered.error(), pool_.loop().now());
     co_return std::unexpected(transport_failure(*target_, answered.error()));
   }
-  co_return co_await accept();
+  auto accepted = co_await accept();
+  if (!accepted) note_health(*target_, &accepted.error(), pool_.loop().now());
+  co_return accepted;
 }
 
 rt::Task<PassThrough::Outcome> PassThrough::accept() {

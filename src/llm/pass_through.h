@@ -41,6 +41,7 @@ class PassThrough {
 
  private:
   using Attempt = rt::Task<Outcome> (PassThrough::*)();
+  rt::Task<void> pause(base::Duration delay);
   rt::Task<Outcome> try_targets(Attempt attempt);
   rt::Task<Outcome> attempt_whole();
   rt::Task<Outcome> attempt_start();
@@ -52,6 +53,7 @@ class PassThrough {
   std::shared_ptr<const Route> route_;
   PassHead head_;
   base::SteadyTime deadline_;  // of all attempts together
+  rt::Cancellation cancellation_;
   BodyFor body_for_;
   LengthFor length_for_;
   const Target* target_ = nullptr;
