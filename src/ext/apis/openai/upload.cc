@@ -22,7 +22,8 @@ rt::Task<Result<bool>> Upload::read_more() {
   ended_ = piece->empty();
   held_ += *piece;
   if (form_ != nullptr) {
-    if (auto fed = form_->feed(*piece); !fed) co_return std::unexpected(fed.error());
+    auto fed = ended_ ? form_->finish() : form_->feed(*piece);
+    if (!fed) co_return std::unexpected(fed.error());
   }
   co_return !ended_;
 }
@@ -31,9 +32,7 @@ rt::Task<Result<void>> Upload::read_model() {
   while (!form_->found()) {
     auto more = co_await read_more();
     if (!more) co_return std::unexpected(more.error());
-    if (form_->found()) break;
-    if (!*more) co_return fail(Errc::invalid_argument, "the form has no field 'model'");
-    if (held_.size() > kHeldBytesMax) {
+    if (!form_->found() && held_.size() > kHeldBytesMax) {
       co_return fail(Errc::out_of_range,
                      "the first 32 MiB of the form do not say which model it is for: put the field 'model' before the "
                      "file, or send its value in the header x-penstock-model as well");
