@@ -16,6 +16,7 @@ from harness import check, equal, until
 
 KEY = "sk-bodies-test-0001"
 OTHER = "sk-bodies-test-0002"
+FREE = "sk-bodies-test-0003"
 CONFIG = """
 providers:
   lab:  {{ type: openai, base_url: {url} }}
@@ -29,6 +30,8 @@ models:
 keys:
   - {{ name: one, secret: {key}, models: [chat, ears, deaf, bridged, "lab/files", "gone/files"] }}
   - {{ name: two, secret: {other}, models: [chat] }}
+  - {{ name: three, secret: sk-bodies-test-0003 }}
+  - {{ name: four, secret: sk-bodies-test-0004, models: ["lab/small/*"] }}
 {more}
 """
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -221,6 +224,24 @@ models:
                     until(lambda: gateway.metric("penstock_tokens_total", kind="output") == 4, "the tokens of the answer")
 
 
+def test_answers_without_a_body_and_coded_ones_pass_through():
+    text = json.dumps({"object": "list", "data": ["many words"] * 100_000}).encode()
+    for script, status, body in ((b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 204, b""),
+                                 (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, b""),
+                                 (coded_answer(gzip.compress(text), "gzip"), 200, text)):
+        with scripted(script) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+            with harness.Gateway(f"providers: {{ lab: {{ type: openai, base_url: '{url}' }} }}\n") as gateway:
+                connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+                for _ in range(2):
+                    # One connection: bytes too many would be read as the next answer.
+                    connection.request("GET", "/v1/files")
+                    answer = connection.getresponse()
+                    equal((answer.status, answer.read()), (status, body))
+                    check(status != 204 or answer.headers["transfer-encoding"] is None, answer.headers)
+                connection.close()
+
+
 # --- uploads ----------------------------------------------------------------------------------------------------------
 
 def test_a_transcription_passes_with_the_providers_name_for_the_model():
@@ -269,6 +290,40 @@ def test_forms_without_sense_are_refused():
         answer = gateway.request("POST", TRANSCRIBE, gzip.compress(body), KEY, {"Content-Type": kind, "Content-Encoding": "gzip"})
         equal(answer.status, 415, answer)
         equal(answer.headers["accept-encoding"], "identity")
+
+
+def test_a_form_without_its_end_is_the_clients_fault():
+    with pair(more="") as (mock, gateway):
+        for size in (1_000, 2_000_000):
+            kind, body = form(("file", "a.wav", noise(size)), ("model", "lab/whisper"))
+            cut = body[:body.rindex(b"\r\n--")]
+            for broken in (cut, cut + b"\r\n--xxBOUNDARYxx", body + b"more"):
+                for headers in ({}, {"x-penstock-model": "lab/whisper"}):
+                    # The same name for gateway and provider: nothing of the form has to be changed.
+                    answer = gateway.request("POST", TRANSCRIBE, broken, FREE, {"Content-Type": kind, **headers})
+                    equal(answer.status, 400, size, answer)
+                    check("boundary" in answer.json()["error"]["message"], answer)
+            equal(gateway.request("POST", TRANSCRIBE, body, FREE, {"Content-Type": kind}).status, 200)
+        nameless = transcribe(gateway, ("file", "a.wav", noise(2_000_000)), headers={"x-penstock-model": "ears"})
+        equal(nameless.status, 400, nameless)
+        until(lambda: mock.stats()["active"] == 0, "the provider to be left")
+        equal(gateway.metric("penstock_upstream_healthy", provider="lab"), 1)
+
+
+def test_names_of_models_are_plain_text():
+    with pair() as (_, gateway):
+        equal(transcribe(gateway, ("model", "ears\nx"), ("file", "a.wav", b"x"), key=FREE).status, 400)
+        equal(transcribe(gateway, ("file", "a.wav", b"x"), key=FREE, headers={"x-penstock-model": "ears\tx"}).status, 400)
+
+
+def test_the_provider_hears_one_boundary():
+    with pair() as (mock, gateway):
+        kind, body = form(("model", "ears"), ("file", "a.wav", noise(1000)), boundary="one two")
+        fine = 'Multipart/Form-Data ; charset=utf-8; Boundary="one two"'
+        equal(gateway.request("POST", TRANSCRIBE, body, KEY, {"Content-Type": fine}).status, 200)
+        for kind in ('multipart/form-data; boundary="one two"; boundary=other', 'multipart/form-data; boundary="one two"; boundary*=other',
+                     'multipart/form-data; boundary ="one two"', 'multipart/form-data; boundary="one two"; x'):
+            equal(gateway.request("POST", TRANSCRIBE, body, KEY, {"Content-Type": kind}).status, 400, kind)
 
 
 def test_a_late_model_is_held_for_up_to_a_bound_or_named_in_a_header():
@@ -422,7 +477,14 @@ def test_files_belong_to_a_provider_and_need_a_key_for_it():
         equal(gateway.request("GET", "/v1/files", None, KEY).status, 502)
         equal(gateway.request("GET", "/v1/files", None, OTHER, {"x-penstock-provider": "lab"}).status, 403)
         equal(gateway.request("GET", "/v1/files", None, KEY, {"x-penstock-provider": "nobody"}).status, 403)
-        for path in ("/v1/files/..", "/v1/files/%2e%2e", "/v1/files/a%2Fb", "/v1/files/%2e%2e/content"):
+        # A slash must not turn the permission for one name into that for a provider's files.
+        slashed = {"x-penstock-provider": "lab/small"}
+        for key in ("sk-bodies-test-0004", FREE):
+            equal(gateway.request("GET", "/v1/files", None, key, slashed).status, 404, key)
+        equal(gateway.request("GET", "/v1/files", None, KEY, slashed).status, 403)
+        equal(gateway.request("GET", "/v1/files", None, FREE, {"x-penstock-provider": "nobody"}).status, 404)
+        for path in ("/v1/files/a%5Cb", "/v1/files/a;b", "/v1/files/a%3Bb", "/v1/files/%252e%252e", "/v1/files/...", "/v1/files/a%00",
+                     "/v1/files/a%20b/content", "/v1/files/a\\..", "/v1/files/..", "/v1/files/%2e%2e", "/v1/files/a%2Fb", "/v1/files/%2e%2e/content"):
             equal(gateway.request("GET", path, None, KEY, {"x-penstock-provider": "lab"}).status, 404, path)
         equal(mock.stats()["requests"], 0)
 

@@ -1,5 +1,6 @@
 #include "app/gateway_config.h"
 
+#include "config/timeout.h"
 #include "flow/filter.h"
 
 namespace penstock::app {
@@ -32,14 +33,6 @@ ListenConfig read_listener(const config::Node& node) {
   return listen;
 }
 
-// A duration of at least a millisecond and at most a day.
-base::Duration read_timeout(config::Map& map, std::string_view key, base::Duration fallback) {
-  base::Duration value = map.duration(key, fallback);
-  if (value >= std::chrono::milliseconds(1) && value <= std::chrono::hours(24)) return value;
-  map.get(key).problem("between 1ms and 24h is possible");
-  return fallback;
-}
-
 std::uint64_t read_bound(config::Map& map, std::string_view key, std::uint64_t fallback, std::uint64_t least,
                          std::uint64_t most) {
   std::uint64_t value = map.size(key, fallback);
@@ -60,10 +53,10 @@ http::ServerLimits read_http(const config::Node& node) {
   message.body_bytes_max = read_bound(map, "body_max", message.body_bytes_max, 1, 1ULL << 40);
   if (message.head_bytes_max < message.line_bytes_max)
     map.get("head_max").problem("the head contains the request line: `head_max` is at least `request_line_max`");
-  limits.head_timeout = read_timeout(map, "head_timeout", limits.head_timeout);
-  limits.body_timeout = read_timeout(map, "body_timeout", limits.body_timeout);
-  limits.idle_timeout = read_timeout(map, "idle_timeout", limits.idle_timeout);
-  limits.write_timeout = read_timeout(map, "write_timeout", limits.write_timeout);
+  limits.head_timeout = config::read_timeout(map, "head_timeout", limits.head_timeout);
+  limits.body_timeout = config::read_timeout(map, "body_timeout", limits.body_timeout);
+  limits.idle_timeout = config::read_timeout(map, "idle_timeout", limits.idle_timeout);
+  limits.write_timeout = config::read_timeout(map, "write_timeout", limits.write_timeout);
   limits.connections_max = static_cast<std::size_t>(
       map.integer("connections_max", static_cast<std::int64_t>(limits.connections_max), 1, 1'000'000));
   map.done();

@@ -4,12 +4,20 @@ namespace penstock::codec {
 
 BodyDecoder::BodyDecoder(std::span<const Coding> codings, DecodeLimits limits) : limits_(limits) {
   for (auto coding = codings.rbegin(); coding != codings.rend(); ++coding)
-    layers_.push_back({Decoder::make(*coding), 0});
+    layers_.emplace_back().decoder = Decoder::make(*coding);
 }
 
 Result<void> BodyDecoder::feed(std::string_view bytes, std::string& out) {
+  auto fed = feed_some(bytes, out, SIZE_MAX);
+  if (!fed) return std::unexpected(fed.error());
+  return {};
+}
+
+Result<bool> BodyDecoder::feed_some(std::string_view& bytes, std::string& out, std::size_t out_max) {
   encoded_ += bytes.size();
-  return run(0, bytes, out);
+  auto stopped = run(0, bytes, out, out_max);
+  encoded_ -= bytes.size();
+  return stopped;
 }
 
 Result<void> BodyDecoder::within_limits(std::size_t index) const {
@@ -26,22 +34,32 @@ Result<void> BodyDecoder::within_limits(std::size_t index) const {
   return {};
 }
 
-Result<void> BodyDecoder::run(std::size_t index, std::string_view bytes, std::string& out) {
+// What the layer gave goes to the one within. True when that stopped.
+Result<bool> BodyDecoder::pass_on(std::size_t index, std::string& out, std::size_t out_max) {
+  std::string& passed = layers_[index].passed;
+  std::string_view left = passed;
+  auto stopped = run(index + 1, left, out, out_max);
+  passed.erase(0, passed.size() - left.size());
+  return stopped;
+}
+
+Result<bool> BodyDecoder::run(std::size_t index, std::string_view& bytes, std::string& out, std::size_t out_max) {
   Layer& layer = layers_[index];
   bool last = index + 1 == layers_.size();
   std::array<char, 16 * 1024> piece;
   while (true) {
+    if (!last) {
+      auto stopped = pass_on(index, out, out_max);
+      if (!stopped || *stopped) return stopped;
+    }
+    if (bytes.empty() && layer.dry) return false;
+    if (out.size() >= out_max) return true;
     auto made = layer.decoder->decode(bytes, piece);
     if (!made) return std::unexpected(made.error());
     layer.decoded += *made;
-    if (auto fits = within_limits(index); !fits) return fits;
-    std::string_view decoded(piece.data(), *made);
-    if (last) {
-      out += decoded;
-    } else if (!decoded.empty()) {
-      if (auto passed = run(index + 1, decoded, out); !passed) return passed;
-    }
-    if (*made < piece.size() && bytes.empty()) return {};
+    layer.dry = *made < piece.size();
+    if (auto fits = within_limits(index); !fits) return std::unexpected(fits.error());
+    (last ? out : layer.passed).append(piece.data(), *made);
   }
 }
 

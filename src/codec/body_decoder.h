@@ -26,6 +26,9 @@ class BodyDecoder {
   // will be), and holds between layers too.
   // Errors: out_of_range (a limit), invalid_argument (malformed, or bytes behind the end). No use after one.
   Result<void> feed(std::string_view bytes, std::string& out);
+  // The same, but stops once `out` holds `out_max` bytes or more (a piece of 16 KiB at most): takes what it used from
+  // the front of `bytes`. True when it stopped so: there may be more to give, even without further bytes.
+  Result<bool> feed_some(std::string_view& bytes, std::string& out, std::size_t out_max);
   // The body ended: data_loss when it ended too early. An empty body is fine in any coding.
   Result<void> finish() const;
 
@@ -33,8 +36,11 @@ class BodyDecoder {
   struct Layer {
     std::unique_ptr<Decoder> decoder;
     std::uint64_t decoded = 0;
+    bool dry = true;     // nothing more comes of it without more bytes
+    std::string passed;  // decoded, and not yet taken by the layer within
   };
-  Result<void> run(std::size_t index, std::string_view bytes, std::string& out);
+  Result<bool> run(std::size_t index, std::string_view& bytes, std::string& out, std::size_t out_max);
+  Result<bool> pass_on(std::size_t index, std::string& out, std::size_t out_max);
   Result<void> within_limits(std::size_t index) const;
 
   std::vector<Layer> layers_;  // the outermost coding first

@@ -8,6 +8,9 @@ namespace {
 constexpr wire::Http1Limits kAnswerLimits{
     .line_bytes_max = 64 * 1024, .head_bytes_max = 128 * 1024, .body_bytes_max = UINT64_MAX};
 
+// As much of a coded answer is decoded ahead of whoever reads it: a few bytes may decode to gigabytes.
+constexpr std::size_t kDecodedBytesMax = 1U << 20;
+
 std::span<char> read_scratch() {
   thread_local std::array<char, 64 * 1024> scratch;
   return scratch;
@@ -108,7 +111,7 @@ Result<void> ClientCall::feed(std::string_view bytes) {
       if (auto known = start_decoding(); !known) return known;
     }
     if (decoder_) {
-      if (auto decoded = decode(); !decoded) return decoded;
+      if (auto decoded = decode(kDecodedBytesMax); !decoded) return decoded;
     }
   }
   state_->excess = state_->excess || !bytes.empty();
@@ -135,16 +138,26 @@ Result<void> ClientCall::start_decoding() {
   return {};
 }
 
-Result<void> ClientCall::decode() {
-  auto decoded = decoder_->feed(coded_, state_->body);
-  coded_.clear();
-  if (decoded && state_->parser.message_done()) decoded = decoder_->finish();
+// Until the body has that many bytes, or there is nothing left to decode.
+Result<void> ClientCall::decode(std::size_t body_bytes_max) {
+  std::string_view left = coded_;
+  auto stopped = decoder_->feed_some(left, state_->body, body_bytes_max);
+  coded_.erase(0, coded_.size() - left.size());
+  undecoded_ = stopped.value_or(false);
+  Result<void> decoded;
+  if (!stopped) decoded = std::unexpected(stopped.error());
+  if (decoded && ended()) decoded = decoder_->finish();
   if (decoded || decoded.error().code == Errc::data_loss) return decoded;
   return fail(Errc::protocol_error, decoded.error().detail);
 }
 
-// Takes what the socket has; false when nothing was there.
+// Takes what the socket has, or decodes on; false when nothing was there.
 Result<bool> ClientCall::take_available() {
+  if (undecoded_) {
+    std::size_t bytes_max = state_->body.size() + kDecodedBytesMax;
+    if (auto decoded = decode(bytes_max); !decoded) return std::unexpected(decoded.error());
+    return true;
+  }
   if (!stream_->readable_now()) return false;
   auto scratch = read_scratch();
   auto got = stream_->read_now(scratch);
@@ -152,7 +165,8 @@ Result<bool> ClientCall::take_available() {
   if (!got) return std::unexpected(got.error());
   if (*got == 0) {
     if (state_->parser.finish()) {
-      if (auto decoded = decoder_ ? decode() : Result<void>{}; !decoded) return std::unexpected(decoded.error());
+      if (auto decoded = decoder_ ? decode(kDecodedBytesMax) : Result<void>{}; !decoded)
+        return std::unexpected(decoded.error());
       return true;
     }
     return fail(state_->parser.head_done() ? Errc::data_loss : Errc::unavailable,
@@ -165,7 +179,7 @@ Result<bool> ClientCall::take_available() {
 
 std::optional<Result<std::string_view>> ClientCall::read_now() {
   if (std::exchange(state_->taken, false)) state_->body.clear();
-  while (state_->body.empty() && !state_->parser.message_done()) {
+  while (state_->body.empty() && !ended()) {
     auto taken = take_available();
     if (!taken) return std::unexpected(taken.error());
     if (!*taken) return std::nullopt;
@@ -197,12 +211,12 @@ rt::Task<Result<void>> ClientCall::wait() {
 }
 
 rt::Task<Result<std::string_view>> ClientCall::read_all(std::size_t bytes_max) {
-  if (!state_->parser.message_done()) return read_all_slowly(bytes_max);
+  if (!ended()) return read_all_slowly(bytes_max);
   return rt::Task<Result<std::string_view>>::ready(whole_body(bytes_max));
 }
 
 rt::Task<Result<std::string_view>> ClientCall::read_all_slowly(std::size_t bytes_max) {
-  while (!state_->parser.message_done() && state_->body.size() <= bytes_max) {
+  while (!ended() && state_->body.size() <= bytes_max) {
     auto taken = take_available();
     if (!taken) co_return std::unexpected(taken.error());
     if (*taken) continue;

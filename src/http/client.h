@@ -40,12 +40,15 @@ class ClientCall {
   rt::Task<Result<void>> send(std::string_view head, net::Pieces body);
 
   // The same for a body that comes in pieces: start(), write() as often as needed, finish(). Always on a connection of
-  // its own, and never sent again. `chunked`: the head says `transfer-encoding: chunked`, not a length.
-  rt::Task<Result<void>> start(std::string_view head, bool chunked);
+  // its own, and never sent again. `length`: the body's, as the head says it; nothing: the head says
+  // `transfer-encoding: chunked`.
+  rt::Task<Result<void>> start(std::string_view head, std::optional<std::uint64_t> length);
   // Returns when the upstream's connection has taken the piece, which is the back-pressure, or when answered() turned
-  // true: then nobody wants the rest. Bounded by timeouts.idle.
+  // true: then nobody wants the rest. Bounded by timeouts.idle. invalid_argument, and nothing is sent, when the body
+  // would get longer than its length.
   rt::Task<Result<void>> write(std::string_view piece);
-  // The body ended: waits for the head of the answer. Also right after answered().
+  // The body ended: waits for the head of the answer. Also right after answered(). invalid_argument when the body is
+  // shorter than its length: the upstream would wait for the rest, and take the next request for it.
   rt::Task<Result<void>> finish();
   // The upstream answered, or failed, before it had all of the body. `notify` runs once when that happens.
   bool answered() const { return early_; }
@@ -89,8 +92,10 @@ class ClientCall {
   Result<bool> take_available();
   Result<std::string_view> whole_body(std::size_t bytes_max);
   Result<void> start_decoding();
-  Result<void> decode();
+  Result<void> decode(std::size_t body_bytes_max);
   Result<void> pass_over_interim();
+  // Nothing more of the answer's body is to come.
+  bool ended() const { return state_->parser.message_done() && !undecoded_; }
   void take_early();
   Result<bool> take_early_head();
   void release();
@@ -110,10 +115,12 @@ class ClientCall {
   int interim_ = 0;         // 1xx answers so far
   // Of coded answers:
   std::unique_ptr<codec::BodyDecoder> decoder_;
-  std::string coded_;  // received and not yet decoded
+  std::string coded_;       // received and not yet decoded
+  bool undecoded_ = false;  // there may be more to decode before more is received
   // Of bodies in pieces:
   bool chunked_ = false;
-  bool body_open_ = false;  // the request is not all sent, so its connection is of no use to another
+  std::uint64_t unsent_ = 0;  // of the length the head says
+  bool body_open_ = false;    // the request is not all sent, so its connection is of no use to another
   bool early_ = false;
   Result<void> early_result_;
   std::function<void()> notify_answered_;

@@ -3,13 +3,14 @@
 
 namespace penstock::http {
 
-rt::Task<Result<void>> ClientCall::start(std::string_view head, bool chunked) {
+rt::Task<Result<void>> ClientCall::start(std::string_view head, std::optional<std::uint64_t> length) {
   auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
   if (!opened) co_return std::unexpected(opened.error());
   stream_ = std::move(*opened);
   if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
   state_->parser.reset();
-  chunked_ = chunked;
+  chunked_ = !length;
+  unsent_ = length.value_or(0);
   body_open_ = sent_ = true;
   stream_->set_write_deadline(timeouts_.idle, total_deadline_);
   auto written = co_await stream_->write({head, std::string_view("\r\n")});
@@ -42,6 +43,8 @@ Result<bool> ClientCall::take_early_head() {
 
 rt::Task<Result<void>> ClientCall::write(std::string_view piece) {
   if (early_ || piece.empty()) co_return Result<void>{};
+  if (!chunked_ && piece.size() > unsent_) co_return fail(Errc::invalid_argument, "the body is longer than its length");
+  unsent_ -= chunked_ ? 0 : piece.size();
   stream_->set_write_deadline(timeouts_.idle, total_deadline_);
   std::string size = chunked_ ? fmt::format("{:x}\r\n", piece.size()) : std::string();
   std::string_view end = chunked_ ? "\r\n" : "";
@@ -57,6 +60,7 @@ rt::Task<Result<void>> ClientCall::finish() {
   base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_);
   stream_->set_deadline(deadline);
   if (!early_) {
+    if (unsent_ > 0) co_return fail(Errc::invalid_argument, "the body is shorter than its length");
     Result<void> written;
     if (chunked_) written = co_await stream_->write(std::string_view("0\r\n\r\n"));
     if (!written && !stream_->closed()) take_early();

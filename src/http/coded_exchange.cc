@@ -31,6 +31,18 @@ bool compressible(std::string_view content_type) {
   return wire::equal_ignoring_case(suffix, "+json") || wire::equal_ignoring_case(suffix, "+xml");
 }
 
+// RFC 9110 section 7.7: the origin does not want its content changed on the way.
+bool forbids_transforming(std::string_view cache_control) {
+  while (!cache_control.empty()) {
+    std::string_view directive = cache_control.substr(0, cache_control.find(','));
+    cache_control.remove_prefix(std::min(directive.size() + 1, cache_control.size()));
+    while (directive.starts_with(' ') || directive.starts_with('\t')) directive.remove_prefix(1);
+    while (directive.ends_with(' ') || directive.ends_with('\t')) directive.remove_suffix(1);
+    if (wire::equal_ignoring_case(directive, "no-transform")) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 rt::Task<Result<std::string_view>> CodedExchange::read_body(std::uint64_t bytes_max) {
@@ -67,7 +79,8 @@ rt::Task<Result<std::string_view>> CodedExchange::refuse_coded() {
 rt::Task<Result<void>> CodedExchange::respond(ResponseHead head, std::string_view body) {
   bool eligible = compression_.responses && body.size() >= compression_.min_bytes && head.status() >= 200 &&
                   head.status() != 204 && head.status() != 304 && request().method != "HEAD" &&
-                  compressible(field_of(head, "content-type")) && field_of(head, "content-encoding").empty();
+                  compressible(field_of(head, "content-type")) && field_of(head, "content-encoding").empty() &&
+                  !forbids_transforming(field_of(head, "cache-control"));
   if (!eligible) return inner_.respond(std::move(head), body);
   head.add("vary", "accept-encoding");
   codec::Coding coding = codec::negotiate(request().field(wire::FieldId::accept_encoding), compression_.codings);

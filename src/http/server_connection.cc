@@ -108,7 +108,7 @@ void ServerConnection::start_request() {
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
-  begun_ = chunked_ = finished_ = continue_sent_ = piece_given_ = reading_stopped_ = false;
+  begun_ = chunked_ = bodiless_ = finished_ = continue_sent_ = piece_given_ = reading_stopped_ = false;
   idle_ = true;
 }
 
@@ -284,14 +284,15 @@ rt::Task<Result<void>> ServerConnection::respond(ResponseHead head, std::string_
 }
 
 void ServerConnection::begin(ResponseHead head) {
-  chunked_ = parser_.head().version_minor == 1;
-  if (!chunked_) close_after_ = true;  // HTTP/1.0: the end of the connection is the end of the body
+  bodiless_ = request_.method == "HEAD" || head.status() == 204 || head.status() == 304;
+  chunked_ = !bodiless_ && parser_.head().version_minor == 1;
+  if (!chunked_ && !bodiless_) close_after_ = true;  // HTTP/1.0: the end of the connection is the end of the body
   write_head(head);
   out_ += chunked_ ? "transfer-encoding: chunked\r\n\r\n" : "\r\n";
 }
 
 void ServerConnection::append(std::string_view bytes) {
-  if (bytes.empty() || request_.method == "HEAD") return;
+  if (bytes.empty() || bodiless_) return;
   bytes_sent_ += bytes.size();
   if (chunked_) {
     base::append(out_, base::Digits(bytes.size(), 16), "\r\n", bytes, "\r\n");
@@ -303,7 +304,7 @@ void ServerConnection::append(std::string_view bytes) {
 rt::Task<Result<void>> ServerConnection::write(std::string_view bytes) {
   // A small piece is copied, a large one is sent from where it is.
   constexpr std::size_t kCopiedBytes = 4096;
-  if (bytes.size() <= kCopiedBytes || request_.method == "HEAD") {
+  if (bytes.size() <= kCopiedBytes || bodiless_) {
     append(bytes);
     return flush();
   }
@@ -316,7 +317,7 @@ rt::Task<Result<void>> ServerConnection::write(std::string_view bytes) {
 rt::Task<Result<void>> ServerConnection::flush() { return send(stream_.write(out_), false); }
 
 rt::Task<Result<void>> ServerConnection::finish() {
-  if (chunked_ && request_.method != "HEAD") out_ += "0\r\n\r\n";
+  if (chunked_) out_ += "0\r\n\r\n";
   return send(stream_.write(out_), true);
 }
 

@@ -70,6 +70,7 @@ class ServerConnection : public Exchange {
   bool idle_ = true;
   bool begun_ = false;
   bool chunked_ = false;
+  bool bodiless_ = false;  // of an answer in pieces: HEAD, 204 and 304 end with their head
   bool finished_ = false;
   bool continue_sent_ = false;
   bool piece_given_ = false;  // what is in body_ was given out by read_piece()

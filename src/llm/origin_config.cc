@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "config/timeout.h"
 #include "obs/log.h"
 
 namespace penstock::llm {
@@ -31,19 +32,12 @@ http::OutlierPolicy read_outlier(const config::Node& node) {
   return policy;
 }
 
-base::Duration read_positive(config::Map& map, std::string_view key, base::Duration fallback) {
-  base::Duration value = map.duration(key, fallback);
-  if (value > base::Duration::zero()) return value;
-  map.get(key).problem(fmt::format("{} must be longer than nothing", key));
-  return fallback;
-}
-
 std::optional<http::HealthCheck> read_check(const config::Node& node) {
   if (!node.present()) return std::nullopt;
   http::HealthCheck check;
   config::Map map = node.map();
-  check.interval = read_positive(map, "interval", check.interval);
-  check.timeout = read_positive(map, "timeout", check.timeout);
+  check.interval = config::read_timeout(map, "interval", check.interval);
+  check.timeout = config::read_timeout(map, "timeout", check.timeout);
   check.unhealthy_after = map.integer("unhealthy_after", check.unhealthy_after, 1, 100);
   check.healthy_after = map.integer("healthy_after", check.healthy_after, 1, 100);
   map.done();
@@ -96,7 +90,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
   origin.name = name;
   config::Node base_url = map.get("base_url");
   auto url = net::parse_http_url(base_url.present() ? base_url.text() : std::string(default_base_url));
-  origin.connect_timeout = read_positive(map, "connect_timeout", origin.connect_timeout);
+  origin.connect_timeout = config::read_timeout(map, "connect_timeout", origin.connect_timeout);
   origin.connections = read_connections(map.get("connections"));
   origin.outlier = read_outlier(map.get("outlier"));
   origin.check = read_check(map.get("health"));

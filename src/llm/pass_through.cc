@@ -82,18 +82,25 @@ rt::Task<PassThrough::Outcome> PassThrough::attempt_start() {
   auto head = open(length);
   if (!head) co_return std::unexpected(Failure(head.error(), obs::ErrorType::caller_bad_request));
   Waiting waiting(call_);
-  auto sent = co_await upstream_->start(*head, !length.has_value());
+  auto sent = co_await upstream_->start(*head, length);
   if (sent) sent = co_await upstream_->write(first);
-  if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  if (!sent) co_return std::unexpected(sending_failure(sent.error()));
   co_return Outcome{};
+}
+
+// The body's own defect is no news about the target.
+Failure PassThrough::sending_failure(const Error& error) const {
+  if (error.code == Errc::invalid_argument) return Failure(error, obs::ErrorType::caller_bad_request);
+  return transport_failure(*target_, error);
 }
 
 rt::Task<PassThrough::Outcome> PassThrough::write(std::string_view piece) {
   Waiting waiting(call_);
   auto sent = co_await upstream_->write(piece);
   if (!sent) {
-    note_broken(*target_, sent.error(), pool_.loop().now());
-    co_return std::unexpected(transport_failure(*target_, sent.error()));
+    Failure failure = sending_failure(sent.error());
+    if (failure.type != obs::ErrorType::caller_bad_request) note_broken(*target_, sent.error(), pool_.loop().now());
+    co_return std::unexpected(std::move(failure));
   }
   co_return Outcome{};
 }
@@ -105,8 +112,9 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
     answered = co_await upstream_->finish();
   }
   if (!answered) {
-    note_broken(*target_, answered.error(), pool_.loop().now());
-    co_return std::unexpected(transport_failure(*target_, answered.error()));
+    Failure failure = sending_failure(answered.error());
+    if (failure.type != obs::ErrorType::caller_bad_request) note_broken(*target_, answered.error(), pool_.loop().now());
+    co_return std::unexpected(std::move(failure));
   }
   auto accepted = co_await accept();
   if (!accepted) note_health(*target_, &accepted.error(), pool_.loop().now());

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/quantity.h"
+#include "config/timeout.h"
 
 namespace penstock::llm {
 
@@ -48,9 +49,9 @@ RetryPolicy parse_retry(const config::Node& node) {
 http::ClientTimeouts parse_timeouts(const config::Node& node, http::ClientTimeouts timeouts) {
   if (!node.present()) return timeouts;
   config::Map map = node.map();
-  timeouts.first_byte = map.duration("first_byte", timeouts.first_byte);
-  timeouts.idle = map.duration("idle", timeouts.idle);
-  timeouts.total = map.duration("total", timeouts.total);
+  timeouts.first_byte = config::read_timeout(map, "first_byte", timeouts.first_byte);
+  timeouts.idle = config::read_timeout(map, "idle", timeouts.idle);
+  timeouts.total = config::read_timeout(map, "total", timeouts.total);
   map.done();
   return timeouts;
 }

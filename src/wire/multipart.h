@@ -1,6 +1,7 @@
 // multipart/form-data (RFC 7578, RFC 2046 section 5.1) read as it streams by: part after part, without holding them.
 // Pure; any split of the input gives the same events. Strict where two readers could see different forms: line ends are
-// CRLF, every part names its field once, the form has its closing boundary.
+// CRLF, every part names its field once and in one spelling, nothing stands before the first boundary or behind the
+// closing one.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,8 @@ class MultipartReader {
 
   // Takes all of `bytes`. The error says what is wrong with the form; no use after it.
   std::expected<void, std::string> feed(std::string_view bytes);
-  // The closing boundary was seen.
-  bool done() const { return step_ == Step::epilogue; }
+  // The form may end here: its closing boundary was seen.
+  bool done() const { return step_ == Step::epilogue && window_.size() != 1; }
 
  private:
   enum class Step { preamble, delimiter, part_head, content, epilogue };
@@ -42,6 +43,7 @@ class MultipartReader {
   Outcome read_delimiter();
   Outcome read_part_head();
   Outcome read_content();
+  Outcome read_epilogue();
   void drop(std::size_t bytes);
 
   std::string delimiter_;  // CRLF, two dashes, the boundary
@@ -52,7 +54,10 @@ class MultipartReader {
   std::size_t parts_ = 0;
 };
 
-// The boundary of a Content-Type value `multipart/form-data; boundary=...`; empty when it is none.
+// The boundary of a Content-Type value `multipart/form-data; boundary=...`; empty when it is none, or when it does not
+// name exactly one of 1 to 70 characters (RFC 2046 section 5.1.1).
 std::string form_boundary(std::string_view content_type);
+// The value that says no more than this boundary, spelled in one way.
+std::string form_content_type(std::string_view boundary);
 
 }  // namespace penstock::wire

@@ -191,6 +191,33 @@ TEST(StackedCodings, ABombWithinABombIsRefusedSmall) {
   EXPECT_LE(out.size(), std::max<std::size_t>(1U << 20, 200 * bomb.size()) + 16 * 1024);
 }
 
+// Whatever small bytes decode to, no more of it is held than was asked for.
+TEST(StackedCodings, AreUndoneInPiecesOfABoundedSize) {
+  constexpr std::size_t kPiece = 50'000;
+  std::string body = text_of(100'000) + std::string(900'000, ' ') + text_of(2000);
+  for (const std::vector<Coding>& codings :
+       {std::vector{Coding::gzip}, {Coding::deflate}, {Coding::br}, {Coding::zstd}, {Coding::br, Coding::gzip}}) {
+    std::string coded = body;
+    for (Coding coding : codings) coded = encoded(coding, coded);
+    BodyDecoder decoder(codings, {});
+    std::string out;
+    std::size_t pieces = 0;
+    std::string_view left = coded;
+    for (bool more = true; more; ++pieces) {
+      std::string piece;
+      auto fed = decoder.feed_some(left, piece, kPiece);
+      ASSERT_TRUE(fed) << fed.error().detail;
+      EXPECT_LT(piece.size(), kPiece + 16 * 1024 + 1);
+      out += piece;
+      more = *fed;
+    }
+    EXPECT_TRUE(left.empty());
+    EXPECT_TRUE(decoder.finish());
+    EXPECT_GT(pieces, 10U);
+    EXPECT_TRUE(out == body) << name_of(codings.front());
+  }
+}
+
 TEST(Gzip, MembersFollowOneAnother) {
   std::string first = text_of(30'000);
   std::string second = text_of(100);

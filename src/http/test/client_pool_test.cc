@@ -203,7 +203,7 @@ TEST_F(Pool, AKeptConnectionMakesRoomForAFreshOne) {
   auto upload = [](Pool& f, std::shared_ptr<const Origin> o) -> rt::Task<void> {
     EXPECT_EQ(f.pool.idle(), 1U);
     ClientCall call(f.pool, o, {});
-    auto sent = co_await call.start("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n", false);
+    auto sent = co_await call.start("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n", 2);
     EXPECT_TRUE(sent.has_value());
     if (sent) sent = co_await call.write("ab");
     if (sent) sent = co_await call.finish();

@@ -29,10 +29,11 @@ class CodedExchangeTest : public testing::Test {
     return result;
   }
   // The answer as it went out.
-  void answer(FakeExchange& inner, int status, std::string_view type, std::string_view body, bool coded = false) {
+  void answer(FakeExchange& inner, int status, std::string_view type, std::string_view body, bool coded = false,
+              std::string_view cache_control = "no-cache") {
     CodedExchange exchange(inner, codec_, compression_);
     ResponseHead head(status);
-    head.add("content-type", type);
+    head.add("content-type", type).add("cache-control", cache_control);
     if (coded) head.add("content-encoding", "gzip");
     run(answering(exchange, std::move(head), body));
   }
@@ -125,6 +126,7 @@ struct Untouched {
   std::string_view type = "application/json";
   std::size_t size = 3000;
   bool coded = false;
+  std::string_view cache_control = "private";
 };
 
 class LeavesAlone : public CodedExchangeTest, public testing::WithParamInterface<Untouched> {};
@@ -134,20 +136,21 @@ TEST_P(LeavesAlone, WhatIsNotForCoding) {
   std::string body = json_of(given.size);
   FakeExchange inner(loop_, std::string(given.method));
   inner.field("accept-encoding", "gzip, br, zstd");
-  answer(inner, given.status, given.type, body, given.coded);
+  answer(inner, given.status, given.type, body, given.coded, given.cache_control);
   EXPECT_EQ(inner.answer(), body) << given.why;
   EXPECT_EQ(inner.answer_field("content-encoding"), given.coded ? "gzip" : "") << given.why;
 }
 
-INSTANTIATE_TEST_SUITE_P(Answers, LeavesAlone,
-                         testing::Values(Untouched{.why = "small", .size = 2000},
-                                         Untouched{.why = "an answer to HEAD", .method = "HEAD"},
-                                         Untouched{.why = "304", .status = 304},
-                                         Untouched{.why = "events", .type = "text/event-stream; charset=utf-8"},
-                                         Untouched{.why = "sound", .type = "audio/mpeg"},
-                                         Untouched{.why = "tensors", .type = "application/octet-stream"},
-                                         Untouched{.why = "no type", .type = ""},
-                                         Untouched{.why = "coded before", .coded = true}));
+INSTANTIATE_TEST_SUITE_P(
+    Answers, LeavesAlone,
+    testing::Values(Untouched{.why = "small", .size = 2000}, Untouched{.why = "an answer to HEAD", .method = "HEAD"},
+                    Untouched{.why = "304", .status = 304},
+                    Untouched{.why = "events", .type = "text/event-stream; charset=utf-8"},
+                    Untouched{.why = "sound", .type = "audio/mpeg"},
+                    Untouched{.why = "tensors", .type = "application/octet-stream"},
+                    Untouched{.why = "no type", .type = ""},
+                    Untouched{.why = "not to be changed", .cache_control = "public , No-Transform,max-age=5"},
+                    Untouched{.why = "coded before", .coded = true}));
 
 TEST_F(CodedExchangeTest, TheConfigurationDecides) {
   std::string body = json_of(3000);

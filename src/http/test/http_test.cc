@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 rt::Task<void> echo(Exchange& exchange) {
   auto body = co_await exchange.read_body(1000);
   if (!body) co_return;
-  if (exchange.request().path == "/stream") {
-    ResponseHead head(200);
+  if (exchange.request().path == "/stream" || exchange.request().path == "/204" || exchange.request().path == "/304") {
+    ResponseHead head(exchange.request().path == "/stream" ? 200 : exchange.request().path == "/204" ? 204 : 304);
     exchange.begin(std::move(head));
     for (int i = 0; i < 3; ++i) co_await exchange.write("piece;");
     co_await exchange.finish();
@@ -142,6 +142,21 @@ TEST_F(HttpServer, AnswersPipelinedRequestsInOrder) {
     EXPECT_LT(one, two);
     EXPECT_LT(two, three);
     EXPECT_LT(three, all.size());
+  };
+  run(body(*this));
+}
+
+TEST_F(HttpServer, PiecesOfAnAnswerWithoutABodyAreNotSent) {
+  auto body = [](HttpServer& f) -> rt::Task<void> {
+    for (std::string_view line :
+         {"GET /204 HTTP/1.0", "GET /204 HTTP/1.1", "GET /304 HTTP/1.1", "HEAD /stream HTTP/1.1"}) {
+      std::string request = fmt::format("{}\r\nhost: x\r\nconnection: keep-alive\r\n\r\n", line);
+      std::string all = co_await f.raw(request + request);
+      EXPECT_EQ(all.find("transfer-encoding"), std::string::npos) << all;
+      EXPECT_EQ(all.find("piece"), std::string::npos) << all;
+      EXPECT_EQ(all.find("HTTP/1.1 ", 1), all.find("\r\n\r\n") + 4) << "the next answer follows at once: " << all;
+      EXPECT_TRUE(all.ends_with("\r\n\r\n") && !all.ends_with("0\r\n\r\n")) << all;
+    }
   };
   run(body(*this));
 }

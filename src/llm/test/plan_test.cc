@@ -116,6 +116,13 @@ TEST(Plan, TakesTimeoutsFromTheRouteThenFromTheFirstTarget) {
             1s);
   EXPECT_THAT(parse("models: { chat: { route: [lab/a], timeout: { frst_byte: 1s } } }").report,
               HasSubstr("did you mean 'first_byte'?"));
+  for (std::string_view key : {"first_byte", "idle", "total"}) {
+    for (std::string_view time : {"0s", "1ns", "25h"}) {
+      auto report =
+          parse(fmt::format("models: {{ chat: {{ route: [lab/a], timeout: {{ {}: {} }} }} }}", key, time)).report;
+      EXPECT_THAT(report, HasSubstr("between 1ms and 24h")) << key << time;
+    }
+  }
 }
 
 TEST(Plan, SaysWhatIsWrongWithATarget) {

@@ -52,7 +52,7 @@ constexpr std::string_view kForm =
     "\r\n--b\r\n"
     "Content-Disposition: form-data; name=\"empty\"\r\n"
     "\r\n"
-    "\r\n--b--\r\nepilogue";
+    "\r\n--b--\r\n";
 
 TEST(Multipart, GivesTheSamePartsForAnySplit) {
   Read whole = read(kForm, kForm.size());
@@ -81,12 +81,74 @@ TEST(Multipart, RefusesWhatReadersCouldReadDifferently) {
         Case{"--b\r\nno colon\r\n\r\n", "malformed"}, Case{"--b\r\nA: b\r\n folded\r\n\r\n", "malformed"},
         Case{"--b\r\nA: b\nContent-Disposition: form-data; name=\"model\"\r\n\r\n", "malformed"},
         Case{"--b\r\nContent-Type: text/plain\r\n\r\n", "name its field"},
-        Case{"--b\r\nContent-Disposition: form-data; name=\"a\"; name=\"b\"\r\n\r\n", "names two"},
+        Case{"--b\r\nContent-Disposition: form-data; name=\"a\"; name=\"b\"\r\n\r\n", "content-disposition"},
         Case{"--b\r\nContent-Disposition: form-data; name=\"a\r\n\r\n", "content-disposition"},
         Case{"--b\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\n", "content-disposition"}}) {
     for (std::size_t step : {1UL, given.form.size()}) {
       EXPECT_THAT(read(given.form, step).defect, HasSubstr(given.defect)) << given.form;
     }
+  }
+}
+
+TEST(Multipart, RefusesNamesInTwoSpellings) {
+  for (std::string_view parameters : {"name =model",
+                                      "name= model",
+                                      "name=\"a\"; name*=utf-8''model",
+                                      "name*=utf-8''model",
+                                      "name*0=mo; name*1=del",
+                                      "name",
+                                      "name=",
+                                      "name=\"a\"; x",
+                                      "name=\"a\"; =x",
+                                      "name=\"a\"; x=1; X=2",
+                                      "name=\"mod\\el\"",
+                                      "name=mod\\el",
+                                      "name=\"a\"b",
+                                      "name=\"=?utf-8?q?model?=\"",
+                                      "filename=\"a\\\"; name=model; x=\\\"b\"; name=a",
+                                      "filename=\"a\\\\\"; name=model",
+                                      "name=\"a\\\"b\"",
+                                      "name=a;; x=1",
+                                      "name=a, model",
+                                      "filename=x; filename=y"}) {
+    std::string form = fmt::format("--b\r\nContent-Disposition: form-data; {}\r\n\r\n", parameters);
+    EXPECT_THAT(read(form, form.size()).defect, HasSubstr("content-disposition")) << parameters;
+  }
+  for (std::string_view head :
+       {"Content-Disposition : form-data; name=model", "Content-Disposition\t: form-data; name=model",
+        "Content Disposition: form-data; name=model", "A\x01: b\r\nContent-Disposition: form-data; name=a",
+        "Content-Disposition: form-data; name=\"mo\x7f\"",
+        "Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; filename=b",
+        "Content-Disposition: form-data; name=model\r\nContent-Transfer-Encoding: base64"}) {
+    std::string form = fmt::format("--b\r\n{}\r\n\r\n", head);
+    EXPECT_NE(read(form, form.size()).defect, "") << head;
+  }
+}
+
+TEST(Multipart, TakesWhatClientsWrite) {
+  for (std::string_view head :
+       {"Content-Disposition: form-data; name=\"file\"; filename=\"C:\\dir\\a.wav\"",
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a;b.wav\"; filename*=utf-8''%e2%82%ac.wav",
+        "content-disposition:form-data;filename=a.wav;name=file;",
+        "Content-Disposition: form-data; name=\"file\"\r\nContent-Type: audio/wav\r\nContent-Length: 3\r\n"
+        "Content-Transfer-Encoding: binary",
+        "Content-Type: application/octet-stream\r\nContent-Disposition: form-data; filename=\"\\\"q\\\".wav\"; "
+        "name=\"file\""}) {
+    std::string form = fmt::format("--b\r\n{}\r\n\r\nRI\r\n--b--", head);
+    Read got = read(form, form.size());
+    EXPECT_EQ(got.defect, "") << head;
+    EXPECT_TRUE(got.done && got.heard.starts_with("[file|")) << head;
+  }
+}
+
+TEST(Multipart, EndsWithItsClosingBoundary) {
+  std::string form = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\nx\r\n--b--";
+  for (std::size_t step : {1UL, 100UL}) {
+    EXPECT_TRUE(read(form, step).done);
+    EXPECT_FALSE(read(form + "\r", step).done);
+    EXPECT_TRUE(read(form + "\r\n", step).done);
+    for (std::string_view more : {"\n", "-", " \r\n", "\r\n\r\n", "\r\nepilogue", "\r\n--b\r\n"})
+      EXPECT_THAT(read(form + std::string(more), step).defect, HasSubstr("closing boundary")) << more;
   }
 }
 
@@ -104,11 +166,24 @@ TEST(Multipart, AFormThatIsCutIsNotDone) {
 
 TEST(Multipart, FindsTheBoundary) {
   EXPECT_EQ(form_boundary("multipart/form-data; boundary=abc"), "abc");
-  EXPECT_EQ(form_boundary("Multipart/Form-Data;charset=utf-8; Boundary=\"a b;c\""), "a b;c");
+  EXPECT_EQ(form_boundary("Multipart/Form-Data;charset=utf-8; Boundary=\"a b:c\""), "a b:c");
   EXPECT_EQ(form_boundary("multipart/form-data"), "");
   EXPECT_EQ(form_boundary("multipart/mixed; boundary=abc"), "");
   EXPECT_EQ(form_boundary("application/json; boundary=abc"), "");
-  EXPECT_EQ(form_boundary("multipart/form-data; boundary=" + std::string(300, 'x')), "");
+  EXPECT_EQ(form_boundary("multipart/form-data; boundary=" + std::string(70, 'x')), std::string(70, 'x'));
+  EXPECT_EQ(form_boundary("multipart/form-data; boundary=a=b:c?"), "a=b:c?");
+  for (std::string_view value : {"a; boundary=b", "\"a\"; Boundary=b", "a; x", "a; boundary*=b", "\"a\\b\"", "\"a \"",
+                                 "\"\"", "", " a", "a b", "a*b", "\"a\xc3\xa9\""}) {
+    EXPECT_EQ(form_boundary(fmt::format("multipart/form-data; boundary={}", value)), "") << value;
+  }
+  EXPECT_EQ(form_boundary("multipart/form-data; boundary =a"), "");
+  EXPECT_EQ(form_boundary("multipart/form-data; boundary=" + std::string(71, 'x')), "");
+}
+
+TEST(Multipart, SaysABoundaryInOneWay) {
+  EXPECT_EQ(form_content_type("a-b"), "multipart/form-data; boundary=a-b");
+  EXPECT_EQ(form_content_type("a b=c"), "multipart/form-data; boundary=\"a b=c\"");
+  EXPECT_EQ(form_boundary(form_content_type("a b=c")), "a b=c");
 }
 
 }  // namespace

@@ -11,6 +11,9 @@
 
 namespace penstock::ext {
 
+// Whether a text may be the name of a model: neither empty nor with control characters in it.
+bool is_model_name(std::string_view text);
+
 class FormModel : private wire::MultipartListener {
  public:
   // `expected` not empty: the only name the form may have, because it was named elsewhere already.
@@ -19,6 +22,8 @@ class FormModel : private wire::MultipartListener {
   // Takes the next bytes of the form. invalid_argument when the form is malformed, names its model twice (gateway and
   // provider could read different ones) or names another than expected.
   Result<void> feed(std::string_view bytes);
+  // No bytes are left: invalid_argument when the form lacks its end or its model.
+  Result<void> finish() const;
 
   // The whole field was seen; its value stands at [begin, end) of the form.
   bool found() const { return found_; }

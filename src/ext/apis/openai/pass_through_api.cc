@@ -5,6 +5,7 @@
 #include "ext/apis/openai/report.h"
 #include "ext/apis/openai/upload.h"
 #include "json/value.h"
+#include "rt/await.h"
 
 namespace penstock::ext {
 namespace {
@@ -49,8 +50,10 @@ rt::Task<Result<std::string_view>> next_piece(flow::Call& call, http::ClientCall
   co_return co_await upstream.read();
 }
 
-// The answer has a length, and no large one.
+// The answer has a length, and no large one. A coded answer's says nothing about what it decodes to.
 bool is_small(http::ClientCall& upstream) {
+  if (upstream.status() == 204 || upstream.status() == 304) return true;  // no body at all
+  if (!upstream.fields().get(wire::FieldId::content_encoding).empty()) return false;
   std::string_view text = upstream.fields().get("content-length");
   std::uint64_t length = 0;
   auto [end, defect] = std::from_chars(text.data(), text.data() + text.size(), length);
@@ -72,6 +75,9 @@ rt::Task<void> relay_whole(flow::Call& call, llm::PassThrough& passage) {
   co_await call.exchange.respond(std::move(head), *body);
 }
 
+// About a megabyte.
+constexpr std::uint32_t kPiecesPerTurn = 16;
+
 rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
   http::ResponseHead head = answer_head(call, upstream);
   call.event.streamed = true;
@@ -91,6 +97,8 @@ rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
       co_return;
     }
     sent = co_await call.exchange.write(*piece);
+    // Neither side need ever be slower than this core.
+    if (call.event.events % kPiecesPerTurn == 0) co_await rt::Yield(call.exchange.loop());
   }
   bool left = broken.code == Errc::cancelled || call.exchange.client_gone();
   call.event.error_type = left ? obs::ErrorType::caller_cancelled : obs::ErrorType::provider_cut;
@@ -128,16 +136,39 @@ std::string query_without_key(std::string_view query) {
   return kept;
 }
 
-// The part of the path behind /v1. A segment of dots would name something else at the provider.
+bool is_file_id(std::string_view text) {
+  auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+           c == '-';
+  };
+  return std::all_of(text.begin(), text.end(), allowed) && text.find_first_not_of('.') != std::string_view::npos;
+}
+
+// The path at the provider, of /v1/files and what is below it. Built of plain words only: with dots, separators or
+// escapes in it, it could name something else there.
 std::optional<std::string> provider_path(std::string_view path) {
   path.remove_prefix(std::string_view("/v1").size());
-  for (std::string_view rest = path; !rest.empty();) {
-    rest.remove_prefix(1);
-    std::string segment = http::percent_decode(rest.substr(0, rest.find('/')));
-    if (segment == "." || segment == ".." || segment.find('/') != std::string::npos) return std::nullopt;
-    rest.remove_prefix(std::min(rest.find('/'), rest.size()));
+  std::string plain;
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    std::string_view segment = path.substr(0, path.find('/'));
+    path.remove_prefix(segment.size());
+    std::string word = http::percent_decode(segment);
+    if (!is_file_id(word)) return std::nullopt;
+    plain += '/' + word;
   }
-  return std::string(path);
+  return plain;
+}
+
+// The boundary of the form in the body; empty after a refusal.
+rt::Task<std::string> boundary_of(flow::Call& call) {
+  std::string boundary = wire::form_boundary(call.exchange.request().field(wire::FieldId::content_type));
+  if (boundary.empty()) {
+    Error error{Errc::invalid_argument,
+                "the body must be multipart/form-data with one boundary of 1 to 70 characters in its content-type"};
+    co_await flow::refuse(call, std::move(error));
+  }
+  co_return boundary;
 }
 
 rt::Task<bool> identified(flow::Call& call) {
@@ -173,7 +204,15 @@ rt::Task<std::shared_ptr<const llm::Route>> PassThroughApi::route_to_files(flow:
   std::string provider(call.exchange.request().field("x-penstock-provider"));
   if (provider.empty() && !plan->providers().empty()) provider = plan->providers().begin()->first;
   call.model = provider + "/files";
-  co_return co_await route_for(call);
+  if (plan->providers().contains(provider)) co_return co_await route_for(call);
+  // A name with a slash in it would be read as another provider's, under the permission for some other name.
+  auto admitted = flow::admit(call);
+  if (admitted) {
+    admitted = fail(Errc::not_found, fmt::format("the provider '{}' does not exist in this gateway",
+                                                 std::string_view(provider).substr(0, 100)));
+  }
+  co_await flow::refuse(call, admitted.error());
+  co_return nullptr;
 }
 
 rt::Task<void> PassThroughApi::speech(flow::Call& call) const {
@@ -183,6 +222,8 @@ rt::Task<void> PassThroughApi::speech(flow::Call& call) const {
   auto peeked = json::peek(*body, kNames);
   if (peeked && (peeked->fields[0].kind != json::Field::Kind::string || peeked->fields[0].string.empty()))
     peeked = fail(Errc::invalid_argument, "the field 'model' must be the name of a model");
+  if (peeked && !is_model_name(peeked->fields[0].string))
+    peeked = fail(Errc::invalid_argument, "the field 'model' has control characters in it");
   if (!peeked) {
     co_await flow::refuse(call, peeked.error());
     co_return;
@@ -213,13 +254,16 @@ rt::Task<void> PassThroughApi::speech(flow::Call& call) const {
 rt::Task<void> PassThroughApi::transcribe(flow::Call& call, std::string_view path) const {
   if (!co_await identified(call)) co_return;
   const http::Request& request = call.exchange.request();
-  std::string boundary = wire::form_boundary(request.field("content-type"));
-  if (boundary.empty()) {
-    Error error{Errc::invalid_argument, "the body must be multipart/form-data with a boundary in its content-type"};
+  std::string boundary = co_await boundary_of(call);
+  if (boundary.empty()) co_return;
+  std::string content_type = wire::form_content_type(boundary);
+  call.model = request.field("x-penstock-model");
+  if (!call.model.empty() && !is_model_name(call.model)) {
+    Error error{Errc::invalid_argument, "the header x-penstock-model has control characters in it"};
+    call.model.clear();
     co_await flow::refuse(call, std::move(error));
     co_return;
   }
-  call.model = request.field("x-penstock-model");
   FormModel form(boundary, call.model);
   Upload upload(call, &form);
   if (call.model.empty()) {
@@ -235,7 +279,7 @@ rt::Task<void> PassThroughApi::transcribe(flow::Call& call, std::string_view pat
   llm::PassThrough passage(lane_.pool(core_of(call)), call, route,
                            {.method = "POST",
                             .path = path,
-                            .content_type = request.field("content-type"),
+                            .content_type = content_type,
                             .accept = request.field("accept"),
                             .has_body = true,
                             .body_bytes = {}});
@@ -253,12 +297,14 @@ rt::Task<void> PassThroughApi::upload_file(flow::Call& call) const {
   if (!co_await identified(call)) co_return;
   auto route = co_await route_to_files(call);
   if (!route) co_return;
-  const http::Request& request = call.exchange.request();
+  std::string boundary = co_await boundary_of(call);
+  if (boundary.empty()) co_return;
+  std::string content_type = wire::form_content_type(boundary);
   llm::PassThrough passage(lane_.pool(core_of(call)), call, route,
                            {.method = "POST",
                             .path = "/files",
-                            .content_type = request.field("content-type"),
-                            .accept = request.field("accept"),
+                            .content_type = content_type,
+                            .accept = call.exchange.request().field("accept"),
                             .has_body = true,
                             .body_bytes = {}});
   call.exchange.on_client_gone([&passage] { passage.cancel(); });

@@ -1,4 +1,5 @@
 #include "ext/apis/openai/upload.h"
+#include "rt/await.h"
 
 #include <charconv>
 
@@ -22,7 +23,8 @@ rt::Task<Result<bool>> Upload::read_more() {
   ended_ = piece->empty();
   held_ += *piece;
   if (form_ != nullptr) {
-    if (auto fed = form_->feed(*piece); !fed) co_return std::unexpected(fed.error());
+    auto fed = ended_ ? form_->finish() : form_->feed(*piece);
+    if (!fed) co_return std::unexpected(fed.error());
   }
   co_return !ended_;
 }
@@ -31,9 +33,7 @@ rt::Task<Result<void>> Upload::read_model() {
   while (!form_->found()) {
     auto more = co_await read_more();
     if (!more) co_return std::unexpected(more.error());
-    if (form_->found()) break;
-    if (!*more) co_return fail(Errc::invalid_argument, "the form has no field 'model'");
-    if (held_.size() > kHeldBytesMax) {
+    if (!form_->found() && held_.size() > kHeldBytesMax) {
       co_return fail(Errc::out_of_range,
                      "the first 32 MiB of the form do not say which model it is for: put the field 'model' before the "
                      "file, or send its value in the header x-penstock-model as well");
@@ -119,7 +119,10 @@ std::string Upload::take_settled(std::string_view model) {
 
 rt::Task<llm::PassThrough::Outcome> Upload::send_rest(llm::PassThrough& passage) {
   passage.on_answered([this] { call_.exchange.stop_reading(); });
-  while (!ended_ && !passage.answered()) {
+  // Neither side need ever be slower than this core: about a megabyte, then it is others' turn.
+  constexpr int kPiecesPerTurn = 16;
+  for (int pieces = 1; !ended_ && !passage.answered(); ++pieces) {
+    if (pieces % kPiecesPerTurn == 0) co_await rt::Yield(call_.exchange.loop());
     auto more = co_await read_more();
     if (passage.answered()) break;
     if (!more) co_return blame_client(more.error());

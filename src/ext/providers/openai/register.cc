@@ -1,4 +1,5 @@
 #include "base/registry.h"
+#include "config/timeout.h"
 #include "ext/providers/openai/openai_provider.h"
 #include "llm/origin_config.h"
 
@@ -9,7 +10,7 @@ std::shared_ptr<const llm::Provider> make(const std::string& name, config::Map& 
   OpenAiProvider::Options options;
   options.origin = llm::read_origin(name, map, "https://api.openai.com/v1");
   options.api_key = map.secret("api_key");
-  options.timeouts.first_byte = map.duration("timeout", options.timeouts.first_byte);
+  options.timeouts.first_byte = config::read_timeout(map, "timeout", options.timeouts.first_byte);
   if (!options.origin) return nullptr;
   for (char c : options.api_key.reveal()) {
     if (c > ' ' && c < 0x7f) continue;

@@ -42,13 +42,30 @@ TEST(FormModel, RefusesWhatAProviderCouldReadDifferently) {
         Case{part("model", "a") + part("model", "a"), "", "twice"},
         Case{part("model", "a") + "--b--", "b", "x-penstock-model names 'b'"},
         Case{part("model", "") + "--b--", "", "empty"}, Case{part("model", std::string(600, 'm')) + "--b--", "", "512"},
-        Case{"no form", "", "malformed"}}) {
+        Case{part("model", "a\nb") + "--b--", "", "control"}, Case{part("model", std::string(1, '\0')) + "--b--", "", "control"},
+        Case{part("model", "a\x7f") + "--b--", "", "control"}, Case{part("Model", "a"), "", "taken for 'model'"},
+        Case{part("model[]", "a"), "", "taken for 'model'"}, Case{part(" model ", "a"), "", "taken for 'model'"},
+        Case{part("model\"; filename=\"x", "a"), "", "is a file"}, Case{"no form", "", "malformed"}}) {
     FormModel form("b", given.expected);
     auto fed = form.feed(given.form);
     ASSERT_FALSE(fed) << given.why;
     EXPECT_EQ(fed.error().code, Errc::invalid_argument);
     EXPECT_THAT(fed.error().detail, HasSubstr(given.why));
   }
+}
+
+TEST(FormModel, EndsWithItsBoundaryAndItsModel) {
+  for (std::size_t size = 0; size <= kForm.size(); size += size < 5000 ? 500 : 1) {
+    FormModel form("b", "");
+    ASSERT_TRUE(form.feed(std::string_view(kForm).substr(0, size)));
+    bool whole = size == kForm.size() || size + 2 == kForm.size();
+    EXPECT_EQ(form.finish().has_value(), whole) << size;
+    if (!whole) EXPECT_THAT(form.finish().error().detail, HasSubstr("ends before its closing boundary"));
+  }
+  FormModel nameless("b", "whisper");
+  ASSERT_TRUE(nameless.feed(part("file", "x") + "--b--"));
+  ASSERT_FALSE(nameless.finish());
+  EXPECT_THAT(nameless.finish().error().detail, HasSubstr("no field 'model'"));
 }
 
 TEST(FormModel, TakesTheExpectedName) {

@@ -79,7 +79,11 @@ TEST(OpenAiProviderConfig, ReportsMistakesWithoutTheSecret) {
   EXPECT_THAT(make("{ base_url: 'ftp://x' }").report, HasSubstr("base_url"));
   EXPECT_THAT(make("{ base_url: 'http://x', tls: { ca: x } }").report, HasSubstr("says nothing to a base_url"));
   EXPECT_THAT(make("{ connections: { max: 0 } }").report, HasSubstr("connections.max"));
-  EXPECT_THAT(make("{ health: { interval: 0s } }").report, HasSubstr("longer than nothing"));
+  EXPECT_THAT(make("{ health: { interval: 0s } }").report, HasSubstr("between 1ms and 24h"));
+  for (std::string_view time : {"0s", "1ns", "25h"}) {
+    for (std::string_view key : {"timeout", "connect_timeout"})
+      EXPECT_THAT(make(fmt::format("{{ {}: {} }}", key, time)).report, HasSubstr("between 1ms and 24h")) << key << time;
+  }
   EXPECT_THAT(make("{ outlier: { failure: 3 } }").report, HasSubstr("did you mean 'failures'?"));
   EXPECT_THAT(make("{ base_ulr: x }").report, HasSubstr("did you mean 'base_url'?"));
   EXPECT_THAT(make("{ tls: { ca: /no/such/file.pem } }").report, HasSubstr("/no/such/file.pem"));
