@@ -286,7 +286,9 @@ void Gateway::publish(const GatewayConfig& config) {
       front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
       if (i == 0) health_checks_->apply(*plan);
-      per_core_[i].pool->prune();
+      std::vector<std::shared_ptr<const http::Origin>> wanted;
+      for (const auto& [name, provider] : plan->providers()) wanted.push_back(provider->origin());
+      per_core_[i].pool->prune(wanted);
     });
   }
 }

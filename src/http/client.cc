@@ -63,6 +63,7 @@ rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body)
       auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
       if (!opened) co_return std::unexpected(opened.error());
       stream_ = std::move(*opened);
+      if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
     }
     auto answered = co_await exchange_heads(head, body);
     if (answered || cancelled()) co_return answered;
@@ -77,14 +78,16 @@ rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pi
   wire::Http1Parser& parser = state_->parser;
   parser.reset();
   head_seen_ = false;
-  if (head.starts_with("HEAD ")) parser.expect_no_body();
-  base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_);
-  stream_->set_deadline(deadline);
+  interim_ = 0;
+  head_only_ = head.starts_with("HEAD ");
+  if (head_only_) parser.expect_no_body();
+  stream_->set_write_deadline(timeouts_.idle, total_deadline_);
   sent_ = true;
   net::Pieces request(head, std::string_view("\r\n"));
   request.add(body);
   auto written = co_await stream_->write(request);
   if (!written) co_return written;
+  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_));
   while (!parser.head_done()) {
     auto taken = take_available();
     if (!taken) co_return std::unexpected(taken.error());
@@ -101,8 +104,9 @@ Result<void> ClientCall::feed(std::string_view bytes) {
     auto used = parser.feed(bytes, decoder_ ? coded_ : state_->body);
     if (!used) return fail(Errc::protocol_error, used.error().detail);
     bytes.remove_prefix(*used);
-    // 100 Continue and other interim answers are not the answer.
-    if (parser.head_done() && status() < 200) parser.reset();
+    if (parser.head_done() && status() < 200) {
+      if (auto passed = pass_over_interim(); !passed) return passed;
+    }
     if (parser.head_done() && !std::exchange(head_seen_, true)) {
       if (auto known = start_decoding(); !known) return known;
     }
@@ -111,6 +115,16 @@ Result<void> ClientCall::feed(std::string_view bytes) {
     }
   }
   state_->excess = state_->excess || !bytes.empty();
+  return {};
+}
+
+// 100 Continue and other interim answers are not the answer.
+Result<void> ClientCall::pass_over_interim() {
+  constexpr int kInterimMax = 16;
+  if (status() == 101) return fail(Errc::protocol_error, "the other side changed the protocol, which nobody asked for");
+  if (++interim_ > kInterimMax) return fail(Errc::protocol_error, "interim answers without end");
+  state_->parser.reset();
+  if (head_only_) state_->parser.expect_no_body();
   return {};
 }
 

@@ -95,6 +95,7 @@ class ClientCall {
   Result<void> decode(std::size_t body_bytes_max);
   // Nothing more of the answer's body is to come.
   bool ended() const { return state_->parser.message_done() && !undecoded_; }
+  Result<void> pass_over_interim();
   void take_early();
   Result<bool> take_early_head();
   void release();
@@ -110,6 +111,8 @@ class ClientCall {
   bool replaced_ = false;   // a stale connection, once
   bool sent_ = false;
   bool head_seen_ = false;
+  bool head_only_ = false;  // the request was HEAD
+  int interim_ = 0;         // 1xx answers so far
   // Of coded answers:
   std::unique_ptr<codec::BodyDecoder> decoder_;
   std::string coded_;       // received and not yet decoded

@@ -148,6 +148,7 @@ void ClientPool::keep(PooledStream stream) {
   if (connection->stream->closed() || connection->stream->hung_up()) return;
   connection->stream->clear_deadline();
   if (!slot.line.empty()) {
+    if (!connection->stream->quiet()) return;
     Waiter* next = slot.line.front();
     slot.line.pop_front();
     count(slot.counters->reused);
@@ -191,6 +192,11 @@ rt::Task<Result<PooledStream>> ClientPool::open(std::shared_ptr<const Origin> or
   Slot& slot = slot_of(origin);
   const ConnectionLimits& limits = origin->connections;
   Place place;
+  // A kept connection makes room: this call wants one of its own.
+  if (slot.open >= limits.max && slot.line.empty() && !slot.idle.empty()) {
+    slot.idle.erase(slot.idle.begin());
+    slot.show_idle();
+  }
   if (slot.open < limits.max && slot.line.empty()) {
     place = Place(slot);
   } else {
@@ -211,12 +217,14 @@ rt::Task<Result<PooledStream>> ClientPool::open(std::shared_ptr<const Origin> or
     slot.line.push_back(&waiter);
     auto end = co_await wait;
     if (end == rt::Wait::End::cancelled) co_return std::unexpected(cancelled());
-    if (end == rt::Wait::End::deadline) {
+    // It may have come at the last moment; and it may have said something since it was given.
+    if (waiter.given && waiter.given->quiet()) co_return std::move(waiter.given);
+    if (waiter.given) waiter.place = std::move(waiter.given.connection_->place);
+    if (!waiter.place) {
       count(slot.counters->refusals);
       co_return fail(Errc::backpressure, fmt::format("all {} connections to {} stayed in use while the call waited",
                                                      limits.max, origin->url.authority()));
     }
-    if (waiter.given) co_return std::move(waiter.given);
     place = std::move(waiter.place);
   }
   auto made =
@@ -231,6 +239,7 @@ rt::Task<Result<PooledStream>> ClientPool::connect(Slot& slot, Place place, base
   count(slot.counters->connects);
   auto stream = co_await net::connect(loop_, {origin.url.host, origin.url.port}, deadline, cancellation);
   if (!stream) co_return std::unexpected(stream.error());
+  if (cancellation != nullptr && cancellation->cancelled()) co_return std::unexpected(cancelled());
   if (origin.tls) {
     CloseOnCancel closing(**stream, cancellation);
     (*stream)->set_deadline(deadline);
@@ -245,10 +254,11 @@ rt::Task<Result<PooledStream>> ClientPool::connect(Slot& slot, Place place, base
   co_return PooledStream(std::move(connection));
 }
 
-void ClientPool::prune() {
+void ClientPool::prune(std::span<const std::shared_ptr<const Origin>> wanted) {
   for (auto& slot : slots_) {
-    if (!slot || slot->origin.use_count() > 1) continue;
+    if (!slot || std::find(wanted.begin(), wanted.end(), slot->origin) != wanted.end()) continue;
     slot->idle.clear();
+    slot->show_idle();
     if (slot->open == 0) slot.reset();
   }
 }

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -56,8 +57,8 @@ class ClientPool {
   // At a clean border between two messages: for the next who waits, or kept for later.
   void keep(PooledStream stream);
 
-  // Closes the kept connections of origins nobody else holds any more.
-  void prune();
+  // Closes the kept connections of all origins but these, and forgets the others once nobody calls them.
+  void prune(std::span<const std::shared_ptr<const Origin>> wanted);
   void close_all();
   std::size_t idle() const;
 

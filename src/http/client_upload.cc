@@ -7,11 +7,12 @@ rt::Task<Result<void>> ClientCall::start(std::string_view head, std::optional<st
   auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
   if (!opened) co_return std::unexpected(opened.error());
   stream_ = std::move(*opened);
+  if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
   state_->parser.reset();
   chunked_ = !length;
   unsent_ = length.value_or(0);
   body_open_ = sent_ = true;
-  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
+  stream_->set_write_deadline(timeouts_.idle, total_deadline_);
   auto written = co_await stream_->write({head, std::string_view("\r\n")});
   stream_->set_deadline(total_deadline_);
   if (!written) co_return written;
@@ -44,7 +45,7 @@ rt::Task<Result<void>> ClientCall::write(std::string_view piece) {
   if (early_ || piece.empty()) co_return Result<void>{};
   if (!chunked_ && piece.size() > unsent_) co_return fail(Errc::invalid_argument, "the body is longer than its length");
   unsent_ -= chunked_ ? 0 : piece.size();
-  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
+  stream_->set_write_deadline(timeouts_.idle, total_deadline_);
   std::string size = chunked_ ? fmt::format("{:x}\r\n", piece.size()) : std::string();
   std::string_view end = chunked_ ? "\r\n" : "";
   auto written = co_await stream_->write({std::string_view(size), piece, end});

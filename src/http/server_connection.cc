@@ -108,7 +108,7 @@ void ServerConnection::start_request() {
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
-  begun_ = chunked_ = bodiless_ = finished_ = continue_sent_ = piece_given_ = false;
+  begun_ = chunked_ = bodiless_ = finished_ = continue_sent_ = piece_given_ = reading_stopped_ = false;
   idle_ = true;
 }
 
@@ -168,9 +168,9 @@ rt::Task<bool> ServerConnection::serve_one() {
 
 // Whether the body may be as large as its head says, or as what came already.
 Result<void> ServerConnection::fits(std::uint64_t bytes_max) {
+  bytes_max = std::min(bytes_max, server_.limits_.message.body_bytes_max);
   parser_.limit_body(bytes_max);
-  std::uint64_t declared = 0;
-  std::uint64_t size = parser_.content_length(declared) ? declared : body_.size();
+  std::uint64_t size = parser_.body_declared();
   if (size <= bytes_max) return {};
   refused_status_ = 413;
   refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", size, bytes_max);
@@ -197,10 +197,12 @@ rt::Task<Result<std::string_view>> ServerConnection::read_piece(std::uint64_t by
 rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
   if (parser_.head().expects_continue && !continue_sent_ && body_.empty() && input_.empty()) {
     continue_sent_ = true;
+    stream_.set_write_deadline(server_.limits_.write_timeout);
     auto sent = co_await stream_.write("HTTP/1.1 100 Continue\r\n\r\n");
     if (!sent) co_return std::unexpected(sent.error());
   }
   while (refused_status_ == 0 && !parser_.message_done() && (whole || body_.empty())) {
+    if (reading_stopped_) co_return fail(Errc::cancelled, "nobody wants the rest of the body");
     auto filled = co_await fill(loop().now() + server_.limits_.body_timeout);
     if (filled) continue;
     if (filled.error().code != Errc::deadline_exceeded) co_return std::unexpected(filled.error());
@@ -229,6 +231,7 @@ bool ServerConnection::keep_alive() const { return !close_after_ && refused_stat
 // More of the body is on its way than is worth taking only to keep the connection.
 bool ServerConnection::body_left_is_large() const {
   if (parser_.message_done()) return false;
+  if (parser_.head().expects_continue && !continue_sent_) return true;  // nobody knows whether it will be sent
   std::uint64_t declared = 0;
   return !parser_.content_length(declared) || declared > kDiscardBytesMax;
 }
@@ -258,7 +261,7 @@ rt::Task<Result<void>> ServerConnection::send(net::Stream::Write write, bool las
 }
 
 rt::Task<Result<void>> ServerConnection::send_slowly(net::Stream::Write write, bool last) {
-  stream_.set_deadline(loop().now() + server_.limits_.write_timeout);
+  stream_.set_write_deadline(server_.limits_.write_timeout);
   auto sent = co_await write;
   stream_.clear_deadline();
   out_.clear();

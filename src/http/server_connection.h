@@ -20,7 +20,10 @@ class ServerConnection : public Exchange {
   base::SteadyTime started() const override { return started_; }
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
   rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) override;
-  void stop_reading() override { stream_.cancel_read(); }
+  void stop_reading() override {
+    reading_stopped_ = true;
+    stream_.cancel_read();
+  }
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
   void begin(ResponseHead head) override;
   void append(std::string_view bytes) override;
@@ -71,6 +74,7 @@ class ServerConnection : public Exchange {
   bool finished_ = false;
   bool continue_sent_ = false;
   bool piece_given_ = false;  // what is in body_ was given out by read_piece()
+  bool reading_stopped_ = false;
   bool close_after_ = false;
 };
 

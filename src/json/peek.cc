@@ -24,6 +24,13 @@ void set_number(Field& field, const Number& number, const char* at) {
   to_double(number, at, field.number);
 }
 
+// Equal but for the case of ASCII letters.
+bool same_letters(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
 class Peek {
  public:
   Peek(std::string_view text, std::span<const std::string_view> names, std::span<Field> fields)
@@ -49,6 +56,11 @@ class Peek {
     if (repeated_ != nullptr) {
       return fail(Errc::invalid_argument, fmt::format("the field '{}' appears twice in the request body", *repeated_));
     }
+    if (misspelt_ != nullptr) {
+      return fail(Errc::invalid_argument,
+                  fmt::format("the field '{}' must be written in these letters: some servers take others for the same",
+                              *misspelt_));
+    }
     if (!read || !in_.finish()) return in_.error();
     return outline;
   }
@@ -66,7 +78,11 @@ class Peek {
   bool take_value(std::string_view key) {
     if ((sizes_ & size_bit(key)) == 0) return in_.skip();
     for (std::size_t i = 0; i < names_.size(); ++i) {
-      if (names_[i] != key) continue;
+      if (names_[i] != key) {
+        if (!same_letters(names_[i], key)) continue;
+        misspelt_ = &names_[i];
+        return false;
+      }
       if (fields_[i].kind != Kind::absent) {
         repeated_ = &names_[i];
         return false;
@@ -117,6 +133,7 @@ class Peek {
   Scanner in_;
   std::uint64_t sizes_ = 0;  // of the names: most other keys have another
   const std::string_view* repeated_ = nullptr;
+  const std::string_view* misspelt_ = nullptr;  // in another case: to some parsers, the last one of these counts
 };
 
 }  // namespace

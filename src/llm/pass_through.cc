@@ -1,6 +1,6 @@
 #include "llm/pass_through.h"
 
-#include "rt/await.h"
+#include "rt/wait.h"
 
 namespace penstock::llm {
 
@@ -11,7 +11,14 @@ PassThrough::PassThrough(http::ClientPool& pool, flow::Call& call, std::shared_p
       head_(head),
       deadline_(pool.loop().now() + route_->timeouts.total) {}
 
+rt::Task<void> PassThrough::pause(base::Duration delay) {
+  rt::Wait wait(pool_.loop(), std::min(deadline_, std::chrono::steady_clock::now() + delay), &cancellation_);
+  Waiting waiting(call_);
+  (void)co_await wait;
+}
+
 void PassThrough::cancel() {
+  cancellation_.cancel();
   if (upstream_) upstream_->cancel();
 }
 
@@ -21,12 +28,8 @@ rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
   for (const Target* target : order) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
-      if (i > 0) {
-        rt::Sleep pause(pool_.loop(), backoff(i - 1));
-        Waiting waiting(call_);
-        co_await pause;
-      }
-      if (call_.exchange.client_gone()) break;
+      if (i > 0) co_await pause(backoff(i - 1));
+      if (call_.exchange.client_gone() || pool_.loop().now() >= deadline_) break;
       ++call_.event.attempts;
       call_.event.target = target->label;
       target_ = target;
@@ -91,10 +94,17 @@ Failure PassThrough::sending_failure(const Error& error) const {
   return transport_failure(*target_, error);
 }
 
+// The same of a call that had begun, which nobody else tells the target's health about.
+Failure PassThrough::broken(const Error& error) const {
+  Failure failure = sending_failure(error);
+  if (failure.type != obs::ErrorType::caller_bad_request) note_broken(*target_, error, pool_.loop().now());
+  return failure;
+}
+
 rt::Task<PassThrough::Outcome> PassThrough::write(std::string_view piece) {
   Waiting waiting(call_);
   auto sent = co_await upstream_->write(piece);
-  if (!sent) co_return std::unexpected(sending_failure(sent.error()));
+  if (!sent) co_return std::unexpected(broken(sent.error()));
   co_return Outcome{};
 }
 
@@ -105,11 +115,11 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
     answered = co_await upstream_->finish();
   }
   if (!answered) {
-    Failure failure = sending_failure(answered.error());
-    if (failure.type != obs::ErrorType::caller_bad_request) note_broken(*target_, answered.error(), pool_.loop().now());
-    co_return std::unexpected(std::move(failure));
+    co_return std::unexpected(broken(answered.error()));
   }
-  co_return co_await accept();
+  auto accepted = co_await accept();
+  if (!accepted) note_health(*target_, &accepted.error(), pool_.loop().now());
+  co_return accepted;
 }
 
 rt::Task<PassThrough::Outcome> PassThrough::accept() {

@@ -41,11 +41,13 @@ class PassThrough {
 
  private:
   using Attempt = rt::Task<Outcome> (PassThrough::*)();
+  rt::Task<void> pause(base::Duration delay);
   rt::Task<Outcome> try_targets(Attempt attempt);
   rt::Task<Outcome> attempt_whole();
   rt::Task<Outcome> attempt_start();
   rt::Task<Outcome> accept();
   Failure sending_failure(const Error& error) const;
+  Failure broken(const Error& error) const;
   Result<std::string> open(std::optional<std::uint64_t> length);
 
   http::ClientPool& pool_;
@@ -53,6 +55,7 @@ class PassThrough {
   std::shared_ptr<const Route> route_;
   PassHead head_;
   base::SteadyTime deadline_;  // of all attempts together
+  rt::Cancellation cancellation_;
   BodyFor body_for_;
   LengthFor length_for_;
   const Target* target_ = nullptr;

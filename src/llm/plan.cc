@@ -231,12 +231,15 @@ std::vector<const Target*> unusable(const std::vector<const Target*>& order, bas
   }
   std::size_t most = order.size() / 2;
   if (last.size() <= most) return last;
-  auto returns_at = [](const Target* target) {
+  // Other cores change these at any time: one look at each, then sorting.
+  std::vector<std::pair<base::SteadyTime, const Target*>> by_return;
+  for (const Target* target : last) {
     const http::OriginHealth& health = target->provider->origin()->state->health;
-    return health.down() ? base::SteadyTime::max() : health.ejected_until();
-  };
-  std::sort(last.begin(), last.end(), [&](const Target* a, const Target* b) { return returns_at(a) > returns_at(b); });
-  last.resize(most);
+    by_return.emplace_back(health.down() ? base::SteadyTime::max() : health.ejected_until(), target);
+  }
+  std::sort(by_return.begin(), by_return.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  last.clear();
+  for (std::size_t i = 0; i < most; ++i) last.push_back(by_return[i].second);
   return last;
 }
 

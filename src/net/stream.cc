@@ -93,8 +93,15 @@ void Stream::cancel_write() {
   loop_.defer(writer->handle_);
 }
 
+void Stream::set_write_deadline(base::Duration patience, base::SteadyTime latest) {
+  set_deadline(std::min(loop_.now() + patience, latest));
+  write_patience_ = patience;
+  write_latest_ = latest;
+}
+
 void Stream::set_deadline(base::SteadyTime when) {
   deadline_ = when;
+  write_patience_ = base::Duration::zero();
   if (when == base::SteadyTime::max()) return;
   if (!deadline_timer_.armed() || fd_ < 0) {
     if (fd_ >= 0) deadline_timer_.arm_at(when, [this] { on_deadline(); });
@@ -287,6 +294,8 @@ bool Stream::Write::consume(std::size_t bytes) {
   auto items = std::span(pieces_.items_).first(pieces_.count_);
   while (first_ < items.size() && bytes >= items[first_].iov_len) bytes -= items[first_++].iov_len;
   if (first_ == items.size()) return true;
+  if (stream_.write_patience_ > base::Duration::zero())
+    stream_.deadline_ = std::min(stream_.loop_.now() + stream_.write_patience_, stream_.write_latest_);
   items[first_].iov_base = static_cast<char*>(items[first_].iov_base) + bytes;
   items[first_].iov_len -= bytes;
   return false;

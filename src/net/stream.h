@@ -95,6 +95,8 @@ class Stream : private rt::Listener {
   // Reads and writes fail with deadline_exceeded once the loop's time passes `when`. Setting it costs nothing per call:
   // one timer per stream follows lazily.
   void set_deadline(base::SteadyTime when);
+  // The same for writes to somebody who may be slow: `patience` from now and from every byte taken, `latest` at most.
+  void set_write_deadline(base::Duration patience, base::SteadyTime latest = base::SteadyTime::max());
   void clear_deadline() { deadline_ = base::SteadyTime::max(); }
 
   // The peer closed its side or reset. `notify` is called once, from the loop, when that happens later; an empty
@@ -146,6 +148,8 @@ class Stream : private rt::Listener {
   std::function<void()> notify_hang_up_;
   std::function<void()> notify_readable_;
   base::SteadyTime deadline_ = base::SteadyTime::max();
+  base::Duration write_patience_{};  // above zero: what is left of a write renews the deadline
+  base::SteadyTime write_latest_{};
   rt::Timer deadline_timer_;
 };
 

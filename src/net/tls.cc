@@ -57,6 +57,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make_client(const TlsClientOptio
   SSL_CTX_set_cipher_list(context->get(), kTls12Ciphers);
   SSL_CTX_set_mode(context->get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_options(context->get(), SSL_OP_NO_RENEGOTIATION);
   // Sessions are kept per core and origin by whoever connects, not here where every thread would meet.
   SSL_CTX_set_session_cache_mode(context->get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context->get(), keep_session);

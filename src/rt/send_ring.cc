@@ -1,9 +1,11 @@
 #include "rt/send_ring.h"
 
 #include <liburing.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 namespace penstock::rt {
 namespace {
@@ -27,6 +29,15 @@ ssize_t send_one(int fd, const msghdr& message) {
   }
 }
 
+// Linux 6.1 and newer tell how much of a short send went out.
+bool kernel_suits() {
+  utsname system{};
+  int major = 0;
+  int minor = 0;
+  return uname(&system) == 0 && std::sscanf(system.release, "%d.%d", &major, &minor) == 2 &&
+         (major > 6 || (major == 6 && minor >= 1));
+}
+
 }  // namespace
 
 struct SendRing::Impl {
@@ -38,6 +49,7 @@ SendRing::SendRing(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 SendRing::~SendRing() { io_uring_queue_exit(&impl_->ring); }
 
 std::unique_ptr<SendRing> SendRing::create() {
+  if (!kernel_suits()) return nullptr;
   auto impl = std::make_unique<Impl>();
   io_uring_params params{};
   if (io_uring_queue_init_params(kEntries, &impl->ring, &params) != 0) return nullptr;

@@ -32,7 +32,7 @@ class Send {
 
 class SendRing {
  public:
-  // Null where the kernel is older than 5.17 or a sandbox forbids io_uring: sends go out one by one then.
+  // Null where the kernel is older than 6.1 or a sandbox forbids io_uring: sends go out one by one then.
   static std::unique_ptr<SendRing> create();
   ~SendRing();
   SendRing(const SendRing&) = delete;

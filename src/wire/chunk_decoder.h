@@ -24,8 +24,14 @@ class ChunkDecoder {
 
   // Ready for another body.
   void reset();
-  // Of the data of all chunks. A chunk that goes beyond is refused by its size, before its data.
-  void limit(std::uint64_t bytes_max) { bytes_max_ = bytes_max; }
+  // Of the data of all chunks. A chunk that goes beyond is refused by its size, before its data; also one that began
+  // under a larger limit.
+  void limit(std::uint64_t bytes_max) {
+    bytes_max_ = bytes_max;
+    if (declared_ > bytes_max && !over()) step_ = Step::too_large;
+  }
+  // The sizes of all chunks so far.
+  std::uint64_t declared() const { return declared_; }
 
   // Takes bytes from the front of `input` (which shrinks) and gives at most one piece of data, which is a part of them.
   // Framing behind the piece is taken as well, so that the end of the body is seen with the last piece.

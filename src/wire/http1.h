@@ -80,6 +80,10 @@ class Http1Parser {
     length = length_;
     return body_kind_ == Body::length;
   }
+  // What the body is known to have at least: declared by Content-Length or by the chunks so far.
+  std::uint64_t body_declared() const {
+    return body_kind_ == Body::length ? length_ : body_kind_ == Body::chunked ? chunks_.declared() : 0;
+  }
   // What is still to come of such a body.
   std::uint64_t content_left() const { return body_kind_ == Body::length ? length_ - received_ : 0; }
 

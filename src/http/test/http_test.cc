@@ -222,6 +222,73 @@ TEST_F(HttpServer, AnAnswerNobodyAskedForIsNeverTheNextCallers) {
   run(body(*this, std::make_shared<const Origin>(std::move(o)), talking));
 }
 
+// The handler takes 1,000 bytes: a chunk that is announced together with the head is no way around that.
+TEST_F(HttpServer, RefusesAChunkByItsSizeWheneverItIsAnnounced) {
+  auto body = [](HttpServer& f) -> rt::Task<void> {
+    constexpr std::string_view kHead = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (std::string_view chunks : {"40000000\r\nx", "3e9\r\n", "1\r\nx\r\n3e8\r\nx"}) {
+      std::string answer = co_await f.raw(std::string(kHead) + std::string(chunks));
+      EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 ")) << chunks << ": " << answer;
+    }
+    std::string fits = co_await f.raw(std::string(kHead) + "1\r\nx\r\n1\r\ny\r\n0\r\n\r\n");
+    EXPECT_TRUE(fits.starts_with("HTTP/1.1 200 ") && fits.ends_with("xy")) << fits;
+  };
+  run(body(*this));
+}
+
+// Says `answer` to whatever comes first.
+rt::Task<void> says(rt::Loop& loop, int fd, std::string answer) {
+  net::Stream stream(loop, fd);
+  std::array<char, 4096> buffer{};
+  auto got = co_await stream.read(buffer);
+  if (!got || *got == 0) co_return;
+  auto sent = co_await stream.write(answer);
+  if (sent) (void)co_await stream.read(buffer);
+}
+
+TEST_F(HttpServer, InterimAnswersAreNoAnswers) {
+  struct Case {
+    std::string method, answer, wanted;  // wanted: the body, or "!" for a refusal
+  };
+  std::string flood;
+  for (int i = 0; i < 17; ++i) flood += "HTTP/1.1 103 Early Hints\r\n\r\n";
+  const std::vector<Case> cases = {
+      {"GET",
+       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+       "2\r\n\r\nok",
+       "ok"},
+      {"HEAD", "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", ""},
+      {"GET", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "!"},
+      {"GET", flood + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "!"}};
+  for (const Case& one : cases) {
+    rt::TaskScope saying(loop);
+    auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd) {
+                      saying.spawn(says(loop, fd, one.answer));
+                    }).value();
+    Origin o;
+    o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", upstream->endpoint().port()));
+    auto body = [](HttpServer& f, std::shared_ptr<const Origin> to, const Case& c,
+                   rt::TaskScope& others) -> rt::Task<void> {
+      {
+        ClientCall call(f.pool, to, {.first_byte = 2s, .idle = 2s});
+        auto sent = co_await call.send(c.method + " / HTTP/1.1\r\nHost: x\r\n", "");
+        EXPECT_EQ(sent.has_value(), c.wanted != "!") << c.answer;
+        if (sent) {
+          auto all = co_await call.read_all(100);
+          EXPECT_EQ(all.value_or("?"), c.wanted);
+        } else {
+          EXPECT_EQ(sent.error().code, Errc::protocol_error);
+        }
+      }
+      f.pool.close_all();
+      co_await others.idle();
+      f.loop.stop();
+    };
+    rt::spawn(body(*this, std::make_shared<const Origin>(std::move(o)), one, saying));
+    loop.run();
+  }
+}
+
 TEST_F(HttpServer, AnEarlyRefusalReachesAClientThatIsStillSending) {
   auto body = [](HttpServer& f) -> rt::Task<void> {
     std::string head = "POST /silent HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n";

@@ -36,6 +36,10 @@ TEST(Peek, RefusesDuplicatesOfWhatPolicyReads) {
   EXPECT_FALSE(peek_text(R"({"model":"a","model":"b"})", {"model"}).has_value());
   EXPECT_FALSE(peek_text(R"({"model":"a","mod\u0065l":"b"})", {"model"}).has_value());
   EXPECT_TRUE(peek_text(R"({"x":1,"x":2,"model":"b"})", {"model"}).has_value());
+  // To some parsers these are one and the same field.
+  EXPECT_FALSE(peek_text(R"({"model":"a","Model":"b"})", {"model"}).has_value());
+  EXPECT_FALSE(peek_text(R"({"MODEL":"b"})", {"model"}).has_value());
+  EXPECT_TRUE(peek_text(R"({"model":"a","nodel":"b","inner":{"Model":1}})", {"model"}).has_value());
 }
 
 TEST(Peek, RefusesWhatIsNotOneJsonObject) {

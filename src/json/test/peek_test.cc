@@ -1,6 +1,7 @@
 // peek() and read_integers() held against the document parsers: what they accept, what they say and where.
 #include <gtest/gtest.h>
 #include <simdjson.h>
+#include <strings.h>
 #include <sys/mman.h>
 
 #include <filesystem>
@@ -30,10 +31,11 @@ class Reference {
     return !root.get_object().get(object);
   }
 
-  // The one member of this name; false when there are two.
+  // The one member of this name; false when there are two, or one whose letters are of another case.
   static bool member(sj::dom::object object, std::string_view name, std::optional<sj::dom::element>& found) {
     for (auto field : object) {
-      if (field.key != name) continue;
+      if (field.key.size() != name.size() || strncasecmp(field.key.data(), name.data(), name.size()) != 0) continue;
+      if (field.key != name) return false;
       if (found) return false;
       found = field.value;
     }

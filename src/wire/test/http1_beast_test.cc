@@ -2,6 +2,8 @@
 // may refuse more.
 #include <gtest/gtest.h>
 
+// Beast asserts that some malformed chunks cannot be; here they are.
+#define BOOST_DISABLE_ASSERTS
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 
@@ -61,7 +63,7 @@ Accepted beast(std::string_view bytes) {
     if (error == bhttp::error::need_more && used > 0) error = {};
     if (error || used == 0) break;
   }
-  if (!error && !parser.is_done()) parser.put_eof(error);
+  if (!error && parser.got_some() && !parser.is_done()) parser.put_eof(error);
   message.accepted = !error && parser.is_done();
   if (!message.accepted) message.text += error.message();
   return message;

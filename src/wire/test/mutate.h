@@ -23,7 +23,8 @@ class Mutator {
   std::size_t pick(std::size_t below) { return random_() % below; }
 
   char useful() {
-    constexpr std::string_view kUseful("\r\n\r\n\t  ::;,=\"\\\0\x0b\x7f\x80\xff#%*_-+05aAfxHTP/.", 41);
+    static constexpr char kBytes[] = "\r\n\r\n\t  ::;,=\"\\\0\x0b\x7f\x80\xff#%*_-+05aAfxHTP/.";
+    static constexpr std::string_view kUseful(kBytes, sizeof kBytes - 1);
     return pick(4) == 0 ? static_cast<char>(random_()) : kUseful[pick(kUseful.size())];
   }
 

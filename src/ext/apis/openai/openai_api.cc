@@ -10,6 +10,8 @@ namespace {
 
 // 32 MiB: a conversation with a dozen images in base64.
 constexpr std::uint64_t kBodyBytesMax = 32U << 20;
+// Events of one burst that wait to be sent together.
+constexpr std::size_t kAppendedBytesMax = 64 * 1024;
 
 enum FieldIndex : std::size_t { kModel, kStream, kStreamOptions, kMaxTokens, kMaxCompletionTokens, kInputs };
 
@@ -108,6 +110,7 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
   call.exchange.begin(std::move(head));
   Result<void> sent;
   std::size_t forwarded = 0;
+  std::size_t appended = 0;
   while (sent) {
     auto event = answer.next_event();
     if (event && event->has_value()) {
@@ -115,8 +118,10 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
       if (call.event.events++ == 0)
         call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
       call.exchange.append((*event)->raw);
+      appended += (*event)->raw.size();
       // A provider that never pauses gets its turns like everybody else.
-      if (call.event.events % 64 != 0) continue;
+      if (call.event.events % 64 != 0 && appended < kAppendedBytesMax) continue;
+      appended = 0;
       sent = co_await call.exchange.flush();
       co_await rt::Yield(call.exchange.loop());
       continue;
@@ -133,6 +138,7 @@ rt::Task<void> stream(flow::Call& call, llm::Answer& answer) {
     }
     Result<void> waited = event ? Result<void>{} : std::unexpected(event.error());
     if (waited) {
+      appended = 0;
       sent = co_await call.exchange.flush();
       if (!sent) break;
       waited = co_await answer.wait();
