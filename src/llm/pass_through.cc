@@ -94,14 +94,17 @@ Failure PassThrough::sending_failure(const Error& error) const {
   return transport_failure(*target_, error);
 }
 
+// The same of a call that had begun, which nobody else tells the target's health about.
+Failure PassThrough::broken(const Error& error) const {
+  Failure failure = sending_failure(error);
+  if (failure.type != obs::ErrorType::caller_bad_request) note_broken(*target_, error, pool_.loop().now());
+  return failure;
+}
+
 rt::Task<PassThrough::Outcome> PassThrough::write(std::string_view piece) {
   Waiting waiting(call_);
   auto sent = co_await upstream_->write(piece);
-  if (!sent) {
-    Failure failure = sending_failure(sent.error());
-    if (failure.type != obs::ErrorType::caller_bad_request) note_broken(*target_, sent.error(), pool_.loop().now());
-    co_return std::unexpected(std::move(failure));
-  }
+  if (!sent) co_return std::unexpected(broken(sent.error()));
   co_return Outcome{};
 }
 
@@ -112,9 +115,7 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
     answered = co_await upstream_->finish();
   }
   if (!answered) {
-    Failure failure = sending_failure(answered.error());
-    if (failure.type != obs::ErrorType::caller_bad_request) note_broken(*target_, answered.error(), pool_.loop().now());
-    co_return std::unexpected(std::move(failure));
+    co_return std::unexpected(broken(answered.error()));
   }
   auto accepted = co_await accept();
   if (!accepted) note_health(*target_, &accepted.error(), pool_.loop().now());

@@ -47,6 +47,7 @@ class PassThrough {
   rt::Task<Outcome> attempt_start();
   rt::Task<Outcome> accept();
   Failure sending_failure(const Error& error) const;
+  Failure broken(const Error& error) const;
   Result<std::string> open(std::optional<std::uint64_t> length);
 
   http::ClientPool& pool_;

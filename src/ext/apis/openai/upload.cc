@@ -23,7 +23,9 @@ rt::Task<Result<bool>> Upload::read_more() {
   ended_ = piece->empty();
   held_ += *piece;
   if (form_ != nullptr) {
-    auto fed = ended_ ? form_->finish() : form_->feed(*piece);
+    auto fed = form_->feed(*piece);
+    // Before the last bytes go out: the provider could act on a form that is not whole.
+    if (fed && (ended_ || call_.event.bytes_in == declared())) fed = form_->finish();
     if (!fed) co_return std::unexpected(fed.error());
   }
   co_return !ended_;
