@@ -93,9 +93,9 @@ class ClientCall {
   Result<std::string_view> whole_body(std::size_t bytes_max);
   Result<void> start_decoding();
   Result<void> decode(std::size_t body_bytes_max);
+  Result<void> pass_over_interim();
   // Nothing more of the answer's body is to come.
   bool ended() const { return state_->parser.message_done() && !undecoded_; }
-  Result<void> pass_over_interim();
   void take_early();
   Result<bool> take_early_head();
   void release();

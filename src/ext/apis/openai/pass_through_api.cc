@@ -5,6 +5,7 @@
 #include "ext/apis/openai/report.h"
 #include "ext/apis/openai/upload.h"
 #include "json/value.h"
+#include "rt/await.h"
 
 namespace penstock::ext {
 namespace {
@@ -74,6 +75,9 @@ rt::Task<void> relay_whole(flow::Call& call, llm::PassThrough& passage) {
   co_await call.exchange.respond(std::move(head), *body);
 }
 
+// About a megabyte.
+constexpr std::uint32_t kPiecesPerTurn = 16;
+
 rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
   http::ResponseHead head = answer_head(call, upstream);
   call.event.streamed = true;
@@ -93,6 +97,8 @@ rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
       co_return;
     }
     sent = co_await call.exchange.write(*piece);
+    // Neither side need ever be slower than this core.
+    if (call.event.events % kPiecesPerTurn == 0) co_await rt::Yield(call.exchange.loop());
   }
   bool left = broken.code == Errc::cancelled || call.exchange.client_gone();
   call.event.error_type = left ? obs::ErrorType::caller_cancelled : obs::ErrorType::provider_cut;

@@ -1,4 +1,5 @@
 #include "ext/apis/openai/upload.h"
+#include "rt/await.h"
 
 #include <charconv>
 
@@ -120,7 +121,10 @@ std::string Upload::take_settled(std::string_view model) {
 
 rt::Task<llm::PassThrough::Outcome> Upload::send_rest(llm::PassThrough& passage) {
   passage.on_answered([this] { call_.exchange.stop_reading(); });
-  while (!ended_ && !passage.answered()) {
+  // Neither side need ever be slower than this core: about a megabyte, then it is others' turn.
+  constexpr int kPiecesPerTurn = 16;
+  for (int pieces = 1; !ended_ && !passage.answered(); ++pieces) {
+    if (pieces % kPiecesPerTurn == 0) co_await rt::Yield(call_.exchange.loop());
     auto more = co_await read_more();
     if (passage.answered()) break;
     if (!more) co_return blame_client(more.error());
