@@ -256,7 +256,6 @@ rt::Task<void> PassThroughApi::transcribe(flow::Call& call, std::string_view pat
   const http::Request& request = call.exchange.request();
   std::string boundary = co_await boundary_of(call);
   if (boundary.empty()) co_return;
-  std::string content_type = wire::form_content_type(boundary);
   call.model = request.field("x-penstock-model");
   if (!call.model.empty() && !is_model_name(call.model)) {
     Error error{Errc::invalid_argument, "the header x-penstock-model has control characters in it"};
@@ -276,11 +275,16 @@ rt::Task<void> PassThroughApi::transcribe(flow::Call& call, std::string_view pat
   }
   auto route = co_await route_for(call);
   if (!route) co_return;
-  llm::PassThrough passage(lane_.pool(core_of(call)), call, route,
+  co_await pass_on(call, upload, std::move(route), path, wire::form_content_type(boundary));
+}
+
+rt::Task<void> PassThroughApi::pass_on(flow::Call& call, Upload& upload, std::shared_ptr<const llm::Route> route,
+                                       std::string_view path, std::string content_type) const {
+  llm::PassThrough passage(lane_.pool(core_of(call)), call, std::move(route),
                            {.method = "POST",
                             .path = path,
                             .content_type = content_type,
-                            .accept = request.field("accept"),
+                            .accept = call.exchange.request().field("accept"),
                             .has_body = true,
                             .body_bytes = {}});
   call.exchange.on_client_gone([&passage] { passage.cancel(); });
@@ -299,23 +303,8 @@ rt::Task<void> PassThroughApi::upload_file(flow::Call& call) const {
   if (!route) co_return;
   std::string boundary = co_await boundary_of(call);
   if (boundary.empty()) co_return;
-  std::string content_type = wire::form_content_type(boundary);
-  llm::PassThrough passage(lane_.pool(core_of(call)), call, route,
-                           {.method = "POST",
-                            .path = "/files",
-                            .content_type = content_type,
-                            .accept = call.exchange.request().field("accept"),
-                            .has_body = true,
-                            .body_bytes = {}});
-  call.exchange.on_client_gone([&passage] { passage.cancel(); });
   Upload upload(call, nullptr);
-  auto outcome = co_await upload.send(passage, call.model);
-  if (upload.client_failed()) {
-    call.exchange.on_client_gone({});
-    co_await refuse_body(call, upload.client_error());
-    co_return;
-  }
-  co_await conclude(call, passage, std::move(outcome));
+  co_await pass_on(call, upload, std::move(route), "/files", wire::form_content_type(boundary));
 }
 
 rt::Task<void> PassThroughApi::look_at_files(flow::Call& call) const {

@@ -7,6 +7,8 @@
 
 namespace penstock::ext {
 
+class Upload;
+
 class PassThroughApi {
  public:
   explicit PassThroughApi(const llm::Lane& lane) : lane_(lane) {}
@@ -23,6 +25,9 @@ class PassThroughApi {
   std::size_t core_of(flow::Call& call) const;
   rt::Task<std::shared_ptr<const llm::Route>> route_for(flow::Call& call) const;
   rt::Task<std::shared_ptr<const llm::Route>> route_to_files(flow::Call& call) const;
+  // The upload and its answer.
+  rt::Task<void> pass_on(flow::Call& call, Upload& upload, std::shared_ptr<const llm::Route> route,
+                         std::string_view path, std::string content_type) const;
 
   const llm::Lane& lane_;
 };
