@@ -53,8 +53,8 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
         return body + "}";
       },
       limits);
-  auto acceptor =
-      net::Acceptor::listen(admin->thread_.loop(), endpoint, [self](int fd) { self->server_->accept(fd, nullptr); });
+  auto acceptor = net::Acceptor::listen(admin->thread_.loop(), endpoint,
+                                        [self](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer); });
   if (!acceptor) return std::unexpected(acceptor.error());
   admin->acceptor_ = std::move(*acceptor);
   admin->endpoint_ = admin->acceptor_->endpoint();

@@ -32,7 +32,7 @@ class Report {
 void check_listeners(const GatewayConfig& config, Report& report) {
   rt::Loop loop;
   auto probe = [&](const net::Endpoint& endpoint, std::string_view what) {
-    auto acceptor = net::Acceptor::listen(loop, endpoint, [](int) {});
+    auto acceptor = net::Acceptor::listen(loop, endpoint, [](int, const net::Endpoint&) {});
     if (acceptor) {
       report.good(fmt::format("{} {} is free", what, endpoint.text()));
     } else {

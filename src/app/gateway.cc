@@ -190,23 +190,20 @@ void Gateway::start_lanes() {
 std::expected<void, StartFailure> Gateway::start_listeners() {
   std::optional<StartFailure> failure;
   for (const ListenConfig& listen : config_.listen) {
-    std::shared_ptr<net::TlsContext> tls;
-    if (!listen.cert.empty()) {
-      auto context = net::TlsContext::server(listen.cert, listen.key);
-      if (!context) return cannot_start(2, context.error().detail);
-      tls = *context;
-    }
+    auto made = listener_options(listen);
+    if (!made) return cannot_start(2, made.error().detail);
     // Accepted on the first core, served in turn by all.
     cores_->thread(0).run_and_wait([&] {
-      auto acceptor = net::Acceptor::listen(cores_->loop(0), listen.endpoint, [this, tls](int fd) {
-        std::size_t core = next_core_++ % per_core_.size();
-        http::Server* server = per_core_[core].server.get();
-        if (core == 0) {
-          server->accept(fd, tls);
-        } else {
-          cores_->loop(core).post([server, fd, tls] { server->accept(fd, tls); });
-        }
-      });
+      auto acceptor = net::Acceptor::listen(
+          cores_->loop(0), listen.endpoint, [this, options = *made](int fd, const net::Endpoint& peer) {
+            std::size_t core = next_core_++ % per_core_.size();
+            http::Server* server = per_core_[core].server.get();
+            if (core == 0) {
+              server->accept(fd, peer, options);
+            } else {
+              cores_->loop(core).post([server, fd, peer, options] { server->accept(fd, peer, options); });
+            }
+          });
       if (acceptor) {
         acceptors_.push_back(std::move(*acceptor));
       } else {
@@ -310,12 +307,8 @@ void Gateway::reload(const char* why) {
     obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"file", options_.config_path}});
     return;
   }
-  auto same = [](const ListenConfig& a, const ListenConfig& b) {
-    return a.endpoint.text() == b.endpoint.text() && a.cert == b.cert && a.key == b.key;
-  };
-  if (!std::equal(fresh.listen.begin(), fresh.listen.end(), config_.listen.begin(), config_.listen.end(), same) ||
-      fresh.admin.text() != config_.admin.text() || fresh.http != config_.http || fresh.threads != config_.threads ||
-      fresh.data_dir != config_.data_dir) {
+  if (fresh.listen != config_.listen || fresh.admin.text() != config_.admin.text() || fresh.http != config_.http ||
+      fresh.threads != config_.threads || fresh.data_dir != config_.data_dir) {
     obs::log(obs::Level::warn,
              "listen, admin, http, threads and data_dir change with a restart; the rest was reloaded");
   }

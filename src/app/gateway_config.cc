@@ -6,33 +6,6 @@
 namespace penstock::app {
 namespace {
 
-net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback) {
-  std::string text = node.present() ? node.text(fallback) : std::string(fallback);
-  auto address = net::parse_host_port(text);
-  auto endpoint = address ? net::parse_endpoint(*address) : Result<net::Endpoint>(std::unexpected(address.error()));
-  if (endpoint) return *endpoint;
-  node.problem(endpoint.error().detail);
-  return *net::parse_endpoint({"127.0.0.1", 0});
-}
-
-ListenConfig read_listener(const config::Node& node) {
-  ListenConfig listen;
-  if (node.kind() != config::Node::Kind::map) {
-    listen.endpoint = read_endpoint(node, "127.0.0.1:8080");
-    return listen;
-  }
-  config::Map map = node.map();
-  listen.endpoint = read_endpoint(map.required("address"), "127.0.0.1:8080");
-  if (config::Node tls = map.get("tls"); tls.present()) {
-    config::Map files = tls.map();
-    listen.cert = files.required_text("cert");
-    listen.key = files.required_text("key");
-    files.done();
-  }
-  map.done();
-  return listen;
-}
-
 std::uint64_t read_bound(config::Map& map, std::string_view key, std::uint64_t fallback, std::uint64_t least,
                          std::uint64_t most) {
   std::uint64_t value = map.size(key, fallback);
@@ -148,15 +121,7 @@ http::Compression read_compression(const config::Node& node) {
 GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry) {
   GatewayConfig config;
   config::Node listen = root.get("listen");
-  if (listen.kind() == config::Node::Kind::list) {
-    for (const config::Node& item : listen.items()) config.listen.push_back(read_listener(item));
-    if (config.listen.empty())
-      listen.problem("the list is empty, so nobody could reach the gateway; write an address such as 127.0.0.1:8080");
-  } else if (listen.present()) {
-    config.listen.push_back(read_listener(listen));
-  } else {
-    config.listen.push_back({read_endpoint(listen, "127.0.0.1:8080"), "", ""});
-  }
+  config.listen = read_listeners(listen);
   config.http = read_http(root.get("http"));
   config::Node admin = root.get("admin");
   config.admin = read_endpoint(admin, "127.0.0.1:8081");
@@ -183,7 +148,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
         "otherwise");
   }
   for (const ListenConfig& one : config.listen) {
-    if (!one.endpoint.is_loopback() && one.cert.empty() && !config.insecure) {
+    if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(
           fmt::format("{} is reachable from outside without TLS; add `tls: {{ cert, key }}`, or write `insecure: true` "
                       "to serve it all the same",

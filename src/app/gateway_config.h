@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/listen_config.h"
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
@@ -15,12 +16,6 @@
 #include "net/address.h"
 
 namespace penstock::app {
-
-struct ListenConfig {
-  net::Endpoint endpoint;
-  std::string cert;  // PEM files; empty for plain
-  std::string key;
-};
 
 struct GatewayConfig {
   std::vector<ListenConfig> listen;

@@ -30,6 +30,7 @@ class CodedExchange : public Exchange {
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override;
 
   const Request& request() const override { return inner_.request(); }
+  const Peer& peer() const override { return inner_.peer(); }
   rt::Loop& loop() override { return inner_.loop(); }
   base::SteadyTime started() const override { return inner_.started(); }
   void begin(ResponseHead head) override { inner_.begin(std::move(head)); }

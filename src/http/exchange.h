@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/text.h"
+#include "http/peer.h"
 #include "rt/loop.h"
 #include "rt/task.h"
 #include "wire/http1.h"
@@ -55,6 +56,7 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual const Request& request() const = 0;
+  virtual const Peer& peer() const = 0;
   virtual rt::Loop& loop() = 0;
   // When the first byte of the request arrived.
   virtual base::SteadyTime started() const = 0;

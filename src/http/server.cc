@@ -11,18 +11,19 @@ Server::Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimi
 
 Server::~Server() = default;
 
-void Server::accept(int fd, std::shared_ptr<net::TlsContext> tls) {
+void Server::accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener) {
   if (draining_ || connections_.size() >= limits_.connections_max) {
     ::close(fd);
     return;
   }
-  scope_.spawn(serve(fd, std::move(tls)));
+  static const auto kDefault = std::make_shared<const ListenerOptions>();
+  scope_.spawn(serve(fd, Peer{peer, {}}, listener ? std::move(listener) : kDefault));
 }
 
-rt::Task<void> Server::serve(int fd, std::shared_ptr<net::TlsContext> tls) {
-  ServerConnection connection(*this, fd);
+rt::Task<void> Server::serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener) {
+  ServerConnection connection(*this, fd, std::move(peer));
   connections_.insert(&connection);
-  co_await connection.run(std::move(tls));
+  co_await connection.run(std::move(listener));
   connections_.erase(&connection);
 }
 

@@ -25,6 +25,11 @@ struct ServerLimits {
 // How an error found before any handler ran (malformed, too large, timeout) becomes a body. `path` may be empty.
 using ErrorBody = std::function<std::string(int status, std::string_view path, const std::string& detail)>;
 
+// How the connections of one listener are treated; immutable. A reload makes a new one for connections that follow.
+struct ListenerOptions {
+  std::shared_ptr<net::TlsContext> tls;  // null: plain
+};
+
 class ServerConnection;
 
 class Server {
@@ -32,15 +37,15 @@ class Server {
   Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits);
   ~Server();
 
-  // Takes a connected socket. On the loop. `tls` null for plain.
-  void accept(int fd, std::shared_ptr<net::TlsContext> tls);
+  // Takes a connected socket. On the loop. `listener` null: as by default.
+  void accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener = nullptr);
   std::size_t connections() const { return connections_.size(); }
   // Finishes answers under way and closes idle connections; whatever is left at `deadline` is cut.
   rt::Task<void> drain(base::SteadyTime deadline);
 
  private:
   friend class ServerConnection;
-  rt::Task<void> serve(int fd, std::shared_ptr<net::TlsContext> tls);
+  rt::Task<void> serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener);
 
   rt::Loop& loop_;
   Handler handler_;

@@ -34,13 +34,16 @@ const std::string& date_line() {
 
 }  // namespace
 
-ServerConnection::ServerConnection(Server& server, int fd)
-    : server_(server), stream_(server.loop_, fd), parser_(wire::Http1Parser::Kind::request, server.limits_.message) {}
+ServerConnection::ServerConnection(Server& server, int fd, Peer peer)
+    : server_(server),
+      peer_(std::move(peer)),
+      stream_(server.loop_, fd),
+      parser_(wire::Http1Parser::Kind::request, server.limits_.message) {}
 
-rt::Task<void> ServerConnection::run(std::shared_ptr<net::TlsContext> tls) {
-  if (tls) {
+rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> listener) {
+  if (listener->tls) {
     stream_.set_deadline(std::chrono::steady_clock::now() + server_.limits_.head_timeout);
-    auto shaken = co_await stream_.start_tls_server(std::move(tls));
+    auto shaken = co_await stream_.start_tls_server(listener->tls);
     if (!shaken) co_return;
   }
   // A client that pipelines without a pause gets its turns like everybody else.

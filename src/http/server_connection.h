@@ -8,14 +8,15 @@ namespace penstock::http {
 
 class ServerConnection : public Exchange {
  public:
-  ServerConnection(Server& server, int fd);
+  ServerConnection(Server& server, int fd, Peer peer);
 
-  rt::Task<void> run(std::shared_ptr<net::TlsContext> tls);
+  rt::Task<void> run(std::shared_ptr<const ListenerOptions> listener);
   bool idle() const { return idle_; }
   // Ends the connection from outside: its handler learns that the client is gone.
   void cut() { stream_.cut(); }
 
   const Request& request() const override { return request_; }
+  const Peer& peer() const override { return peer_; }
   rt::Loop& loop() override { return stream_.loop(); }
   base::SteadyTime started() const override { return started_; }
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
@@ -57,6 +58,7 @@ class ServerConnection : public Exchange {
   bool body_left_is_large() const;
 
   Server& server_;
+  Peer peer_;
   net::Stream stream_;
   wire::Http1Parser parser_;
   std::string input_;  // bytes received and not yet used: the next request, or nothing

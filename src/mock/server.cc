@@ -46,13 +46,13 @@ struct Server::State {
   std::size_t next = 0;
   bool stopped = false;
 
-  void take(int fd) {
+  void take(int fd, const net::Endpoint& peer) {
     Lane& lane = *lanes[next++ % lanes.size()];
     if (lanes.size() == 1) {
-      lane.server.accept(fd, nullptr);
+      lane.server.accept(fd, peer);
       return;
     }
-    lane.loop.post([&lane, fd] { lane.server.accept(fd, nullptr); });
+    lane.loop.post([&lane, fd, peer] { lane.server.accept(fd, peer); });
   }
 };
 
@@ -64,8 +64,8 @@ Result<std::unique_ptr<Server>> Server::start(std::vector<rt::Loop*> loops, Opti
   if (loops.empty()) return fail(Errc::invalid_argument, "the mock provider needs a loop");
   auto state = std::make_unique<State>(std::move(options));
   for (rt::Loop* loop : loops) state->lanes.push_back(std::make_unique<Lane>(*loop, state->shared));
-  auto acceptor =
-      net::Acceptor::listen(*loops.front(), state->shared.options.listen, [s = state.get()](int fd) { s->take(fd); });
+  auto acceptor = net::Acceptor::listen(*loops.front(), state->shared.options.listen,
+                                        [s = state.get()](int fd, const net::Endpoint& peer) { s->take(fd, peer); });
   if (!acceptor) return std::unexpected(acceptor.error());
   state->acceptor = std::move(*acceptor);
   return std::unique_ptr<Server>(new Server(std::move(state)));

@@ -64,9 +64,11 @@ void Acceptor::on_ready(bool readable, bool, bool) {
 
 void Acceptor::accept_all() {
   while (fd_ >= 0) {
-    int client = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    Endpoint peer;
+    peer.length = sizeof peer.storage;
+    int client = ::accept4(fd_, reinterpret_cast<sockaddr*>(&peer.storage), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (client >= 0) {
-      on_accept_(client);
+      on_accept_(client, peer);
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;

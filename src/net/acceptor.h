@@ -13,7 +13,7 @@ namespace penstock::net {
 class Acceptor : private rt::Listener {
  public:
   // Called on the loop with each connected, non-blocking socket; takes ownership of it.
-  using OnAccept = std::function<void(int fd)>;
+  using OnAccept = std::function<void(int fd, const Endpoint& peer)>;
 
   // Binds and listens. Port 0 takes a free one: read it back from endpoint(). Errors say who may hold the port.
   static Result<std::unique_ptr<Acceptor>> listen(rt::Loop& loop, const Endpoint& endpoint, OnAccept on_accept);

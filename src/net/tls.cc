@@ -71,20 +71,20 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make_client(const TlsClientOptio
   return context;
 }
 
-Result<std::shared_ptr<TlsContext>> TlsContext::server(const std::string& cert_file, const std::string& key_file) {
+Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsServerOptions& options) {
   std::shared_ptr<TlsContext> context(new TlsContext(SSL_CTX_new(TLS_server_method())));
   SSL_CTX_set_min_proto_version(context->get(), TLS1_2_VERSION);
   SSL_CTX_set_cipher_list(context->get(), kTls12Ciphers);
   SSL_CTX_set_mode(context->get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_options(context->get(), SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION);
-  if (SSL_CTX_use_certificate_chain_file(context->get(), cert_file.c_str()) != 1) {
-    return fail(Errc::invalid_argument, fmt::format("cannot use certificate '{}': {}", cert_file, reason()));
+  if (SSL_CTX_use_certificate_chain_file(context->get(), options.cert_file.c_str()) != 1) {
+    return fail(Errc::invalid_argument, fmt::format("cannot use certificate '{}': {}", options.cert_file, reason()));
   }
-  if (SSL_CTX_use_PrivateKey_file(context->get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+  if (SSL_CTX_use_PrivateKey_file(context->get(), options.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
       SSL_CTX_check_private_key(context->get()) != 1) {
     return fail(Errc::invalid_argument,
-                fmt::format("cannot use private key '{}' with this certificate: {}", key_file, reason()));
+                fmt::format("cannot use private key '{}' with this certificate: {}", options.key_file, reason()));
   }
   return context;
 }

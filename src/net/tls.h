@@ -19,6 +19,24 @@ struct TlsClientOptions {
   bool insecure_skip_verify = false;  // takes any certificate: only for tests on a line one owns
 };
 
+// How to prove who we are when others connect.
+struct TlsServerOptions {
+  std::string cert_file;  // PEM, with the chain
+  std::string key_file;   // PEM; must fit the certificate
+  bool operator==(const TlsServerOptions&) const = default;
+};
+
+// What a handshake settled. All empty: no TLS.
+struct TlsFacts {
+  std::string version;      // "TLSv1.3"
+  std::string cipher;       // OpenSSL's name of the suite
+  std::string group;        // of the key exchange: "X25519MLKEM768"; empty when the library does not tell
+  std::string alpn;         // the protocol chosen, empty for none
+  std::string server_name;  // asked for by SNI
+  std::string identity;     // of the other side's verified certificate; empty: none was shown, or not verified
+  bool resumed = false;
+};
+
 // The last session a server offered, for a shorter handshake next time. One place: one thread. Connections that were
 // started with it put newer ones in, so it outlives them.
 class TlsSession {
@@ -39,8 +57,8 @@ class TlsContext {
  public:
   // For connecting out. Any thread.
   static Result<std::shared_ptr<TlsContext>> client(const TlsClientOptions& options = {});
-  // For listening. PEM files; the key must fit the certificate.
-  static Result<std::shared_ptr<TlsContext>> server(const std::string& cert_file, const std::string& key_file);
+  // For listening. Reads the files. Errors: invalid_argument, naming the file.
+  static Result<std::shared_ptr<TlsContext>> server(const TlsServerOptions& options);
   ~TlsContext();
   ssl_ctx_st* get() const { return context_; }
   // Before the handshake: offers the session that is kept and keeps the next one there.

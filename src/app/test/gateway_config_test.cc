@@ -76,9 +76,8 @@ TEST(GatewayConfig, ReadsListeners) {
   EXPECT_EQ(list.report, "");
   ASSERT_EQ(list.config.listen.size(), 2U);
   EXPECT_EQ(list.config.listen[1].endpoint.text(), "[::1]:2");
-  EXPECT_EQ(list.config.listen[1].cert, "c.pem");
-  EXPECT_EQ(list.config.listen[1].key, "k.pem");
-  EXPECT_EQ(list.config.listen[0].cert, "");
+  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{"c.pem", "k.pem"}));
+  EXPECT_FALSE(list.config.listen[0].tls);
   EXPECT_EQ(read("listen: { address: 'localhost:3' }\n").config.listen[0].endpoint.port(), 3);
 }
 

@@ -28,9 +28,9 @@ struct Pool : testing::Test {
   Server server{loop, [this](Exchange& x) { return answer(x); },
                 [](int, std::string_view, const std::string& detail) { return detail; }, ServerLimits{}};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
         ++connections;
-        server.accept(fd, tls);
+        server.accept(fd, peer, std::make_shared<const ListenerOptions>(tls));
       }).value();
   ClientPool pool{loop};
   rt::TaskScope scope{loop};
@@ -243,7 +243,8 @@ TEST_F(Pool, CancellingEndsAConnectionBeingMade) {
 
 TEST_F(Pool, CancellingEndsAHandshake) {
   // A server that accepts and says nothing.
-  auto mute = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [](int) {}).value();
+  auto mute =
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [](int, const net::Endpoint&) {}).value();
   origin.url = *net::parse_http_url(fmt::format("https://127.0.0.1:{}", mute->endpoint().port()));
   origin.tls = *net::TlsContext::client();
   origin.connect_timeout = 1h;
@@ -256,7 +257,8 @@ TEST_F(Pool, CancellingEndsAHandshake) {
 }
 
 TEST_F(Pool, AHandshakeEndsWithTheConnectTimeout) {
-  auto mute = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [](int) {}).value();
+  auto mute =
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [](int, const net::Endpoint&) {}).value();
   origin.url = *net::parse_http_url(fmt::format("https://127.0.0.1:{}", mute->endpoint().port()));
   origin.tls = *net::TlsContext::client();
   origin.connect_timeout = 50ms;
@@ -271,7 +273,7 @@ struct TlsPool : Pool {
   Certificate certificate{"llm.example"};
 
   TlsPool() {
-    tls = *net::TlsContext::server(certificate.cert(), certificate.key());
+    tls = *net::TlsContext::server({certificate.cert(), certificate.key()});
     origin.url = *net::parse_http_url(fmt::format("https://127.0.0.1:{}", acceptor->endpoint().port()));
   }
   std::string outcome(const net::TlsClientOptions& options, std::string name) {
@@ -339,9 +341,10 @@ struct Stale : Pool, testing::WithParamInterface<std::pair<const char*, int>> {}
 TEST_P(Stale, IsReplacedOnceUnlessItAnswered) {
   int asked = 0;
   rt::TaskScope upstreams(loop);
-  auto acceptor_of_tired = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd) {
-                             upstreams.spawn(tired(loop, fd, GetParam().first, asked));
-                           }).value();
+  auto acceptor_of_tired =
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd, const net::Endpoint&) {
+        upstreams.spawn(tired(loop, fd, GetParam().first, asked));
+      }).value();
   origin.url.port = acceptor_of_tired->endpoint().port();
   auto to = made();
   auto twice = [](Pool& f, std::shared_ptr<const Origin> o, rt::TaskScope& others) -> rt::Task<void> {

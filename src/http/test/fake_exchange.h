@@ -48,6 +48,7 @@ class FakeExchange : public Exchange {
   bool watched() const { return static_cast<bool>(notify_); }
 
   const Request& request() const override { return request_; }
+  const Peer& peer() const override { return peer_; }
   rt::Loop& loop() override { return loop_; }
   base::SteadyTime started() const override { return started_; }
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override {
@@ -111,6 +112,7 @@ class FakeExchange : public Exchange {
   std::string target_;
   std::string body_;
   Fields fields_;
+  Peer peer_;
   Request request_;
   base::SteadyTime started_;
   std::optional<ResponseHead> head_;

@@ -51,8 +51,8 @@ struct HttpServer : testing::Test {
                 },
                 limits};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
-        server.accept(fd, nullptr);
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
+        server.accept(fd, peer);
       }).value();
   ClientPool pool{loop};
 
@@ -201,9 +201,10 @@ rt::Task<void> talkative(rt::Loop& loop, int fd) {
 
 TEST_F(HttpServer, AnAnswerNobodyAskedForIsNeverTheNextCallers) {
   rt::TaskScope talking(loop);
-  auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd) {
-                    talking.spawn(talkative(loop, fd));
-                  }).value();
+  auto upstream =
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd, const net::Endpoint&) {
+        talking.spawn(talkative(loop, fd));
+      }).value();
   Origin o;
   o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", upstream->endpoint().port()));
   auto body = [](HttpServer& f, std::shared_ptr<const Origin> to, rt::TaskScope& others) -> rt::Task<void> {
@@ -262,9 +263,10 @@ TEST_F(HttpServer, InterimAnswersAreNoAnswers) {
       {"GET", flood + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "!"}};
   for (const Case& one : cases) {
     rt::TaskScope saying(loop);
-    auto upstream = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd) {
-                      saying.spawn(says(loop, fd, one.answer));
-                    }).value();
+    auto upstream =
+        net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [&](int fd, const net::Endpoint&) {
+          saying.spawn(says(loop, fd, one.answer));
+        }).value();
     Origin o;
     o.url = *net::parse_http_url(fmt::format("http://127.0.0.1:{}", upstream->endpoint().port()));
     auto body = [](HttpServer& f, std::shared_ptr<const Origin> to, const Case& c,

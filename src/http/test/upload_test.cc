@@ -64,8 +64,8 @@ struct Uploads : testing::Test {
                   return limits;
                 }()};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
-        server.accept(fd, nullptr);
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
+        server.accept(fd, peer);
       }).value();
   ClientPool pool{loop};
 

@@ -42,8 +42,8 @@ struct Upstreams : testing::Test {
                       [](int, std::string_view, const std::string& detail) { return detail; },
                       {}};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
-        server.accept(fd, nullptr);
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
+        server.accept(fd, peer);
       }).value();
   http::ClientPool pool{loop};
   PlainDialect dialect;
@@ -367,7 +367,7 @@ TEST_F(Upstreams, FallsBackWhenNobodyListens) {
   // A port that was free a moment ago.
   std::uint16_t port = 0;
   {
-    auto once = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [](int) {});
+    auto once = net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [](int, const net::Endpoint&) {});
     port = (*once)->endpoint().port();
   }
   auto nobody = std::make_shared<const FakeProvider>(*net::parse_http_url(fmt::format("http://127.0.0.1:{}", port)));

@@ -20,8 +20,8 @@ struct Checked : testing::Test {
   http::Server server{loop, [this](http::Exchange& x) { return answer(x); },
                       [](int, std::string_view, const std::string& detail) { return detail; }, http::ServerLimits{}};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
-        server.accept(fd, nullptr);
+      net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
+        server.accept(fd, peer);
       }).value();
   http::ClientPool pool{loop};
   HealthChecks checks{pool};

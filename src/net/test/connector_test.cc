@@ -25,7 +25,7 @@ struct Connecting : testing::Test {
 
   std::unique_ptr<Acceptor> listen(const std::string& host, std::uint16_t port = 0) {
     return Acceptor::listen(loop, endpoint(host, port),
-                            [this](int fd) { accepted.push_back(std::make_unique<Stream>(loop, fd)); })
+                            [this](int fd, const Endpoint&) { accepted.push_back(std::make_unique<Stream>(loop, fd)); })
         .value();
   }
   static rt::Task<void> attempt(Connecting& f, std::vector<Endpoint> to, base::Duration patience,
@@ -60,7 +60,8 @@ TEST_F(Connecting, DoesNotWaitForAnAddressThatIsSilent) {
 TEST_F(Connecting, TakesTheFamiliesInTurn) {
   // Two silent ones of one family would be 500 ms; the other family comes second.
   std::unique_ptr<Acceptor> acceptor;
-  if (auto made = Acceptor::listen(loop, endpoint("::1", 0), [](int fd) { ::close(fd); })) acceptor = std::move(*made);
+  if (auto made = Acceptor::listen(loop, endpoint("::1", 0), [](int fd, const Endpoint&) { ::close(fd); }))
+    acceptor = std::move(*made);
   if (!acceptor) GTEST_SKIP() << "this machine has no IPv6";
   FullListener silent;
   auto out = connect_to({silent.endpoint(), silent.endpoint(), silent.endpoint(), acceptor->endpoint()}, 700ms);

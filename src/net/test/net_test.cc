@@ -128,9 +128,9 @@ TEST(Connector, ConnectsToAnAcceptorAndExplainsRefusals) {
   rt::Loop loop;
   std::unique_ptr<Stream> accepted;
   auto acceptor = Acceptor::listen(loop, *parse_endpoint({"127.0.0.1", 0}),
-                                   [&](int fd) { accepted = std::make_unique<Stream>(loop, fd); });
+                                   [&](int fd, const Endpoint&) { accepted = std::make_unique<Stream>(loop, fd); });
   ASSERT_TRUE(acceptor.has_value());
-  auto again = Acceptor::listen(loop, (*acceptor)->endpoint(), [](int) {});
+  auto again = Acceptor::listen(loop, (*acceptor)->endpoint(), [](int, const Endpoint&) {});
   ASSERT_FALSE(again.has_value());
   EXPECT_NE(again.error().detail.find("in use"), std::string::npos);
   auto body = [](rt::Loop& l, Acceptor& a) -> rt::Task<void> {

@@ -28,7 +28,7 @@ struct OpenAiApiTest : testing::Test {
                         [](int, std::string_view, const std::string& detail) { return detail; },
                         {}};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(api.loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd) {
+      net::Acceptor::listen(api.loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
         upstream.accept(fd, nullptr);
       }).value();
   http::ClientPool pool{api.loop};

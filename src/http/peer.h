@@ -1,0 +1,14 @@
+// Who is at the other end of a connection.
+#pragma once
+
+#include "net/address.h"
+#include "net/tls.h"
+
+namespace penstock::http {
+
+struct Peer {
+  net::Endpoint endpoint;  // the client's address; length 0: a local socket, or not known
+  net::TlsFacts tls;
+};
+
+}  // namespace penstock::http
