@@ -28,9 +28,9 @@ struct OpenAiApiTest : testing::Test {
                         [](int, std::string_view, const std::string& detail) { return detail; },
                         {}};
   std::unique_ptr<net::Acceptor> acceptor =
-      net::Acceptor::listen(api.loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
-        upstream.accept(fd, nullptr);
-      }).value();
+      net::Acceptor::listen(api.loop, *net::parse_endpoint({"127.0.0.1", 0}),
+                            [this](int fd, const net::Endpoint& peer) { upstream.accept(fd, peer); })
+          .value();
   http::ClientPool pool{api.loop};
   llm::Lane lane{{&pool}};
 
