@@ -126,12 +126,16 @@ std::expected<void, StartFailure> Gateway::start() {
 }
 
 std::expected<void, StartFailure> Gateway::start_state() {
-  auto secret = store::load_installation_secret(config_.data_dir);
-  if (!secret) return cannot_start(1, secret.error().detail);
-  installation_secret_ = std::move(*secret);
   auto keys = store::State::open(config_.data_dir);
   if (!keys) return cannot_start(1, keys.error().detail);
   keys_state_.emplace(std::move(*keys));
+  auto secret = keys_state_->installation_secret();
+  if (!secret) return cannot_start(1, secret.error().detail);
+  installation_secret_ = std::move(*secret);
+  // Without them nobody knows who may call, and which keys were revoked.
+  auto rows = keys_state_->keys();
+  if (!rows) return cannot_start(1, rows.error().detail);
+  stored_keys_ = std::move(*rows);
   auto usage = store::State::open(config_.data_dir);
   if (!usage) return cannot_start(1, usage.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*usage));
@@ -246,9 +250,12 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     }
   }
   std::unordered_map<std::string, flow::Key> stored;
-  auto rows = keys_state_->keys();
-  if (!rows) obs::log(obs::Level::error, "stored keys cannot be read", {{"why", rows.error().detail}});
-  for (const store::StoredKey& row : rows.value_or(std::vector<store::StoredKey>{})) {
+  if (auto rows = keys_state_->keys()) {
+    stored_keys_ = std::move(*rows);
+  } else {
+    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay", {{"why", rows.error().detail}});
+  }
+  for (const store::StoredKey& row : stored_keys_) {
     if (row.revoked != 0) continue;
     flow::Key key;
     key.name = obs::intern(row.name);
@@ -262,7 +269,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   }
   keys_version_ = keys_state_->keys_version().value_or(0);
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
-  bool keyless = declared.empty() && rows && rows->empty();
+  bool keyless = declared.empty() && stored_keys_.empty();
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
@@ -292,6 +299,13 @@ void Gateway::publish(const GatewayConfig& config) {
 
 void Gateway::reload(const char* why) {
   config_stamp_ = stamp_of(options_.config_path);
+  // Whatever else it may be now, reading it could take for ever.
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(options_.config_path, ignored)) {
+    obs::log(obs::Level::error, "reload refused, the running configuration stays",
+             {{"why", fmt::format("'{}' is not a file", options_.config_path)}});
+    return;
+  }
   auto document = load_document();
   if (!document) {
     obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"why", document.error().message}});
@@ -353,6 +367,7 @@ void Gateway::watch() {
   }
   Changes changes({SIGTERM, SIGINT, SIGHUP}, folders);
   bool soon = false;
+  bool gone = false;
   std::int64_t changing = 0;
   while (true) {
     int signal = soon || !changes.complete() ? changes.wait(kLookAfter, false) : changes.wait(kLookEvery, true);
@@ -367,9 +382,13 @@ void Gateway::watch() {
     if (file_changed()) {
       std::int64_t now = stamp_of(options_.config_path);
       if (now == changing && now != 0) reload("the file changed");
+      if (now == 0 && !std::exchange(gone, true))
+        obs::log(obs::Level::warn, "the configuration file is gone; the running configuration stays",
+                 {{"file", options_.config_path}});
       soon = now != changing;
       changing = now;
     }
+    gone = gone && file_changed();
     reload_keys_when_changed();
   }
 }

@@ -76,7 +76,8 @@ class Gateway {
   std::unique_ptr<Surroundings> surroundings_;
   GatewayConfig config_;
   std::int64_t config_stamp_ = 0;
-  std::optional<store::State> keys_state_;  // this thread's
+  std::optional<store::State> keys_state_;     // this thread's
+  std::vector<store::StoredKey> stored_keys_;  // as last read
   std::int64_t keys_version_ = 0;
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
   bool has_keys_ = false;     // of the policy last made

@@ -54,6 +54,8 @@ class ClientCall {
   bool answered() const { return early_; }
   void on_answered(std::function<void()> notify) { notify_answered_ = std::move(notify); }
 
+  // The answer's body says nothing about its length: it ends where the connection does, also when that is a cut.
+  bool ends_with_connection() const { return state_->parser.ends_with_stream(); }
   int status() const { return state_->parser.head().status; }
   const wire::Fields& fields() const { return state_->parser.head().fields; }
 

@@ -85,9 +85,7 @@ void estimate_missing_usage(flow::Call& call, std::size_t bytes_forwarded) {
 
 // The client already has part of the answer: the dialect's error event says that the rest will not come.
 rt::Task<void> end_broken_stream(flow::Call& call, Error error) {
-  call.event.error_type = error.code == Errc::deadline_exceeded ? obs::ErrorType::provider_timeout
-                          : error.code == Errc::cancelled       ? obs::ErrorType::caller_cancelled
-                                                                : obs::ErrorType::provider_cut;
+  call.event.error_type = llm::type_of_transport(error.code);
   call.event.error.assign(error.detail);
   if (call.exchange.client_gone()) {
     call.event.error_type = obs::ErrorType::caller_cancelled;
