@@ -7,7 +7,6 @@ import email.utils
 import gzip
 import json
 import os
-import re
 import shutil
 import socket
 import ssl
@@ -118,7 +117,7 @@ def running(play, more="outlier: { failures: 0 }", top="", **options):
             for _ in range(3):
                 equal(ask(gateway, "fine").body, BODY, "an ordinary call afterwards:")
             equal(ask(gateway, "fine", stream=True).events[-1], b"[DONE]", "an ordinary stream afterwards:")
-            # The kept connection, and the one of the metrics.
+            # The connection of the metrics may be there or not.
             until(lambda: settled(gateway) <= before + 1, "descriptors to be closed")
             check(upstream.resident_kib(gateway.pid) < memory + 64 * 1024, "memory grew from", memory, "KiB to",
                   upstream.resident_kib(gateway.pid))
@@ -126,12 +125,12 @@ def running(play, more="outlier: { failures: 0 }", top="", **options):
 
 
 def settled(gateway):
-    """The gateway's descriptors, once all upstream connections are idle."""
+    """The gateway's descriptors without those of idle upstream connections, once there are no others."""
     def idle():
-        return gateway.metric("penstock_upstream_connections", state="open") == \
-            gateway.metric("penstock_upstream_connections", state="idle")
-    until(idle, "upstream connections to be given back")
-    return upstream.descriptors(gateway.pid)
+        kept = gateway.metric("penstock_upstream_connections", state="idle")
+        return (kept,) if gateway.metric("penstock_upstream_connections", state="open") == kept else None
+    kept = until(idle, "upstream connections to be given back")
+    return upstream.descriptors(gateway.pid) - kept[0]
 
 
 def refused(gateway, replies, types, statuses=(502,)):
@@ -268,6 +267,7 @@ def malformed():
         "chunk-without-crlf": te + b"5\r\nhelloXX0\r\n\r\n",
         "chunk-longer-than-said": te + b"5\r\nhelloworld\r\n0\r\n\r\n",
         "two-lengths": head + size + b"content-length: 3\r\n\r\n" + BODY,
+        "two-lengths-the-same": head + size + size + b"\r\n" + BODY,
         "length-list": head + b"content-length: 3, 5\r\n\r\n" + BODY,
         "length-and-chunked": head + size + CHUNKED + chunk(BODY) + b"0\r\n\r\n",
         "length-negative": head + b"content-length: -5\r\n\r\n" + BODY,
@@ -341,7 +341,6 @@ def test_unusual_but_right_answers_are_taken():
         "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + whole(),
         "no-reason": b"HTTP/1.1 200\r\n" + size + b"\r\n" + BODY,
         "http-1.0": b"HTTP/1.0 200 OK\r\n" + size + b"\r\n" + BODY,
-        "length-twice-the-same": b"HTTP/1.1 200 OK\r\n" + size + size + b"\r\n" + BODY,
         "chunk-extensions-and-trailers": b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"%x;a=b\r\n%s\r\n0\r\nx: y\r\n\r\n" % (len(BODY), BODY),
         "gzip": whole(gzip.compress(BODY), head=["content-encoding: gzip"]),
         "wrong-type": whole(head=["content-type: text/plain"]),
@@ -377,7 +376,8 @@ def test_streams_that_are_none_are_told_as_such():
         names = list(table)
         replies = together([lambda n=n: ask(gateway, n, stream=True) for n in names])
         for name, reply, line in zip(names, replies, logged(gateway, replies)):
-            equal(reply.status, 502 if name.startswith("before") else 200, name, reply)
+            # What comes together with the first event may be seen before that went out.
+            check(reply.status in ((502,) if name.startswith("before") else (200, 502)), name, reply)
             check(reply.error()["message"] and not reply.cut, name, reply)
             check(line["error_type"] in ("provider_malformed", "provider_cut", "provider_5xx"), name, line)
             check(b"[DONE]" not in reply.events, name, reply)
@@ -413,7 +413,7 @@ def test_redirects_are_not_followed():
             equal(len(gateway.provider.requests), asked + 1, "requests after a redirect:")
 
 
-def test_nonsense_usage_counts_as_nothing():
+def test_nonsense_usage_counts_as_nothing_and_empty_choices_pass():
     nonsense = ["-5", "1e300", "99999999999999999999", "-99999999999999999999", '"7"', "null", "1.5", "true", "[1]", "{}", "1000000000001"]
 
     def play(connection, request, words):
@@ -424,15 +424,10 @@ def test_nonsense_usage_counts_as_nothing():
             connection.sendall(chunked_stream([upstream.sse_events()[0], b'data: {"choices":[],"usage":' + usage + b"}\n\n", b"data: [DONE]\n\n"]))
         return True
     with running(play) as gateway:
-        tokens = lambda: gateway.metric("penstock_tokens_total")  # noqa: E731
         replies = [ask(gateway, f"whole {n}") for n in nonsense] + [ask(gateway, f"stream {n}", stream=True) for n in nonsense]
         for reply, line in zip(replies, logged(gateway, replies)):
             equal(reply.status, 200, reply)
             equal((line["input_tokens"], line["output_tokens"]), (0, 0), line, reply)
-        counted = tokens()
-        replies = [ask(gateway, f"{shape} {text}", stream=shape == "stream") for shape in ("whole", "stream") for text in ("null", "{}")]
-        equal([reply.status for reply in replies], [200] * 4, "empty choices pass:")
-        check(0 <= tokens() <= counted + 100, tokens(), counted)
 
 
 def test_error_answers_of_any_shape_keep_their_status_or_become_502():
@@ -453,9 +448,9 @@ def test_error_answers_of_any_shape_keep_their_status_or_become_502():
             where = (status, bodies[i][:20], kind, reply, line)
             check(reply.status in (status, 502) and reply.status >= 400, *where)
             wanted = "provider_429" if status == 429 else "provider_5xx" if status >= 500 else "provider_4xx"
-            check(line["error_type"] in (wanted, "provider_malformed"), *where)
+            equal(line["error_type"], wanted, *where)
             if status in (401, 403):
-                check(reply.status == 502 and "gateway's own key" in reply.text() if hasattr(reply, "text") else reply.status == 502, *where)
+                check(reply.status == 502 and b"gateway's own key" in reply.body, *where)
 
 
 def test_odd_retry_after_values_do_not_reach_the_client():
@@ -513,16 +508,16 @@ def test_drips_are_waited_for_within_the_timeouts_and_no_longer():
                 time.sleep(pause)
         return True
     with running(play) as gateway:
-        good = [lambda: ask(gateway, "drip 0.002", model="hasty"), lambda: ask(gateway, "stream 0.1", stream=True, model="hasty")]
+        good = [lambda: ask(gateway, "drip 0.002"), lambda: ask(gateway, "stream 0.05", stream=True, model="hasty")]
         bad = [lambda: ask(gateway, "silent 0", model="hasty"), lambda: ask(gateway, "silent 0", stream=True, model="hasty"),
                lambda: ask(gateway, "drip 0.05", model="hasty"), lambda: ask(gateway, "comments 0.1", stream=True, model="hasty"),
-               lambda: ask(gateway, "interim 0.1", model="hasty")]
-        broken = [lambda: ask(gateway, "stall 0", stream=True, model="hasty"), lambda: ask(gateway, "stream 0.5", stream=True, model="hasty")]
+               lambda: ask(gateway, "interim 0.1", model="hasty"), lambda: ask(gateway, "stream 0.6", stream=True, model="hasty")]
+        broken = [lambda: ask(gateway, "stall 0", stream=True, model="hasty")]
         replies = together(good + bad + broken)
         equal(replies[0].body, BODY, replies[0])
         equal(replies[1].events[-1], b"[DONE]", replies[1])
-        refused(gateway, replies[2:7], ("provider_timeout", "provider_malformed"), (504, 502))
-        for reply in replies[7:]:
+        refused(gateway, replies[2:8], ("provider_timeout", "provider_malformed"), (504, 502))
+        for reply in replies[8:]:
             equal(reply.status, 200)
             check(not reply.cut and reply.error()["code"] == "provider_error", reply)
             equal(logged(gateway, [reply])[0]["error_type"], "provider_timeout")

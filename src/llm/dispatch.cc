@@ -148,12 +148,15 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(cons
     if (!accepted) co_return std::unexpected(std::move(accepted.error()));
     co_return answer;
   }
-  std::size_t bytes_max = answer->call_.status() == 200 ? kAnswerBytesMax : kErrorBytesMax;
+  bool success = answer->call_.status() >= 200 && answer->call_.status() <= 299;
+  std::size_t bytes_max = success ? kAnswerBytesMax : kErrorBytesMax;
   Result<std::string_view> body;
   {
     Waiting waiting(call_);
     body = co_await answer->call_.read_all(bytes_max);
   }
+  // An error page that is too long explains nothing; its status does.
+  if (!body && !success && body.error().code == Errc::out_of_range) body = std::string_view();
   if (!body) co_return std::unexpected(transport_failure(target, body.error()));
   auto accepted = accept_whole(*answer, *body);
   if (!accepted) co_return std::unexpected(std::move(accepted.error()));

@@ -136,6 +136,8 @@ rt::Task<PassThrough::Outcome> PassThrough::accept() {
   if (status >= 200 && status <= 299) co_return Outcome{};
   Waiting waiting(call_);
   auto body = co_await upstream_->read_all(kErrorBytesMax);
+  // An error page that is too long explains nothing; its status does.
+  if (!body && body.error().code == Errc::out_of_range) body = std::string_view();
   if (!body) co_return std::unexpected(transport_failure(*target_, body.error()));
   co_return std::unexpected(status_failure(*target_, status, upstream_->fields(), std::string(*body)));
 }

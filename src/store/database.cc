@@ -29,7 +29,7 @@ Error describe(int code, std::string_view why, const std::string& path) {
       return error(
           Errc::data_loss,
           "the file is damaged, or not this program's: put a backup in its place, or move it away together with "
-          "its -wal and -shm to begin without stored keys and usage");
+          "its -wal, its -shm and secret.key to begin without stored keys and usage");
     default: return error(Errc::unavailable, "");
   }
 }
@@ -124,7 +124,7 @@ Result<void> Database::migrate(const std::vector<std::string>& migrations) {
         Errc::failed_precondition,
         fmt::format(
             "{} was written by a newer version of this program (schema {}, known {}): run that version, or move "
-            "the file away together with its -wal and -shm",
+            "the file away together with its -wal, its -shm and secret.key",
             path_, version, migrations.size()));
   }
   for (; version < migrations.size(); ++version) {

@@ -43,6 +43,19 @@ Result<void> make_secret(const std::string& path) {
   return fail(Errc::resource_exhausted, fmt::format("cannot write '{}': {}", path, std::strerror(why)));
 }
 
+// The database is there before the secret is made. A secret without one means that stored keys are lost, and a gateway
+// without keys may be open to everybody.
+Result<void> check_together(const std::string& dir) {
+  std::error_code missing;
+  auto bytes = std::filesystem::file_size(dir + "/penstock.db", missing);
+  if ((!missing && bytes > 0) || ::access((dir + "/secret.key").c_str(), F_OK) != 0) return {};
+  return fail(Errc::data_loss,
+              fmt::format("'{0}/penstock.db' is {1} while '{0}/secret.key' is there: stored keys are lost. "
+                          "Put a backup in its place, or remove secret.key too, to begin without stored "
+                          "keys and usage",
+                          dir, missing ? "missing" : "empty"));
+}
+
 Result<void> make_folder(const std::string& dir) {
   std::error_code ec;
   std::filesystem::create_directories(dir, ec);
@@ -54,6 +67,7 @@ Result<void> make_folder(const std::string& dir) {
 
 Result<State> State::open(const std::string& dir) {
   if (auto made = make_folder(dir); !made) return std::unexpected(made.error());
+  if (auto there = check_together(dir); !there) return std::unexpected(there.error());
   auto database = Database::open(dir + "/penstock.db", kMigrations);
   if (!database) return std::unexpected(database.error());
   // What is missing shows here, not at the first call that is to be counted.
