@@ -124,6 +124,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
       return nullptr;
     }
     origin.tls = std::move(*context);
+    origin.files = tls.options.files();
   }
   std::string identity = identity_of(origin, tls);
   return http::share_origin(identity, std::move(origin));
