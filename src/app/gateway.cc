@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "app/changes.h"
+#include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
 #include "net/resolver.h"
@@ -153,6 +154,7 @@ void Gateway::start_lanes() {
   observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
+  observer_->metrics().on_scrape(collect_tls);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);

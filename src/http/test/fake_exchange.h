@@ -20,6 +20,7 @@ class FakeExchange : public Exchange {
   }
 
   void field(std::string_view name, std::string_view value) { fields_.add(name, value); }
+  void from(Peer peer) { peer_ = std::move(peer); }
   // The client closes its connection.
   void leave() {
     gone_ = true;
