@@ -15,7 +15,10 @@ ListenConfig read_listener(const config::Node& node) {
   }
   config::Map map = node.map();
   listen.endpoint = read_endpoint(map.required("address"), kDefaultAddress);
-  if (config::Node tls = map.get("tls"); tls.present()) listen.tls = read_tls_server(tls);
+  if (config::Node tls = map.get("tls"); tls.present()) {
+    listen.tls = read_tls_server(tls);
+    listen.tls->alpn = {"h2", "http/1.1"};
+  }
   listen.h2c = map.boolean("h2c", false);
   if (listen.h2c && listen.tls)
     map.get("h2c").problem(

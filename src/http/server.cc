@@ -42,7 +42,12 @@ rt::Task<bool> Server::open(Client& client, std::shared_ptr<const ListenerOption
   if (listener->tls) {
     stream.set_deadline(std::chrono::steady_clock::now() + limits_.head_timeout);
     auto shaken = co_await stream.start_tls_server(listener->tls);
-    if (!shaken) co_return false;
+    if (!shaken) {
+      ServerConnection refused(*this, stream, client.peer, {});
+      co_await refused.refuse_handshake(shaken.error());
+      co_return false;
+    }
+    client.peer.tls = stream.tls_facts();
     h2 = client.peer.tls.alpn == "h2";
   } else if (listener->h2c) {
     auto preface = co_await begins_with_preface(client);

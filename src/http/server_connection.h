@@ -13,6 +13,8 @@ class ServerConnection : public Connection, public Exchange {
   ServerConnection(Server& server, net::Stream& stream, const Peer& peer, std::string early);
 
   rt::Task<void> run() override;
+  // Instead of run(), after a TLS handshake that failed.
+  rt::Task<void> refuse_handshake(Error error);
   void drain() override {
     if (idle_) stream_.cut();
   }
