@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "app/abuse.h"
 #include "app/changes.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
@@ -186,6 +187,7 @@ void Gateway::start_lanes() {
           return front->error_body(status, path, detail);
         },
         config_.http);
+    per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
 }
 
