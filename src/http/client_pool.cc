@@ -84,8 +84,8 @@ struct ClientPool::Slot {
   net::TlsSession session;
   std::size_t open = 0;
   Speaks speaks = Speaks::unknown;
-  std::size_t pending = 0;            // of `open`, those of which it is not known yet how many calls they can take
-  std::size_t streams_expected = 16;  // of each of these, by what the last one could
+  std::size_t pending = 0;  // of `open`, those of which it is not known yet how many calls they can take
+  std::size_t streams_expected = origin->connections.streams;  // of each of these, by what the last one could
   std::deque<Waiter*> line;
   std::vector<std::unique_ptr<PooledStream::Connection>> idle;  // the one kept last at the back
   std::vector<Shared> shared;

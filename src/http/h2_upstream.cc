@@ -140,6 +140,8 @@ void H2Upstream::on_frame(wire::H2FrameType type, bool end_stream, std::size_t l
   bool carries = end_stream || type == wire::H2FrameType::headers || (type == wire::H2FrameType::data && length > 0);
   idle_frames_ = carries ? 0 : idle_frames_ + 1;
   if (idle_frames_ == kIdleFramesMax) session_.terminate(wire::H2Error::enhance_your_calm, "frames that carry nothing");
+  if (type == wire::H2FrameType::push_promise)
+    session_.terminate(wire::H2Error::protocol_error, "a push, which the settings forbid");
   if (type != wire::H2FrameType::ping) pings_ = 0;
 }
 
