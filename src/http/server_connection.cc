@@ -4,6 +4,9 @@
 
 #include <ctime>
 
+#include "obs/log.h"
+#include "obs/log_limit.h"
+
 namespace penstock::http {
 namespace {
 
@@ -32,6 +35,20 @@ const std::string& date_line() {
   return line;
 }
 
+// One line per reason and interval: who floods with one kind of failure does not hide the others.
+void log_refused_handshake(const Peer& peer, net::TlsFailure failure, const Error& error) {
+  // Port scanners, health checks of load balancers and impatient clients: the metric counts them.
+  if (failure == net::TlsFailure::gone || error.code == Errc::cancelled) return;
+  static std::array<obs::LogLimit, net::kTlsFailures> limits;
+  auto held_back = limits[static_cast<std::size_t>(failure)].pass(std::chrono::steady_clock::now());
+  if (!held_back) return;
+  obs::log(obs::Level::warn, "TLS handshake with a client failed",
+           {{"client", peer.endpoint.text()},
+            {"reason", std::string(net::name_of(failure))},
+            {"why", error.detail},
+            {"not_shown", std::to_string(*held_back)}});
+}
+
 }  // namespace
 
 ServerConnection::ServerConnection(Server& server, int fd, Peer peer)
@@ -44,7 +61,11 @@ rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> list
   if (listener->tls) {
     stream_.set_deadline(std::chrono::steady_clock::now() + server_.limits_.head_timeout);
     auto shaken = co_await stream_.start_tls_server(listener->tls);
-    if (!shaken) co_return;
+    if (!shaken) {
+      co_await refuse_handshake(shaken.error());
+      co_return;
+    }
+    peer_.tls = stream_.tls_facts();
   }
   // A client that pipelines without a pause gets its turns like everybody else.
   constexpr int kRequestsPerTurn = 16;
@@ -53,6 +74,18 @@ rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> list
     if (++served % kRequestsPerTurn == 0) co_await rt::Yield(loop());
   }
   stream_.close();
+}
+
+// The client hears why: by the alert that went out already, or in plain HTTP where it speaks that.
+rt::Task<void> ServerConnection::refuse_handshake(const Error& error) {
+  net::TlsFailure failure = stream_.tls_failure();
+  log_refused_handshake(peer_, failure, error);
+  if (failure == net::TlsFailure::gone || failure == net::TlsFailure::timeout || stream_.closed()) co_return;
+  stream_.drop_tls();
+  if (failure == net::TlsFailure::plain_http)
+    co_await refuse(400, "this port speaks TLS: write https:// instead of http://");
+  refused_status_ = 400;  // what else comes is no request
+  co_await linger();
 }
 
 // Gives the parser what it takes now: the head, and as much of the body as is there. False when the request is refused.

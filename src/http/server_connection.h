@@ -52,6 +52,7 @@ class ServerConnection : public Exchange {
   rt::Task<Result<void>> send_slowly(net::Stream::Write write, bool last);
   rt::Task<void> refuse(int status, std::string detail);
   rt::Task<void> linger();
+  rt::Task<void> refuse_handshake(const Error& error);
   void start_request();
   void write_head(const ResponseHead& head);
   bool keep_alive() const;

@@ -76,7 +76,7 @@ TEST(GatewayConfig, ReadsListeners) {
   EXPECT_EQ(list.report, "");
   ASSERT_EQ(list.config.listen.size(), 2U);
   EXPECT_EQ(list.config.listen[1].endpoint.text(), "[::1]:2");
-  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{"c.pem", "k.pem"}));
+  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{{{"c.pem", "k.pem"}}}));
   EXPECT_FALSE(list.config.listen[0].tls);
   EXPECT_EQ(read("listen: { address: 'localhost:3' }\n").config.listen[0].endpoint.port(), 3);
 }
