@@ -142,6 +142,7 @@ void Stream::on_ready(bool readable, bool writable, bool hang_up) {
   if (writer_ != nullptr && !writer_->queued_ && (writable || ssl_ != nullptr) && writer_->advance()) {
     loop_.defer(std::exchange(writer_, nullptr)->handle_);
   }
+  if (notify_writable_ && (writable || ssl_ != nullptr)) notify_writable_();
   if ((readable || hang_up) && reader_ == nullptr && notify_readable_) notify_readable_();
   if (hang_up && notify_hang_up_) std::exchange(notify_hang_up_, nullptr)();
 }
@@ -197,6 +198,12 @@ Result<std::size_t> Stream::try_write(std::span<iovec> pieces) {
     }
     return std::unexpected(system_error(errno));
   }
+}
+
+Result<std::size_t> Stream::write_now(std::string_view bytes) {
+  if (fd_ < 0) return fail(Errc::cancelled, "the connection was closed");
+  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  return try_write(std::span(&piece, 1));
 }
 
 Result<std::size_t> Stream::tls_result(int result) {

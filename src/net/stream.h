@@ -125,6 +125,11 @@ class Stream : private rt::Listener {
   // `notify` is called, from the loop, whenever bytes or the end arrive while nobody reads; an empty function forgets
   // an earlier one. It must not destroy the stream.
   void on_readable(std::function<void()> notify) { notify_readable_ = std::move(notify); }
+  // For writers that are no coroutines: as many of `bytes` as the socket has room for, or Errc::backpressure when it
+  // has none, and then on_writable()'s `notify` runs when there is. What was not taken must be offered again, as TLS
+  // may have begun with it. Not together with write(). `notify` must not destroy the stream.
+  Result<std::size_t> write_now(std::string_view bytes);
+  void on_writable(std::function<void()> notify) { notify_writable_ = std::move(notify); }
 
   // Says goodbye in our direction; the peer may still send.
   void shutdown_write();
@@ -161,6 +166,7 @@ class Stream : private rt::Listener {
   Write* writer_ = nullptr;
   std::function<void()> notify_hang_up_;
   std::function<void()> notify_readable_;
+  std::function<void()> notify_writable_;
   base::SteadyTime deadline_ = base::SteadyTime::max();
   base::Duration write_patience_{};  // above zero: what is left of a write renews the deadline
   base::SteadyTime write_latest_{};
