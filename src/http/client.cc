@@ -74,6 +74,10 @@ rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body)
   }
 }
 
+std::pair<PooledStream, std::string> ClientCall::take_upgraded() {
+  return {std::move(stream_), std::exchange(state_->body, {})};
+}
+
 rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pieces body) {
   wire::Http1Parser& parser = state_->parser;
   parser.reset();
@@ -104,6 +108,11 @@ Result<void> ClientCall::feed(std::string_view bytes) {
     auto used = parser.feed(bytes, decoder_ ? coded_ : state_->body);
     if (!used) return fail(Errc::protocol_error, used.error().detail);
     bytes.remove_prefix(*used);
+    if (parser.head_done() && upgrade_wanted_ && status() == 101) {
+      state_->body = bytes;
+      state_->excess = true;
+      return {};
+    }
     if (parser.head_done() && status() < 200) {
       if (auto passed = pass_over_interim(); !passed) return passed;
     }

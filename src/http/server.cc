@@ -32,7 +32,7 @@ rt::Task<void> Server::drain(base::SteadyTime deadline) {
   auto close_some = [this](bool all) {
     std::vector<ServerConnection*> open(connections_.begin(), connections_.end());
     for (ServerConnection* connection : open) {
-      if (all || connection->idle()) connection->cut();
+      all ? connection->cut() : connection->drain();
     }
   };
   close_some(false);

@@ -14,6 +14,11 @@ class ServerConnection : public Exchange {
   bool idle() const { return idle_; }
   // Ends the connection from outside: its handler learns that the client is gone.
   void cut() { stream_.cut(); }
+  // The server is being drained: ends the connection when it is idle, else tells whoever wants to know.
+  void drain() {
+    if (idle_) return cut();
+    if (notify_drain_) std::exchange(notify_drain_, nullptr)();
+  }
 
   const Request& request() const override { return request_; }
   const Peer& peer() const override { return peer_; }
@@ -33,8 +38,11 @@ class ServerConnection : public Exchange {
   rt::Task<Result<void>> finish() override;
   void abort() override;
   bool begun() const override { return begun_; }
+  bool can_upgrade() const override { return parser_.head().version_minor == 1; }
+  rt::Task<Result<Upgraded>> upgrade(ResponseHead head) override;
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
   bool draining() const override { return server_.draining_; }
+  void on_drain(std::function<void()> notify) override { notify_drain_ = std::move(notify); }
   bool client_gone() const override { return stream_.hung_up() || stream_.closed(); }
   void on_client_gone(std::function<void()> notify) override { stream_.on_hang_up(std::move(notify)); }
 
@@ -66,6 +74,7 @@ class ServerConnection : public Exchange {
   std::string out_;  // what goes out next: a head, chunks, framing
   Request request_;
   base::SteadyTime started_{};
+  std::function<void()> notify_drain_;
   int refused_status_ = 0;  // the request broke a rule: answer this and close
   std::string refused_detail_;
   std::uint64_t bytes_sent_ = 0;
