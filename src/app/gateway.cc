@@ -156,6 +156,7 @@ void Gateway::start_lanes() {
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
   observer_->metrics().on_scrape(collect_tls);
+  observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
@@ -272,7 +273,8 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
   has_keys_ = !declared.empty() || !stored.empty();
   flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression);
+  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression,
+                                              config.websocket);
 }
 
 void Gateway::publish(const GatewayConfig& config) {

@@ -183,6 +183,7 @@ rt::Task<bool> ServerConnection::serve_one() {
     co_await server_.handler_(*this);
   }
   stream_.on_hang_up({});
+  notify_drain_ = {};
   if (refused_status_ != 0 && !begun_) co_await refuse(refused_status_, refused_detail_);
   // A client that left, or said that it sends no more, is not waiting for an answer.
   if (!begun_ && !client_gone()) co_await refuse(500, "the request was not answered");
@@ -355,6 +356,18 @@ void ServerConnection::trailer(std::string_view name, std::string_view value) {
 void ServerConnection::abort() {
   begun_ = true;
   stream_.close();
+}
+
+// The handler has the connection now; as the exchange is never finished, it ends with it.
+rt::Task<Result<Upgraded>> ServerConnection::upgrade(ResponseHead head) {
+  if (begun_ || !can_upgrade() || !parser_.message_done() || !body_.empty())
+    co_return fail(Errc::failed_precondition, "only an HTTP/1.1 request without a body can change the protocol");
+  begun_ = true;
+  out_.clear();
+  base::append(out_, "HTTP/1.1 101 ", wire::reason_phrase(101), "\r\n", head.lines(), date_line(), "\r\n");
+  auto sent = co_await send(stream_.write(out_), false);
+  if (!sent) co_return std::unexpected(sent.error());
+  co_return Upgraded{&stream_, std::exchange(input_, {})};
 }
 
 rt::Task<void> ServerConnection::refuse(int status, std::string detail) {

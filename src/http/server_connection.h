@@ -15,8 +15,10 @@ class ServerConnection : public Connection, public Exchange {
   rt::Task<void> run() override;
   // Instead of run(), after a TLS handshake that failed.
   rt::Task<void> refuse_handshake(Error error);
+  // Ends the connection when it is idle, else tells whoever wants to know.
   void drain() override {
-    if (idle_) stream_.cut();
+    if (idle_) return stream_.cut();
+    if (notify_drain_) std::exchange(notify_drain_, nullptr)();
   }
 
   const Request& request() const override { return request_; }
@@ -39,8 +41,11 @@ class ServerConnection : public Connection, public Exchange {
   rt::Task<Result<void>> finish() override;
   void abort() override;
   bool begun() const override { return begun_; }
+  bool can_upgrade() const override { return parser_.head().version_minor == 1; }
+  rt::Task<Result<Upgraded>> upgrade(ResponseHead head) override;
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
   bool draining() const override { return server_.draining_; }
+  void on_drain(std::function<void()> notify) override { notify_drain_ = std::move(notify); }
   bool client_gone() const override { return stream_.hung_up() || stream_.closed(); }
   void on_client_gone(std::function<void()> notify) override { stream_.on_hang_up(std::move(notify)); }
 
@@ -73,6 +78,7 @@ class ServerConnection : public Connection, public Exchange {
   std::string out_;       // what goes out next: a head, chunks, framing
   Request request_;
   base::SteadyTime started_{};
+  std::function<void()> notify_drain_;
   int refused_status_ = 0;  // the request broke a rule: answer this and close
   std::string refused_detail_;
   std::uint64_t bytes_sent_ = 0;
