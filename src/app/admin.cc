@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "app/abuse.h"
 #include "app/console.h"
 #include "base/quantity.h"
 #include "base/version.h"
@@ -53,6 +54,7 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
         return body + "}";
       },
       limits);
+  admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
   auto acceptor = net::Acceptor::listen(admin->thread_.loop(), endpoint,
                                         [self](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer); });
   if (!acceptor) return std::unexpected(acceptor.error());

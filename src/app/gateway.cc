@@ -7,7 +7,9 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "app/abuse.h"
 #include "app/changes.h"
+#include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
 #include "net/resolver.h"
@@ -157,6 +159,8 @@ void Gateway::start_lanes() {
   observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
+  observer_->metrics().on_scrape(collect_tls);
+  observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
@@ -188,6 +192,7 @@ void Gateway::start_lanes() {
           return front->error_body(status, path, detail);
         },
         config_.http);
+    per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
 }
 
@@ -275,7 +280,8 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
   has_keys_ = !declared.empty() || !stored.empty();
   flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression);
+  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression,
+                                              config.websocket);
 }
 
 void Gateway::publish(const GatewayConfig& config) {

@@ -9,6 +9,7 @@
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
+#include "flow/websocket.h"
 #include "http/coded_exchange.h"
 #include "http/server.h"
 #include "infer/model_config.h"
@@ -29,6 +30,7 @@ struct GatewayConfig {
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
   std::vector<std::string> filters;
   http::Compression compression;
+  flow::WebSocketPolicy websocket;
   std::vector<flow::DeclaredKey> keys;
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;

@@ -15,7 +15,14 @@ ListenConfig read_listener(const config::Node& node) {
   }
   config::Map map = node.map();
   listen.endpoint = read_endpoint(map.required("address"), kDefaultAddress);
-  if (config::Node tls = map.get("tls"); tls.present()) listen.tls = read_tls_server(tls);
+  if (config::Node tls = map.get("tls"); tls.present()) {
+    listen.tls = read_tls_server(tls);
+    listen.tls->alpn = {"h2", "http/1.1"};
+  }
+  listen.h2c = map.boolean("h2c", false);
+  if (listen.h2c && listen.tls)
+    map.get("h2c").problem(
+        "`h2c` is HTTP/2 without TLS; with `tls` clients choose HTTP/2 in the handshake: leave it out");
   map.done();
   return listen;
 }
@@ -23,7 +30,7 @@ ListenConfig read_listener(const config::Node& node) {
 }  // namespace
 
 bool ListenConfig::operator==(const ListenConfig& other) const {
-  return endpoint.text() == other.endpoint.text() && tls == other.tls;
+  return endpoint.text() == other.endpoint.text() && tls == other.tls && h2c == other.h2c;
 }
 
 net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback) {
@@ -46,6 +53,7 @@ std::vector<ListenConfig> read_listeners(const config::Node& node) {
 
 Result<std::shared_ptr<const http::ListenerOptions>> listener_options(const ListenConfig& listen) {
   http::ListenerOptions options;
+  options.h2c = listen.h2c;
   if (listen.tls) {
     auto context = net::TlsContext::server(*listen.tls);
     if (!context) return std::unexpected(context.error());

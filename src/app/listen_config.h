@@ -16,11 +16,12 @@ namespace penstock::app {
 struct ListenConfig {
   net::Endpoint endpoint;
   std::optional<net::TlsServerOptions> tls;  // nothing: plain
+  bool h2c = false;                          // plain: also HTTP/2, for clients that know beforehand
 
   bool operator==(const ListenConfig&) const;
 };
 
-// An address, or a list of addresses and maps { address, tls }. Mistakes are reported on the node.
+// An address, or a list of addresses and maps { address, tls, h2c }. Mistakes are reported on the node.
 std::vector<ListenConfig> read_listeners(const config::Node& node);
 // A numeric address and port; `fallback` when the node is absent.
 net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback);

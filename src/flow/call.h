@@ -30,6 +30,8 @@ struct Call {
   http::Exchange& exchange;
   const Dialect& dialect;
   std::shared_ptr<const Policy> policy;
+  // The one in force on this core now: a reload replaces it while the call stands. Null only in tests.
+  const std::shared_ptr<const Policy>* in_force = nullptr;
   obs::RequestEvent event{};
 
   std::shared_ptr<const Key> key;     // null when the gateway has no keys
@@ -49,6 +51,12 @@ Result<void> identify(Call& call);
 // Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
 // set.
 Result<void> admit(Call& call);
+
+// For calls that stand for long, now and then: may the caller still do this? A reload, a revoked or an expired key say
+// no. From then on the call goes by the policy in force.
+Result<void> reaffirm(Call& call);
+// The same, whenever more tokens were used: call.event has the sums so far. resource_exhausted: the limit is used up.
+Result<void> charge(Call& call);
 
 // The fields every answer carries: request id, target, attempts, overhead, limits.
 void add_common_fields(const Call& call, http::ResponseHead& head);

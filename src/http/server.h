@@ -1,10 +1,12 @@
-// The HTTP/1.1 server of one loop.
+// The server of one loop: HTTP/1 and HTTP/2, which a connection chooses as it begins (ALPN, or the client's preface).
 #pragma once
 
 #include <memory>
 #include <unordered_set>
 
+#include "http/connection.h"
 #include "http/exchange.h"
+#include "net/stream.h"
 #include "net/tls.h"
 #include "rt/await.h"
 #include "wire/http1.h"
@@ -18,6 +20,7 @@ struct ServerLimits {
   base::Duration idle_timeout = std::chrono::seconds(75);   // between two requests on one connection
   base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
   std::size_t connections_max = 20'000;                     // per loop; more are closed at once
+  std::uint32_t h2_streams_max = 100;                       // of an HTTP/2 connection, open at a time
 
   bool operator==(const ServerLimits&) const = default;
 };
@@ -27,10 +30,12 @@ using ErrorBody = std::function<std::string(int status, std::string_view path, c
 
 // How the connections of one listener are treated; immutable. A reload makes a new one for connections that follow.
 struct ListenerOptions {
-  std::shared_ptr<net::TlsContext> tls;  // null: plain
+  std::shared_ptr<net::TlsContext> tls;  // null: plain. HTTP/2 for whoever agrees on it in the handshake
+  bool h2c = false;                      // plain, too: HTTP/2 for whoever begins with its preface
 };
 
-class ServerConnection;
+// Told when a client is cut off because it did too much of what makes no sense. `what` is one of a few fixed texts.
+using AbuseHook = std::function<void(std::string_view what, const Peer& peer)>;
 
 class Server {
  public:
@@ -39,20 +44,35 @@ class Server {
 
   // Takes a connected socket. On the loop. `listener` null: as by default.
   void accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener = nullptr);
-  std::size_t connections() const { return connections_.size(); }
+  // Before the first connection.
+  void on_abuse(AbuseHook hook) { on_abuse_ = std::move(hook); }
+  std::size_t connections() const { return clients_.size(); }
   // Finishes answers under way and closes idle connections; whatever is left at `deadline` is cut.
   rt::Task<void> drain(base::SteadyTime deadline);
 
  private:
   friend class ServerConnection;
+  friend class H2Connection;
+  friend class H2Exchange;
+  // A connection from its first byte to its last.
+  struct Client {
+    Client(rt::Loop& loop, int fd, Peer who) : stream(loop, fd), peer(std::move(who)) {}
+    net::Stream stream;
+    Peer peer;
+    std::string early;                     // read to find out what it speaks
+    std::unique_ptr<Connection> speaking;  // once that is known
+  };
   rt::Task<void> serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener);
+  rt::Task<bool> open(Client& client, std::shared_ptr<const ListenerOptions> listener);
+  rt::Task<Result<bool>> begins_with_preface(Client& client);
 
   rt::Loop& loop_;
   Handler handler_;
   ErrorBody error_body_;
   ServerLimits limits_;
   rt::TaskScope scope_;
-  std::unordered_set<ServerConnection*> connections_;
+  AbuseHook on_abuse_;
+  std::unordered_set<Client*> clients_;
   bool draining_ = false;
 };
 
