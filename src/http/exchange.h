@@ -91,7 +91,8 @@ class Exchange {
 
   // The server is being drained: endless answers should end now.
   virtual bool draining() const = 0;
-  // The client closed its connection. `notify` runs once on the loop when that happens later; empty forgets it.
+  // The client closed its connection. `notify` runs once on the loop when that happens later, and when the drain runs
+  // out of time while the client is still there: either way nobody waits for the rest. Empty forgets it.
   virtual bool client_gone() const = 0;
   virtual void on_client_gone(std::function<void()> notify) = 0;
 };

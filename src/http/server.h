@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "http/exchange.h"
+#include "net/network.h"
 #include "net/tls.h"
 #include "rt/await.h"
 #include "wire/http1.h"
@@ -17,6 +18,7 @@ struct ServerLimits {
   base::Duration body_timeout = std::chrono::seconds(60);   // between two pieces of a body
   base::Duration idle_timeout = std::chrono::seconds(75);   // between two requests on one connection
   base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
+  base::Duration proxy_timeout = std::chrono::seconds(5);   // for the PROXY header, where one is expected
   std::size_t connections_max = 20'000;                     // per loop; more are closed at once
 
   bool operator==(const ServerLimits&) const = default;
@@ -28,6 +30,12 @@ using ErrorBody = std::function<std::string(int status, std::string_view path, c
 // How the connections of one listener are treated; immutable. A reload makes a new one for connections that follow.
 struct ListenerOptions {
   std::shared_ptr<net::TlsContext> tls;  // null: plain
+  bool proxy_protocol = false;           // a PROXY header comes first, or the connection is closed
+  // Whose word about their clients counts: X-Forwarded-For and its kin, and the PROXY header. Null: nobody's fields,
+  // and everybody's PROXY header.
+  std::shared_ptr<const std::vector<net::Network>> trusted_proxies;
+  // Set once when the listener is removed: its connections end with the answer under way. Null: it never is.
+  std::shared_ptr<const std::atomic<bool>> removed;
 };
 
 class ServerConnection;
@@ -40,11 +48,18 @@ class Server {
   // Takes a connected socket. On the loop. `listener` null: as by default.
   void accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener = nullptr);
   std::size_t connections() const { return connections_.size(); }
-  // Finishes answers under way and closes idle connections; whatever is left at `deadline` is cut.
-  rt::Task<void> drain(base::SteadyTime deadline);
+  // For requests and connections that follow. On the loop.
+  void set_limits(const ServerLimits& limits) { limits_ = limits; }
+  // Closes idle connections of removed listeners after `grace`; until then the next answer tells the client.
+  void leave_removed(base::Duration grace);
+  // Finishes answers under way, which say that the connection closes, and closes idle connections at `idle_until` (by
+  // default at once). At `deadline` what is left is given up: its handlers end, with a word to the client where the
+  // protocol has one; a second later it is cut.
+  rt::Task<void> drain(base::SteadyTime deadline, base::SteadyTime idle_until = {});
 
  private:
   friend class ServerConnection;
+  std::vector<ServerConnection*> open_connections() const;
   rt::Task<void> serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener);
 
   rt::Loop& loop_;
@@ -53,7 +68,9 @@ class Server {
   ServerLimits limits_;
   rt::TaskScope scope_;
   std::unordered_set<ServerConnection*> connections_;
+  rt::Timer leave_timer_;
   bool draining_ = false;
+  bool idle_over_ = false;  // while draining: an idle connection closes at once
 };
 
 }  // namespace penstock::http

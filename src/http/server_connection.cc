@@ -4,6 +4,8 @@
 
 #include <ctime>
 
+#include "http/proxy_header.h"
+
 namespace penstock::http {
 namespace {
 
@@ -34,17 +36,30 @@ const std::string& date_line() {
 
 }  // namespace
 
-ServerConnection::ServerConnection(Server& server, int fd, Peer peer)
+ServerConnection::ServerConnection(Server& server, int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener)
     : server_(server),
+      listener_(std::move(listener)),
       peer_(std::move(peer)),
       stream_(server.loop_, fd),
       parser_(wire::Http1Parser::Kind::request, server.limits_.message) {}
 
-rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> listener) {
-  if (listener->tls) {
-    stream_.set_deadline(std::chrono::steady_clock::now() + server_.limits_.head_timeout);
-    auto shaken = co_await stream_.start_tls_server(listener->tls);
-    if (!shaken) co_return;
+// What comes before HTTP: who it is about, and TLS.
+rt::Task<Result<void>> ServerConnection::greet() {
+  if (listener_->proxy_protocol) {
+    auto told = co_await take_proxy_header(stream_, *listener_, server_.limits_.proxy_timeout, peer_.endpoint);
+    if (!told) co_return std::unexpected(told.error());
+  }
+  if (listener_->trusted_proxies && net::contains(*listener_->trusted_proxies, peer_.endpoint))
+    peer_.trusted_proxies = listener_->trusted_proxies;
+  if (!listener_->tls) co_return Result<void>{};
+  stream_.set_deadline(std::chrono::steady_clock::now() + server_.limits_.head_timeout);
+  co_return co_await stream_.start_tls_server(listener_->tls);
+}
+
+rt::Task<void> ServerConnection::run() {
+  if (listener_->tls || listener_->proxy_protocol || listener_->trusted_proxies) {
+    auto greeted = co_await greet();
+    if (!greeted) co_return;
   }
   // A client that pipelines without a pause gets its turns like everybody else.
   constexpr int kRequestsPerTurn = 16;
@@ -151,7 +166,7 @@ void ServerConnection::read_target() {
 
 rt::Task<bool> ServerConnection::serve_one() {
   start_request();
-  if (server_.draining_ && input_.empty()) co_return false;
+  if (server_.idle_over_ && input_.empty()) co_return false;
   bool alive = co_await read_head();
   if (!alive) co_return false;
   read_target();
@@ -229,7 +244,7 @@ rt::Task<bool> ServerConnection::discard_body() {
   co_return rest.has_value();
 }
 
-bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !server_.draining_; }
+bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !leaving(); }
 
 // More of the body is on its way than is worth taking only to keep the connection.
 bool ServerConnection::body_left_is_large() const {

@@ -8,12 +8,18 @@ namespace penstock::http {
 
 class ServerConnection : public Exchange {
  public:
-  ServerConnection(Server& server, int fd, Peer peer);
+  ServerConnection(Server& server, int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener);
 
-  rt::Task<void> run(std::shared_ptr<const ListenerOptions> listener);
+  rt::Task<void> run();
   bool idle() const { return idle_; }
   // Ends the connection from outside: its handler learns that the client is gone.
   void cut() { stream_.cut(); }
+  // Has the handler under way end its answer; the connection stays for its last words.
+  void give_up() { stream_.give_up(); }
+  // No request is taken after the one under way.
+  bool leaving() const {
+    return server_.draining_ || (listener_->removed && listener_->removed->load(std::memory_order_relaxed));
+  }
 
   const Request& request() const override { return request_; }
   const Peer& peer() const override { return peer_; }
@@ -34,11 +40,12 @@ class ServerConnection : public Exchange {
   void abort() override;
   bool begun() const override { return begun_; }
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
-  bool draining() const override { return server_.draining_; }
+  bool draining() const override { return leaving(); }
   bool client_gone() const override { return stream_.hung_up() || stream_.closed(); }
   void on_client_gone(std::function<void()> notify) override { stream_.on_hang_up(std::move(notify)); }
 
  private:
+  rt::Task<Result<void>> greet();
   rt::Task<bool> read_head();
   void read_target();
   rt::Task<bool> serve_one();
@@ -58,6 +65,7 @@ class ServerConnection : public Exchange {
   bool body_left_is_large() const;
 
   Server& server_;
+  std::shared_ptr<const ListenerOptions> listener_;
   Peer peer_;
   net::Stream stream_;
   wire::Http1Parser parser_;
