@@ -137,16 +137,23 @@ http::Compression read_compression(const config::Node& node) {
 
 }  // namespace
 
-GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry) {
+bool serves_outside(const GatewayConfig& config) {
+  return std::any_of(config.listen.begin(), config.listen.end(),
+                     [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
+}
+
+GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry, const SocketNames& names) {
   GatewayConfig config;
   config::Node listen = root.get("listen");
-  config.listen = read_listeners(listen);
+  config.listen = read_listeners(listen, names);
   config.http = read_http(root.get("http"));
   config::Node admin = root.get("admin");
   config.admin = read_endpoint(admin, "127.0.0.1:8081");
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
   config.io_uring = root.boolean("io_uring", true);
+  config.drain_timeout = config::read_timeout(root, "drain_timeout", config.drain_timeout);
+  config.drain_delay = root.duration("drain_delay", config.drain_delay);
   config.insecure = root.boolean("insecure", false);
   config.guide = root.boolean("guide", false);
   config.dns_servers = read_dns(root.get("dns"));
@@ -172,7 +179,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
       listen.problem(
           fmt::format("{} is reachable from outside without TLS; add `tls: {{ cert, key }}`, or write `insecure: true` "
                       "to serve it all the same",
-                      one.endpoint.text()));
+                      one.address()));
     }
   }
   return config;

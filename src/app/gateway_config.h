@@ -24,7 +24,9 @@ struct GatewayConfig {
   net::Endpoint admin;
   std::string data_dir;
   std::size_t threads = 1;
-  bool io_uring = true;  // where the kernel offers it
+  bool io_uring = true;                                     // where the kernel offers it
+  base::Duration drain_timeout = std::chrono::seconds(20);  // for answers under way after SIGTERM
+  base::Duration drain_delay{};                             // between not being ready any more and accepting no more
   bool insecure = false;
   bool guide = false;       // print addresses, a key and commands to try after the start
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
@@ -38,6 +40,8 @@ struct GatewayConfig {
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes
 // are reported on the document.
-GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry);
+GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry, const SocketNames& names = {});
+// Somebody on another machine can reach a data listener.
+bool serves_outside(const GatewayConfig& config);
 
 }  // namespace penstock::app

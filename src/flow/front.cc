@@ -79,6 +79,9 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   Call call(coded, entry == nullptr ? dialect_of(request.path) : *entry->dialect, std::move(policy));
   call.in_force = &policies_[core];
   call.event.at = clock_.wall();
+  if (exchange.peer().trusted_proxies) [[unlikely]]
+    call.forwarded = http::read_forwarded(request, exchange.peer());
+  call.event.client = {call.client().address(), call.client().is_local_socket()};
   std::string_view asked_id = request.field(wire::FieldId::x_request_id);
   if (usable_request_id(asked_id)) {
     call.event.id.assign(asked_id);

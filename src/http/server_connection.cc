@@ -48,9 +48,11 @@ void log_refused_handshake(const Peer& peer, net::TlsFailure failure, const Erro
 
 }  // namespace
 
-ServerConnection::ServerConnection(Server& server, net::Stream& stream, const Peer& peer, std::string early)
+ServerConnection::ServerConnection(Server& server, net::Stream& stream, const Peer& peer,
+                                   const ListenerOptions& listener, std::string early)
     : server_(server),
       peer_(peer),
+      listener_(listener),
       stream_(stream),
       parser_(wire::Http1Parser::Kind::request, server.limits_.message),
       input_(std::move(early)) {}
@@ -174,7 +176,7 @@ void ServerConnection::read_target() {
 
 rt::Task<bool> ServerConnection::serve_one() {
   start_request();
-  if (server_.draining_ && input_.empty()) co_return false;
+  if (server_.idle_over_ && input_.empty()) co_return false;
   bool alive = co_await read_head();
   if (!alive) co_return false;
   read_target();
@@ -253,7 +255,7 @@ rt::Task<bool> ServerConnection::discard_body() {
   co_return rest.has_value();
 }
 
-bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !server_.draining_; }
+bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !leaving(); }
 
 // More of the body is on its way than is worth taking only to keep the connection.
 bool ServerConnection::body_left_is_large() const {

@@ -10,15 +10,22 @@ namespace penstock::http {
 class ServerConnection : public Connection, public Exchange {
  public:
   // `early` is what was read from the stream already. All outlive the connection.
-  ServerConnection(Server& server, net::Stream& stream, const Peer& peer, std::string early);
+  ServerConnection(Server& server, net::Stream& stream, const Peer& peer, const ListenerOptions& listener,
+                   std::string early);
 
   rt::Task<void> run() override;
   // Instead of run(), after a TLS handshake that failed.
   rt::Task<void> refuse_handshake(Error error);
-  // Ends the connection when it is idle, else tells whoever wants to know.
-  void drain() override {
-    if (idle_) return stream_.cut();
+  void leave() override {
     if (notify_drain_) std::exchange(notify_drain_, nullptr)();
+  }
+  void close_idle() override {
+    if (idle_) stream_.cut();
+  }
+  void give_up() override { stream_.give_up(); }
+  // No request is taken after the one under way.
+  bool leaving() const {
+    return server_.draining_ || (listener_.removed && listener_.removed->load(std::memory_order_relaxed));
   }
 
   const Request& request() const override { return request_; }
@@ -44,12 +51,13 @@ class ServerConnection : public Connection, public Exchange {
   bool can_upgrade() const override { return parser_.head().version_minor == 1; }
   rt::Task<Result<Upgraded>> upgrade(ResponseHead head) override;
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
-  bool draining() const override { return server_.draining_; }
+  bool draining() const override { return leaving(); }
   void on_drain(std::function<void()> notify) override { notify_drain_ = std::move(notify); }
   bool client_gone() const override { return stream_.hung_up() || stream_.closed(); }
   void on_client_gone(std::function<void()> notify) override { stream_.on_hang_up(std::move(notify)); }
 
  private:
+  rt::Task<Result<void>> greet();
   rt::Task<bool> read_head();
   void read_target();
   rt::Task<bool> serve_one();
@@ -70,6 +78,7 @@ class ServerConnection : public Connection, public Exchange {
 
   Server& server_;
   const Peer& peer_;
+  const ListenerOptions& listener_;
   net::Stream& stream_;
   wire::Http1Parser parser_;
   std::string input_;  // bytes received and not yet used: the next request, or nothing
