@@ -42,8 +42,8 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
   if (!state) return std::unexpected(state.error());
   admin->state_.emplace(std::move(*state));
   admin->add_routes();
-  http::ServerLimits limits;
-  limits.connections_max = 200;
+  http::BurdenLimits burden;
+  burden.connections = 200;
   Admin* self = admin.get();
   admin->server_ = std::make_unique<http::Server>(
       admin->thread_.loop(), [self](http::Exchange& exchange) { return self->handle(exchange); },
@@ -52,7 +52,7 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
         json::append_quoted(body, detail);
         return body + "}";
       },
-      limits);
+      http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
   auto acceptor = net::Acceptor::listen(admin->thread_.loop(), endpoint,
                                         [self](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer); });
   if (!acceptor) return std::unexpected(acceptor.error());
@@ -106,7 +106,8 @@ void Admin::add_routes() {
   });
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
-    return send(exchange, obstacles.empty() ? 200 : 503, "application/json", flow::readiness_json(obstacles));
+    return send(exchange, obstacles.empty() ? 200 : 503, "application/json",
+                flow::readiness_json(obstacles, parts_.readiness->shedding()));
   });
   add_json("/admin/v1/status", [this](const http::Request&) { return status_json(); });
   add_json("/admin/v1/requests", [this](const http::Request& request) { return requests_json(request); });

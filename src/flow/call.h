@@ -13,6 +13,7 @@
 
 namespace penstock::flow {
 
+class Admission;
 class Policy;
 class Dialect;
 
@@ -31,6 +32,8 @@ struct Call {
   const Dialect& dialect;
   std::shared_ptr<const Policy> policy;
   obs::RequestEvent event{};
+  Admission* admission = nullptr;  // null: every call is taken
+  bool wrong_key = false;          // a credential came that nobody has
 
   std::shared_ptr<const Key> key;     // null when the gateway has no keys
   std::string model;                  // as asked for; empty for calls about no model
@@ -44,7 +47,8 @@ struct Call {
   base::Duration upstream_wait{};  // time spent waiting for somebody else
 };
 
-// Runs the filters that need only the head: who is it? Before the body is read.
+// Runs the filters that need only the head: who is it? Before the body is read. Then whether the gateway can take a
+// call of this class now.
 Result<void> identify(Call& call);
 // Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
 // set.

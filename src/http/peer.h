@@ -9,6 +9,7 @@ namespace penstock::http {
 struct Peer {
   net::Endpoint endpoint;  // the client's address; length 0: a local socket, or not known
   net::TlsFacts tls;
+  bool spare = false;  // taken beyond the limit of connections: it may ask for health, and nothing else
 };
 
 }  // namespace penstock::http

@@ -6,25 +6,34 @@
 
 namespace penstock::http {
 
-Server::Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits)
-    : loop_(loop), handler_(std::move(handler)), error_body_(std::move(error_body)), limits_(limits), scope_(loop) {}
+Server::Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits,
+               std::shared_ptr<Burden> burden)
+    : loop_(loop),
+      handler_(std::move(handler)),
+      error_body_(std::move(error_body)),
+      limits_(limits),
+      burden_(burden ? std::move(burden) : std::make_shared<Burden>(1)),
+      scope_(loop) {}
 
 Server::~Server() = default;
 
 void Server::accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener) {
-  if (draining_ || connections_.size() >= limits_.connections_max) {
+  Burden::Place place = draining_ ? Burden::Place::none : burden_->enter(loop_.index(), net::client_of(peer));
+  if (place == Burden::Place::none) {
     ::close(fd);
     return;
   }
   static const auto kDefault = std::make_shared<const ListenerOptions>();
-  scope_.spawn(serve(fd, Peer{peer, {}}, listener ? std::move(listener) : kDefault));
+  scope_.spawn(serve(fd, Peer{peer, {}, place == Burden::Place::spare}, listener ? std::move(listener) : kDefault));
 }
 
 rt::Task<void> Server::serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener) {
+  std::uint64_t client = net::client_of(peer.endpoint);
   ServerConnection connection(*this, fd, std::move(peer));
   connections_.insert(&connection);
   co_await connection.run(std::move(listener));
   connections_.erase(&connection);
+  burden_->leave(loop_.index(), client);
 }
 
 rt::Task<void> Server::drain(base::SteadyTime deadline) {

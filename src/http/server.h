@@ -4,6 +4,7 @@
 #include <memory>
 #include <unordered_set>
 
+#include "http/burden.h"
 #include "http/exchange.h"
 #include "net/tls.h"
 #include "rt/await.h"
@@ -17,7 +18,10 @@ struct ServerLimits {
   base::Duration body_timeout = std::chrono::seconds(60);   // between two pieces of a body
   base::Duration idle_timeout = std::chrono::seconds(75);   // between two requests on one connection
   base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
-  std::size_t connections_max = 20'000;                     // per loop; more are closed at once
+  // Bytes per second. All waiting for a body is at most body_timeout and its bytes at this rate; a write ends within
+  // write_timeout and its bytes at this rate. 0: no such bound.
+  std::uint64_t body_rate_min = 1024;
+  std::uint64_t answer_rate_min = 4096;
 
   bool operator==(const ServerLimits&) const = default;
 };
@@ -34,10 +38,13 @@ class ServerConnection;
 
 class Server {
  public:
-  Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits);
+  // `burden` is shared by the servers of a process; null: one of its own, as by default.
+  Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits,
+         std::shared_ptr<Burden> burden = nullptr);
   ~Server();
 
-  // Takes a connected socket. On the loop. `listener` null: as by default.
+  // Takes a connected socket, or closes it at once where there is no place for it. On the loop. `listener` null: as by
+  // default.
   void accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener = nullptr);
   std::size_t connections() const { return connections_.size(); }
   // Finishes answers under way and closes idle connections; whatever is left at `deadline` is cut.
@@ -51,6 +58,7 @@ class Server {
   Handler handler_;
   ErrorBody error_body_;
   ServerLimits limits_;
+  std::shared_ptr<Burden> burden_;
   rt::TaskScope scope_;
   std::unordered_set<ServerConnection*> connections_;
   bool draining_ = false;

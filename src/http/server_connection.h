@@ -9,6 +9,7 @@ namespace penstock::http {
 class ServerConnection : public Exchange {
  public:
   ServerConnection(Server& server, int fd, Peer peer);
+  ~ServerConnection() override { hold_input(0); }
 
   rt::Task<void> run(std::shared_ptr<const ListenerOptions> listener);
   bool idle() const { return idle_; }
@@ -48,6 +49,9 @@ class ServerConnection : public Exchange {
   bool feed(std::string_view& bytes);
   rt::Task<Result<std::string_view>> read_rest(bool whole);
   Result<void> fits(std::uint64_t bytes_max);
+  base::SteadyTime body_deadline();
+  void hold_input(std::size_t bytes);
+  bool take_room();
   rt::Task<Result<void>> send(net::Stream::Write write, bool last);
   rt::Task<Result<void>> send_slowly(net::Stream::Write write, bool last);
   rt::Task<void> refuse(int status, std::string detail);
@@ -69,6 +73,9 @@ class ServerConnection : public Exchange {
   int refused_status_ = 0;  // the request broke a rule: answer this and close
   std::string refused_detail_;
   std::uint64_t bytes_sent_ = 0;
+  std::uint64_t bytes_received_ = 0;  // of this request
+  base::Duration body_waited_{};      // for its body
+  std::size_t held_ = 0;              // bytes of input that the burden of all connections knows of
   bool idle_ = true;
   bool begun_ = false;
   bool chunked_ = false;

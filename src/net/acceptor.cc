@@ -1,6 +1,7 @@
 #include "net/acceptor.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +13,20 @@ namespace {
 constexpr int kBacklog = 4096;
 // When descriptors ran out, accepting again at once would spin: connections wait in the kernel's queue meanwhile.
 constexpr auto kRetryAfterExhaustion = std::chrono::milliseconds(50);
+
+// Accepted before the connections that are there get their turn.
+constexpr int kAcceptsPerTurn = 64;
+
+// A client that vanished without a word is noticed: after a minute of silence the kernel asks, four times in another
+// minute; what nobody acknowledges for two minutes ends the connection too. Accepted sockets inherit this.
+void notice_silence(int fd) {
+  auto set = [fd](int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 120'000);
+}
 
 std::string explain_bind_error(int code, const Endpoint& endpoint) {
   if (code == EADDRINUSE) {
@@ -31,6 +46,7 @@ Result<std::unique_ptr<Acceptor>> Acceptor::listen(rt::Loop& loop, const Endpoin
   if (fd < 0) return fail(Errc::resource_exhausted, fmt::format("cannot make a socket: {}", std::strerror(errno)));
   int one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  notice_silence(fd);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length) != 0 ||
       ::listen(fd, kBacklog) != 0) {
     auto error = fail(Errc::failed_precondition, explain_bind_error(errno, endpoint));
@@ -63,7 +79,11 @@ void Acceptor::on_ready(bool readable, bool, bool) {
 }
 
 void Acceptor::accept_all() {
-  while (fd_ >= 0) {
+  for (int taken = 0; fd_ >= 0; ++taken) {
+    if (taken == kAcceptsPerTurn) {
+      retry_.arm_at(loop_.now() + base::Duration(1), [this] { accept_all(); });
+      return;
+    }
     Endpoint peer;
     peer.length = sizeof peer.storage;
     int client = ::accept4(fd_, reinterpret_cast<sockaddr*>(&peer.storage), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -28,7 +28,10 @@ Result<void> KeysFilter::on_head(flow::Call& call) {
                 "no API key was sent; send one as 'Authorization: Bearer <key>' (`penstock key create` makes one)");
   }
   auto key = call.policy->keys().find(credential);
-  if (!key) return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  if (!key) {
+    call.wrong_key = true;
+    return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  }
   if (key->expires != 0 && call.event.at >= key->expires) {
     return fail(Errc::unauthenticated,
                 fmt::format("the API key '{}' expired at {}", key->name.view(), base::to_rfc3339(key->expires)));
