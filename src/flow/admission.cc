@@ -251,7 +251,7 @@ void Admission::collect(obs::MetricWriter& writer) const {
                   static_cast<double>(burden_->refused(what)));
   };
   refused("connections", http::Burden::Refused::connections);
-  refused("connections_per_client", http::Burden::Refused::client);
+  refused("connections_per_address", http::Burden::Refused::client);
   one("penstock_bodies_refused_total", "counter", "Requests whose body had no room.",
       static_cast<double>(burden_->refused(http::Burden::Refused::bodies)));
   one("penstock_connections", "gauge", "Open connections of the data listeners.",

@@ -51,13 +51,16 @@ Burden::Place Burden::enter(int index, std::uint64_t client) {
     count_refused(index, Refused::connections);
     return Place::none;
   }
-  if (clients_.add(client) > per_client_max_.load(std::memory_order_relaxed)) {
-    clients_.remove(client);
-    count_refused(index, Refused::client);
-    return Place::none;
-  }
+  if (!name_client(index, client)) return Place::none;
   add<std::int64_t>(core(index).connections, 1);
   return open >= most ? Place::spare : Place::regular;
+}
+
+bool Burden::name_client(int index, std::uint64_t client) {
+  if (clients_.add(client) <= per_client_max_.load(std::memory_order_relaxed)) return true;
+  clients_.remove(client);
+  count_refused(index, Refused::client);
+  return false;
 }
 
 void Burden::leave(int index, std::uint64_t client) {

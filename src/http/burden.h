@@ -44,6 +44,9 @@ class Burden {
   // `client` as net::client_of() says. Every place that is not `none` is given back with leave().
   Place enter(int core, std::uint64_t client);
   void leave(int core, std::uint64_t client);
+  // A connection whose real client a trusted proxy names only now; enter it as client 0 before. False when that client
+  // has too many: nothing changed then.
+  bool name_client(int core, std::uint64_t client);
   // Memory taken (above zero) and given back; never refused here: ask has_room() first.
   void buffer(int core, std::int64_t bytes);
   void count_refused(int core, Refused what);

@@ -31,6 +31,16 @@ TEST(Burden, LocalSocketsShareOnlyTheLimitOfAll) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(burden.enter(0, 0), Burden::Place::regular);
 }
 
+TEST(Burden, CountsTheClientThatAProxyNames) {
+  Burden burden(1, {.connections = 10, .connections_per_client = 1});
+  EXPECT_EQ(burden.enter(0, 0), Burden::Place::regular);
+  EXPECT_EQ(burden.enter(0, 0), Burden::Place::regular) << "the proxy itself is not counted";
+  EXPECT_TRUE(burden.name_client(0, 7));
+  EXPECT_FALSE(burden.name_client(0, 7));
+  burden.leave(0, 7);
+  EXPECT_TRUE(burden.name_client(0, 7));
+}
+
 TEST(Burden, KnowsWhatIsHeldOnAllCores) {
   Burden burden(2, {.buffered_bytes = 1000});
   burden.buffer(0, 600);
