@@ -43,8 +43,8 @@ Result<std::unique_ptr<Admin>> Admin::start(net::ListenSocket socket, AdminParts
   if (!state) return std::unexpected(state.error());
   admin->state_.emplace(std::move(*state));
   admin->add_routes();
-  http::ServerLimits limits;
-  limits.connections_max = 200;
+  http::BurdenLimits burden;
+  burden.connections = 200;
   Admin* self = admin.get();
   admin->server_ = std::make_unique<http::Server>(
       admin->thread_.loop(), [self](http::Exchange& exchange) { return self->handle(exchange); },
@@ -53,7 +53,7 @@ Result<std::unique_ptr<Admin>> Admin::start(net::ListenSocket socket, AdminParts
         json::append_quoted(body, detail);
         return body + "}";
       },
-      limits);
+      http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
   admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
   admin->accept_from(std::move(socket));
   admin->thread_.start();
@@ -130,7 +130,8 @@ void Admin::add_routes() {
   });
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
-    return send(exchange, obstacles.empty() ? 200 : 503, "application/json", flow::readiness_json(obstacles));
+    return send(exchange, obstacles.empty() ? 200 : 503, "application/json",
+                flow::readiness_json(obstacles, parts_.readiness->shedding()));
   });
   add_json("/admin/v1/status", [this](const http::Request&) { return status_json(); });
   add_json("/admin/v1/requests", [this](const http::Request& request) { return requests_json(request); });

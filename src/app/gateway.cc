@@ -151,11 +151,19 @@ void Gateway::start_lanes() {
     per_core_[i].pool = std::make_unique<http::ClientPool>(cores_->loop(i));
     pools.push_back(per_core_[i].pool.get());
   }
+  burden_ = std::make_shared<http::Burden>(config_.threads, config_.overload.burden);
+  admission_ = std::make_shared<flow::Admission>(config_.threads, burden_, config_.overload.admission);
   obs::Observer::Options observing;
   observing.cores = config_.threads;
-  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
+  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) {
+    admission_->report();
+    return usage_->take(events);
+  };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
-  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
+    usage_->collect(writer);
+    admission_->collect(writer);
+  });
   observer_->metrics().on_scrape(collect_tls);
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
@@ -173,12 +181,13 @@ void Gateway::start_lanes() {
   };
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   readiness_.obstacles = [this] { return obstacles(); };
+  readiness_.shedding = [this] { return admission_->shedding(); };
   services_.put(llm_.get());
   services_.put(repository_.get());
   services_.put(engine_.get());
   services_.put(ingest_.get());
   services_.put(&readiness_);
-  front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads);
+  front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads, admission_);
   for (const std::string& name : registry_.names<flow::ApiFactory>())
     registry_.find<flow::ApiFactory>(name)->build(*front_);
   flow::Front* front = front_.get();
@@ -188,7 +197,7 @@ void Gateway::start_lanes() {
         [front](int status, std::string_view path, const std::string& detail) {
           return front->error_body(status, path, detail);
         },
-        config_.http);
+        config_.http, burden_);
     per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
 }
@@ -279,6 +288,8 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
+  burden_->set_limits(config.overload.burden);
+  admission_->set_limits(config.overload.admission);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);

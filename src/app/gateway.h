@@ -108,6 +108,8 @@ class Gateway {
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::vector<Core> per_core_;
+  std::shared_ptr<http::Burden> burden_;
+  std::shared_ptr<flow::Admission> admission_;
   base::Services services_;
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;

@@ -30,9 +30,9 @@ http::ServerLimits read_http(const config::Node& node) {
   limits.body_timeout = config::read_timeout(map, "body_timeout", limits.body_timeout);
   limits.idle_timeout = config::read_timeout(map, "idle_timeout", limits.idle_timeout);
   limits.write_timeout = config::read_timeout(map, "write_timeout", limits.write_timeout);
-  limits.connections_max = static_cast<std::size_t>(
-      map.integer("connections_max", static_cast<std::int64_t>(limits.connections_max), 1, 1'000'000));
   limits.h2_streams_max = static_cast<std::uint32_t>(map.integer("h2_streams_max", limits.h2_streams_max, 1, 10'000));
+  limits.body_rate_min = read_bound(map, "body_rate_min", limits.body_rate_min, 0, 1ULL << 30);
+  limits.answer_rate_min = read_bound(map, "answer_rate_min", limits.answer_rate_min, 0, 1ULL << 30);
   map.done();
   return limits;
 }
@@ -151,6 +151,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.admin = read_endpoint(admin, "127.0.0.1:8081");
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
+  config.overload = read_overload(root.get("overload"), config.threads);
   config.io_uring = root.boolean("io_uring", true);
   config.drain_timeout = config::read_timeout(root, "drain_timeout", config.drain_timeout);
   config.drain_delay = root.duration("drain_delay", config.drain_delay);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/listen_config.h"
+#include "app/overload_config.h"
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
@@ -21,6 +22,7 @@ namespace penstock::app {
 struct GatewayConfig {
   std::vector<ListenConfig> listen;
   http::ServerLimits http;  // of the data listener
+  OverloadConfig overload;
   net::Endpoint admin;
   std::string data_dir;
   std::size_t threads = 1;
