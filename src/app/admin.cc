@@ -89,7 +89,7 @@ Admin::Admin(AdminParts parts)
 Admin::~Admin() { stop(); }
 
 void Admin::stop() {
-  if (std::exchange(stopped_, true) || !server_ || !acceptor_) return;
+  if (std::exchange(stopped_, true) || !thread_.running()) return;
   std::atomic<bool> drained{false};
   thread_.loop().post([&] {
     acceptor_->close();

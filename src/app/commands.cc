@@ -118,10 +118,10 @@ int create_key(const KeyOptions& options) {
   }
   auto dir = data_dir_of(options);
   if (!dir) return complain(2, dir.error().detail);
-  auto installation = store::load_installation_secret(*dir);
-  if (!installation) return complain(1, installation.error().detail);
   auto state = store::State::open(*dir);
   if (!state) return complain(1, state.error().detail);
+  auto installation = state->installation_secret();
+  if (!installation) return complain(1, installation.error().detail);
   store::StoredKey key;
   key.id = base::random_token(9);
   base::Secret secret("pk-" + key.id + "-" + base::random_token(24));

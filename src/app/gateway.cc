@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "app/abuse.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
@@ -115,9 +117,8 @@ std::expected<void, StartFailure> Gateway::start() {
 }
 
 bool Gateway::has_keys(const GatewayConfig& config) {
-  if (!config.keys.empty()) return true;
-  auto stored = keys_state_->keys();
-  return stored && std::any_of(stored->begin(), stored->end(), [](const auto& key) { return key.revoked == 0; });
+  return !config.keys.empty() ||
+         std::any_of(stored_keys_.begin(), stored_keys_.end(), [](const auto& key) { return key.revoked == 0; });
 }
 
 std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& config) {
@@ -129,12 +130,16 @@ std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& conf
 }
 
 std::expected<void, StartFailure> Gateway::start_state() {
-  auto secret = store::load_installation_secret(config_.data_dir);
-  if (!secret) return cannot_start(1, secret.error().detail);
-  installation_secret_ = std::move(*secret);
   auto keys = store::State::open(config_.data_dir);
   if (!keys) return cannot_start(1, keys.error().detail);
   keys_state_.emplace(std::move(*keys));
+  auto secret = keys_state_->installation_secret();
+  if (!secret) return cannot_start(1, secret.error().detail);
+  installation_secret_ = std::move(*secret);
+  // Without them nobody knows who may call, and which keys were revoked.
+  auto rows = keys_state_->keys();
+  if (!rows) return cannot_start(1, rows.error().detail);
+  stored_keys_ = std::move(*rows);
   auto usage = store::State::open(config_.data_dir);
   if (!usage) return cannot_start(1, usage.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*usage));
@@ -261,9 +266,12 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     }
   }
   std::unordered_map<std::string, flow::Key> stored;
-  auto rows = keys_state_->keys();
-  if (!rows) obs::log(obs::Level::error, "stored keys cannot be read", {{"why", rows.error().detail}});
-  for (const store::StoredKey& row : rows.value_or(std::vector<store::StoredKey>{})) {
+  if (auto rows = keys_state_->keys()) {
+    stored_keys_ = std::move(*rows);
+  } else {
+    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay", {{"why", rows.error().detail}});
+  }
+  for (const store::StoredKey& row : stored_keys_) {
     if (row.revoked != 0) continue;
     flow::Key key;
     key.name = obs::intern(row.name);
@@ -277,7 +285,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   }
   keys_version_ = keys_state_->keys_version().value_or(0);
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
-  bool keyless = declared.empty() && rows && rows->empty();
+  bool keyless = declared.empty() && stored_keys_.empty();
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
@@ -327,6 +335,10 @@ void Gateway::reload(const char* why) {
 // Reads and opens everything first; what follows cannot fail.
 std::expected<void, StartFailure> Gateway::try_reload() {
   stamp_ = files_stamp();
+  // Whatever else it may be now, reading it could take for ever.
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(options_.config_path, ignored))
+    return cannot_start(2, fmt::format("'{}' is not a file", options_.config_path));
   auto document = load_document();
   if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
