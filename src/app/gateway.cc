@@ -273,6 +273,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
+  net::Egress::use(config.egress);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);

@@ -94,6 +94,28 @@ std::string read_dns(const config::Node& node) {
   return servers;
 }
 
+std::vector<net::Network> read_networks(const config::Node& node) {
+  std::vector<net::Network> networks;
+  if (!node.present()) return networks;
+  for (const config::Node& item : node.items()) {
+    auto network = net::parse_network(item.text());
+    if (network) {
+      networks.push_back(std::move(*network));
+    } else {
+      item.problem(network.error().detail);
+    }
+  }
+  return networks;
+}
+
+net::Egress read_egress(const config::Node& node) {
+  if (!node.present()) return {};
+  config::Map map = node.map();
+  net::Egress egress(read_networks(map.get("allow")), read_networks(map.get("deny")));
+  map.done();
+  return egress;
+}
+
 http::Compression read_compression(const config::Node& node) {
   http::Compression compression;
   if (!node.present()) return compression;
@@ -131,6 +153,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.insecure = root.boolean("insecure", false);
   config.guide = root.boolean("guide", false);
   config.dns_servers = read_dns(root.get("dns"));
+  config.egress = read_egress(root.get("egress"));
   config.filters = read_filters(root.get("filters"), registry);
   config.compression = read_compression(root.get("compression"));
   config::Node keys = root.get("keys");

@@ -14,6 +14,7 @@
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
+#include "net/egress.h"
 
 namespace penstock::app {
 
@@ -27,6 +28,7 @@ struct GatewayConfig {
   bool insecure = false;
   bool guide = false;       // print addresses, a key and commands to try after the start
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
+  net::Egress egress;
   std::vector<std::string> filters;
   http::Compression compression;
   std::vector<flow::DeclaredKey> keys;
