@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "app/console.h"
+#include "app/listen_config.h"
 #include "base/quantity.h"
 #include "base/version.h"
 #include "json/value.h"
@@ -16,27 +17,30 @@ rt::Task<void> send(http::Exchange& exchange, int status, std::string_view type,
   co_await exchange.respond(std::move(head), body);
 }
 
+rt::Task<void> refuse(http::Exchange& exchange, AdminAccess::Refusal refusal) {
+  http::ResponseHead head(refusal.status);
+  head.add("content-type", "application/json").add("cache-control", "no-store");
+  if (refusal.status == 401) head.add("www-authenticate", "Bearer");
+  if (refusal.retry_after > 0) head.add("retry-after", refusal.retry_after);
+  std::string body = "{\"error\":";
+  json::append_quoted(body, refusal.message);
+  body += "}";
+  co_await exchange.respond(std::move(head), body);
+}
+
 rt::Task<void> send_console(http::Exchange& exchange) {
   http::ResponseHead head(200);
   head.add("content-type", "text/html; charset=utf-8");
   head.add("content-security-policy",
            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src "
-           "data:; frame-ancestors 'none'");
+           "data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'");
   head.add("x-content-type-options", "nosniff").add("referrer-policy", "no-referrer");
   co_await exchange.respond(std::move(head), kConsoleHtml);
 }
 
-// A page of another site that has its name point to this machine must not read the API through a browser: on loopback
-// only loopback names are served.
-bool host_is_local(std::string_view host) {
-  std::size_t colon = host.ends_with(']') ? std::string_view::npos : host.rfind(':');
-  std::string_view name = host.substr(0, colon);
-  return name == "localhost" || name.starts_with("127.") || name == "[::1]";
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, AdminParts parts) {
+Result<std::unique_ptr<Admin>> Admin::start(const AdminConfig& config, AdminParts parts) {
   std::unique_ptr<Admin> admin(new Admin(std::move(parts)));
   auto state = store::State::open(admin->parts_.data_dir);
   if (!state) return std::unexpected(state.error());
@@ -53,8 +57,16 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
         return body + "}";
       },
       limits);
-  auto acceptor = net::Acceptor::listen(admin->thread_.loop(), endpoint,
-                                        [self](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer); });
+  ListenConfig listen;
+  listen.endpoint = config.endpoint;
+  listen.tls = config.tls;
+  auto options = listener_options(listen);
+  if (!options) return std::unexpected(options.error());
+  admin->config_ = config;
+  admin->access_ = AdminAccess(config);
+  auto acceptor = net::Acceptor::listen(
+      admin->thread_.loop(), config.endpoint,
+      [self, options = *options](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer, options); });
   if (!acceptor) return std::unexpected(acceptor.error());
   admin->acceptor_ = std::move(*acceptor);
   admin->endpoint_ = admin->acceptor_->endpoint();
@@ -88,6 +100,11 @@ void Admin::set_policy(std::shared_ptr<const flow::Policy> policy) {
 void Admin::set_plan(std::shared_ptr<const llm::Plan> plan) {
   std::lock_guard lock(mutex_);
   plan_ = std::move(plan);
+}
+
+void Admin::set_access(AdminConfig config) {
+  if (!config.same_listener(config_)) return;
+  thread_.loop().post([this, config = std::move(config)] { access_.change(config); });
 }
 
 void Admin::add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make) {
@@ -127,9 +144,8 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
   }
   http::CodedExchange exchange(connection, codec_, policy->compression());
   const http::Request& request = exchange.request();
-  if (endpoint_.is_loopback() && !host_is_local(request.field(wire::FieldId::host))) {
-    co_await send(exchange, 403, "application/json",
-                  R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
+  if (auto refusal = access_.check(request, exchange.peer().endpoint, std::chrono::steady_clock::now())) {
+    co_await refuse(exchange, std::move(*refusal));
     co_return;
   }
   http::Router::Match match = router_.match(request.method, request.path);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_access.h"
 #include "flow/filter.h"
 #include "flow/readiness.h"
 #include "http/coded_exchange.h"
@@ -38,7 +39,7 @@ struct AdminParts {
 
 class Admin {
  public:
-  static Result<std::unique_ptr<Admin>> start(const net::Endpoint& endpoint, AdminParts parts);
+  static Result<std::unique_ptr<Admin>> start(const AdminConfig& config, AdminParts parts);
   ~Admin();
   void stop();
   const net::Endpoint& endpoint() const { return endpoint_; }
@@ -46,6 +47,9 @@ class Admin {
   // Any thread.
   void set_policy(std::shared_ptr<const flow::Policy> policy);
   void set_plan(std::shared_ptr<const llm::Plan> plan);
+  // Another key and what needs it. Nothing changes when `config` is for another listener: it may count on being out of
+  // reach where this one is not.
+  void set_access(AdminConfig config);
 
  private:
   explicit Admin(AdminParts parts);
@@ -71,6 +75,8 @@ class Admin {
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<net::Acceptor> acceptor_;
   net::Endpoint endpoint_;
+  AdminConfig config_;                 // as at the start
+  AdminAccess access_;                 // the admin thread's
   std::optional<store::State> state_;  // the admin thread's
   mutable std::mutex mutex_;           // guards the two below
   std::shared_ptr<const flow::Policy> policy_;

@@ -278,6 +278,7 @@ void Gateway::publish(const GatewayConfig& config) {
   if (admin_) {
     admin_->set_policy(policy);
     admin_->set_plan(config.llm);
+    admin_->set_access(config.admin);
   }
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
     cores_->loop(i).post([this, i, policy, plan = config.llm] {
@@ -308,7 +309,7 @@ void Gateway::reload(const char* why) {
     obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"file", options_.config_path}});
     return;
   }
-  if (fresh.listen != config_.listen || fresh.admin.text() != config_.admin.text() || fresh.http != config_.http ||
+  if (fresh.listen != config_.listen || !fresh.admin.same_listener(config_.admin) || fresh.http != config_.http ||
       fresh.threads != config_.threads || fresh.data_dir != config_.data_dir) {
     obs::log(obs::Level::warn,
              "listen, admin, http, threads and data_dir change with a restart; the rest was reloaded");
@@ -427,7 +428,8 @@ void Gateway::print_guide() const {
   std::string data = acceptors_.front()->endpoint().text();
   std::string key = config_.keys.empty() ? "" : std::string(config_.keys.front().secret.reveal());
   std::string auth = key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key);
-  std::string out = fmt::format("\n  console  http://{}/\n", admin_->endpoint().text());
+  std::string out =
+      fmt::format("\n  console  {}://{}/\n", config_.admin.tls ? "https" : "http", admin_->endpoint().text());
   if (!key.empty()) out += fmt::format("  API key  {}\n", key);
   if (!surroundings_->llm().empty()) {
     out += fmt::format("\n  Chat, answered by {}:\n", surroundings_->llm());

@@ -145,12 +145,11 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config::Node listen = root.get("listen");
   config.listen = read_listeners(listen);
   config.http = read_http(root.get("http"));
-  config::Node admin = root.get("admin");
-  config.admin = read_endpoint(admin, "127.0.0.1:8081");
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
   config.io_uring = root.boolean("io_uring", true);
   config.insecure = root.boolean("insecure", false);
+  config.admin = read_admin(root.get("admin"), config.insecure);
   config.guide = root.boolean("guide", false);
   config.dns_servers = read_dns(root.get("dns"));
   config.egress = read_egress(root.get("egress"));
@@ -165,11 +164,6 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   std::vector<std::pair<std::string, config::Node>> routes;
   read_models(root.get("models"), config, routes);
   config.llm = llm::Plan::parse(root.get("providers"), routes, registry);
-  if (!config.insecure && !config.admin.is_loopback()) {
-    admin.problem(
-        "the admin API has no keys of its own yet: listen on loopback, or write `insecure: true` to say you protect it "
-        "otherwise");
-  }
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_access.h"
 #include "app/listen_config.h"
 #include "base/registry.h"
 #include "config/document.h"
@@ -21,7 +22,7 @@ namespace penstock::app {
 struct GatewayConfig {
   std::vector<ListenConfig> listen;
   http::ServerLimits http;  // of the data listener
-  net::Endpoint admin;
+  AdminConfig admin;
   std::string data_dir;
   std::size_t threads = 1;
   bool io_uring = true;  // where the kernel offers it
