@@ -1,7 +1,5 @@
 #include "app/admin_access.h"
 
-#include <netinet/in.h>
-
 #include <array>
 
 #include "app/listen_config.h"
@@ -24,12 +22,10 @@ bool host_is_local(std::string_view host) {
 
 // An IPv6 host has a whole /64 to itself.
 std::string network_of(const net::Endpoint& peer) {
-  if (peer.storage.ss_family != AF_INET6) {
-    std::string text = peer.length == 0 ? "local" : peer.text();
-    return text.substr(0, text.rfind(':'));
-  }
-  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(peer.storage);
-  return std::string(reinterpret_cast<const char*>(&v6.sin6_addr), IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? 16 : 8);
+  auto bytes = peer.address();
+  bool mapped =
+      bytes[10] == 0xff && std::all_of(bytes.begin(), bytes.begin() + 10, [](auto byte) { return byte == 0; });
+  return std::string(reinterpret_cast<const char*>(bytes.data()), mapped ? bytes.size() : bytes.size() / 2);
 }
 
 bool is_json(std::string_view content_type) {
@@ -88,7 +84,8 @@ AdminConfig read_admin(const config::Node& node, bool insecure) {
 }
 
 AdminAccess::AdminAccess(const AdminConfig& config)
-    : loopback_(config.endpoint.is_loopback()), hash_key_(base::random_token(24)) {
+    : loopback_(config.endpoint.is_loopback() && !config.endpoint.is_local_socket()),
+      hash_key_(base::random_token(24)) {
   change(config);
 }
 
@@ -126,8 +123,7 @@ std::optional<AdminAccess::Refusal> AdminAccess::check_key(const http::Request& 
   std::string hash = base::hmac_sha256_hex(hash_key_, given.substr(kBearer.size()));
   if (base::constant_time_equal(hash, key_hash_)) return std::nullopt;
   tries.left -= 1;
-  obs::log(obs::Level::warn, "a wrong admin key was refused",
-           {{"address", peer.length == 0 ? std::string("local") : peer.text()}});
+  obs::log(obs::Level::warn, "a wrong admin key was refused", {{"address", peer.text()}});
   return Refusal{401, "this is not the admin key; it stands under `admin` in the configuration"};
 }
 

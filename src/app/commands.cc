@@ -35,7 +35,7 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
       fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.endpoint.text(), config.threads, config.data_dir);
   for (const auto& [name, provider] : config.llm->providers()) {
     const net::Url& url = provider->origin()->url;
-    out += fmt::format("provider {} at {}://{}{}\n", name, url.scheme, url.authority(), url.path);
+    out += fmt::format("provider {} at {}{}\n", name, url.place(), url.path);
   }
   for (const std::string& line : config.llm->describe()) out += line + "\n";
   for (const infer::ModelConfig& model : config.models)

@@ -10,8 +10,8 @@
 namespace penstock::app {
 namespace {
 
-constexpr std::array<std::string_view, 10> kLeft{"HOME", "HOSTNAME", "LANG", "LOGNAME", "PATH",
-                                                 "PWD",  "SHELL",    "TMPDIR", "TZ",    "USER"};
+constexpr std::array<std::string_view, 10> kLeft{"HOME", "HOSTNAME", "LANG",   "LOGNAME", "PATH",
+                                                 "PWD",  "SHELL",    "TMPDIR", "TZ",      "USER"};
 
 }  // namespace
 

@@ -44,6 +44,12 @@ void log_problems(const std::string& report) {
   }
 }
 
+bool needs_low_port(const GatewayConfig& config) {
+  auto low = [](const net::Endpoint& endpoint) { return endpoint.port() > 0 && endpoint.port() < 1024; };
+  return low(config.admin.endpoint) || std::any_of(config.listen.begin(), config.listen.end(),
+                                                   [&](const ListenConfig& one) { return low(one.endpoint); });
+}
+
 bool serves_outside(const GatewayConfig& config) {
   return std::any_of(config.listen.begin(), config.listen.end(),
                      [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
@@ -105,6 +111,11 @@ std::expected<void, StartFailure> Gateway::start() {
   config::Map root = document->root().map();
   config_ = read_gateway_config(root, registry_);
   if (!options_.data_dir.empty()) config_.data_dir = options_.data_dir;
+  Privileges privileges(config_.security);
+  if (!document->failed()) {
+    auto begun = privileges.begin(config_.data_dir, needs_low_port(config_));
+    if (!begun) return cannot_start(begun.error().code == Errc::invalid_argument ? 2 : 1, begun.error().detail);
+  }
   if (auto ready = start_state(); !ready) return ready;
   start_lanes();
   ingest::Plan plan = ingest_->plan(root);
@@ -120,7 +131,8 @@ std::expected<void, StartFailure> Gateway::start() {
   }
   observer_->start();
   cores_->start();
-  if (auto listening = start_listeners(); !listening) return listening;
+  if (auto listening = privileges.bind([this] { return start_listeners(); }); !listening) return listening;
+  if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
   ingest_->apply(std::move(plan));
   return {};
 }
@@ -310,9 +322,9 @@ void Gateway::reload(const char* why) {
     return;
   }
   if (fresh.listen != config_.listen || !fresh.admin.same_listener(config_.admin) || fresh.http != config_.http ||
-      fresh.threads != config_.threads || fresh.data_dir != config_.data_dir) {
+      fresh.threads != config_.threads || fresh.security != config_.security || fresh.data_dir != config_.data_dir) {
     obs::log(obs::Level::warn,
-             "listen, admin, http, threads and data_dir change with a restart; the rest was reloaded");
+             "listen, admin, http, threads, security and data_dir change with a restart; the rest was reloaded");
   }
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more

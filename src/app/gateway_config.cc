@@ -98,7 +98,7 @@ std::vector<net::Network> read_networks(const config::Node& node) {
   std::vector<net::Network> networks;
   if (!node.present()) return networks;
   for (const config::Node& item : node.items()) {
-    auto network = net::parse_network(item.text());
+    auto network = net::Network::parse(item.text());
     if (network) {
       networks.push_back(std::move(*network));
     } else {
@@ -145,6 +145,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config::Node listen = root.get("listen");
   config.listen = read_listeners(listen);
   config.http = read_http(root.get("http"));
+  config.security = read_security(root.get("security"));
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
   config.io_uring = root.boolean("io_uring", true);

@@ -7,6 +7,7 @@
 
 #include "app/admin_access.h"
 #include "app/listen_config.h"
+#include "app/privilege.h"
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
@@ -23,6 +24,7 @@ struct GatewayConfig {
   std::vector<ListenConfig> listen;
   http::ServerLimits http;  // of the data listener
   AdminConfig admin;
+  SecurityConfig security;
   std::string data_dir;
   std::size_t threads = 1;
   bool io_uring = true;  // where the kernel offers it

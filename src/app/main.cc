@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/default_config.h"
 #include "app/gateway.h"
+#include "app/privilege.h"
 #include "mock/server.h"
 
 namespace penstock::ext {
@@ -25,6 +26,7 @@ void block_signals() {
 }
 
 int run(const base::Registry& registry, RunOptions options) {
+  forbid_new_privileges();
   block_signals();
   if (options.config_path.empty()) {
     auto written = write_default_config(options.data_dir.empty() ? "./var" : options.data_dir);

@@ -91,7 +91,8 @@ Result<void> Privileges::find_user() {
   passwd* found = nullptr;
   getpwnam_r(config_.user.c_str(), &entry, text.data(), text.size(), &found);
   if (found == nullptr)
-    return fail(Errc::invalid_argument, fmt::format("security.user: there is no user '{}' on this machine", config_.user));
+    return fail(Errc::invalid_argument,
+                fmt::format("security.user: there is no user '{}' on this machine", config_.user));
   uid_ = entry.pw_uid;
   gid_ = entry.pw_gid;
   int count = 64;
@@ -113,8 +114,9 @@ Result<void> Privileges::begin(const std::string& data_dir, bool low_port) {
   if (auto found = find_user(); !found) return found;
   if (geteuid() == uid_) return config_.drop_capabilities ? drop_capabilities(low_port) : Result<void>();
   if (geteuid() != 0) {
-    return fail(Errc::invalid_argument,
-                fmt::format("security.user: only root can become '{}'; start as that user, or leave it out", config_.user));
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("security.user: only root can become '{}'; start as that user, or leave it out", config_.user));
   }
   if (auto made = make_for(data_dir, uid_, gid_); !made) return made;
   if (setgroups(groups_.size(), groups_.data()) != 0) return failed("groups cannot be set");
@@ -136,7 +138,8 @@ Result<void> Privileges::settle() {
     set_effective(0, 0);
     changing_ = false;
     // From root to another user in all three identities: the kernel clears every capability with it.
-    if (setresgid(gid_, gid_, gid_) != 0 || setresuid(uid_, uid_, uid_) != 0) return failed("the user cannot be changed");
+    if (setresgid(gid_, gid_, gid_) != 0 || setresuid(uid_, uid_, uid_) != 0)
+      return failed("the user cannot be changed");
     if (setuid(0) == 0) return fail(Errc::internal, "security: root's rights came back after they were given up");
   }
   if (!config_.core_dumps) hide_memory();

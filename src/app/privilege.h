@@ -15,9 +15,9 @@ namespace penstock::app {
 
 // `security:` of the configuration.
 struct SecurityConfig {
-  std::string user;                             // to become after the start as root; empty: stay who we are
+  std::string user;  // to become after the start as root; empty: stay who we are
   SystemCalls::Mode seccomp = SystemCalls::Mode::off;
-  bool upgrade = false;                         // with seccomp: may start a successor
+  bool upgrade = false;  // with seccomp: may start a successor
   bool drop_capabilities = false;
   bool core_dumps = false;
 

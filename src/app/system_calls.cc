@@ -20,40 +20,113 @@ namespace penstock::app {
 namespace {
 
 // Names that a machine does not know (open on aarch64) are left out there.
-constexpr std::initializer_list<const char*> kMemory{"brk", "madvise", "mincore", "mlock", "mremap", "munlock", "munmap"};
-constexpr std::initializer_list<const char*> kFiles{
-    "access",     "chmod",      "close",     "close_range",     "copy_file_range", "dup",       "dup2",      "dup3",
-    "faccessat",  "faccessat2", "fadvise64", "fallocate",       "fchmod",          "fchmodat",  "fchown",    "fcntl",
-    "fdatasync",  "flock",      "fstat",     "fstatfs",         "fsync",           "ftruncate", "getcwd",    "getdents64",
-    "lseek",      "lstat",      "mkdir",     "mkdirat",         "newfstatat",      "open",      "openat",    "pipe2",
-    "pread64",    "preadv",     "pwrite64",  "pwritev",         "read",            "readlink",  "readlinkat", "readv",
-    "rename",     "renameat",   "renameat2", "rmdir",           "sendfile",        "stat",      "statfs",    "statx",
-    "umask",      "unlink",     "unlinkat",  "utimensat",       "write",           "writev",    "inotify_init1",
-    "inotify_add_watch",        "inotify_rm_watch"};
-constexpr std::initializer_list<const char*> kTime{"clock_getres", "clock_gettime",    "clock_nanosleep", "gettimeofday",
-                                                   "nanosleep",    "timerfd_create",   "timerfd_gettime", "timerfd_settime",
-                                                   "times",        "getitimer"};
-constexpr std::initializer_list<const char*> kThreads{
-    "exit",         "exit_group",         "futex",           "futex_waitv",     "get_robust_list",       "getcpu",
-    "getpid",       "getppid",            "gettid",          "membarrier",      "rseq",                  "rt_sigaction",
-    "rt_sigpending", "rt_sigprocmask",    "rt_sigreturn",    "rt_sigsuspend",   "rt_sigtimedwait",       "restart_syscall",
-    "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min",
-    "sched_setaffinity", "sched_yield",   "set_robust_list", "set_tid_address", "sigaltstack",           "signalfd4"};
-constexpr std::initializer_list<const char*> kWaiting{"epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2",
-                                                      "epoll_wait",    "eventfd2",  "poll",        "ppoll",
-                                                      "pselect6",      "select",    "io_uring_enter", "io_uring_register",
-                                                      "io_uring_setup"};
+constexpr std::initializer_list<const char*> kMemory{"brk",    "madvise", "mincore", "mlock",
+                                                     "mremap", "munlock", "munmap"};
+constexpr std::initializer_list<const char*> kFiles{"access",
+                                                    "chmod",
+                                                    "close",
+                                                    "close_range",
+                                                    "copy_file_range",
+                                                    "dup",
+                                                    "dup2",
+                                                    "dup3",
+                                                    "faccessat",
+                                                    "faccessat2",
+                                                    "fadvise64",
+                                                    "fallocate",
+                                                    "fchmod",
+                                                    "fchmodat",
+                                                    "fchown",
+                                                    "fcntl",
+                                                    "fdatasync",
+                                                    "flock",
+                                                    "fstat",
+                                                    "fstatfs",
+                                                    "fsync",
+                                                    "ftruncate",
+                                                    "getcwd",
+                                                    "getdents64",
+                                                    "lseek",
+                                                    "lstat",
+                                                    "mkdir",
+                                                    "mkdirat",
+                                                    "newfstatat",
+                                                    "open",
+                                                    "openat",
+                                                    "pipe2",
+                                                    "pread64",
+                                                    "preadv",
+                                                    "pwrite64",
+                                                    "pwritev",
+                                                    "read",
+                                                    "readlink",
+                                                    "readlinkat",
+                                                    "readv",
+                                                    "rename",
+                                                    "renameat",
+                                                    "renameat2",
+                                                    "rmdir",
+                                                    "sendfile",
+                                                    "stat",
+                                                    "statfs",
+                                                    "statx",
+                                                    "umask",
+                                                    "unlink",
+                                                    "unlinkat",
+                                                    "utimensat",
+                                                    "write",
+                                                    "writev",
+                                                    "inotify_init1",
+                                                    "inotify_add_watch",
+                                                    "inotify_rm_watch"};
+constexpr std::initializer_list<const char*> kTime{
+    "clock_getres",   "clock_gettime",   "clock_nanosleep", "gettimeofday", "nanosleep",
+    "timerfd_create", "timerfd_gettime", "timerfd_settime", "times",        "getitimer"};
+constexpr std::initializer_list<const char*> kThreads{"exit",
+                                                      "exit_group",
+                                                      "futex",
+                                                      "futex_waitv",
+                                                      "get_robust_list",
+                                                      "getcpu",
+                                                      "getpid",
+                                                      "getppid",
+                                                      "gettid",
+                                                      "membarrier",
+                                                      "rseq",
+                                                      "rt_sigaction",
+                                                      "rt_sigpending",
+                                                      "rt_sigprocmask",
+                                                      "rt_sigreturn",
+                                                      "rt_sigsuspend",
+                                                      "rt_sigtimedwait",
+                                                      "restart_syscall",
+                                                      "sched_getaffinity",
+                                                      "sched_getparam",
+                                                      "sched_getscheduler",
+                                                      "sched_get_priority_max",
+                                                      "sched_get_priority_min",
+                                                      "sched_setaffinity",
+                                                      "sched_yield",
+                                                      "set_robust_list",
+                                                      "set_tid_address",
+                                                      "sigaltstack",
+                                                      "signalfd4"};
+constexpr std::initializer_list<const char*> kWaiting{
+    "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2",   "epoll_wait",        "eventfd2",      "poll",
+    "ppoll",         "pselect6",  "select",      "io_uring_enter", "io_uring_register", "io_uring_setup"};
 constexpr std::initializer_list<const char*> kSockets{
-    "accept",  "accept4", "bind",     "connect", "getpeername", "getsockname", "getsockopt", "listen",
-    "recvfrom", "recvmmsg", "recvmsg", "sendmmsg", "sendmsg",    "sendto",      "setsockopt", "shutdown", "socketpair"};
-constexpr std::initializer_list<const char*> kFacts{"getegid",   "geteuid",  "getgid",    "getgroups", "getrandom", "getresgid",
-                                                    "getresuid", "getrlimit", "getrusage", "getuid",    "sysinfo",   "uname"};
+    "accept",   "accept4", "bind",     "connect", "getpeername", "getsockname", "getsockopt", "listen",    "recvfrom",
+    "recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto",      "setsockopt",  "shutdown",   "socketpair"};
+constexpr std::initializer_list<const char*> kFacts{"getegid",   "geteuid",   "getgid",    "getgroups",
+                                                    "getrandom", "getresgid", "getresuid", "getrlimit",
+                                                    "getrusage", "getuid",    "sysinfo",   "uname"};
 // What a new program of ours does from its first instruction until it has its own filter.
-constexpr std::initializer_list<const char*> kSuccessor{"arch_prctl", "capget", "capset", "execve",    "fork",   "kill",  "pidfd_open", "prctl",
-                                                        "prlimit64",  "seccomp", "setpgid", "setrlimit", "setsid", "vfork", "wait4",      "waitid"};
+constexpr std::initializer_list<const char*> kSuccessor{
+    "arch_prctl", "capget",  "capset",  "execve",    "fork",   "kill",  "pidfd_open", "prctl",
+    "prlimit64",  "seccomp", "setpgid", "setrlimit", "setsid", "vfork", "wait4",      "waitid"};
 
-constexpr std::uint64_t kNewNamespaces = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID |
-                                         CLONE_NEWUSER | CLONE_NEWUTS;
+constexpr std::uint64_t kNewNamespaces =
+    CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS;
 constexpr std::uint64_t kWriteExec = PROT_WRITE | PROT_EXEC;
 
 // Collects the first error of many rules.
@@ -119,9 +192,9 @@ void allow_sockets(Filter& filter) {
   filter.allow(kSockets);
   for (int family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK})
     filter.allow("socket", {equals(0, static_cast<std::uint64_t>(family))});
-  for (unsigned long request : {std::uint64_t{FIONBIO}, std::uint64_t{FIONREAD}, std::uint64_t{FIOCLEX},
-                                std::uint64_t{TCGETS}, std::uint64_t{TIOCGWINSZ}, std::uint64_t{SIOCOUTQ},
-                                std::uint64_t{SIOCGIFINDEX}, std::uint64_t{SIOCGIFNAME}})
+  for (unsigned long request :
+       {std::uint64_t{FIONBIO}, std::uint64_t{FIONREAD}, std::uint64_t{FIOCLEX}, std::uint64_t{TCGETS},
+        std::uint64_t{TIOCGWINSZ}, std::uint64_t{SIOCOUTQ}, std::uint64_t{SIOCGIFINDEX}, std::uint64_t{SIOCGIFNAME}})
     filter.allow("ioctl", {equals(1, request)});
 }
 

@@ -76,8 +76,8 @@ std::string identity_of(const http::Origin& origin, const Tls& tls) {
     check = fmt::format("{} {} {} {}", origin.check->interval.count(), origin.check->timeout.count(),
                         origin.check->unhealthy_after, origin.check->healthy_after);
   }
-  return fmt::format("{}\n{}://{}{}\n{}\n{}\n{}\n{} {} {} {}\n{} {}\n{}", origin.name, origin.url.scheme,
-                     origin.url.authority(), origin.url.path, stamp_of(tls.options.ca_file), tls.server_name,
+  return fmt::format("{}\n{}{}\n{}\n{}\n{}\n{} {} {} {}\n{} {}\n{}", origin.name, origin.url.place(),
+                     origin.url.path, stamp_of(tls.options.ca_file), tls.server_name,
                      tls.options.insecure_skip_verify, origin.connect_timeout.count(), limits.max, limits.waiting,
                      limits.idle.count(), origin.outlier.failures, origin.outlier.eject.count(), check);
 }

@@ -5,21 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
-#include "net/address.h"
+#include "net/network.h"
 
 namespace penstock::net {
-
-// A network as configuration writes it: "10.0.0.0/8", "fd00:ec2::254". IPv4 is kept as IPv4-mapped IPv6.
-struct Network {
-  std::array<std::uint8_t, 16> bytes{};
-  unsigned bits = 128;
-  std::string text;
-
-  bool contains(const std::array<std::uint8_t, 16>& address) const;
-};
-// Errors: invalid_argument with what to write. Bits behind the prefix must be zero.
-Result<Network> parse_network(std::string_view text);
 
 // The narrowest network that contains an address decides; of equal ones, that of `allow`, then that of `deny`, then the
 // built-in one. What no network contains is allowed: loopback and private networks are where edge providers live.
@@ -30,8 +18,8 @@ class Egress {
   Egress() : Egress({}, {}) {}
   Egress(const std::vector<Network>& allow, const std::vector<Network>& deny);
 
-  // permission_denied with the network that says so. An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) must be
-  // allowed too.
+  // permission_denied with the rule that says so. An IPv4 address inside an IPv6 one (mapped, NAT64, 6to4) must be
+  // allowed too. Local sockets always are.
   Result<void> permits(const Endpoint& endpoint) const;
 
   // The one of the process, asked with every new outgoing connection. Any thread.
@@ -42,10 +30,10 @@ class Egress {
   struct Rule {
     Network network;
     bool allow;
-    std::string_view why;  // what the network is, for people
+    std::string_view why;  // for people
   };
-  const Rule* decide(const std::array<std::uint8_t, 16>& address) const;
-  std::vector<Rule> rules_;  // in the order of precedence
+  const Rule* decide(const Endpoint& endpoint) const;
+  std::vector<Rule> rules_;  // of equally narrow ones the first decides
 };
 
 }  // namespace penstock::net
