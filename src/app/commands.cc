@@ -32,7 +32,8 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
   for (const ListenConfig& listen : config.listen)
     out += fmt::format("listen {}{}{}\n", listen.address(), listen.proxy_protocol ? " (PROXY)" : "",
                        listen.tls ? " (TLS)" : "");
-  out += fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.text(), config.threads, config.data_dir);
+  out +=
+      fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.endpoint.text(), config.threads, config.data_dir);
   for (const auto& [name, provider] : config.llm->providers()) {
     const net::Url& url = provider->origin()->url;
     out += fmt::format("provider {} at {}{}\n", name, url.place(), url.path);

@@ -41,9 +41,16 @@ void warn_of_restart(const GatewayConfig& fresh, const GatewayConfig& running) {
   if (fresh.threads != running.threads) names.emplace_back("threads");
   if (fresh.io_uring != running.io_uring) names.emplace_back("io_uring");
   if (fresh.data_dir != running.data_dir) names.emplace_back("data_dir");
+  if (fresh.security != running.security) names.emplace_back("security");
   if (names.empty()) return;
   obs::log(obs::Level::warn, "changed, and takes effect with a restart; the rest was reloaded",
            {{"keys", fmt::format("{}", fmt::join(names, ", "))}});
+}
+
+bool needs_low_port(const GatewayConfig& config) {
+  auto low = [](const net::Endpoint& endpoint) { return endpoint.port() > 0 && endpoint.port() < 1024; };
+  return low(config.admin.endpoint) || std::any_of(config.listen.begin(), config.listen.end(),
+                                                   [&](const ListenConfig& one) { return low(one.endpoint); });
 }
 
 std::vector<std::string> split_globs(const std::string& text) {
@@ -100,6 +107,11 @@ std::expected<void, StartFailure> Gateway::start() {
   config::Map root = document->root().map();
   config_ = read_config(root);
   stamp_ = files_stamp();
+  Privileges privileges(config_.security);
+  if (!document->failed()) {
+    auto begun = privileges.begin(config_.data_dir, needs_low_port(config_));
+    if (!begun) return cannot_start(begun.error().code == Errc::invalid_argument ? 2 : 1, begun.error().detail);
+  }
   if (auto ready = start_state(); !ready) return ready;
   start_lanes();
   ingest::Plan plan = ingest_->plan(root);
@@ -110,7 +122,8 @@ std::expected<void, StartFailure> Gateway::start() {
   publish(config_);
   observer_->start();
   cores_->start();
-  if (auto listening = start_listeners(); !listening) return listening;
+  if (auto listening = privileges.bind([this] { return start_listeners(); }); !listening) return listening;
+  if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
   if (predecessor_) take_over();
   ingest_->apply(std::move(plan));
   return {};
@@ -207,11 +220,20 @@ void Gateway::start_lanes() {
   }
 }
 
-std::expected<net::ListenSocket, StartFailure> Gateway::open_admin(const net::Endpoint& endpoint) {
-  if (auto socket = inherited_.claim(endpoint, kAdminSocket)) return std::move(*socket);
-  auto socket = net::ListenSocket::open(endpoint);
+std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& admin) {
+  ListenConfig listen;
+  listen.endpoint = admin.endpoint;
+  listen.tls = admin.tls;
+  auto options = listener_options(listen, nullptr);
+  if (!options) return cannot_start(2, options.error().detail);
+  AdminDoor door{std::nullopt, admin, std::move(*options)};
+  if (admin_ && admin.endpoint == config_.admin.endpoint) return door;
+  door.socket = inherited_.claim(admin.endpoint, kAdminSocket);
+  if (door.socket) return door;
+  auto socket = net::ListenSocket::open(admin.endpoint);
   if (!socket) return cannot_start(1, socket.error().detail);
-  return std::move(*socket);
+  door.socket = std::move(*socket);
+  return door;
 }
 
 std::expected<void, StartFailure> Gateway::start_listeners() {
@@ -220,8 +242,8 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   listeners_ = std::make_unique<Listeners>(*cores_, std::move(servers), inherited_);
   auto change = listeners_->prepare(config_.listen);
   if (!change) return cannot_start(change.error().code == Errc::invalid_argument ? 2 : 1, change.error().detail);
-  auto admin_socket = open_admin(config_.admin);
-  if (!admin_socket) return std::unexpected(admin_socket.error());
+  auto door = open_admin(config_.admin);
+  if (!door) return std::unexpected(door.error());
   listeners_->apply(std::move(*change));
   AdminParts parts;
   parts.observer = observer_.get();
@@ -235,7 +257,7 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   parts.listen = listen_addresses();
   parts.policy = make_policy(config_);
   parts.plan = config_.llm;
-  auto admin = Admin::start(std::move(*admin_socket), std::move(parts));
+  auto admin = Admin::start(std::move(*door), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
   inherited_.close_unclaimed();
@@ -298,6 +320,7 @@ void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
   burden_->set_limits(config.overload.burden);
   admission_->set_limits(config.overload.admission);
+  net::Egress::use(config.egress);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
@@ -349,19 +372,15 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   if (auto reach = check_reach(fresh); !reach) return reach;
   auto change = listeners_->prepare(fresh.listen);
   if (!change) return cannot_start(1, change.error().detail);
-  std::optional<net::ListenSocket> admin;
-  if (fresh.admin != config_.admin) {
-    auto opened = open_admin(fresh.admin);
-    if (!opened) return std::unexpected(opened.error());
-    admin = std::move(*opened);
-  }
+  auto door = open_admin(fresh.admin);
+  if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
   stamp_ = files_stamp();
   publish(config_);
   listeners_->apply(std::move(*change));
-  if (admin) admin_->move_to(std::move(*admin));
+  admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
   ingest_->apply(std::move(plan));
   return {};
@@ -393,7 +412,8 @@ std::vector<std::string> Gateway::obstacles() const {
 }
 
 std::vector<std::string> Gateway::watched_files() const {
-  std::vector<std::string> files{options_.config_path};
+  std::vector<std::string> files = config_.admin.files();
+  files.push_back(options_.config_path);
   for (const ListenConfig& listen : config_.listen) {
     for (std::string& file : listen.files()) files.push_back(std::move(file));
   }

@@ -66,7 +66,7 @@ class Gateway {
   std::expected<void, StartFailure> start_state();
   void start_lanes();
   std::expected<void, StartFailure> start_listeners();
-  std::expected<net::ListenSocket, StartFailure> open_admin(const net::Endpoint& endpoint);
+  std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
   bool has_keys(const GatewayConfig& config);

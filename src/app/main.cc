@@ -10,6 +10,7 @@
 #include "app/commands.h"
 #include "app/default_config.h"
 #include "app/gateway.h"
+#include "app/privilege.h"
 #include "mock/server.h"
 
 namespace penstock::ext {
@@ -38,6 +39,7 @@ void occupy_standard_descriptors() {
 }
 
 int run(const base::Registry& registry, RunOptions options) try {
+  forbid_new_privileges();
   block_signals();
   if (options.config_path.empty()) {
     auto written = write_default_config(options.data_dir.empty() ? "./var" : options.data_dir);

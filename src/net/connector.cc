@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "net/egress.h"
 #include "net/resolver.h"
 
 namespace penstock::net {
@@ -162,6 +163,14 @@ rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort addre
                                                   rt::Cancellation* cancellation) {
   auto addresses = co_await Resolver::instance().resolve(loop, address, deadline, cancellation);
   if (!addresses) co_return std::unexpected(addresses.error());
+  // What the name led to is asked about, not the name: whoever answers for it may say anything, another time each time.
+  Result<void> permitted;
+  std::erase_if(*addresses, [&](const Endpoint& endpoint) {
+    Result<void> verdict = Egress::check(endpoint);
+    if (!verdict) permitted = std::move(verdict);
+    return !verdict;
+  });
+  if (addresses->empty()) co_return std::unexpected(permitted.error());
   co_return co_await connect_any(loop, std::move(*addresses), deadline, cancellation);
 }
 
