@@ -10,6 +10,7 @@
 #include "app/commands.h"
 #include "app/default_config.h"
 #include "app/gateway.h"
+#include "app/privilege.h"
 #include "mock/server.h"
 
 namespace penstock::ext {
@@ -23,7 +24,7 @@ namespace {
 void block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that write, not the end of the program
@@ -38,6 +39,7 @@ void occupy_standard_descriptors() {
 }
 
 int run(const base::Registry& registry, RunOptions options) try {
+  forbid_new_privileges();
   block_signals();
   if (options.config_path.empty()) {
     auto written = write_default_config(options.data_dir.empty() ? "./var" : options.data_dir);
@@ -108,6 +110,7 @@ int main(int argc, char** argv) {
   cli.set_version_flag("--version", [&] { return app::version_text(registry); });
 
   app::RunOptions run_options;
+  run_options.invocation = app::remember_invocation(argc, argv);
   CLI::App* run = cli.add_subcommand("run", "the gateway");
   run->add_option("--config", run_options.config_path,
                   "configuration file; without one it looks around and says what it found");

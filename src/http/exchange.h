@@ -121,8 +121,9 @@ class Exchange {
   virtual bool draining() const = 0;
   // `notify` runs once on the loop when draining begins; empty forgets it.
   virtual void on_drain(std::function<void()> notify) { (void)notify; }
-  // The client closed its connection or gave up the stream. `notify` runs once on the loop when that happens later;
-  // empty forgets it.
+  // The client closed its connection or gave up the stream. `notify` runs once on the loop when that happens later, and
+  // when the drain runs out of time while the client is still there: either way nobody waits for the rest. Empty
+  // forgets it.
   virtual bool client_gone() const = 0;
   virtual void on_client_gone(std::function<void()> notify) = 0;
 };
