@@ -95,9 +95,6 @@ std::string read_dns(const config::Node& node) {
   return servers;
 }
 
-  return policy;
-}
-
 net::Egress read_egress(const config::Node& node) {
   if (!node.present()) return {};
   config::Map map = node.map();
