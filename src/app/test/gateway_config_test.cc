@@ -125,7 +125,8 @@ TEST(GatewayConfig, ReadsListeners) {
 
 TEST(GatewayConfig, ReadsTlsOfAListener) {
   Read got = read(
-      "listen: { address: '127.0.0.1:1', tls: { certificates: [ { cert: a, key: b }, { cert: c, key: d } ], client_ca: e, "
+      "listen: { address: '127.0.0.1:1', tls: { certificates: [ { cert: a, key: b }, { cert: c, key: d } ], client_ca: "
+      "e, "
       "client_auth: optional, min_version: 1.3, session_lifetime: 10m } }\n");
   EXPECT_EQ(got.report, "");
   net::TlsServerOptions wanted;
