@@ -21,6 +21,7 @@ namespace penstock::flow {
 struct KeyState {
   RateBucket requests;
   RateBucket tokens;
+  std::atomic<std::int64_t> websockets{0};  // open now
 };
 
 struct Key {

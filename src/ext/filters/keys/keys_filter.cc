@@ -15,6 +15,13 @@ std::string credential_of(const http::Request& request) {
   for (wire::FieldId id : {wire::FieldId::x_api_key, wire::FieldId::x_goog_api_key, wire::FieldId::api_key}) {
     if (std::string_view value = request.field(id); !value.empty()) return std::string(value);
   }
+  // Browsers cannot send headers of their own with a WebSocket; OpenAI's realtime API takes the key in this place.
+  std::string_view protocols = request.field("sec-websocket-protocol");
+  constexpr std::string_view kInProtocols = "openai-insecure-api-key.";
+  if (std::size_t at = protocols.find(kInProtocols); at != std::string_view::npos) {
+    std::string_view key = protocols.substr(at + kInProtocols.size());
+    return std::string(key.substr(0, key.find_first_of(", \t")));
+  }
   return http::query_value(request.query, "key");
 }
 
