@@ -417,6 +417,10 @@ std::vector<std::string> Gateway::watched_files() const {
   for (const ListenConfig& listen : config_.listen) {
     for (std::string& file : listen.files()) files.push_back(std::move(file));
   }
+  for (const auto& [name, provider] : config_.llm->providers()) {
+    const std::vector<std::string>& more = provider->origin()->files;
+    files.insert(files.end(), more.begin(), more.end());
+  }
   return files;
 }
 
