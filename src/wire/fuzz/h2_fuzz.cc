@@ -12,13 +12,16 @@ using namespace penstock::wire;
 
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+// What a client may send before it has acknowledged our settings (RFC 9113 section 6.9.2).
+constexpr std::size_t kFirstWindow = 65'535;
+
 // Answers every request as soon as it has ended, gives back half of what it gets.
 struct Server : H2Owner {
   struct Stream : H2Stream {
     Stream(Server& owner, std::int32_t number) : server(owner), id(number) {}
     void on_data(std::string_view bytes) override {
       held += bytes.size();
-      if (held > server.limits.stream_window_bytes) std::abort();
+      if (held > kFirstWindow) std::abort();
       if (++pieces % 2 == 0) server.session.consume(id, std::exchange(held, 0));
     }
     void on_end() override { server.session.respond(id, 200, {}, true); }
@@ -38,7 +41,7 @@ struct Server : H2Owner {
     auto [place, fresh] = streams.try_emplace(id, *this, id);
     if (!fresh) std::abort();
     session.attach(id, place->second);
-    if (streams.size() > limits.streams_max) std::abort();
+    if (streams.size() - closed.size() > limits.streams_max) std::abort();
   }
 
   void run(std::string_view bytes, std::size_t step) {
