@@ -10,8 +10,12 @@ class Connection {
   virtual ~Connection() = default;
   // Until the connection is over.
   virtual rt::Task<void> run() = 0;
-  // Finishes what is under way and takes nothing new; an idle connection ends now.
-  virtual void drain() = 0;
+  // Takes nothing new once what is under way has ended, and says so where there is a word for it.
+  virtual void leave() = 0;
+  // Ends the connection when nothing is under way on it.
+  virtual void close_idle() = 0;
+  // Has handlers under way end their answers; the connection stays for their last words.
+  virtual void give_up() = 0;
 };
 
 }  // namespace penstock::http

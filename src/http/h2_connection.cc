@@ -194,7 +194,13 @@ void H2Connection::cut_off(std::string_view what) {
   session_.terminate(wire::H2Error::enhance_your_calm, fmt::format("too many {}", what));
 }
 
-void H2Connection::drain() {
+void H2Connection::give_up() {
+  std::vector<H2Exchange*> open(exchanges_.begin(), exchanges_.end());
+  for (H2Exchange* exchange : open) exchange->give_up();
+}
+
+void H2Connection::leave() {
+  if (std::exchange(leaving_, true)) return;
   session_.announce_shutdown();
   session_.ping();
   last_call_at_ = loop().now() + kLastCallAfter;

@@ -96,7 +96,7 @@ void H2Exchange::close_request() {
   connection_.flush_soon();
 }
 
-bool H2Exchange::draining() const { return connection_.server().draining_; }
+bool H2Exchange::draining() const { return connection_.leaving(); }
 
 // --- the request's body ---
 

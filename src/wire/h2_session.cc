@@ -180,11 +180,13 @@ struct H2Session::Callbacks {
     return 0;
   }
 
-  // A head that cannot be sent (larger than nghttp2 takes) must not leave its stream waiting for ever.
+  // A head that cannot be sent (larger than nghttp2 takes) must not leave its stream waiting for ever. Of a request's,
+  // nghttp2 closes the stream itself, and the other side has never heard of it.
   static int on_not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
     H2Session& me = self(user);
     if (frame->hd.type == NGHTTP2_RST_STREAM) std::erase(me.our_resets_, frame->hd.stream_id);
-    if (frame->hd.type == NGHTTP2_HEADERS) me.reset(frame->hd.stream_id, H2Error::internal_error);
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+      me.reset(frame->hd.stream_id, H2Error::internal_error);
     return 0;
   }
 

@@ -20,6 +20,7 @@ class FakeExchange : public Exchange {
   }
 
   void field(std::string_view name, std::string_view value) { fields_.add(name, value); }
+  void from(Peer peer) { peer_ = std::move(peer); }
   // A field behind the request's body.
   void trailing_field(std::string_view name, std::string_view value) { trailers_.add(name, value); }
   // The client closes its connection.
