@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "app/abuse.h"
 #include "app/console.h"
 #include "base/quantity.h"
 #include "base/version.h"
@@ -36,14 +37,14 @@ bool host_is_local(std::string_view host) {
 
 }  // namespace
 
-Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, AdminParts parts) {
+Result<std::unique_ptr<Admin>> Admin::start(net::ListenSocket socket, AdminParts parts) {
   std::unique_ptr<Admin> admin(new Admin(std::move(parts)));
   auto state = store::State::open(admin->parts_.data_dir);
   if (!state) return std::unexpected(state.error());
   admin->state_.emplace(std::move(*state));
   admin->add_routes();
-  http::ServerLimits limits;
-  limits.connections_max = 200;
+  http::BurdenLimits burden;
+  burden.connections = 200;
   Admin* self = admin.get();
   admin->server_ = std::make_unique<http::Server>(
       admin->thread_.loop(), [self](http::Exchange& exchange) { return self->handle(exchange); },
@@ -52,18 +53,36 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
         json::append_quoted(body, detail);
         return body + "}";
       },
-      limits);
-  auto acceptor = net::Acceptor::listen(admin->thread_.loop(), endpoint,
-                                        [self](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer); });
-  if (!acceptor) return std::unexpected(acceptor.error());
-  admin->acceptor_ = std::move(*acceptor);
-  admin->endpoint_ = admin->acceptor_->endpoint();
+      http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
+  admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
+  admin->accept_from(std::move(socket));
   admin->thread_.start();
   return admin;
 }
 
+void Admin::accept_from(net::ListenSocket socket) {
+  endpoint_ = socket.endpoint();
+  check_host_.store(endpoint_.is_loopback() && !endpoint_.is_local_socket());
+  acceptor_ = std::make_unique<net::Acceptor>(thread_.loop(), std::move(socket),
+                                              [this](int fd, const net::Endpoint& peer) { server_->accept(fd, peer); });
+}
+
+void Admin::move_to(net::ListenSocket socket) {
+  thread_.run_and_wait([&] {
+    acceptor_->close();
+    accept_from(std::move(socket));
+  });
+}
+
+void Admin::hand_over() {
+  thread_.run_and_wait([this] { acceptor_->hand_over(); });
+}
+
 Admin::Admin(AdminParts parts)
-    : parts_(std::move(parts)), policy_(std::move(parts_.policy)), plan_(std::move(parts_.plan)) {
+    : parts_(std::move(parts)),
+      policy_(std::move(parts_.policy)),
+      plan_(std::move(parts_.plan)),
+      listen_(std::move(parts_.listen)) {
   parts_.observer->metrics().on_scrape([this](obs::MetricWriter& writer) { collect(writer); });
 }
 
@@ -83,6 +102,11 @@ void Admin::stop() {
 void Admin::set_policy(std::shared_ptr<const flow::Policy> policy) {
   std::lock_guard lock(mutex_);
   policy_ = std::move(policy);
+}
+
+void Admin::set_listen(std::vector<std::string> addresses) {
+  std::lock_guard lock(mutex_);
+  listen_ = std::move(addresses);
 }
 
 void Admin::set_plan(std::shared_ptr<const llm::Plan> plan) {
@@ -106,7 +130,8 @@ void Admin::add_routes() {
   });
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
-    return send(exchange, obstacles.empty() ? 200 : 503, "application/json", flow::readiness_json(obstacles));
+    return send(exchange, obstacles.empty() ? 200 : 503, "application/json",
+                flow::readiness_json(obstacles, parts_.readiness->shedding()));
   });
   add_json("/admin/v1/status", [this](const http::Request&) { return status_json(); });
   add_json("/admin/v1/requests", [this](const http::Request& request) { return requests_json(request); });
@@ -127,7 +152,7 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
   }
   http::CodedExchange exchange(connection, codec_, policy->compression());
   const http::Request& request = exchange.request();
-  if (endpoint_.is_loopback() && !host_is_local(request.field(wire::FieldId::host))) {
+  if (check_host_.load(std::memory_order_relaxed) && !host_is_local(request.field(wire::FieldId::host))) {
     co_await send(exchange, 403, "application/json",
                   R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
     co_return;

@@ -30,26 +30,33 @@ struct AdminParts {
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
   std::size_t threads = 1;
-  std::vector<std::string> listen;
   bool simulated = false;
-  std::shared_ptr<const flow::Policy> policy;  // at the start; set_policy() and set_plan() follow
+  std::vector<std::string> listen;  // of the data listeners; these three at the start, set_...() follow
+  std::shared_ptr<const flow::Policy> policy;
   std::shared_ptr<const llm::Plan> plan;
 };
 
 class Admin {
  public:
-  static Result<std::unique_ptr<Admin>> start(const net::Endpoint& endpoint, AdminParts parts);
+  static Result<std::unique_ptr<Admin>> start(net::ListenSocket socket, AdminParts parts);
   ~Admin();
   void stop();
   const net::Endpoint& endpoint() const { return endpoint_; }
+  int listening_fd() const { return acceptor_->socket().fd(); }
+  // Serves at another address from now on. By one thread at a time, as hand_over().
+  void move_to(net::ListenSocket socket);
+  // Accepts no more: another process has the same socket. Connections go on until stop().
+  void hand_over();
 
   // Any thread.
   void set_policy(std::shared_ptr<const flow::Policy> policy);
   void set_plan(std::shared_ptr<const llm::Plan> plan);
+  void set_listen(std::vector<std::string> addresses);
 
  private:
   explicit Admin(AdminParts parts);
   void add_routes();
+  void accept_from(net::ListenSocket socket);
   void add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make);
   rt::Task<void> handle(http::Exchange& connection);
   std::string status_json() const;
@@ -70,11 +77,13 @@ class Admin {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<net::Acceptor> acceptor_;
-  net::Endpoint endpoint_;
+  net::Endpoint endpoint_;             // for the thread that starts, moves and stops
+  std::atomic<bool> check_host_;       // served on loopback, where pages of other sites could point names to
   std::optional<store::State> state_;  // the admin thread's
-  mutable std::mutex mutex_;           // guards the two below
+  mutable std::mutex mutex_;           // guards the three below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;
+  std::vector<std::string> listen_;
   bool stopped_ = false;
 };
 

@@ -30,11 +30,12 @@ ingest::PipelineParts parts_for_check(const ingest::Context& context) {
 void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std::string& file) {
   std::string out = fmt::format("{} is fine.\n\n", file);
   for (const ListenConfig& listen : config.listen)
-    out += fmt::format("listen {}{}\n", listen.endpoint.text(), listen.tls ? " (TLS)" : "");
+    out += fmt::format("listen {}{}{}\n", listen.address(), listen.proxy_protocol ? " (PROXY)" : "",
+                       listen.tls ? " (TLS)" : "");
   out += fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.text(), config.threads, config.data_dir);
   for (const auto& [name, provider] : config.llm->providers()) {
     const net::Url& url = provider->origin()->url;
-    out += fmt::format("provider {} at {}://{}{}\n", name, url.scheme, url.authority(), url.path);
+    out += fmt::format("provider {} at {}{}\n", name, url.place(), url.path);
   }
   for (const std::string& line : config.llm->describe()) out += line + "\n";
   for (const infer::ModelConfig& model : config.models)

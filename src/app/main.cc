@@ -19,7 +19,7 @@ namespace {
 void block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 }
@@ -88,6 +88,7 @@ int main(int argc, char** argv) {
   cli.set_version_flag("--version", [&] { return app::version_text(registry); });
 
   app::RunOptions run_options;
+  run_options.invocation = app::remember_invocation(argc, argv);
   CLI::App* run = cli.add_subcommand("run", "the gateway");
   run->add_option("--config", run_options.config_path,
                   "configuration file; without one it looks around and says what it found");

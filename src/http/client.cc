@@ -85,6 +85,10 @@ bool ClientCall::worth_repeating(const Error& error) {
   return stale && !std::exchange(replaced_, true);
 }
 
+std::pair<PooledStream, std::string> ClientCall::take_upgraded() {
+  return {std::move(stream_), std::exchange(state_->body, {})};
+}
+
 rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pieces body) {
   wire::Http1Parser& parser = state_->parser;
   parser.reset();
@@ -115,6 +119,11 @@ Result<void> ClientCall::feed(std::string_view bytes) {
     auto used = parser.feed(bytes, decoder_ ? coded_ : state_->body);
     if (!used) return fail(Errc::protocol_error, used.error().detail);
     bytes.remove_prefix(*used);
+    if (parser.head_done() && upgrade_wanted_ && status() == 101) {
+      state_->body = bytes;
+      state_->excess = true;
+      return {};
+    }
     if (parser.head_done() && status() < 200) {
       if (auto passed = pass_over_interim(); !passed) return passed;
     }

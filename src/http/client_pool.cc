@@ -347,7 +347,7 @@ rt::Task<Result<PooledStream>> ClientPool::place_in_line(Slot& slot, base::Stead
     count(slot.counters->refusals);
     co_return fail(Errc::backpressure,
                    fmt::format("all {} connections to {} are in use and {} calls wait for one already", limits.max,
-                               origin.url.authority(), limits.waiting));
+                               origin.url.place(), limits.waiting));
   }
   rt::Wait wait(loop_, std::min(deadline, loop_.now() + origin.connect_timeout), cancellation);
   Waiter waiter{wait, {}, {}, {}};
@@ -367,7 +367,7 @@ rt::Task<Result<PooledStream>> ClientPool::place_in_line(Slot& slot, base::Stead
   if (!waiter.place) {
     count(slot.counters->refusals);
     co_return fail(Errc::backpressure, fmt::format("all {} connections to {} stayed in use while the call waited",
-                                                   limits.max, origin.url.authority()));
+                                                   limits.max, origin.url.place()));
   }
   place = std::move(waiter.place);
   co_return PooledStream();
@@ -377,7 +377,7 @@ rt::Task<Result<PooledStream>> ClientPool::connect(Slot& slot, Place& place, bas
                                                    rt::Cancellation* cancellation) {
   const Origin& origin = *slot.origin;
   count(slot.counters->connects);
-  auto stream = co_await net::connect(loop_, {origin.url.host, origin.url.port}, deadline, cancellation);
+  auto stream = co_await net::connect(loop_, origin.url, deadline, cancellation);
   if (!stream) co_return std::unexpected(stream.error());
   if (cancellation != nullptr && cancellation->cancelled()) co_return std::unexpected(cancelled());
   if (origin.tls) {

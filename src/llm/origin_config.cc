@@ -112,8 +112,8 @@ std::string identity_of(const http::Origin& origin, const Tls& tls) {
   }
   std::string files;
   for (const std::string& file : tls.options.files()) files += stamp_of(file) + '\n';
-  return fmt::format("{}\n{}://{}{}\n{}\n{}\n{}\n{} {}\n{} {} {} {} {}\n{} {}\n{}", origin.name, origin.url.scheme,
-                     origin.url.authority(), origin.url.path, files, tls.server_name, fmt::join(tls.options.pins, " "),
+  return fmt::format("{}\n{}{}\n{}\n{}\n{}\n{} {}\n{} {} {} {} {}\n{} {}\n{}", origin.name, origin.url.place(),
+                     origin.url.path, files, tls.server_name, fmt::join(tls.options.pins, " "),
                      static_cast<int>(origin.http2), fmt::join(tls.options.alpn, " "), origin.connect_timeout.count(),
                      limits.max, limits.waiting, limits.streams, limits.idle.count(), origin.outlier.failures,
                      origin.outlier.eject.count(), check);
@@ -148,6 +148,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
       return nullptr;
     }
     origin.tls = std::move(*context);
+    origin.files = tls.options.files();
   }
   std::string identity = identity_of(origin, tls);
   return http::share_origin(identity, std::move(origin));

@@ -70,6 +70,30 @@ rt::Task<PassThrough::Outcome> PassThrough::attempt_whole() {
   co_return co_await accept();
 }
 
+rt::Task<PassThrough::Outcome> PassThrough::upgrade(BodyFor path_for) {
+  body_for_ = std::move(path_for);
+  return try_targets(&PassThrough::attempt_upgrade);
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::attempt_upgrade() {
+  std::string path = body_for_(target_->model);
+  head_.path = path;
+  auto head = open(std::nullopt);
+  if (!head) co_return std::unexpected(Failure(head.error(), obs::ErrorType::caller_bad_request));
+  upstream_->expect_upgrade();
+  Result<void> sent;
+  {
+    Waiting waiting(call_);
+    sent = co_await upstream_->send(*head, {});
+  }
+  if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  if (upstream_->status() >= 200 && upstream_->status() <= 299) {
+    co_return std::unexpected(target_failure(*target_, obs::ErrorType::provider_malformed, Errc::protocol_error,
+                                             "answered a request for a WebSocket with something else"));
+  }
+  co_return co_await accept();
+}
+
 rt::Task<PassThrough::Outcome> PassThrough::start(BodyFor first_for, LengthFor length_for) {
   body_for_ = std::move(first_for);
   length_for_ = std::move(length_for);
@@ -124,7 +148,7 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
 
 rt::Task<PassThrough::Outcome> PassThrough::accept() {
   int status = upstream_->status();
-  if (status >= 200 && status <= 299) {
+  if (status == 101 || (status >= 200 && status <= 299)) {
     note_health(*target_, nullptr, pool_.loop().now());
     co_return Outcome{};
   }

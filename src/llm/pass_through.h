@@ -25,6 +25,10 @@ class PassThrough {
   // Sends a whole body (or none, when the head says so) and waits for the head of a successful answer.
   rt::Task<Outcome> send(BodyFor body_for);
 
+  // Without a body: asks every target for another protocol, under the path (as in PassHead) for its own name of the
+  // model, until one answers 101. `head` has the fields that ask.
+  rt::Task<Outcome> upgrade(BodyFor path_for);
+
   // The same in pieces: start() with the bytes at hand, write() until the body ends or answered() says that nobody
   // wants more of it, then finish(), which waits for the head of a successful answer.
   rt::Task<Outcome> start(BodyFor first_for, LengthFor length_for);
@@ -45,6 +49,7 @@ class PassThrough {
   rt::Task<Outcome> try_targets(Attempt attempt);
   rt::Task<Outcome> attempt_whole();
   rt::Task<Outcome> attempt_start();
+  rt::Task<Outcome> attempt_upgrade();
   rt::Task<Outcome> accept();
   Failure sending_failure(const Error& error) const;
   Failure broken(const Error& error) const;

@@ -158,4 +158,12 @@ rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort addre
   co_return co_await connect_any(loop, std::move(*addresses), deadline, cancellation);
 }
 
+rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, const Url& url, base::SteadyTime deadline,
+                                                  rt::Cancellation* cancellation) {
+  if (url.socket.empty()) return connect(loop, HostPort{url.host, url.port}, deadline, cancellation);
+  auto endpoint = local_endpoint(url.socket);
+  if (!endpoint) return rt::Task<Result<std::unique_ptr<Stream>>>::ready(std::unexpected(endpoint.error()));
+  return connect_any(loop, std::vector<Endpoint>{*endpoint}, deadline, cancellation);
+}
+
 }  // namespace penstock::net

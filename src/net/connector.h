@@ -17,6 +17,10 @@ namespace penstock::net {
 rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort address, base::SteadyTime deadline,
                                                   rt::Cancellation* cancellation = nullptr);
 
+// Whatever a URL names: its host and port, or its local socket.
+rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, const Url& url, base::SteadyTime deadline,
+                                                  rt::Cancellation* cancellation = nullptr);
+
 // The same for addresses that are known, in the order given but families in turn.
 rt::Task<Result<std::unique_ptr<Stream>>> connect_any(rt::Loop& loop, std::vector<Endpoint> addresses,
                                                       base::SteadyTime deadline,

@@ -59,6 +59,10 @@ void Stream::cut() {
   if (notify) notify();
 }
 
+void Stream::give_up() {
+  if (auto notify = std::exchange(notify_hang_up_, nullptr)) notify();
+}
+
 void Stream::shutdown_write() {
   if (fd_ < 0) return;
   if (ssl_ != nullptr) SSL_shutdown(ssl_);
@@ -167,6 +171,24 @@ Result<std::size_t> Stream::try_read(std::span<char> buffer) {
     }
     return std::unexpected(system_error(errno));
   }
+}
+
+Result<std::size_t> Stream::peek_now(std::span<char> buffer) {
+  ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), MSG_PEEK);
+  // What is peeked at stays announced, but the next wait is for what comes after it.
+  readable_ = false;
+  if (got >= 0) return static_cast<std::size_t>(got);
+  return std::unexpected(errno == EAGAIN || errno == EINTR ? would_block() : system_error(errno));
+}
+
+void Stream::take_peeked(std::size_t bytes) {
+  std::array<char, 4096> unwanted;
+  while (bytes > 0) {
+    ssize_t got = ::recv(fd_, unwanted.data(), std::min(bytes, unwanted.size()), 0);
+    if (got <= 0) break;
+    bytes -= static_cast<std::size_t>(got);
+  }
+  readable_ = true;  // there may be more behind it, which was announced already
 }
 
 bool Stream::quiet() {
@@ -322,6 +344,12 @@ void Stream::Read::await_suspend(std::coroutine_handle<> handle) {
   handle_ = handle;
   stream_.reader_ = this;
   stream_.watch_deadline();
+}
+
+std::size_t Stream::Write::bytes() const {
+  std::size_t sum = 0;
+  for (const iovec& piece : pieces_.items().subspan(first_)) sum += piece.iov_len;
+  return sum;
 }
 
 bool Stream::Write::consume(std::size_t bytes) {

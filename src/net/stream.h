@@ -87,6 +87,10 @@ class Stream : private rt::Listener {
   bool quiet();
   // At least one byte, 0 at the end, or Errc::backpressure when nothing is there after all.
   Result<std::size_t> read_now(std::span<char> buffer) { return try_read(buffer); }
+  // The same without taking the bytes, and before TLS only. When they are not enough, readable() waits for more.
+  Result<std::size_t> peek_now(std::span<char> buffer);
+  // Forgets the first `bytes` of what was peeked at.
+  void take_peeked(std::size_t bytes);
 
   // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI);
   // `session`, when given, is tried first and outlives the stream. Counted in tls_figures.h. Errors: deadline_exceeded;
@@ -107,6 +111,8 @@ class Stream : private rt::Listener {
   // function forgets an earlier one.
   bool hung_up() const { return hung_up_; }
   void on_hang_up(std::function<void()> notify) { notify_hang_up_ = std::move(notify); }
+  // Tells whoever waits for the peer to hang up, though it has not: the connection stays.
+  void give_up();
 
   // The TLS handshake was a short one, with a session kept from an earlier connection.
   bool tls_resumed() const;
@@ -194,6 +200,8 @@ class Stream::Write : private rt::Send {
  public:
   Write(Stream& stream, const Pieces& pieces) : stream_(stream), pieces_(pieces) {}
   Write(const Write& other) : rt::Send(), stream_(other.stream_), pieces_(other.pieces_), first_(other.first_) {}
+  // What is still to go out.
+  std::size_t bytes() const;
   bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   Result<void> await_resume() { return std::move(result_); }

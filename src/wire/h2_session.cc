@@ -8,6 +8,8 @@
 #include <charconv>
 #include <new>
 
+#include "wire/chunk_decoder.h"
+
 namespace penstock::wire {
 namespace {
 
@@ -100,8 +102,9 @@ struct H2Session::Callbacks {
     return 0;
   }
 
-  static int on_begin_headers(nghttp2_session*, const nghttp2_frame*, void* user) {
+  static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     self(user).head_ = {};
+    self(user).first_head_ = frame->headers.cat != NGHTTP2_HCAT_HEADERS;
     self(user).head_bytes_ = 0;
     return 0;
   }
@@ -171,6 +174,7 @@ struct H2Session::Callbacks {
   static int on_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     H2Session& me = self(user);
     if (is_request(*frame)) me.last_request_ = frame->hd.stream_id;
+    me.owner_.on_sent(static_cast<H2FrameType>(frame->hd.type));
     if (frame->hd.type != NGHTTP2_RST_STREAM) return 0;
     auto ours = std::find(me.our_resets_.begin(), me.our_resets_.end(), frame->hd.stream_id);
     if (ours != me.our_resets_.end()) {
@@ -231,7 +235,8 @@ struct H2Session::Callbacks {
   }
 };
 
-H2Session::H2Session(Side side, const H2Limits& limits, H2Owner& owner) : side_(side), owner_(owner), limits_(limits) {
+H2Session::H2Session(Side side, const H2Limits& limits, H2Owner& owner)
+    : owner_(owner), limits_(limits), preface_left_(side == Side::server ? NGHTTP2_CLIENT_MAGIC_LEN : 0) {
   static nghttp2_session_callbacks* const kCallbacks = Callbacks::make();
   Option option = make_options(limits);
   bool server = side == Side::server;
@@ -253,16 +258,38 @@ H2Session::~H2Session() { nghttp2_session_del(session_); }
 
 bool H2Session::feed(std::string_view bytes) {
   if (broken_) return false;
+  follow(bytes);
   ssize_t used = nghttp2_session_mem_recv(session_, bytes_of(bytes), bytes.size());
   if (used < 0) {
     broken_ = true;
     auto error = static_cast<int>(used);
     if (defect_.empty()) defect_ = nghttp2_strerror(error);
-    bool flood = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
-    nghttp2_session_terminate_session(session_, flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
+    flooded_ = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    nghttp2_session_terminate_session(session_, flooded_ ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
     return false;
   }
   return nghttp2_session_want_read(session_) != 0;
+}
+
+// Frames begin and end here as nghttp2 sees them; it does not tell in the middle of one.
+void H2Session::follow(std::string_view bytes) {
+  std::size_t skipped = std::min(preface_left_, bytes.size());
+  preface_left_ -= skipped;
+  bytes.remove_prefix(skipped);
+  while (!bytes.empty()) {
+    std::size_t step = std::min(payload_left_, bytes.size());
+    payload_left_ -= step;
+    bytes.remove_prefix(step);
+    if (bytes.empty()) return;
+    header_[header_got_++] = static_cast<std::uint8_t>(bytes.front());
+    bytes.remove_prefix(1);
+    if (header_got_ < header_.size()) continue;
+    header_got_ = 0;
+    payload_left_ = static_cast<std::size_t>(header_[0] << 16 | header_[1] << 8 | header_[2]);
+    frame_type_ = static_cast<H2FrameType>(header_[3]);
+    if (frame_type_ == H2FrameType::headers || frame_type_ == H2FrameType::continuation)
+      in_block_ = (header_[4] & NGHTTP2_FLAG_END_HEADERS) == 0;
+  }
 }
 
 void H2Session::pull(std::string& out, std::size_t bytes_max) {
@@ -300,6 +327,8 @@ bool H2Session::take_field(std::string_view name, std::string_view value) {
     bool again = false;
     std::string_view known = name == "host" ? head_.fields.get(FieldId::host, &again) : std::string_view();
     if (again) return known == value;
+    bool trails = !first_head_ && head_.status == 0;  // a head that follows an interim one begins with its status
+    if (trails && (name == "content-length" || !may_trail(field_id(name), name))) return true;
     head_.fields.add(name, value);
   }
   return true;
@@ -394,6 +423,7 @@ void H2Session::goaway(H2Error error) {
 
 void H2Session::terminate(H2Error error, std::string why) {
   if (defect_.empty()) defect_ = std::move(why);
+  flooded_ = flooded_ || error == H2Error::enhance_your_calm;
   nghttp2_session_terminate_session(session_, static_cast<std::uint32_t>(error));
 }
 

@@ -7,6 +7,7 @@
 // the rules is reset and its stream hears on_closed().
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -96,6 +97,7 @@ class H2Stream {
   virtual void on_head([[maybe_unused]] H2Head& head) {}
   // Counts against the windows until H2Session::consume(). The view ends with the call.
   virtual void on_data(std::string_view bytes) = 0;
+  // Without those that may not come behind a body.
   virtual void on_trailers([[maybe_unused]] Fields& trailers) {}
   // The other side has sent everything.
   virtual void on_end() = 0;
@@ -114,6 +116,7 @@ class H2Owner {
   // Before a frame is read, of any type: for those who count.
   virtual void on_frame([[maybe_unused]] H2FrameType type, [[maybe_unused]] bool end_stream,
                         [[maybe_unused]] std::size_t length) {}
+  virtual void on_sent([[maybe_unused]] H2FrameType type) {}
   // The rules made the session reset a stream because of what the other side sent.
   virtual void on_forced_reset([[maybe_unused]] std::int32_t stream) {}
   // Streams above `last_stream` were not and will not be worked on.
@@ -127,7 +130,8 @@ class H2Owner {
 class H2Session {
  public:
   enum class Side { server, client };
-  // The owner outlives the session, and so do attached streams. The preface and the settings wait to be pulled.
+  // The owner outlives the session; attached streams live until they are detached or closed. The preface and the
+  // settings wait to be pulled.
   H2Session(Side side, const H2Limits& limits, H2Owner& owner);
   ~H2Session();
   H2Session(const H2Session&) = delete;
@@ -140,10 +144,16 @@ class H2Session {
   bool wants_write() const;
   // Neither reads nor writes any more: close.
   bool over() const;
+  // A frame, or a block of header fields, has begun and not ended; pieces of data do not count.
+  bool midway() const {
+    return header_got_ > 0 || (payload_left_ > 0 && frame_type_ != H2FrameType::data) || in_block_;
+  }
   // Frames that wait to be pulled, data not counted.
   std::size_t queued() const;
   // Why feed() said no, or why we ended the session; for logs.
   const std::string& defect() const { return defect_; }
+  // The other side sent so much of what makes no sense that we ended the session.
+  bool flooded() const { return flooded_; }
 
   // --- streams ---
   // Client: a new stream, attached to `stream`. Its number, or 0 when the connection can open no more. Data is taken
@@ -180,19 +190,28 @@ class H2Session {
   struct Callbacks;
   friend struct Callbacks;
   bool take_field(std::string_view name, std::string_view value);
+  void follow(std::string_view bytes);
   void take_pseudo_field(std::string_view name, std::string_view value);
   void head_done(std::int32_t stream, bool request);
 
-  Side side_;
   H2Owner& owner_;
   H2Limits limits_;
   nghttp2_session* session_ = nullptr;
   H2Head head_;                           // the block of fields being read: one at a time on a connection
   std::size_t head_bytes_ = 0;            // as SETTINGS_MAX_HEADER_LIST_SIZE counts
   std::int32_t last_request_ = 0;         // client: those above wait to be pulled
+  bool first_head_ = true;                // of its stream: no trailers, and not what follows an interim head
   std::vector<std::int32_t> our_resets_;  // submitted and not yet sent
   std::string defect_;
+  // Where the other side is in its frames.
+  std::size_t preface_left_;
+  std::array<std::uint8_t, 9> header_{};
+  std::size_t header_got_ = 0;
+  std::size_t payload_left_ = 0;
+  H2FrameType frame_type_{};
+  bool in_block_ = false;  // between HEADERS and the END_HEADERS that ends the block
   bool broken_ = false;
+  bool flooded_ = false;
 };
 
 }  // namespace penstock::wire

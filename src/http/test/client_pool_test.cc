@@ -4,8 +4,8 @@
 
 #include "http/client.h"
 #include "http/server.h"
-#include "http/test/certificate.h"
 #include "net/acceptor.h"
+#include "net/test/certificate.h"
 #include "net/test/full_listener.h"
 #include "rt/await.h"
 
@@ -270,7 +270,7 @@ TEST_F(Pool, AHandshakeEndsWithTheConnectTimeout) {
 }
 
 struct TlsPool : Pool {
-  Certificate certificate{"llm.example"};
+  net::TestCertificate certificate{"llm.example"};
 
   TlsPool() {
     tls = *net::TlsContext::server({.certificates = {{certificate.cert(), certificate.key()}}});

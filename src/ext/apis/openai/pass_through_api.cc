@@ -184,7 +184,6 @@ std::size_t PassThroughApi::core_of(flow::Call& call) const {
   return static_cast<std::size_t>(call.exchange.loop().index());
 }
 
-// The route of call.model when the caller may use it; null after a refusal.
 rt::Task<std::shared_ptr<const llm::Route>> PassThroughApi::route_for(flow::Call& call) const {
   auto route = lane_.plan(core_of(call))->find(call.model);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.

@@ -136,6 +136,7 @@ Result<std::string> OpenAiProvider::pass_through(const llm::PassHead& head, std:
   auto out = std::back_inserter(lines);
   if (!head.content_type.empty()) fmt::format_to(out, "content-type: {}\r\n", head.content_type);
   if (head.has_body && head.body_bytes) fmt::format_to(out, "content-length: {}\r\n", *head.body_bytes);
+  lines += head.lines;
   if (head.has_body && !head.body_bytes) lines += "transfer-encoding: chunked\r\n";
   return lines;
 }
