@@ -36,6 +36,8 @@ using SocketNames = std::function<std::optional<net::Endpoint>(const std::string
 // An address, or a list of addresses and maps { address, mode, tls, h2c, proxy_protocol, trusted_proxies }. Mistakes are
 // reported on the node.
 std::vector<ListenConfig> read_listeners(const config::Node& node, const SocketNames& names = {});
+// A list of networks such as 10.0.0.0/8; empty when absent.
+std::vector<net::Network> read_networks(const config::Node& node);
 // A numeric address and port, or unix:FILE; `fallback` when the node is absent.
 net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback);
 

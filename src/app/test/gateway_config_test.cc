@@ -39,7 +39,7 @@ TEST(GatewayConfig, HasSafeDefaults) {
   EXPECT_EQ(got.report, "");
   ASSERT_EQ(got.config.listen.size(), 1U);
   EXPECT_EQ(got.config.listen[0].endpoint.text(), "127.0.0.1:8080");
-  EXPECT_EQ(got.config.admin.text(), "127.0.0.1:8081");
+  EXPECT_EQ(got.config.admin.endpoint.text(), "127.0.0.1:8081");
   EXPECT_EQ(got.config.data_dir, "./var");
   EXPECT_EQ(got.config.threads, std::max(1U, std::thread::hardware_concurrency()));
   EXPECT_THAT(got.config.filters, ElementsAre("keys", "limits"));
