@@ -63,6 +63,7 @@ class Deflate:
 class WebSocket:
     def __init__(self, port, path, key=None, headers=None, protocols=None, offer=None, tls=None, seconds=10):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             self.socket = tls.wrap_socket(self.socket)
         self.nonce = base64.b64encode(os.urandom(16)).decode()

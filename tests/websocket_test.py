@@ -16,7 +16,7 @@ sources:
 keys:
   - {{ name: device, secret: {KEY} }}
   - {{ name: slow, secret: sk-slow-0000000000001, limits: {{ rpm: 3 }} }}
-websocket: {{ message_max: 64KB, per_key: 3, origins: ["https://app.example"] }}
+websocket: {{ message_max: 64KiB, per_key: 3, origins: ["https://app.example"] }}
 """
 PATH = "/ingest/line/ws"
 READING = {"device": "d1", "temp": 20.5}
