@@ -5,7 +5,7 @@ import subprocess
 
 import harness
 from harness import check, equal, until
-from websocket_client import CLOSE, FIN, TEXT, Refused, WebSocket, frame
+from websocket_client import CLOSE, FIN, TEXT, Refused, WebSocket, frame, tls_listener
 
 KEY = "sk-realtime-0000000001"
 PROVIDER_KEY = "sk-provider-key-00000001"
@@ -177,8 +177,8 @@ def test_close_codes_pass_both_ways():
         equal(ws.closing()[0], 4001)
 
 
-def client(*command):
-    done = subprocess.run([*map(str, command), f"http://127.0.0.1:{gateway.port}/v1", KEY], capture_output=True, text=True,
+def client(*command, more=()):
+    done = subprocess.run([*map(str, command), f"http://127.0.0.1:{gateway.port}/v1", KEY, *more], capture_output=True, text=True,
                           timeout=60, check=False)
     print(done.stdout, end="")
     equal(done.returncode, 0, done.stderr[-2000:])
@@ -195,7 +195,8 @@ def test_openai_node_and_ws():
     if not shutil.which("node") or not (harness.ROOT / ".cache" / "sdk_node.stamp").exists():
         print("left out:", harness.sdk_reason("node"))
         return
-    client("node", harness.ROOT / "tests" / "sdk" / "realtime_node.mjs", MODULES)
+    with harness.Gateway(config(mock), listen=tls_listener()) as secure:  # OpenAI's client speaks TLS only
+        client("node", harness.ROOT / "tests" / "sdk" / "realtime_node.mjs", MODULES, more=[f"https://127.0.0.1:{secure.port}/v1"])
 
 
 if __name__ == "__main__":

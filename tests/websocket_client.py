@@ -6,12 +6,21 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import zlib
 
-from harness import check, equal
+from harness import check, equal, folder
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN, RSV1 = 0x80, 0x40
+
+
+def tls_listener():
+    """An address of a configuration with a certificate nobody knows."""
+    where = folder()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", where / "key.pem", "-out",
+                    where / "cert.pem", "-days", "2", "-subj", "/CN=localhost"], check=True, capture_output=True)
+    return f'{{ address: "127.0.0.1:0", tls: {{ cert: {where}/cert.pem, key: {where}/key.pem }} }}'
 
 
 class Refused(Exception):

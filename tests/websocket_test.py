@@ -3,11 +3,10 @@
 import json
 import ssl
 import struct
-import subprocess
 
 import harness
 from harness import check, equal, request, until
-from websocket_client import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, Refused, WebSocket, frame
+from websocket_client import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, Refused, WebSocket, frame, tls_listener
 
 KEY = "sk-device-000000000001"
 CONFIG = f"""
@@ -277,11 +276,7 @@ def test_metrics_count_what_passes():
 
 
 def test_over_tls():
-    folder = harness.folder()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / "key.pem", "-out",
-                    folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost"], check=True, capture_output=True)
-    listen = f"{{ address: \"127.0.0.1:0\", tls: {{ cert: {folder}/cert.pem, key: {folder}/key.pem }} }}"
-    with harness.Gateway(CONFIG, listen=listen) as secure:
+    with harness.Gateway(CONFIG, listen=tls_listener()) as secure:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with WebSocket(secure.port, PATH, key=KEY, tls=context) as ws:

@@ -1,9 +1,10 @@
-// OpenAI's Node client and the ws package talk to a realtime model. Arguments: folder of modules, base URL, key.
+// OpenAI's Node client and the ws package talk to a realtime model. Arguments: folder of modules, base URL, key, base
+// URL over TLS.
 import assert from 'node:assert';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-const [modules, baseURL, apiKey] = process.argv.slice(2);
+const [modules, baseURL, apiKey, secureURL] = process.argv.slice(2);
 const require = createRequire(pathToFileURL(`${modules}/`));
 const { OpenAI } = require('openai');
 const { OpenAIRealtimeWS } = require('openai/realtime/ws');
@@ -11,7 +12,8 @@ const WebSocket = require('ws');
 
 setTimeout(() => { console.error('no answer'); process.exit(1); }, 30000).unref();
 
-const realtime = new OpenAIRealtimeWS({ model: 'talk' }, new OpenAI({ baseURL, apiKey }));
+const realtime = new OpenAIRealtimeWS({ model: 'talk', options: { rejectUnauthorized: false } },
+  new OpenAI({ baseURL: secureURL, apiKey }));
 await new Promise((resolve, reject) => {
   let text = '';
   realtime.on('error', reject);
