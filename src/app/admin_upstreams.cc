@@ -11,6 +11,7 @@ json::Value text(std::string_view s) {
 
 std::string_view state_of(const http::OriginHealth& health, base::SteadyTime now) {
   if (health.down()) return "down";
+  if (health.on_trial(now)) return "trial";
   return health.usable(now) ? "up" : "ejected";
 }
 
@@ -54,7 +55,7 @@ json::Array describe_providers(const llm::Plan& plan) {
     http::PoolFigures figures = origin.state->figures();
     json::Object o;
     o["name"] = text(name);
-    o["address"] = text(origin.url.scheme + "://" + origin.url.authority());
+    o["address"] = text(origin.url.place());
     o["state"] = text(state_of(origin.state->health, now));
     o["ejected_seconds_left"] = seconds_left(origin.state->health, now);
     o["ejections"] = origin.state->health.ejections();

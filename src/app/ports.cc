@@ -140,7 +140,7 @@ void LocalModels::infer(rt::Loop& loop, const std::string& model, std::vector<in
 }
 
 Result<std::shared_ptr<const http::Origin>> WebhookClient::origin_of(std::size_t core, const net::Url& url) {
-  auto& origin = origins_[core][url.scheme + "://" + url.authority()];
+  auto& origin = origins_[core][url.place()];
   if (!origin) {
     http::Origin made;
     made.url = url;

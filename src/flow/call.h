@@ -8,11 +8,13 @@
 #include "codec/coding.h"
 #include "flow/keys.h"
 #include "http/exchange.h"
+#include "http/forwarded.h"
 #include "http/router.h"
 #include "obs/event.h"
 
 namespace penstock::flow {
 
+class Admission;
 class Policy;
 class Dialect;
 
@@ -33,6 +35,16 @@ struct Call {
   // The one in force on this core now: a reload replaces it while the call stands. Null only in tests.
   const std::shared_ptr<const Policy>* in_force = nullptr;
   obs::RequestEvent event{};
+  Admission* admission = nullptr;  // null: every call is taken
+  bool wrong_key = false;          // a credential came that nobody has
+
+  std::optional<http::Client> forwarded;  // whom a trusted proxy names
+  // Who asks, behind trusted proxies; not their addresses.
+  const net::Endpoint& client() const { return forwarded ? forwarded->endpoint : exchange.peer().endpoint; }
+  // The client's connection is encrypted, as far as it goes to us or to the first proxy.
+  bool secure() const { return forwarded ? forwarded->secure : !exchange.peer().tls.version.empty(); }
+  // The name the client asked for.
+  std::string_view host() const { return forwarded ? forwarded->host : exchange.request().field(wire::FieldId::host); }
 
   std::shared_ptr<const Key> key;     // null when the gateway has no keys
   std::string model;                  // as asked for; empty for calls about no model
@@ -46,7 +58,8 @@ struct Call {
   base::Duration upstream_wait{};  // time spent waiting for somebody else
 };
 
-// Runs the filters that need only the head: who is it? Before the body is read.
+// Runs the filters that need only the head: who is it? Before the body is read. Then whether the gateway can take a
+// call of this class now.
 Result<void> identify(Call& call);
 // Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
 // set.
