@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "app/abuse.h"
 #include "app/console.h"
 #include "base/quantity.h"
 #include "base/version.h"
@@ -53,6 +54,7 @@ Result<std::unique_ptr<Admin>> Admin::start(net::ListenSocket socket, AdminParts
         return body + "}";
       },
       limits);
+  admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
   admin->accept_from(std::move(socket));
   admin->thread_.start();
   return admin;

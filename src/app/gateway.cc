@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include "app/abuse.h"
+#include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
 #include "net/resolver.h"
@@ -154,6 +156,7 @@ void Gateway::start_lanes() {
   observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
+  observer_->metrics().on_scrape(collect_tls);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
@@ -185,6 +188,7 @@ void Gateway::start_lanes() {
           return front->error_body(status, path, detail);
         },
         config_.http);
+    per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
 }
 
@@ -367,6 +371,10 @@ std::vector<std::string> Gateway::watched_files() const {
   std::vector<std::string> files{options_.config_path};
   for (const ListenConfig& listen : config_.listen) {
     for (std::string& file : listen.files()) files.push_back(std::move(file));
+  }
+  for (const auto& [name, provider] : config_.llm->providers()) {
+    const std::vector<std::string>& of_provider = provider->origin()->files;
+    files.insert(files.end(), of_provider.begin(), of_provider.end());
   }
   return files;
 }

@@ -32,6 +32,7 @@ http::ServerLimits read_http(const config::Node& node) {
   limits.write_timeout = config::read_timeout(map, "write_timeout", limits.write_timeout);
   limits.connections_max = static_cast<std::size_t>(
       map.integer("connections_max", static_cast<std::int64_t>(limits.connections_max), 1, 1'000'000));
+  limits.h2_streams_max = static_cast<std::uint32_t>(map.integer("h2_streams_max", limits.h2_streams_max, 1, 10'000));
   map.done();
   return limits;
 }

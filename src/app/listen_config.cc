@@ -65,9 +65,16 @@ ListenConfig read_listener(const config::Node& node, const SocketNames& names) {
   config::Map map = node.map();
   read_address(map.required("address"), names, listen);
   listen.mode = read_mode(map.get("mode"), listen.endpoint.is_local_socket() && listen.socket_name.empty());
-  if (config::Node tls = map.get("tls"); tls.present()) listen.tls = read_tls_server(tls);
   listen.proxy_protocol = map.boolean("proxy_protocol", false);
   listen.trusted_proxies = read_networks(map.get("trusted_proxies"));
+  if (config::Node tls = map.get("tls"); tls.present()) {
+    listen.tls = read_tls_server(tls);
+    listen.tls->alpn = {"h2", "http/1.1"};
+  }
+  listen.h2c = map.boolean("h2c", false);
+  if (listen.h2c && listen.tls)
+    map.get("h2c").problem(
+        "`h2c` is HTTP/2 without TLS; with `tls` clients choose HTTP/2 in the handshake: leave it out");
   map.done();
   return listen;
 }
@@ -78,10 +85,7 @@ std::string ListenConfig::address() const {
   return socket_name.empty() ? endpoint.text() : std::string(kHandedOver) + socket_name;
 }
 
-std::vector<std::string> ListenConfig::files() const {
-  if (!tls) return {};
-  return {tls->cert_file, tls->key_file};
-}
+std::vector<std::string> ListenConfig::files() const { return tls ? tls->files() : std::vector<std::string>(); }
 
 net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback) {
   std::string text = node.present() ? node.text(fallback) : std::string(fallback);
@@ -110,6 +114,7 @@ std::vector<ListenConfig> read_listeners(const config::Node& node, const SocketN
 Result<std::shared_ptr<const http::ListenerOptions>> listener_options(
     const ListenConfig& listen, std::shared_ptr<const std::atomic<bool>> removed) {
   http::ListenerOptions options;
+  options.h2c = listen.h2c;
   if (listen.tls) {
     auto context = net::TlsContext::server(*listen.tls);
     if (!context) return std::unexpected(context.error());

@@ -8,9 +8,6 @@ namespace {
 constexpr wire::Http1Limits kAnswerLimits{
     .line_bytes_max = 64 * 1024, .head_bytes_max = 128 * 1024, .body_bytes_max = UINT64_MAX};
 
-// As much of a coded answer is decoded ahead of whoever reads it: a few bytes may decode to gigabytes.
-constexpr std::size_t kDecodedBytesMax = 1U << 20;
-
 std::span<char> read_scratch() {
   thread_local std::array<char, 64 * 1024> scratch;
   return scratch;
@@ -53,7 +50,11 @@ ClientCall::~ClientCall() {
 
 void ClientCall::cancel() {
   cancellation_.cancel();
-  if (stream_) stream_->close();
+  if (H2Call* call = h2()) {
+    call->cancel();
+  } else if (stream_) {
+    stream_->close();
+  }
 }
 
 rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body) {
@@ -65,13 +66,23 @@ rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body)
       stream_ = std::move(*opened);
       if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
     }
-    auto answered = co_await exchange_heads(head, body);
+    auto answered =
+        h2() != nullptr ? co_await exchange_heads_h2(h2(), head, body) : co_await exchange_heads(head, body);
     if (answered || cancelled()) co_return answered;
-    bool stale = stream_.reused() && answered.error().code == Errc::unavailable && !answering_;
-    if (!stale || replaced_) co_return answered;
-    replaced_ = true;
+    if (!worth_repeating(answered.error())) co_return answered;
     stream_.reset();
   }
+}
+
+bool ClientCall::worth_repeating(const Error& error) {
+  // As many connections in a row may say goodbye just when the request comes.
+  constexpr int kGoodbyesMax = 3;
+  bool stale = stream_.reused() && error.code == Errc::unavailable && !answering_;
+  if (H2Call* call = h2()) {
+    if (call->repeat() == H2Call::Repeat::elsewhere) return ++goodbyes_ <= kGoodbyesMax;
+    stale = call->repeat() == H2Call::Repeat::once;
+  }
+  return stale && !std::exchange(replaced_, true);
 }
 
 rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pieces body) {
@@ -158,6 +169,7 @@ Result<bool> ClientCall::take_available() {
     if (auto decoded = decode(bytes_max); !decoded) return std::unexpected(decoded.error());
     return true;
   }
+  if (H2Call* call = h2()) return take_available_h2(*call);
   if (!stream_->readable_now()) return false;
   auto scratch = read_scratch();
   auto got = stream_->read_now(scratch);
@@ -184,7 +196,7 @@ std::optional<Result<std::string_view>> ClientCall::read_now() {
     if (!taken) return std::unexpected(taken.error());
     if (!*taken) return std::nullopt;
   }
-  if (state_->parser.message_done()) release();
+  if (message_done()) release();
   state_->taken = true;
   return std::string_view(state_->body);
 }
@@ -204,7 +216,9 @@ rt::Task<Result<std::string_view>> ClientCall::read_slowly() {
 }
 
 rt::Task<Result<void>> ClientCall::wait() {
-  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
+  base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.idle, total_deadline_);
+  if (H2Call* call = h2()) co_return co_await call->changed(deadline, &cancellation_);
+  stream_->set_deadline(deadline);
   auto ready = co_await stream_->readable();
   if (!ready) co_return std::unexpected(ready.error());
   co_return Result<void>{};
@@ -236,7 +250,7 @@ Result<std::string_view> ClientCall::whole_body(std::size_t bytes_max) {
 
 // Back to the pool when the connection stands at a clean message border.
 void ClientCall::release() {
-  if (!stream_ || stream_->closed() || stream_->hung_up() || body_open_) return;
+  if (stream_.get() == nullptr || stream_->closed() || stream_->hung_up() || body_open_) return;
   const wire::Http1Parser& parser = state_->parser;
   if (!parser.message_done() || !parser.head().keep_alive || state_->excess) return;
   pool_.keep(std::move(stream_));

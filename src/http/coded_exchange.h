@@ -38,6 +38,8 @@ class CodedExchange : public Exchange {
   rt::Task<Result<void>> write(std::string_view bytes) override { return inner_.write(bytes); }
   rt::Task<Result<void>> flush() override { return inner_.flush(); }
   rt::Task<Result<void>> finish() override { return inner_.finish(); }
+  const Fields& trailers() const override { return inner_.trailers(); }
+  void trailer(std::string_view name, std::string_view value) override { inner_.trailer(name, value); }
   void stop_reading() override { inner_.stop_reading(); }
   void abort() override { inner_.abort(); }
   bool begun() const override { return inner_.begun(); }

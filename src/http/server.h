@@ -1,11 +1,13 @@
-// The HTTP/1.1 server of one loop.
+// The server of one loop: HTTP/1 and HTTP/2, which a connection chooses as it begins (ALPN, or the client's preface).
 #pragma once
 
 #include <memory>
 #include <unordered_set>
 
+#include "http/connection.h"
 #include "http/exchange.h"
 #include "net/network.h"
+#include "net/stream.h"
 #include "net/tls.h"
 #include "rt/await.h"
 #include "wire/http1.h"
@@ -20,6 +22,7 @@ struct ServerLimits {
   base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
   base::Duration proxy_timeout = std::chrono::seconds(5);   // for the PROXY header, where one is expected
   std::size_t connections_max = 20'000;                     // per loop; more are closed at once
+  std::uint32_t h2_streams_max = 100;                       // of an HTTP/2 connection, open at a time
 
   bool operator==(const ServerLimits&) const = default;
 };
@@ -29,16 +32,18 @@ using ErrorBody = std::function<std::string(int status, std::string_view path, c
 
 // How the connections of one listener are treated; immutable. A reload makes a new one for connections that follow.
 struct ListenerOptions {
-  std::shared_ptr<net::TlsContext> tls;  // null: plain
+  std::shared_ptr<net::TlsContext> tls;  // null: plain. HTTP/2 for whoever agrees on it in the handshake
+  bool h2c = false;                      // plain, too: HTTP/2 for whoever begins with its preface
   bool proxy_protocol = false;           // a PROXY header comes first, or the connection is closed
   // Whose word about their clients counts: X-Forwarded-For and its kin, and the PROXY header. Null: nobody's fields,
   // and everybody's PROXY header.
   std::shared_ptr<const std::vector<net::Network>> trusted_proxies;
-  // Set once when the listener is removed: its connections end with the answer under way. Null: it never is.
+  // Set once when the listener is removed. Null: it never is.
   std::shared_ptr<const std::atomic<bool>> removed;
 };
 
-class ServerConnection;
+// Told when a client is cut off because it did too much of what makes no sense. `what` is one of a few fixed texts.
+using AbuseHook = std::function<void(std::string_view what, const Peer& peer)>;
 
 class Server {
  public:
@@ -47,10 +52,12 @@ class Server {
 
   // Takes a connected socket. On the loop. `listener` null: as by default.
   void accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener = nullptr);
-  std::size_t connections() const { return connections_.size(); }
-  // For requests and connections that follow. On the loop.
+  // Before the first connection.
+  void on_abuse(AbuseHook hook) { on_abuse_ = std::move(hook); }
+  std::size_t connections() const { return clients_.size(); }
+  // For connections that follow; timeouts for all. On the loop.
   void set_limits(const ServerLimits& limits) { limits_ = limits; }
-  // Closes idle connections of removed listeners after `grace`; until then the next answer tells the client.
+  // Drains the connections of removed listeners; idle ones are closed after `grace`.
   void leave_removed(base::Duration grace);
   // Finishes answers under way, which say that the connection closes, and closes idle connections at `idle_until` (by
   // default at once). At `deadline` what is left is given up: its handlers end, with a word to the client where the
@@ -59,18 +66,45 @@ class Server {
 
  private:
   friend class ServerConnection;
-  std::vector<ServerConnection*> open_connections() const;
+  friend class H2Connection;
+  friend class H2Exchange;
+  // A connection from its first byte to its last.
+  struct Client {
+    Client(rt::Loop& loop, int fd, Peer who, std::shared_ptr<const ListenerOptions> at)
+        : stream(loop, fd), peer(std::move(who)), listener(std::move(at)) {}
+    bool is_leaving() const { return listener->removed && listener->removed->load(std::memory_order_relaxed); }
+    void drain() const {
+      if (speaking) speaking->drain();
+    }
+    void end_idle() {
+      if (speaking) {
+        speaking->end_idle();
+      } else {
+        stream.cut();
+      }
+    }
+    net::Stream stream;
+    Peer peer;
+    std::shared_ptr<const ListenerOptions> listener;
+    std::string early;                     // read to find out what it speaks
+    std::unique_ptr<Connection> speaking;  // once that is known
+  };
   rt::Task<void> serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener);
+  rt::Task<bool> open(Client& client);
+  rt::Task<bool> shake_hands(Client& client);
+  template <class What>
+  void each_client(What what);
+  rt::Task<Result<bool>> begins_with_preface(Client& client);
 
   rt::Loop& loop_;
   Handler handler_;
   ErrorBody error_body_;
   ServerLimits limits_;
   rt::TaskScope scope_;
-  std::unordered_set<ServerConnection*> connections_;
+  AbuseHook on_abuse_;
+  std::unordered_set<Client*> clients_;
   rt::Timer leave_timer_;
   bool draining_ = false;
-  bool idle_over_ = false;  // while draining: an idle connection closes at once
 };
 
 }  // namespace penstock::http

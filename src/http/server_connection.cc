@@ -1,10 +1,10 @@
 #include "http/server_connection.h"
 
-#include <fmt/chrono.h>
+#include "http/date.h"
+#include "wire/chars.h"
 
-#include <ctime>
-
-#include "http/proxy_header.h"
+#include "obs/log.h"
+#include "obs/log_limit.h"
 
 namespace penstock::http {
 namespace {
@@ -15,52 +15,47 @@ std::span<char> read_scratch() {
   return scratch;
 }
 
+// RFC 9110 section 10.1.4.
+bool takes_trailers(std::string_view te) {
+  while (!te.empty()) {
+    std::string_view member = te.substr(0, te.find(','));
+    te.remove_prefix(std::min(member.size() + 1, te.size()));
+    while (!member.empty() && wire::is_blank(member.front())) member.remove_prefix(1);
+    while (!member.empty() && wire::is_blank(member.back())) member.remove_suffix(1);
+    if (wire::equal_ignoring_case(member, "trailers")) return true;
+  }
+  return false;
+}
+
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
 constexpr std::size_t kLingerBytesMax = 16U << 20;
 
-// The Date field changes once a second.
-const std::string& date_line() {
-  thread_local std::time_t at = 0;
-  thread_local std::string line;
-  std::time_t now = std::time(nullptr);
-  if (now != at) {
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    line = fmt::format("date: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", parts);
-    at = now;
-  }
-  return line;
+// One line per reason and interval: who floods with one kind of failure does not hide the others.
+void log_refused_handshake(const Peer& peer, net::TlsFailure failure, const Error& error) {
+  // Port scanners, health checks of load balancers and impatient clients: the metric counts them.
+  if (failure == net::TlsFailure::gone || error.code == Errc::cancelled) return;
+  static std::array<obs::LogLimit, net::kTlsFailures> limits;
+  auto held_back = limits[static_cast<std::size_t>(failure)].pass(std::chrono::steady_clock::now());
+  if (!held_back) return;
+  obs::log(obs::Level::warn, "TLS handshake with a client failed",
+           {{"client", peer.endpoint.text()},
+            {"reason", std::string(net::name_of(failure))},
+            {"why", error.detail},
+            {"not_shown", std::to_string(*held_back)}});
 }
 
 }  // namespace
 
-ServerConnection::ServerConnection(Server& server, int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener)
+ServerConnection::ServerConnection(Server& server, net::Stream& stream, const Peer& peer, std::string early)
     : server_(server),
-      listener_(std::move(listener)),
-      peer_(std::move(peer)),
-      stream_(server.loop_, fd),
-      parser_(wire::Http1Parser::Kind::request, server.limits_.message) {}
-
-// What comes before HTTP: who it is about, and TLS.
-rt::Task<Result<void>> ServerConnection::greet() {
-  if (listener_->proxy_protocol) {
-    auto told = co_await take_proxy_header(stream_, *listener_, server_.limits_.proxy_timeout, peer_.endpoint);
-    if (!told) co_return std::unexpected(told.error());
-  }
-  if (listener_->trusted_proxies && net::contains(*listener_->trusted_proxies, peer_.endpoint))
-    peer_.trusted_proxies = listener_->trusted_proxies;
-  if (!listener_->tls) co_return Result<void>{};
-  stream_.set_deadline(std::chrono::steady_clock::now() + server_.limits_.head_timeout);
-  co_return co_await stream_.start_tls_server(listener_->tls);
-}
+      peer_(peer),
+      stream_(stream),
+      parser_(wire::Http1Parser::Kind::request, server.limits_.message),
+      input_(std::move(early)) {}
 
 rt::Task<void> ServerConnection::run() {
-  if (listener_->tls || listener_->proxy_protocol || listener_->trusted_proxies) {
-    auto greeted = co_await greet();
-    if (!greeted) co_return;
-  }
   // A client that pipelines without a pause gets its turns like everybody else.
   constexpr int kRequestsPerTurn = 16;
   int served = 0;
@@ -68,6 +63,18 @@ rt::Task<void> ServerConnection::run() {
     if (++served % kRequestsPerTurn == 0) co_await rt::Yield(loop());
   }
   stream_.close();
+}
+
+// The client hears why: by the alert that went out already, or in plain HTTP where it speaks that.
+rt::Task<void> ServerConnection::refuse_handshake(Error error) {
+  net::TlsFailure failure = stream_.tls_failure();
+  log_refused_handshake(peer_, failure, error);
+  if (failure == net::TlsFailure::gone || failure == net::TlsFailure::timeout || stream_.closed()) co_return;
+  stream_.drop_tls();
+  if (failure == net::TlsFailure::plain_http)
+    co_await refuse(400, "this port speaks TLS: write https:// instead of http://");
+  refused_status_ = 400;  // what else comes is no request
+  co_await linger();
 }
 
 // Gives the parser what it takes now: the head, and as much of the body as is there. False when the request is refused.
@@ -123,6 +130,7 @@ void ServerConnection::start_request() {
   if (input_.empty() && input_.capacity() > kKeptBytes) input_ = {};
   if (out_.capacity() > kKeptBytes) out_ = {};
   body_.clear();
+  trailers_.clear();
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
@@ -166,7 +174,7 @@ void ServerConnection::read_target() {
 
 rt::Task<bool> ServerConnection::serve_one() {
   start_request();
-  if (server_.idle_over_ && input_.empty()) co_return false;
+  if (idle_over_ && input_.empty()) co_return false;
   bool alive = co_await read_head();
   if (!alive) co_return false;
   read_target();
@@ -244,7 +252,7 @@ rt::Task<bool> ServerConnection::discard_body() {
   co_return rest.has_value();
 }
 
-bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !leaving(); }
+bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !draining_; }
 
 // More of the body is on its way than is worth taking only to keep the connection.
 bool ServerConnection::body_left_is_large() const {
@@ -266,7 +274,7 @@ void ServerConnection::write_head(const ResponseHead& head) {
     connection = "connection: keep-alive\r\n";
   }
   base::append(out_, "HTTP/1.1 ", base::Digits(head.status()), " ", wire::reason_phrase(head.status()), "\r\n",
-               head.lines(), date_line(), connection);
+               head.lines(), "date: ", http_date(), "\r\n", connection);
 }
 
 // What goes out at once needs no coroutine; a client that is slow to take it does.
@@ -335,8 +343,13 @@ rt::Task<Result<void>> ServerConnection::write(std::string_view bytes) {
 rt::Task<Result<void>> ServerConnection::flush() { return send(stream_.write(out_), false); }
 
 rt::Task<Result<void>> ServerConnection::finish() {
-  if (chunked_) out_ += "0\r\n\r\n";
+  if (chunked_) base::append(out_, "0\r\n", trailers_, "\r\n");
+  trailers_.clear();
   return send(stream_.write(out_), true);
+}
+
+void ServerConnection::trailer(std::string_view name, std::string_view value) {
+  if (chunked_ && takes_trailers(request_.field(wire::FieldId::te))) append_field(trailers_, name, value);
 }
 
 void ServerConnection::abort() {

@@ -76,9 +76,38 @@ TEST(GatewayConfig, ReadsListeners) {
   EXPECT_EQ(list.report, "");
   ASSERT_EQ(list.config.listen.size(), 2U);
   EXPECT_EQ(list.config.listen[1].endpoint.text(), "[::1]:2");
-  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{"c.pem", "k.pem"}));
+  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{{{"c.pem", "k.pem"}}}));
   EXPECT_FALSE(list.config.listen[0].tls);
   EXPECT_EQ(read("listen: { address: 'localhost:3' }\n").config.listen[0].endpoint.port(), 3);
+}
+
+TEST(GatewayConfig, ReadsTlsOfAListener) {
+  Read got = read(
+      "listen: { address: '127.0.0.1:1', tls: { certificates: [ { cert: a, key: b }, { cert: c, key: d } ], client_ca: e, "
+      "client_auth: optional, min_version: 1.3, session_lifetime: 10m } }\n");
+  EXPECT_EQ(got.report, "");
+  net::TlsServerOptions wanted;
+  wanted.certificates = {{"a", "b"}, {"c", "d"}};
+  wanted.client_ca_file = "e";
+  wanted.client_auth = net::ClientAuth::optional;
+  wanted.min_version = net::TlsVersion::tls13;
+  wanted.session_lifetime = std::chrono::minutes(10);
+  EXPECT_EQ(got.config.listen[0].tls, wanted);
+  Read strict = read("listen: { address: '127.0.0.1:1', tls: { cert: a, key: b, client_ca: e } }\n");
+  EXPECT_EQ(strict.config.listen[0].tls->client_auth, net::ClientAuth::required);
+}
+
+TEST(GatewayConfig, SaysWhatIsWrongWithTls) {
+  auto report = [](const std::string& tls) {
+    return read("listen: { address: '127.0.0.1:1', tls: { " + tls + " } }\n").report;
+  };
+  EXPECT_THAT(report("certificates: []"), HasSubstr("the list is empty"));
+  EXPECT_THAT(report("cert: a, key: b, certificates: [ { cert: a, key: b } ]"), HasSubstr("not both"));
+  EXPECT_THAT(report("certificates: [ { cert: a } ]"), HasSubstr("key"));
+  EXPECT_THAT(report("cert: a, key: b, client_auth: required"), HasSubstr("add `client_ca: FILE`"));
+  EXPECT_THAT(report("cert: a, key: b, client_auth: maybe"), HasSubstr("client_auth"));
+  EXPECT_THAT(report("cert: a, key: b, min_version: 1.1"), HasSubstr("min_version"));
+  EXPECT_THAT(report("cert: a, key: b, session_lifetime: 25h"), HasSubstr("between 1s and 24h"));
 }
 
 TEST(GatewayConfig, SaysWhatIsWrongWithAListener) {

@@ -18,17 +18,33 @@ std::string credential_of(const http::Request& request) {
   return http::query_value(request.query, "key");
 }
 
+// By the credential that was sent, else by the client certificate: SDKs want some key, so one that nobody knows does
+// not stand in the way of a certificate.
+Result<std::shared_ptr<const flow::Key>> find_key(const flow::Call& call) {
+  const flow::KeyTable& keys = call.policy->keys();
+  std::string credential = credential_of(call.exchange.request());
+  const std::string& identity = call.exchange.peer().tls.identity;
+  std::shared_ptr<const flow::Key> key = credential.empty() ? nullptr : keys.find(credential);
+  if (!key && !identity.empty()) key = keys.find_identity(identity);
+  if (key) return key;
+  if (!credential.empty())
+    return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  if (!identity.empty()) {
+    return fail(Errc::unauthenticated,
+                fmt::format("no API key was sent, and no key is bound to the identity '{}' of the client certificate",
+                            identity));
+  }
+  return fail(Errc::unauthenticated,
+              "no API key was sent; send one as 'Authorization: Bearer <key>' (`penstock key create` makes one)");
+}
+
 }  // namespace
 
 Result<void> KeysFilter::on_head(flow::Call& call) {
   if (call.policy->open_to_all()) return {};
-  std::string credential = credential_of(call.exchange.request());
-  if (credential.empty()) {
-    return fail(Errc::unauthenticated,
-                "no API key was sent; send one as 'Authorization: Bearer <key>' (`penstock key create` makes one)");
-  }
-  auto key = call.policy->keys().find(credential);
-  if (!key) return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  auto found = find_key(call);
+  if (!found) return std::unexpected(found.error());
+  std::shared_ptr<const flow::Key> key = std::move(*found);
   if (key->expires != 0 && call.event.at >= key->expires) {
     return fail(Errc::unauthenticated,
                 fmt::format("the API key '{}' expired at {}", key->name.view(), base::to_rfc3339(key->expires)));
