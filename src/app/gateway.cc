@@ -97,7 +97,7 @@ std::expected<void, StartFailure> Gateway::start() {
   if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
   config_ = read_config(root);
-  stamp_ = files_stamp();
+  stamp_ = files_stamp(config_);
   if (auto ready = start_state(); !ready) return ready;
   start_lanes();
   ingest::Plan plan = ingest_->plan(root);
@@ -313,11 +313,14 @@ void Gateway::reload(const char* why) {
 
 // Reads and opens everything first; what follows cannot fail.
 std::expected<void, StartFailure> Gateway::try_reload() {
-  stamp_ = files_stamp();
+  // Stamps are taken before what they are of is read: what changes meanwhile is noticed later.
+  stamp_ = files_stamp(config_);
+  std::int64_t file_stamp = stamp_of(options_.config_path);
   auto document = load_document();
   if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
   GatewayConfig fresh = read_config(root);
+  std::int64_t fresh_stamp = files_stamp(fresh);
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
@@ -333,7 +336,8 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
-  stamp_ = files_stamp();
+  // A file that changed since it was read is read again.
+  stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
   publish(config_);
   listeners_->apply(std::move(*change));
   if (admin) admin_->move_to(std::move(*admin));
@@ -367,21 +371,21 @@ std::vector<std::string> Gateway::obstacles() const {
   return found;
 }
 
-std::vector<std::string> Gateway::watched_files() const {
+std::vector<std::string> Gateway::watched_files(const GatewayConfig& config) const {
   std::vector<std::string> files{options_.config_path};
-  for (const ListenConfig& listen : config_.listen) {
+  for (const ListenConfig& listen : config.listen) {
     for (std::string& file : listen.files()) files.push_back(std::move(file));
   }
-  for (const auto& [name, provider] : config_.llm->providers()) {
+  for (const auto& [name, provider] : config.llm->providers()) {
     const std::vector<std::string>& of_provider = provider->origin()->files;
     files.insert(files.end(), of_provider.begin(), of_provider.end());
   }
   return files;
 }
 
-std::int64_t Gateway::files_stamp() const {
+std::int64_t Gateway::files_stamp(const GatewayConfig& config) const {
   std::uint64_t stamp = 0;
-  for (const std::string& file : watched_files()) stamp = stamp * 31 + static_cast<std::uint64_t>(stamp_of(file));
+  for (const std::string& file : watched_files(config)) stamp = stamp * 31 + static_cast<std::uint64_t>(stamp_of(file));
   return static_cast<std::int64_t>(stamp);
 }
 
