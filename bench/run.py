@@ -11,10 +11,11 @@ import infer
 import peers
 import programs
 import proxy
+import reload
 import report
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
-           "startup": footprint.startup, "connections": connections.connections, "peers": peers.peers}
+           "startup": footprint.startup, "connections": connections.connections, "reload": reload.reload, "peers": peers.peers}
 
 
 def main():
