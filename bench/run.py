@@ -8,6 +8,7 @@ import alarm
 import connections
 import footprint
 import infer
+import overload
 import peers
 import programs
 import proxy
@@ -15,7 +16,8 @@ import reload
 import report
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
-           "startup": footprint.startup, "connections": connections.connections, "reload": reload.reload, "peers": peers.peers}
+           "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
+           "peers": peers.peers}
 
 
 def main():

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "app/environment.h"
 #include "base/secret.h"
 #include "json/value.h"
 #include "obs/log.h"
@@ -92,7 +93,7 @@ config::Environment Surroundings::environment() {
 }
 
 const char* Surroundings::look_up(const std::string& name) {
-  if (!name.starts_with("PENSTOCK_FOUND_")) return std::getenv(name.c_str());
+  if (!name.starts_with("PENSTOCK_FOUND_")) return ProcessEnvironment::instance().take(name);
   if (name.starts_with("PENSTOCK_FOUND_LLM")) {
     if (llm_.empty()) find_llm();
     if (name == "PENSTOCK_FOUND_LLM") return llm_.c_str();
@@ -117,7 +118,7 @@ const char* Surroundings::look_up(const std::string& name) {
 
 void Surroundings::find_llm() {
   for (const HostedProvider& hosted : kHosted) {
-    const char* key = std::getenv(hosted.variable);
+    const char* key = ProcessEnvironment::instance().take(hosted.variable);
     if (key == nullptr || *key == '\0') continue;
     llm_ = fmt::format("{} (the key in {})", hosted.name, hosted.variable);
     llm_url_ = hosted.url;

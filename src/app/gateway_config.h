@@ -5,22 +5,29 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_access.h"
 #include "app/listen_config.h"
+#include "app/overload_config.h"
+#include "app/privilege.h"
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
+#include "flow/websocket.h"
 #include "http/coded_exchange.h"
 #include "http/server.h"
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
+#include "net/egress.h"
 
 namespace penstock::app {
 
 struct GatewayConfig {
   std::vector<ListenConfig> listen;
   http::ServerLimits http;  // of the data listener
-  net::Endpoint admin;
+  OverloadConfig overload;
+  AdminConfig admin;
+  SecurityConfig security;
   std::string data_dir;
   std::size_t threads = 1;
   bool io_uring = true;                                     // where the kernel offers it
@@ -29,8 +36,10 @@ struct GatewayConfig {
   bool insecure = false;
   bool guide = false;       // print addresses, a key and commands to try after the start
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
+  net::Egress egress;
   std::vector<std::string> filters;
   http::Compression compression;
+  flow::WebSocketPolicy websocket;
   std::vector<flow::DeclaredKey> keys;
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;

@@ -43,6 +43,48 @@ std::optional<mode_t> read_mode(const config::Node& node, bool local) {
   return std::nullopt;
 }
 
+ListenConfig read_listener(const config::Node& node, const SocketNames& names) {
+  ListenConfig listen;
+  if (node.kind() != config::Node::Kind::map) {
+    read_address(node, names, listen);
+    return listen;
+  }
+  config::Map map = node.map();
+  read_address(map.required("address"), names, listen);
+  listen.mode = read_mode(map.get("mode"), listen.endpoint.is_local_socket() && listen.socket_name.empty());
+  if (config::Node tls = map.get("tls"); tls.present()) {
+    listen.tls = read_tls_server(tls);
+    listen.tls->alpn = {"h2", "http/1.1"};
+  }
+  listen.h2c = map.boolean("h2c", false);
+  if (listen.h2c && listen.tls)
+    map.get("h2c").problem(
+        "`h2c` is HTTP/2 without TLS; with `tls` clients choose HTTP/2 in the handshake: leave it out");
+  listen.proxy_protocol = map.boolean("proxy_protocol", false);
+  listen.trusted_proxies = read_networks(map.get("trusted_proxies"));
+  map.done();
+  return listen;
+}
+
+}  // namespace
+
+std::string ListenConfig::address() const {
+  return socket_name.empty() ? endpoint.text() : std::string(kHandedOver) + socket_name;
+}
+
+std::vector<std::string> ListenConfig::files() const {
+  if (!tls) return {};
+  return tls->files();
+}
+
+net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback) {
+  std::string text = node.present() ? node.text(fallback) : std::string(fallback);
+  auto endpoint = net::parse_listen_address(text);
+  if (endpoint) return *endpoint;
+  node.problem(endpoint.error().detail);
+  return *net::parse_endpoint({"127.0.0.1", 0});
+}
+
 std::vector<net::Network> read_networks(const config::Node& node) {
   std::vector<net::Network> networks;
   if (!node.present()) return networks;
@@ -54,45 +96,6 @@ std::vector<net::Network> read_networks(const config::Node& node) {
     }
   }
   return networks;
-}
-
-ListenConfig read_listener(const config::Node& node, const SocketNames& names) {
-  ListenConfig listen;
-  if (node.kind() != config::Node::Kind::map) {
-    read_address(node, names, listen);
-    return listen;
-  }
-  config::Map map = node.map();
-  read_address(map.required("address"), names, listen);
-  listen.mode = read_mode(map.get("mode"), listen.endpoint.is_local_socket() && listen.socket_name.empty());
-  listen.proxy_protocol = map.boolean("proxy_protocol", false);
-  listen.trusted_proxies = read_networks(map.get("trusted_proxies"));
-  if (config::Node tls = map.get("tls"); tls.present()) {
-    listen.tls = read_tls_server(tls);
-    listen.tls->alpn = {"h2", "http/1.1"};
-  }
-  listen.h2c = map.boolean("h2c", false);
-  if (listen.h2c && listen.tls)
-    map.get("h2c").problem(
-        "`h2c` is HTTP/2 without TLS; with `tls` clients choose HTTP/2 in the handshake: leave it out");
-  map.done();
-  return listen;
-}
-
-}  // namespace
-
-std::string ListenConfig::address() const {
-  return socket_name.empty() ? endpoint.text() : std::string(kHandedOver) + socket_name;
-}
-
-std::vector<std::string> ListenConfig::files() const { return tls ? tls->files() : std::vector<std::string>(); }
-
-net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback) {
-  std::string text = node.present() ? node.text(fallback) : std::string(fallback);
-  auto endpoint = net::parse_listen_address(text);
-  if (endpoint) return *endpoint;
-  node.problem(endpoint.error().detail);
-  return *net::parse_endpoint({"127.0.0.1", 0});
 }
 
 std::vector<ListenConfig> read_listeners(const config::Node& node, const SocketNames& names) {

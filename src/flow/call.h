@@ -14,6 +14,7 @@
 
 namespace penstock::flow {
 
+class Admission;
 class Policy;
 class Dialect;
 
@@ -31,7 +32,11 @@ struct Call {
   http::Exchange& exchange;
   const Dialect& dialect;
   std::shared_ptr<const Policy> policy;
+  // The one in force on this core now: a reload replaces it while the call stands. Null only in tests.
+  const std::shared_ptr<const Policy>* in_force = nullptr;
   obs::RequestEvent event{};
+  Admission* admission = nullptr;  // null: every call is taken
+  bool wrong_key = false;          // a credential came that nobody has
 
   std::optional<http::Client> forwarded;  // whom a trusted proxy names
   // Who asks, behind trusted proxies; not their addresses.
@@ -53,11 +58,18 @@ struct Call {
   base::Duration upstream_wait{};  // time spent waiting for somebody else
 };
 
-// Runs the filters that need only the head: who is it? Before the body is read.
+// Runs the filters that need only the head: who is it? Before the body is read. Then whether the gateway can take a
+// call of this class now.
 Result<void> identify(Call& call);
 // Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
 // set.
 Result<void> admit(Call& call);
+
+// For calls that stand for long, now and then: may the caller still do this? A reload, a revoked or an expired key say
+// no. From then on the call goes by the policy in force.
+Result<void> reaffirm(Call& call);
+// The same, whenever more tokens were used: call.event has the sums so far. resource_exhausted: the limit is used up.
+Result<void> charge(Call& call);
 
 // The fields every answer carries: request id, target, attempts, overhead, limits.
 void add_common_fields(const Call& call, http::ResponseHead& head);

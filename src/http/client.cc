@@ -85,6 +85,10 @@ bool ClientCall::worth_repeating(const Error& error) {
   return stale && !std::exchange(replaced_, true);
 }
 
+std::pair<PooledStream, std::string> ClientCall::take_upgraded() {
+  return {std::move(stream_), std::exchange(state_->body, {})};
+}
+
 rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pieces body) {
   wire::Http1Parser& parser = state_->parser;
   parser.reset();
@@ -96,7 +100,19 @@ rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pi
   sent_ = true;
   net::Pieces request(head, std::string_view("\r\n"));
   request.add(body);
+  // Beyond what sockets hold, the answer may come before the request is out.
+  constexpr std::size_t kLargeBytes = 256 * 1024;
+  early_ = false;
+  early_result_ = {};
+  body_open_ = body.bytes() > kLargeBytes;
+  if (body_open_) stream_->on_readable([this] { take_early(); });
   auto written = co_await stream_->write(request);
+  if (body_open_) {
+    stream_->on_readable({});
+    if (!written && !stream_->closed()) take_early();
+    if (early_) co_return early_result_;
+    body_open_ = false;
+  }
   if (!written) co_return written;
   stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_));
   while (!parser.head_done()) {
@@ -115,6 +131,11 @@ Result<void> ClientCall::feed(std::string_view bytes) {
     auto used = parser.feed(bytes, decoder_ ? coded_ : state_->body);
     if (!used) return fail(Errc::protocol_error, used.error().detail);
     bytes.remove_prefix(*used);
+    if (parser.head_done() && upgrade_wanted_ && status() == 101) {
+      state_->body = bytes;
+      state_->excess = true;
+      return {};
+    }
     if (parser.head_done() && status() < 200) {
       if (auto passed = pass_over_interim(); !passed) return passed;
     }
@@ -174,6 +195,7 @@ Result<bool> ClientCall::take_available() {
   auto scratch = read_scratch();
   auto got = stream_->read_now(scratch);
   if (!got && got.error().code == Errc::backpressure) return false;
+  if (!got && answering_ && got.error().code == Errc::unavailable) return fail(Errc::data_loss, got.error().detail);
   if (!got) return std::unexpected(got.error());
   if (*got == 0) {
     if (state_->parser.finish()) {
@@ -181,7 +203,7 @@ Result<bool> ClientCall::take_available() {
         return std::unexpected(decoded.error());
       return true;
     }
-    return fail(state_->parser.head_done() ? Errc::data_loss : Errc::unavailable,
+    return fail(answering_ ? Errc::data_loss : Errc::unavailable,
                 "the other side closed the connection before its answer was complete");
   }
   answering_ = true;

@@ -43,8 +43,11 @@ class CodedExchange : public Exchange {
   void stop_reading() override { inner_.stop_reading(); }
   void abort() override { inner_.abort(); }
   bool begun() const override { return inner_.begun(); }
+  bool can_upgrade() const override { return inner_.can_upgrade(); }
+  rt::Task<Result<Upgraded>> upgrade(ResponseHead head) override { return inner_.upgrade(std::move(head)); }
   std::uint64_t bytes_sent() const override { return inner_.bytes_sent(); }
   bool draining() const override { return inner_.draining(); }
+  void on_drain(std::function<void()> notify) override { inner_.on_drain(std::move(notify)); }
   bool client_gone() const override { return inner_.client_gone(); }
   void on_client_gone(std::function<void()> notify) override { inner_.on_client_gone(std::move(notify)); }
 

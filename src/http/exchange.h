@@ -12,6 +12,10 @@
 #include "rt/task.h"
 #include "wire/http1.h"
 
+namespace penstock::net {
+class Stream;
+}
+
 namespace penstock::http {
 
 using wire::Fields;
@@ -55,6 +59,12 @@ class ResponseHead {
   base::RecycledString lines_;
 };
 
+// A connection that left HTTP behind. It is the exchange's: it ends when the handler returns.
+struct Upgraded {
+  net::Stream* stream = nullptr;
+  std::string received;  // what came behind the request already
+};
+
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -95,14 +105,25 @@ class Exchange {
   // stream is reset.
   virtual void abort() = 0;
   virtual bool begun() const = 0;
+  // Answers 101 with the fields of `head` (and the date, no others) and hands over the connection, instead of
+  // respond() and begin(). Errors: unimplemented where a connection carries other exchanges too, failed_precondition
+  // (an answer has begun, or the request has a body that was not read).
+  virtual bool can_upgrade() const { return false; }
+  virtual rt::Task<Result<Upgraded>> upgrade(ResponseHead head) {
+    (void)head;
+    return rt::Task<Result<Upgraded>>::ready(
+        fail(Errc::unimplemented, "the protocol cannot be changed on this connection: use HTTP/1.1"));
+  }
   // Bytes of answer bodies given to the connection so far.
   virtual std::uint64_t bytes_sent() const = 0;
 
   // The server is being drained: endless answers should end now.
   virtual bool draining() const = 0;
+  // `notify` runs once on the loop when draining begins; empty forgets it.
+  virtual void on_drain(std::function<void()> notify) { (void)notify; }
   // The client closed its connection or gave up the stream. `notify` runs once on the loop when that happens later, and
-  // when a drain runs out of time while the client is still there: either way the rest is not waited for. Empty forgets
-  // it.
+  // when the drain runs out of time while the client is still there: either way nobody waits for the rest. Empty
+  // forgets it.
   virtual bool client_gone() const = 0;
   virtual void on_client_gone(std::function<void()> notify) = 0;
 };

@@ -199,8 +199,8 @@ void H2Connection::give_up() {
   for (H2Exchange* exchange : open) exchange->give_up();
 }
 
-void H2Connection::drain() {
-  if (std::exchange(draining_, true)) return;
+void H2Connection::leave() {
+  if (std::exchange(leaving_, true)) return;
   session_.announce_shutdown();
   session_.ping();
   last_call_at_ = loop().now() + kLastCallAfter;

@@ -19,12 +19,13 @@ class H2Connection : public Connection, private wire::H2Owner, private rt::TurnE
   ~H2Connection() override;
 
   rt::Task<void> run() override;
-  void drain() override;
-  void end_idle() override {}  // the GOAWAY of a drain ends it with its last stream
+  // GOAWAY; the connection ends by itself when its last stream does.
+  void leave() override;
+  void close_idle() override {}
   void give_up() override;
+  bool leaving() const { return leaving_; }
 
   // --- for exchanges ---
-  bool draining() const { return draining_; }
   Server& server() { return server_; }
   wire::H2Session& session() { return session_; }
   rt::Loop& loop() { return stream_.loop(); }
@@ -72,7 +73,7 @@ class H2Connection : public Connection, private wire::H2Owner, private rt::TurnE
   // What there was too much of, when the session ends because of that: one of a few fixed texts.
   std::string_view abuse_ = "header fields or unread answers";
   bool flushing_ = false;  // told the loop to call at the end of the turn
-  bool draining_ = false;
+  bool leaving_ = false;
   bool stopped_ = false;  // nothing is written any more
 };
 

@@ -96,11 +96,7 @@ void H2Exchange::close_request() {
   connection_.flush_soon();
 }
 
-bool H2Exchange::draining() const { return connection_.draining(); }
-
-void H2Exchange::give_up() {
-  if (auto notify = std::exchange(notify_gone_, nullptr)) notify();
-}
+bool H2Exchange::draining() const { return connection_.leaving(); }
 
 // --- the request's body ---
 

@@ -15,6 +15,10 @@ class H2Exchange : public Exchange, public wire::H2Stream {
 
   // The handler, and what a handler left undone.
   rt::Task<void> run();
+  // Nobody waits for the rest of the answer.
+  void give_up() {
+    if (auto notify = std::exchange(notify_gone_, nullptr)) notify();
+  }
   // The connection is gone.
   void lose();
   // Tells the handler that the rest is not waited for; the client is still there.

@@ -15,19 +15,27 @@ std::string credential_of(const http::Request& request) {
   for (wire::FieldId id : {wire::FieldId::x_api_key, wire::FieldId::x_goog_api_key, wire::FieldId::api_key}) {
     if (std::string_view value = request.field(id); !value.empty()) return std::string(value);
   }
+  // Browsers cannot send headers of their own with a WebSocket; OpenAI's realtime API takes the key in this place.
+  std::string_view protocols = request.field("sec-websocket-protocol");
+  constexpr std::string_view kInProtocols = "openai-insecure-api-key.";
+  if (std::size_t at = protocols.find(kInProtocols); at != std::string_view::npos) {
+    std::string_view key = protocols.substr(at + kInProtocols.size());
+    return std::string(key.substr(0, key.find_first_of(", \t")));
+  }
   return http::query_value(request.query, "key");
 }
 
 // By the credential that was sent, else by the client certificate: SDKs want some key, so one that nobody knows does
 // not stand in the way of a certificate.
-Result<std::shared_ptr<const flow::Key>> find_key(const flow::Call& call) {
+Result<std::shared_ptr<const flow::Key>> find_key(flow::Call& call) {
   const flow::KeyTable& keys = call.policy->keys();
   std::string credential = credential_of(call.exchange.request());
   const std::string& identity = call.exchange.peer().tls.identity;
   std::shared_ptr<const flow::Key> key = credential.empty() ? nullptr : keys.find(credential);
   if (!key && !identity.empty()) key = keys.find_identity(identity);
   if (key) return key;
-  if (!credential.empty())
+  call.wrong_key = !credential.empty();
+  if (call.wrong_key)
     return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
   if (!identity.empty()) {
     return fail(Errc::unauthenticated,
