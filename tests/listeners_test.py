@@ -48,9 +48,14 @@ def newest(gateway, count=1):
     return until(look, "requests in the admin API")
 
 
-def client_of(gateway, headers=None, port=None):
+def client_of(gateway, headers=None, port=None, source="127.0.0.1"):
+    """Whom the gateway takes for the client of a request that comes from `source`."""
     marker = f"m{time.monotonic_ns()}"
-    harness.request(port or gateway.port, "GET", "/healthz", headers={**(headers or {}), "x-request-id": marker})
+    connection = http.client.HTTPConnection("127.0.0.1", port or gateway.port, timeout=20, source_address=(source, 0))
+    try:
+        equal(ask(connection, headers={**(headers or {}), "x-request-id": marker})[0], 200)
+    finally:
+        connection.close()
 
     def look():
         requests = harness.request(gateway.admin_port, "GET", "/admin/v1/requests?limit=20").json()["requests"]
@@ -167,6 +172,10 @@ def proxy(program, text, port):
             process.wait(10)
 
 
+# Its workers reach the sockets of whoever runs the test.
+NGINX = ("user root;\n" if os.geteuid() == 0 else "") + "daemon off;\npid nginx.pid;"
+
+
 def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -187,16 +196,16 @@ def test_haproxy_and_nginx_send_what_is_understood():
             text = ("defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 20s\n  timeout server 20s\n"
                     f"listen l\n  bind 127.0.0.1:{port}\n  server s 127.0.0.1:{gateway.port} {send}\n")
             with proxy("haproxy", text, port):
-                equal(client_of(gateway, port=port), "127.0.0.1", send)
+                equal(client_of(gateway, port=port, source="127.0.0.2"), "127.0.0.2", send)
         if installed("nginx"):
             port = free_port()
-            text = (f"daemon off;\npid nginx.pid;\nevents {{}}\nstream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{gateway.port}; proxy_protocol on; }} }}\n")
+            text = (f"{NGINX}\nevents {{}}\nstream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{gateway.port}; proxy_protocol on; }} }}\n")
             modules = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
             if modules.exists():
                 text = f"load_module {modules};\n" + text
             try:
                 with proxy("nginx", text, port):
-                    equal(client_of(gateway, port=port), "127.0.0.1", "nginx")
+                    equal(client_of(gateway, port=port, source="127.0.0.2"), "127.0.0.2", "nginx")
             except harness.Failure as failure:
                 if "unknown directive" not in str(failure):
                     raise
@@ -232,7 +241,7 @@ def test_nginx_is_believed_over_a_local_socket():
         return
     path = harness.folder() / "http.sock"
     port = free_port()
-    text = (f"daemon off;\npid nginx.pid;\nevents {{}}\nhttp {{ access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n"
+    text = (f"{NGINX}\nevents {{}}\nhttp {{ access_log off; client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n"
             f" server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://unix:{path}; proxy_set_header X-Forwarded-For $http_x_test; }} }} }}\n")
     with harness.Mock() as mock, harness.Gateway(config(mock), listen=f"[ {{ address: unix:{path}, trusted_proxies: [ unix ] }}, 127.0.0.1:0 ]") as gateway:
         with proxy("nginx", text, port):
