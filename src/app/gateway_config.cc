@@ -95,7 +95,7 @@ std::string read_dns(const config::Node& node) {
   return servers;
 }
 
-return policy;
+  return policy;
 }
 
 net::Egress read_egress(const config::Node& node) {

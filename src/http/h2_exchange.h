@@ -21,8 +21,6 @@ class H2Exchange : public Exchange, public wire::H2Stream {
   }
   // The connection is gone.
   void lose();
-  // Tells the handler that the rest is not waited for; the client is still there.
-  void give_up();
   // Ends what has waited too long; the next time to look, or max().
   base::SteadyTime expire(base::SteadyTime now);
 
