@@ -254,5 +254,36 @@ TEST(GatewayConfig, CollectsEveryMistake) {
     EXPECT_THAT(report, HasSubstr(place));
 }
 
+TEST(GatewayConfig, ReadsListenersOfEveryKind) {
+  Read got = read(
+      "listen:\n"
+      "  - { address: 'unix:/run/p.sock', mode: 0660, trusted_proxies: [ unix, 10.0.0.0/8 ] }\n"
+      "  - { address: '127.0.0.1:1', proxy_protocol: true }\n"
+      "  - systemd:web\n"
+      "drain_timeout: 3s\n"
+      "drain_delay: 500ms\n");
+  EXPECT_EQ(got.report, "");
+  ASSERT_EQ(got.config.listen.size(), 3U);
+  EXPECT_EQ(got.config.listen[0].address(), "unix:/run/p.sock");
+  EXPECT_EQ(got.config.listen[0].mode, mode_t{0660});
+  EXPECT_EQ(got.config.listen[0].trusted_proxies.size(), 2U);
+  EXPECT_FALSE(got.config.listen[0].proxy_protocol);
+  EXPECT_TRUE(got.config.listen[1].proxy_protocol);
+  EXPECT_EQ(got.config.listen[2].address(), "systemd:web");
+  EXPECT_EQ(got.config.drain_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(got.config.drain_delay, std::chrono::milliseconds(500));
+  EXPECT_FALSE(serves_outside(got.config));
+}
+
+TEST(GatewayConfig, RefusesListenersThatCannotBeMeant) {
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', mode: 0660 }\n").report, HasSubstr("local socket"));
+  EXPECT_THAT(read("listen: { address: 'unix:/run/x', mode: 0999 }\n").report, HasSubstr("chmod"));
+  EXPECT_THAT(read("listen: 'unix:'\n").report, HasSubstr("path"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', trusted_proxies: [ 10.0.0.1/8 ] }\n").report,
+              HasSubstr("first address"));
+  EXPECT_THAT(read("listen: [ '127.0.0.1:1', '127.0.0.1:1' ]\n").report, HasSubstr("twice"));
+  EXPECT_EQ(read("listen: [ '127.0.0.1:0', '127.0.0.1:0' ]\n").report, "");
+}
+
 }  // namespace
 }  // namespace penstock::app
