@@ -24,7 +24,7 @@ const std::vector<std::string> kMigrations{
 
 Result<void> make_folder(const std::string& dir) {
   std::error_code ec;
-  std::filesystem::create_directories(dir, ec);
+  make_folder(dir);
   if (ec) return fail(Errc::permission_denied, fmt::format("cannot make the data folder '{}': {}", dir, ec.message()));
   return {};
 }
