@@ -2,8 +2,8 @@
 
 #include <charconv>
 
+#include "app/abuse.h"
 #include "app/console.h"
-#include "app/listen_config.h"
 #include "base/quantity.h"
 #include "base/version.h"
 #include "json/value.h"
@@ -40,14 +40,14 @@ rt::Task<void> send_console(http::Exchange& exchange) {
 
 }  // namespace
 
-Result<std::unique_ptr<Admin>> Admin::start(const AdminConfig& config, AdminParts parts) {
+Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
   std::unique_ptr<Admin> admin(new Admin(std::move(parts)));
   auto state = store::State::open(admin->parts_.data_dir);
   if (!state) return std::unexpected(state.error());
   admin->state_.emplace(std::move(*state));
   admin->add_routes();
-  http::ServerLimits limits;
-  limits.connections_max = 200;
+  http::BurdenLimits burden;
+  burden.connections = 200;
   Admin* self = admin.get();
   admin->server_ = std::make_unique<http::Server>(
       admin->thread_.loop(), [self](http::Exchange& exchange) { return self->handle(exchange); },
@@ -56,33 +56,44 @@ Result<std::unique_ptr<Admin>> Admin::start(const AdminConfig& config, AdminPart
         json::append_quoted(body, detail);
         return body + "}";
       },
-      limits);
-  ListenConfig listen;
-  listen.endpoint = config.endpoint;
-  listen.tls = config.tls;
-  auto options = listener_options(listen);
-  if (!options) return std::unexpected(options.error());
-  admin->config_ = config;
-  admin->access_ = AdminAccess(config);
-  auto acceptor = net::Acceptor::listen(
-      admin->thread_.loop(), config.endpoint,
-      [self, options = *options](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer, options); });
-  if (!acceptor) return std::unexpected(acceptor.error());
-  admin->acceptor_ = std::move(*acceptor);
-  admin->endpoint_ = admin->acceptor_->endpoint();
+      http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
+  admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
+  admin->open(std::move(door));
   admin->thread_.start();
   return admin;
 }
 
+void Admin::open(AdminDoor door) {
+  access_.change(door.config);
+  listener_options_ = std::move(door.options);
+  if (!door.socket) return;
+  if (acceptor_) acceptor_->close();
+  endpoint_ = door.socket->endpoint();
+  acceptor_ = std::make_unique<net::Acceptor>(
+      thread_.loop(), std::move(*door.socket),
+      [this](int fd, const net::Endpoint& peer) { server_->accept(fd, peer, listener_options_); });
+}
+
+void Admin::change(AdminDoor door) {
+  thread_.run_and_wait([&] { open(std::move(door)); });
+}
+
+void Admin::hand_over() {
+  thread_.run_and_wait([this] { acceptor_->hand_over(); });
+}
+
 Admin::Admin(AdminParts parts)
-    : parts_(std::move(parts)), policy_(std::move(parts_.policy)), plan_(std::move(parts_.plan)) {
+    : parts_(std::move(parts)),
+      policy_(std::move(parts_.policy)),
+      plan_(std::move(parts_.plan)),
+      listen_(std::move(parts_.listen)) {
   parts_.observer->metrics().on_scrape([this](obs::MetricWriter& writer) { collect(writer); });
 }
 
 Admin::~Admin() { stop(); }
 
 void Admin::stop() {
-  if (std::exchange(stopped_, true) || !server_ || !acceptor_) return;
+  if (std::exchange(stopped_, true) || !thread_.running()) return;
   std::atomic<bool> drained{false};
   thread_.loop().post([&] {
     acceptor_->close();
@@ -97,14 +108,14 @@ void Admin::set_policy(std::shared_ptr<const flow::Policy> policy) {
   policy_ = std::move(policy);
 }
 
+void Admin::set_listen(std::vector<std::string> addresses) {
+  std::lock_guard lock(mutex_);
+  listen_ = std::move(addresses);
+}
+
 void Admin::set_plan(std::shared_ptr<const llm::Plan> plan) {
   std::lock_guard lock(mutex_);
   plan_ = std::move(plan);
-}
-
-void Admin::set_access(AdminConfig config) {
-  if (!config.same_listener(config_)) return;
-  thread_.loop().post([this, config = std::move(config)] { access_.change(config); });
 }
 
 void Admin::add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make) {
@@ -123,7 +134,8 @@ void Admin::add_routes() {
   });
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
-    return send(exchange, obstacles.empty() ? 200 : 503, "application/json", flow::readiness_json(obstacles));
+    return send(exchange, obstacles.empty() ? 200 : 503, "application/json",
+                flow::readiness_json(obstacles, parts_.readiness->shedding()));
   });
   add_json("/admin/v1/status", [this](const http::Request&) { return status_json(); });
   add_json("/admin/v1/requests", [this](const http::Request& request) { return requests_json(request); });

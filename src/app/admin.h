@@ -23,6 +23,13 @@
 
 namespace penstock::app {
 
+// Where the admin API is served and to whom: opened and read, so that taking it into use cannot fail.
+struct AdminDoor {
+  AdminConfig config;
+  std::shared_ptr<const http::ListenerOptions> options;
+  std::optional<net::ListenSocket> socket;  // nothing: the one that is in use
+};
+
 struct AdminParts {
   obs::Observer* observer = nullptr;
   llm::Lane* llm = nullptr;
@@ -31,29 +38,33 @@ struct AdminParts {
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
   std::size_t threads = 1;
-  std::vector<std::string> listen;
   bool simulated = false;
-  std::shared_ptr<const flow::Policy> policy;  // at the start; set_policy() and set_plan() follow
+  std::vector<std::string> listen;  // of the data listeners; these three at the start, set_...() follow
+  std::shared_ptr<const flow::Policy> policy;
   std::shared_ptr<const llm::Plan> plan;
 };
 
 class Admin {
  public:
-  static Result<std::unique_ptr<Admin>> start(const AdminConfig& config, AdminParts parts);
+  static Result<std::unique_ptr<Admin>> start(AdminDoor door, AdminParts parts);
   ~Admin();
   void stop();
   const net::Endpoint& endpoint() const { return endpoint_; }
+  int listening_fd() const { return acceptor_->socket().fd(); }
+  // Serves like this from now on. By one thread at a time, as hand_over().
+  void change(AdminDoor door);
+  // Accepts no more: another process has the same socket. Connections go on until stop().
+  void hand_over();
 
   // Any thread.
   void set_policy(std::shared_ptr<const flow::Policy> policy);
   void set_plan(std::shared_ptr<const llm::Plan> plan);
-  // Another key and what needs it. Nothing changes when `config` is for another listener: it may count on being out of
-  // reach where this one is not.
-  void set_access(AdminConfig config);
+  void set_listen(std::vector<std::string> addresses);
 
  private:
   explicit Admin(AdminParts parts);
   void add_routes();
+  void open(AdminDoor door);
   void add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make);
   rt::Task<void> handle(http::Exchange& connection);
   std::string status_json() const;
@@ -74,13 +85,14 @@ class Admin {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<net::Acceptor> acceptor_;
-  net::Endpoint endpoint_;
-  AdminConfig config_;                 // as at the start
-  AdminAccess access_;                 // the admin thread's
-  std::optional<store::State> state_;  // the admin thread's
-  mutable std::mutex mutex_;           // guards the two below
+  net::Endpoint endpoint_;                                         // for the thread that starts, moves and stops
+  AdminAccess access_;                                             // the admin thread's, as the next
+  std::shared_ptr<const http::ListenerOptions> listener_options_;  // of connections from now on
+  std::optional<store::State> state_;                              // the admin thread's
+  mutable std::mutex mutex_;                                       // guards the three below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;
+  std::vector<std::string> listen_;
   bool stopped_ = false;
 };
 

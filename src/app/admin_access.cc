@@ -58,8 +58,11 @@ std::optional<AdminAccess::Refusal> check_change(const http::Request& request) {
 
 }  // namespace
 
-bool AdminConfig::same_listener(const AdminConfig& other) const {
-  return endpoint.text() == other.endpoint.text() && tls == other.tls;
+ListenConfig AdminConfig::listener() const {
+  ListenConfig listen;
+  listen.endpoint = endpoint;
+  listen.tls = tls;
+  return listen;
 }
 
 AdminConfig read_admin(const config::Node& node, bool insecure) {
@@ -83,13 +86,10 @@ AdminConfig read_admin(const config::Node& node, bool insecure) {
   return config;
 }
 
-AdminAccess::AdminAccess(const AdminConfig& config)
-    : loopback_(config.endpoint.is_loopback() && !config.endpoint.is_local_socket()),
-      hash_key_(base::random_token(24)) {
-  change(config);
-}
+AdminAccess::AdminAccess() : hash_key_(base::random_token(24)) {}
 
 void AdminAccess::change(const AdminConfig& config) {
+  loopback_ = config.endpoint.is_loopback() && !config.endpoint.is_local_socket();
   metrics_open_ = config.metrics_open;
   key_hash_ = config.key.empty() ? "" : base::hmac_sha256_hex(hash_key_, config.key.reveal());
   if (!config.key.empty() && config.key.reveal().size() < flow::DeclaredKey::kStrongBytesMin) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/listen_config.h"
 #include "base/clock.h"
 #include "base/secret.h"
 #include "config/document.h"
@@ -19,8 +20,7 @@ struct AdminConfig {
   base::Secret key;           // empty: whoever reaches the address may use it
   bool metrics_open = false;  // /metrics needs no key
 
-  // The same socket: whatever else differs can change while it listens.
-  bool same_listener(const AdminConfig& other) const;
+  ListenConfig listener() const;
 };
 
 // Mistakes are reported on the node; `insecure` permits an address beyond loopback without key and TLS.
@@ -44,9 +44,8 @@ class AdminAccess {
   static constexpr base::Duration kWrongKeyEvery = std::chrono::seconds(6);
   static constexpr std::size_t kAddressesMax = 1024;  // remembered; the one heard longest ago is forgotten
 
-  AdminAccess() = default;
-  explicit AdminAccess(const AdminConfig& config);
-  // The same listener with another key: what addresses have tried is kept.
+  AdminAccess();  // refuses whatever is not on loopback by name, until change()
+  // As configured now; what addresses have tried is kept.
   void change(const AdminConfig& config);
 
   // Why the request is not served; nothing when it is.
@@ -63,8 +62,8 @@ class AdminAccess {
 
   bool loopback_ = true;
   bool metrics_open_ = false;
-  std::string hash_key_;  // random: keys are compared by their hashes, which are equally long
-  std::string key_hash_;  // empty: no key
+  const std::string hash_key_;  // random: keys are compared by their hashes, which are equally long
+  std::string key_hash_;        // empty: no key
   std::vector<Tries> tries_;
 };
 

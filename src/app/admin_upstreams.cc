@@ -11,6 +11,7 @@ json::Value text(std::string_view s) {
 
 std::string_view state_of(const http::OriginHealth& health, base::SteadyTime now) {
   if (health.down()) return "down";
+  if (health.on_trial(now)) return "trial";
   return health.usable(now) ? "up" : "ejected";
 }
 

@@ -30,7 +30,8 @@ ingest::PipelineParts parts_for_check(const ingest::Context& context) {
 void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std::string& file) {
   std::string out = fmt::format("{} is fine.\n\n", file);
   for (const ListenConfig& listen : config.listen)
-    out += fmt::format("listen {}{}\n", listen.endpoint.text(), listen.tls ? " (TLS)" : "");
+    out += fmt::format("listen {}{}{}\n", listen.address(), listen.proxy_protocol ? " (PROXY)" : "",
+                       listen.tls ? " (TLS)" : "");
   out +=
       fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.endpoint.text(), config.threads, config.data_dir);
   for (const auto& [name, provider] : config.llm->providers()) {
@@ -118,10 +119,10 @@ int create_key(const KeyOptions& options) {
   }
   auto dir = data_dir_of(options);
   if (!dir) return complain(2, dir.error().detail);
-  auto installation = store::load_installation_secret(*dir);
-  if (!installation) return complain(1, installation.error().detail);
   auto state = store::State::open(*dir);
   if (!state) return complain(1, state.error().detail);
+  auto installation = state->installation_secret();
+  if (!installation) return complain(1, installation.error().detail);
   store::StoredKey key;
   key.id = base::random_token(9);
   base::Secret secret("pk-" + key.id + "-" + base::random_token(24));

@@ -1,7 +1,11 @@
 #include "flow/call.h"
 
+#include <random>
+
+#include "flow/admission.h"
 #include "flow/dialect.h"
 #include "flow/filter.h"
+#include "wire/websocket_handshake.h"
 
 namespace penstock::flow {
 namespace {
@@ -73,18 +77,69 @@ obs::ErrorType error_type_of(Errc code) {
   return ErrorType::other;
 }
 
+namespace {
+
+// Callers that were refused together come back apart: one to three seconds.
+base::Duration jittered_retry() {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return std::chrono::milliseconds(1000 + random() % 2000);
+}
+
+Result<void> refuse_unknown(Call& call, Result<void> passed) {
+  if (!call.wrong_key || call.admission == nullptr) return passed;
+  const net::Endpoint& endpoint = call.exchange.peer().endpoint;
+  call.retry_after = call.admission->too_many_wrong_keys(call.exchange.loop(), net::client_of(endpoint));
+  if (!call.retry_after) return passed;
+  return fail(Errc::resource_exhausted,
+              "this address sent too many wrong API keys: check the key, then try again after the time in retry-after");
+}
+
+Result<void> take(Call& call) {
+  if (call.admission == nullptr) return {};
+  Priority priority = call.key ? call.key->priority : Priority::normal;
+  auto reason = call.admission->refuses(call.exchange.loop(), priority, call.exchange.peer().spare);
+  if (!reason) return {};
+  call.retry_after = jittered_retry();
+  return fail(
+      Errc::unavailable,
+      fmt::format("the gateway is overloaded ({}) and did not take this request; nothing was done, so it can be "
+                  "sent again after the time in retry-after",
+                  to_string(*reason)));
+}
+
+}  // namespace
+
 Result<void> identify(Call& call) {
   for (const auto& filter : call.policy->filters()) {
-    if (auto passed = filter->on_head(call); !passed) return passed;
+    if (auto passed = filter->on_head(call); !passed) return refuse_unknown(call, std::move(passed));
   }
   if (call.key) call.event.key = call.key->name;
-  return {};
+  return take(call);
 }
 
 Result<void> admit(Call& call) {
   call.event.asked.assign(call.model);
   for (const auto& filter : call.policy->filters()) {
     if (auto passed = filter->on_request(call); !passed) return passed;
+  }
+  return {};
+}
+
+Result<void> reaffirm(Call& call) {
+  if (call.in_force != nullptr && call.policy != *call.in_force) {
+    call.policy = *call.in_force;
+    if (auto known = identify(call); !known) return known;
+    if (call.key && !call.model.empty() && !call.key->allows(call.model))
+      return fail(Errc::permission_denied, "the API key may not use this model any more");
+  }
+  if (call.key && call.key->expires != 0 && base::system_clock().wall() >= call.key->expires)
+    return fail(Errc::unauthenticated, "the API key has expired");
+  return {};
+}
+
+Result<void> charge(Call& call) {
+  for (const auto& filter : call.policy->filters()) {
+    if (auto passed = filter->on_usage(call); !passed) return passed;
   }
   return {};
 }
@@ -158,6 +213,10 @@ rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) 
         .add("retry-after-ms", std::max<std::int64_t>(1, millis));
   } else if (status == 503) {
     head.add("retry-after", 1);
+  }
+  if (status == 426) {  // RFC 9110 section 15.5.22, RFC 6455 section 4.4
+    head.add("sec-websocket-version", wire::kWebSocketVersion);
+    if (call.exchange.can_upgrade()) head.add("upgrade", "websocket").add("connection", "Upgrade");
   }
   if (status == 415) head.add("accept-encoding", call.codings);  // RFC 9110 section 15.5.16
   add_common_fields(call, head);

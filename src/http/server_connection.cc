@@ -1,8 +1,10 @@
 #include "http/server_connection.h"
 
-#include <fmt/chrono.h>
+#include "http/date.h"
+#include "wire/chars.h"
 
-#include <ctime>
+#include "obs/log.h"
+#include "obs/log_limit.h"
 
 namespace penstock::http {
 namespace {
@@ -13,39 +15,57 @@ std::span<char> read_scratch() {
   return scratch;
 }
 
+// RFC 9110 section 10.1.4.
+bool takes_trailers(std::string_view te) {
+  while (!te.empty()) {
+    std::string_view member = te.substr(0, te.find(','));
+    te.remove_prefix(std::min(member.size() + 1, te.size()));
+    while (!member.empty() && wire::is_blank(member.front())) member.remove_prefix(1);
+    while (!member.empty() && wire::is_blank(member.back())) member.remove_suffix(1);
+    if (wire::equal_ignoring_case(member, "trailers")) return true;
+  }
+  return false;
+}
+
+// An idle connection keeps no more than an ordinary request needs; what is larger counts as a burden.
+constexpr std::size_t kKeptBytes = 16 * 1024;
+// A client beyond the limit of connections asks at once, or goes.
+constexpr auto kSpareIdle = std::chrono::seconds(1);
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
 constexpr std::size_t kLingerBytesMax = 16U << 20;
 
-// The Date field changes once a second.
-const std::string& date_line() {
-  thread_local std::time_t at = 0;
-  thread_local std::string line;
-  std::time_t now = std::time(nullptr);
-  if (now != at) {
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    line = fmt::format("date: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", parts);
-    at = now;
-  }
-  return line;
+// One line per reason and interval: who floods with one kind of failure does not hide the others.
+void log_refused_handshake(const Peer& peer, net::TlsFailure failure, const Error& error) {
+  // Port scanners, health checks of load balancers and impatient clients: the metric counts them.
+  if (failure == net::TlsFailure::gone || error.code == Errc::cancelled) return;
+  static std::array<obs::LogLimit, net::kTlsFailures> limits;
+  auto held_back = limits[static_cast<std::size_t>(failure)].pass(std::chrono::steady_clock::now());
+  if (!held_back) return;
+  obs::log(obs::Level::warn, "TLS handshake with a client failed",
+           {{"client", peer.endpoint.text()},
+            {"reason", std::string(net::name_of(failure))},
+            {"why", error.detail},
+            {"not_shown", std::to_string(*held_back)}});
+}
+
+base::Duration time_at_rate(std::uint64_t bytes, std::uint64_t per_second) {
+  return base::Duration(std::chrono::microseconds(bytes * 1'000'000 / per_second));
 }
 
 }  // namespace
 
-ServerConnection::ServerConnection(Server& server, int fd, Peer peer)
+ServerConnection::ServerConnection(Server& server, net::Stream& stream, const Peer& peer,
+                                   const ListenerOptions& listener, std::string early)
     : server_(server),
-      peer_(std::move(peer)),
-      stream_(server.loop_, fd),
-      parser_(wire::Http1Parser::Kind::request, server.limits_.message) {}
+      peer_(peer),
+      listener_(listener),
+      stream_(stream),
+      parser_(wire::Http1Parser::Kind::request, server.limits_.message),
+      input_(std::move(early)) {}
 
-rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> listener) {
-  if (listener->tls) {
-    stream_.set_deadline(std::chrono::steady_clock::now() + server_.limits_.head_timeout);
-    auto shaken = co_await stream_.start_tls_server(listener->tls);
-    if (!shaken) co_return;
-  }
+rt::Task<void> ServerConnection::run() {
   // A client that pipelines without a pause gets its turns like everybody else.
   constexpr int kRequestsPerTurn = 16;
   int served = 0;
@@ -53,6 +73,18 @@ rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> list
     if (++served % kRequestsPerTurn == 0) co_await rt::Yield(loop());
   }
   stream_.close();
+}
+
+// The client hears why: by the alert that went out already, or in plain HTTP where it speaks that.
+rt::Task<void> ServerConnection::refuse_handshake(Error error) {
+  net::TlsFailure failure = stream_.tls_failure();
+  log_refused_handshake(peer_, failure, error);
+  if (failure == net::TlsFailure::gone || failure == net::TlsFailure::timeout || stream_.closed()) co_return;
+  stream_.drop_tls();
+  if (failure == net::TlsFailure::plain_http)
+    co_await refuse(400, "this port speaks TLS: write https:// instead of http://");
+  refused_status_ = 400;  // what else comes is no request
+  co_await linger();
 }
 
 // Gives the parser what it takes now: the head, and as much of the body as is there. False when the request is refused.
@@ -83,9 +115,30 @@ Result<bool> ServerConnection::take_available() {
     idle_ = false;
     started_ = loop().now();
   }
+  bytes_received_ += bytes.size();
   if (refused_status_ == 0 && input_.empty()) feed(bytes);
   input_.append(bytes);
+  if (body_.capacity() + input_.capacity() > kKeptBytes && !take_room() && refused_status_ == 0) {
+    refused_status_ = 503;
+    refused_detail_ = "the gateway holds as many bytes of requests as it may; try again in a moment";
+  }
   return true;
+}
+
+// Tells the burden of all connections what this one holds.
+void ServerConnection::hold_input(std::size_t bytes) {
+  if (bytes == held_) return;
+  server_.burden_->buffer(stream_.loop().index(), static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(held_));
+  held_ = bytes;
+}
+
+// Large input: false when all connections together hold too much.
+bool ServerConnection::take_room() {
+  bool grew = body_.capacity() + input_.capacity() > held_;
+  hold_input(body_.capacity() + input_.capacity());
+  if (!grew || server_.burden_->has_room(0)) return true;
+  server_.burden_->count_refused(stream_.loop().index(), Burden::Refused::bodies);
+  return false;
 }
 
 // Waits for bytes and takes them.
@@ -102,15 +155,17 @@ rt::Task<Result<void>> ServerConnection::fill(base::SteadyTime deadline) {
 
 void ServerConnection::start_request() {
   parser_.reset();
-  // An idle connection keeps no more than an ordinary request needs.
-  constexpr std::size_t kKeptBytes = 16 * 1024;
   if (body_.capacity() > kKeptBytes) body_ = {};
   if (input_.empty() && input_.capacity() > kKeptBytes) input_ = {};
   if (out_.capacity() > kKeptBytes) out_ = {};
+  if (held_ > 0) hold_input(input_.capacity() > kKeptBytes ? input_.capacity() : 0);
   body_.clear();
+  trailers_.clear();
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
+  bytes_received_ = 0;
+  body_waited_ = {};
   begun_ = chunked_ = bodiless_ = finished_ = continue_sent_ = piece_given_ = reading_stopped_ = false;
   idle_ = true;
 }
@@ -128,7 +183,8 @@ rt::Task<bool> ServerConnection::read_head() {
   while (refused_status_ == 0 && !parser_.head_done()) {
     auto taken = take_available();
     if (taken && *taken) continue;
-    stream_.set_deadline(idle_ ? loop().now() + server_.limits_.idle_timeout : started_ + server_.limits_.head_timeout);
+    base::Duration idle_timeout = peer_.spare ? kSpareIdle : server_.limits_.idle_timeout;
+    stream_.set_deadline(idle_ ? loop().now() + idle_timeout : started_ + server_.limits_.head_timeout);
     Result<void> waited = taken ? Result<void>{} : std::unexpected(taken.error());
     if (waited) {
       auto ready = co_await stream_.readable();
@@ -146,12 +202,12 @@ rt::Task<bool> ServerConnection::read_head() {
 void ServerConnection::read_target() {
   const wire::Http1Head& head = parser_.head();
   request_ = {head.method, head.path, head.query, &head.fields};
-  close_after_ = !head.keep_alive;
+  close_after_ = !head.keep_alive || peer_.spare;
 }
 
 rt::Task<bool> ServerConnection::serve_one() {
   start_request();
-  if (server_.draining_ && input_.empty()) co_return false;
+  if (server_.idle_over_ && input_.empty()) co_return false;
   bool alive = co_await read_head();
   if (!alive) co_return false;
   read_target();
@@ -160,6 +216,7 @@ rt::Task<bool> ServerConnection::serve_one() {
     co_await server_.handler_(*this);
   }
   stream_.on_hang_up({});
+  notify_drain_ = {};
   if (refused_status_ != 0 && !begun_) co_await refuse(refused_status_, refused_detail_);
   // A client that left, or said that it sends no more, is not waiting for an answer.
   if (!begun_ && !client_gone()) co_await refuse(500, "the request was not answered");
@@ -196,8 +253,23 @@ rt::Task<Result<std::string_view>> ServerConnection::read_piece(std::uint64_t by
   return Task::ready(std::string_view(body_));
 }
 
+// However evenly it drips: the sum of all waiting is bounded by what came.
+base::SteadyTime ServerConnection::body_deadline() {
+  const ServerLimits& limits = server_.limits_;
+  base::SteadyTime next = loop().now() + limits.body_timeout;
+  if (limits.body_rate_min == 0) return next;
+  base::Duration allowed = limits.body_timeout + time_at_rate(bytes_received_, limits.body_rate_min);
+  return std::min(next, loop().now() + allowed - body_waited_);
+}
+
 // All of the body, or as much as comes next.
 rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
+  if (whole && !server_.burden_->has_room(parser_.body_declared())) {
+    server_.burden_->count_refused(loop().index(), Burden::Refused::bodies);
+    refused_status_ = 503;
+    refused_detail_ = "the gateway has no room for a body of this size now; try again in a moment";
+    co_return fail(Errc::unavailable, refused_detail_);
+  }
   if (parser_.head().expects_continue && !continue_sent_ && body_.empty() && input_.empty()) {
     continue_sent_ = true;
     stream_.set_write_deadline(server_.limits_.write_timeout);
@@ -206,7 +278,9 @@ rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
   }
   while (refused_status_ == 0 && !parser_.message_done() && (whole || body_.empty())) {
     if (reading_stopped_) co_return fail(Errc::cancelled, "nobody wants the rest of the body");
-    auto filled = co_await fill(loop().now() + server_.limits_.body_timeout);
+    base::SteadyTime from = loop().now();
+    auto filled = co_await fill(body_deadline());
+    body_waited_ += loop().now() - from;
     if (filled) continue;
     if (filled.error().code != Errc::deadline_exceeded) co_return std::unexpected(filled.error());
     refused_status_ = 408;
@@ -216,6 +290,7 @@ rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
   if (refused_status_ != 0) {
     Errc code = refused_status_ == 413   ? Errc::out_of_range
                 : refused_status_ == 408 ? Errc::deadline_exceeded
+                : refused_status_ == 503 ? Errc::unavailable
                                          : Errc::invalid_argument;
     co_return fail(code, refused_detail_);
   }
@@ -229,7 +304,7 @@ rt::Task<bool> ServerConnection::discard_body() {
   co_return rest.has_value();
 }
 
-bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !server_.draining_; }
+bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !leaving(); }
 
 // More of the body is on its way than is worth taking only to keep the connection.
 bool ServerConnection::body_left_is_large() const {
@@ -251,7 +326,7 @@ void ServerConnection::write_head(const ResponseHead& head) {
     connection = "connection: keep-alive\r\n";
   }
   base::append(out_, "HTTP/1.1 ", base::Digits(head.status()), " ", wire::reason_phrase(head.status()), "\r\n",
-               head.lines(), date_line(), connection);
+               head.lines(), "date: ", http_date(), "\r\n", connection);
 }
 
 // What goes out at once needs no coroutine; a client that is slow to take it does.
@@ -264,8 +339,20 @@ rt::Task<Result<void>> ServerConnection::send(net::Stream::Write write, bool las
 }
 
 rt::Task<Result<void>> ServerConnection::send_slowly(net::Stream::Write write, bool last) {
-  stream_.set_write_deadline(server_.limits_.write_timeout);
+  const ServerLimits& limits = server_.limits_;
+  std::size_t bytes = write.bytes();
+  if (bytes <= kKeptBytes) {
+    stream_.set_write_deadline(limits.write_timeout);
+    bytes = 0;
+  } else {
+    base::SteadyTime latest = base::SteadyTime::max();
+    if (limits.answer_rate_min > 0)
+      latest = loop().now() + limits.write_timeout + time_at_rate(bytes, limits.answer_rate_min);
+    stream_.set_write_deadline(limits.write_timeout, latest);
+    server_.burden_->buffer(loop().index(), static_cast<std::int64_t>(bytes));
+  }
   auto sent = co_await write;
+  if (bytes > 0) server_.burden_->buffer(loop().index(), -static_cast<std::int64_t>(bytes));
   stream_.clear_deadline();
   out_.clear();
   finished_ = last && sent.has_value();
@@ -320,8 +407,13 @@ rt::Task<Result<void>> ServerConnection::write(std::string_view bytes) {
 rt::Task<Result<void>> ServerConnection::flush() { return send(stream_.write(out_), false); }
 
 rt::Task<Result<void>> ServerConnection::finish() {
-  if (chunked_) out_ += "0\r\n\r\n";
+  if (chunked_) base::append(out_, "0\r\n", trailers_, "\r\n");
+  trailers_.clear();
   return send(stream_.write(out_), true);
+}
+
+void ServerConnection::trailer(std::string_view name, std::string_view value) {
+  if (chunked_ && takes_trailers(request_.field(wire::FieldId::te))) append_field(trailers_, name, value);
 }
 
 void ServerConnection::abort() {
@@ -329,11 +421,24 @@ void ServerConnection::abort() {
   stream_.close();
 }
 
+// The handler has the connection now; as the exchange is never finished, it ends with it.
+rt::Task<Result<Upgraded>> ServerConnection::upgrade(ResponseHead head) {
+  if (begun_ || !can_upgrade() || !parser_.message_done() || !body_.empty())
+    co_return fail(Errc::failed_precondition, "only an HTTP/1.1 request without a body can change the protocol");
+  begun_ = true;
+  out_.clear();
+  base::append(out_, "HTTP/1.1 101 ", wire::reason_phrase(101), "\r\n", head.lines(), date_line(), "\r\n");
+  auto sent = co_await send(stream_.write(out_), false);
+  if (!sent) co_return std::unexpected(sent.error());
+  co_return Upgraded{&stream_, std::exchange(input_, {})};
+}
+
 rt::Task<void> ServerConnection::refuse(int status, std::string detail) {
   close_after_ = true;
   refused_status_ = status;
   ResponseHead head(status);
   head.add("content-type", "application/json");
+  if (status == 503) head.add("retry-after", 1);
   std::string body = server_.error_body_(status, request_.path, detail);
   co_await respond(std::move(head), body);
 }

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "config/timeout.h"
-#include "obs/log.h"
+#include "net/tls_certificate.h"
 
 namespace penstock::llm {
 namespace {
@@ -56,14 +56,27 @@ struct Tls {
   std::string server_name;
 };
 
+std::vector<std::string> read_pins(config::Map& map) {
+  std::vector<std::string> pins = map.texts("pin");
+  for (const std::string& pin : pins) {
+    if (!net::is_pin(pin)) {
+      map.get("pin").problem(fmt::format(
+          "'{}' is no pin: write sha256/ and 44 characters of base64, the SHA-256 of the server's public key", pin));
+    }
+  }
+  return pins;
+}
+
 Tls read_tls(const config::Node& node, bool https) {
   Tls tls;
   if (!node.present()) return tls;
   config::Map map = node.map();
   tls.options.ca_file = map.text("ca");
+  tls.options.certificate = {map.text("cert"), map.text("key")};
   tls.server_name = map.text("server_name");
-  tls.options.insecure_skip_verify = map.boolean("insecure_skip_verify", false);
+  tls.options.pins = read_pins(map);
   map.done();
+  if (map.has("cert") != map.has("key")) node.problem("a client certificate needs both, `cert` and `key`");
   if (!https) node.problem("`tls` says nothing to a base_url that starts with http://");
   return tls;
 }
@@ -76,9 +89,11 @@ std::string identity_of(const http::Origin& origin, const Tls& tls) {
     check = fmt::format("{} {} {} {}", origin.check->interval.count(), origin.check->timeout.count(),
                         origin.check->unhealthy_after, origin.check->healthy_after);
   }
-  return fmt::format("{}\n{}{}\n{}\n{}\n{}\n{} {} {} {}\n{} {}\n{}", origin.name, origin.url.place(),
-                     origin.url.path, stamp_of(tls.options.ca_file), tls.server_name,
-                     tls.options.insecure_skip_verify, origin.connect_timeout.count(), limits.max, limits.waiting,
+  std::string files;
+  for (const std::string& file : tls.options.files()) files += stamp_of(file) + '\n';
+  return fmt::format("{}\n{}{}\n{}\n{}\n{}\n{}\n{} {} {} {}\n{} {}\n{}", origin.name, origin.url.place(),
+                     origin.url.path, files, tls.server_name, fmt::join(tls.options.pins, " "),
+                     fmt::join(tls.options.alpn, " "), origin.connect_timeout.count(), limits.max, limits.waiting,
                      limits.idle.count(), origin.outlier.failures, origin.outlier.eject.count(), check);
 }
 
@@ -109,8 +124,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
       return nullptr;
     }
     origin.tls = std::move(*context);
-    if (tls.options.insecure_skip_verify)
-      obs::log(obs::Level::warn, "a provider's certificate is not verified", {{"provider", name}});
+    origin.files = tls.options.files();
   }
   std::string identity = identity_of(origin, tls);
   return http::share_origin(identity, std::move(origin));

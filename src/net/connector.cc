@@ -53,6 +53,9 @@ class Attempt : private rt::Listener {
   bool connected() const { return settled_ && error_ == 0; }
   bool failed() const { return settled_ && error_ != 0; }
   Error why() const {
+    if (ours())
+      return {Errc::backpressure,
+              fmt::format("no socket is left here for another connection: {}", std::strerror(error_))};
     return {Errc::unavailable,
             fmt::format("{} refused or failed the connection: {}", endpoint_.text(), std::strerror(error_))};
   }
@@ -70,6 +73,10 @@ class Attempt : private rt::Listener {
     getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
     settle(error);
     changed_();
+  }
+  // What this machine has run out of says nothing about the other side.
+  bool ours() const {
+    return error_ == EMFILE || error_ == ENFILE || error_ == ENOBUFS || error_ == ENOMEM || error_ == EADDRNOTAVAIL;
   }
   void settle(int error) {
     settled_ = true;

@@ -54,6 +54,13 @@ class Listener {
   virtual void on_ready(bool readable, bool writable, bool hang_up) = 0;
 };
 
+// Runs once at the end of a turn, behind everything that was resumed in it: what the turn gathered goes out together.
+class TurnEnd {
+ public:
+  virtual ~TurnEnd() = default;
+  virtual void on_turn_end() = 0;
+};
+
 class Loop {
  public:
   explicit Loop(int index = 0);
@@ -76,6 +83,10 @@ class Loop {
   // After this no event reaches `listener`, not even one already fetched.
   void remove(int fd, Listener* listener);
 
+  // Tells `who` at the end of this turn. forget_turn_end() takes that back; harmless for one that is not waiting.
+  void at_turn_end(TurnEnd* who) { turn_ends_.push_back(who); }
+  void forget_turn_end(TurnEnd* who);
+
   // From now on sends may be put off to the end of the turn, where the platform allows it. Before run().
   void batch_sends() { ring_ = SendRing::create(); }
   bool batches_sends() const { return ring_ != nullptr; }
@@ -86,6 +97,11 @@ class Loop {
 
   // The time at the last wake-up: cheap, at most one burst of events old.
   base::SteadyTime now() const { return now_; }
+  // How long what is being worked on may have waited for this loop: the time since it last took everything that was
+  // there, less the time it slept. The sign of a core that has more to do than it can; costs no clock call.
+  base::Duration lag() const { return lag_; }
+  // The least lag of any turn since the last call: above zero for long means that the core never caught up.
+  base::Duration take_least_lag() { return std::exchange(least_lag_, lag_); }
   int index() const { return index_; }
   bool on_this_thread() const { return current() == this; }
   // The loop this thread is running, or null.
@@ -95,9 +111,11 @@ class Loop {
   friend class Timer;
   void run_posted();
   void run_deferred();
+  void run_turn_ends();
   void run_sends();
   void run_timers();
-  int wait_millis() const;
+  int wait_millis();
+  void note_wait(bool slept, bool took_all);
   void heap_insert(Timer* timer);
   void heap_remove(Timer* timer);
   void sift_up(std::size_t index);
@@ -107,9 +125,15 @@ class Loop {
   int epoll_fd_;
   int wake_fd_;
   base::SteadyTime now_;
+  base::SteadyTime before_wait_;  // equal to now_ when no clock was read since
+  base::SteadyTime emptied_at_;   // when the descriptors were last seen with nothing left to take
+  base::Duration lag_{};
+  base::Duration least_lag_{};
   std::vector<Timer*> heap_;
   std::vector<std::coroutine_handle<>> deferred_;
   std::vector<std::coroutine_handle<>> resuming_;
+  std::vector<TurnEnd*> turn_ends_;
+  std::vector<TurnEnd*> ending_;
   std::unique_ptr<SendRing> ring_;
   std::vector<Send*> sends_;
   std::vector<Send*> sending_;

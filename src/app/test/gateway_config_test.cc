@@ -55,7 +55,7 @@ TEST(GatewayConfig, ReadsTheLimitsOfHttp) {
   EXPECT_EQ(usual.message.body_bytes_max, 1U << 30);
   Read got = read(
       "http: { request_line_max: 1KiB, head_max: 2KiB, body_max: 3MiB, head_timeout: 1s, body_timeout: 2s,\n"
-      "        idle_timeout: 3s, write_timeout: 4s, connections_max: 5 }\n");
+      "        idle_timeout: 3s, write_timeout: 4s, body_rate_min: 5B, answer_rate_min: 6B }\n");
   EXPECT_EQ(got.report, "");
   EXPECT_EQ(got.config.http.message.line_bytes_max, 1024U);
   EXPECT_EQ(got.config.http.message.head_bytes_max, 2048U);
@@ -64,11 +64,53 @@ TEST(GatewayConfig, ReadsTheLimitsOfHttp) {
   EXPECT_EQ(got.config.http.body_timeout, std::chrono::seconds(2));
   EXPECT_EQ(got.config.http.idle_timeout, std::chrono::seconds(3));
   EXPECT_EQ(got.config.http.write_timeout, std::chrono::seconds(4));
-  EXPECT_EQ(got.config.http.connections_max, 5U);
+  EXPECT_EQ(got.config.http.body_rate_min, 5U);
+  EXPECT_EQ(got.config.http.answer_rate_min, 6U);
   EXPECT_THAT(read("http: { head_timeout: 0 }\n").report, HasSubstr("between 1ms and 24h"));
   EXPECT_THAT(read("http: { head_max: 1B }\n").report, HasSubstr("between 1KiB and 16MiB"));
   EXPECT_THAT(read("http: { head_max: 2KiB }\n").report, HasSubstr("at least `request_line_max`"));
   EXPECT_THAT(read("http: { head_maximum: 2KiB }\n").report, HasSubstr("head_max"));
+}
+
+TEST(GatewayConfig, DerivesTheLimitsOfOverloadFromTheMachine) {
+  OverloadConfig usual = read("threads: 1").config.overload;
+  EXPECT_GE(usual.burden.connections, 16U);
+  EXPECT_LE(usual.burden.connections, 20'000U);
+  EXPECT_LT(usual.burden.connections_per_client, usual.burden.connections);
+  EXPECT_GT(usual.admission.requests, static_cast<std::int64_t>(usual.burden.connections));
+  EXPECT_GT(usual.admission.memory_bytes, usual.burden.buffered_bytes);
+  OverloadConfig small = read("overload: { connections: 400 }").config.overload;
+  EXPECT_EQ(small.burden.connections, 400U);
+  EXPECT_EQ(small.burden.connections_per_client, 100U);
+  EXPECT_EQ(small.admission.requests, 452);
+}
+
+TEST(GatewayConfig, ReadsTheLimitsOfOverload) {
+  Read got = read(
+      "overload: { connections: 10, connections_per_address: 5, requests: 7, buffered: 2MiB, memory: 64MiB, lag: "
+      "20ms,\n"
+      "            wrong_keys: 2/s }\n");
+  EXPECT_EQ(got.report, "");
+  EXPECT_EQ(got.config.overload.burden,
+            (http::BurdenLimits{.connections = 10, .connections_per_client = 5, .buffered_bytes = 2U << 20}));
+  EXPECT_EQ(got.config.overload.admission, (flow::AdmissionLimits{.requests = 7,
+                                                                  .memory_bytes = 64U << 20,
+                                                                  .lag = std::chrono::milliseconds(20),
+                                                                  .wrong_keys_per_minute = 120}));
+  EXPECT_EQ(read("overload: { lag: 0s }").report, "");
+  EXPECT_THAT(read("overload: { lag: 10us }").report, HasSubstr("between 1ms and 1m"));
+  EXPECT_THAT(read("overload: { memory: 1KiB }").report, HasSubstr("at least 1MiB"));
+  EXPECT_THAT(read("overload: { conections: 1 }").report, HasSubstr("connections"));
+}
+
+TEST(GatewayConfig, ReadsThePriorityOfAKey) {
+  Read got =
+      read("keys: [ { name: a, secret: 0123456789abcdef, priority: low }, { name: b, secret: 0123456789abcdeg } ]\n");
+  EXPECT_EQ(got.report, "");
+  ASSERT_EQ(got.config.keys.size(), 2U);
+  EXPECT_EQ(got.config.keys[0].key.priority, flow::Priority::low);
+  EXPECT_EQ(got.config.keys[1].key.priority, flow::Priority::normal);
+  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef, priority: urgent } ]").report, HasSubstr("critical"));
 }
 
 TEST(GatewayConfig, ReadsListeners) {
@@ -76,9 +118,38 @@ TEST(GatewayConfig, ReadsListeners) {
   EXPECT_EQ(list.report, "");
   ASSERT_EQ(list.config.listen.size(), 2U);
   EXPECT_EQ(list.config.listen[1].endpoint.text(), "[::1]:2");
-  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{"c.pem", "k.pem"}));
+  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{{{"c.pem", "k.pem"}}}));
   EXPECT_FALSE(list.config.listen[0].tls);
   EXPECT_EQ(read("listen: { address: 'localhost:3' }\n").config.listen[0].endpoint.port(), 3);
+}
+
+TEST(GatewayConfig, ReadsTlsOfAListener) {
+  Read got = read(
+      "listen: { address: '127.0.0.1:1', tls: { certificates: [ { cert: a, key: b }, { cert: c, key: d } ], client_ca: e, "
+      "client_auth: optional, min_version: 1.3, session_lifetime: 10m } }\n");
+  EXPECT_EQ(got.report, "");
+  net::TlsServerOptions wanted;
+  wanted.certificates = {{"a", "b"}, {"c", "d"}};
+  wanted.client_ca_file = "e";
+  wanted.client_auth = net::ClientAuth::optional;
+  wanted.min_version = net::TlsVersion::tls13;
+  wanted.session_lifetime = std::chrono::minutes(10);
+  EXPECT_EQ(got.config.listen[0].tls, wanted);
+  Read strict = read("listen: { address: '127.0.0.1:1', tls: { cert: a, key: b, client_ca: e } }\n");
+  EXPECT_EQ(strict.config.listen[0].tls->client_auth, net::ClientAuth::required);
+}
+
+TEST(GatewayConfig, SaysWhatIsWrongWithTls) {
+  auto report = [](const std::string& tls) {
+    return read("listen: { address: '127.0.0.1:1', tls: { " + tls + " } }\n").report;
+  };
+  EXPECT_THAT(report("certificates: []"), HasSubstr("the list is empty"));
+  EXPECT_THAT(report("cert: a, key: b, certificates: [ { cert: a, key: b } ]"), HasSubstr("not both"));
+  EXPECT_THAT(report("certificates: [ { cert: a } ]"), HasSubstr("key"));
+  EXPECT_THAT(report("cert: a, key: b, client_auth: required"), HasSubstr("add `client_ca: FILE`"));
+  EXPECT_THAT(report("cert: a, key: b, client_auth: maybe"), HasSubstr("client_auth"));
+  EXPECT_THAT(report("cert: a, key: b, min_version: 1.1"), HasSubstr("min_version"));
+  EXPECT_THAT(report("cert: a, key: b, session_lifetime: 25h"), HasSubstr("between 1s and 24h"));
 }
 
 TEST(GatewayConfig, SaysWhatIsWrongWithAListener) {

@@ -1,0 +1,803 @@
+"""Providers that break in every way we could think of: the client is told, nobody hangs, nothing is made up, and the
+next call works. docs/reliability.md says what to expect of each."""
+
+import concurrent.futures
+import contextlib
+import email.utils
+import gzip
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import harness
+import scripted_upstream as upstream
+from harness import check, equal, until
+from scripted_upstream import BODY, CHUNKED, STREAM_HEAD, ScriptedUpstream, chunk, chunked_stream, whole
+
+STREAMS = {"chunked": chunked_stream(),
+           "closed": STREAM_HEAD + b"connection: close\r\n\r\n" + b"".join(upstream.sse_events())}
+ANSWERS = {"length": whole(),
+           "chunked": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" + CHUNKED + chunk(BODY[:50]) + chunk(BODY[50:])
+           + b"0\r\n\r\n",
+           "closed": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" + BODY}
+LIMITS = "first_byte: 400ms, idle: 400ms, total: 1500ms"
+PARALLEL = 8
+
+
+def config(provider, more="outlier: { failures: 0 }", top=""):
+    return f"""
+providers:
+  lab: {{ type: openai, base_url: {provider.url}, {more} }}
+models:
+  chat: {{ route: [ lab/m ], retry: {{ attempts: 1 }}, timeout: {{ first_byte: 10s, idle: 10s, total: 20s }} }}
+  hasty: {{ route: [ lab/m ], retry: {{ attempts: 1 }}, timeout: {{ {LIMITS} }} }}
+{top}"""
+
+
+class Reply:
+    """What a client saw of one call."""
+
+    def __init__(self, status, headers, body=b"", events=(), cut=False):
+        self.status = status
+        self.id = headers.get("x-request-id")
+        self.headers = headers
+        self.body = body
+        self.events = list(events)
+        self.cut = cut
+
+    def error(self):
+        error = json.loads(self.events[-1] if self.events else self.body).get("error")
+        check(isinstance(error, dict) and error.get("message"), "no error in", self)
+        return error
+
+    def __repr__(self):
+        return f"{self.status} {'cut ' if self.cut else ''}{self.body[:200]!r} {self.events[-2:]!r}"
+
+
+def ask(gateway, script, stream=False, model="chat", padding=""):
+    body = harness.chat_body(model, script, **({"stream": True} if stream else {}), **({"user": padding} if padding else {}))
+    if not stream:
+        answer = gateway.post("/v1/chat/completions", body)
+        return Reply(answer.status, answer.headers, answer.body)
+    with harness.Stream(gateway.port, "/v1/chat/completions", body) as answer:
+        if answer.status != 200 or "event-stream" not in answer.headers.get("content-type", ""):
+            return Reply(answer.status, answer.headers, b"".join(answer.pieces()))
+        reply = Reply(answer.status, answer.headers)
+        try:
+            for _, data in answer.events():
+                reply.events.append(data)
+        except harness.Cut:
+            reply.cut = True
+        return reply
+
+
+def together(calls):
+    """Runs the calls a few at a time: their results in order."""
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+        return [each.result(60) for each in [pool.submit(call) for call in calls]]
+
+
+def logged(gateway, replies):
+    """The access log's lines of the replies, in their order."""
+    wanted = [reply.id for reply in replies]
+    check(all(wanted), "an answer without x-request-id")
+
+    def look():
+        lines = {}
+        for line in gateway.log().splitlines():
+            if '"msg":"request"' in line:
+                entry = json.loads(line)
+                lines[entry["id"]] = entry
+        return lines if all(each in lines for each in wanted) else None
+    lines = until(look, "the access log")
+    return [lines[each] for each in wanted]
+
+
+@contextlib.contextmanager
+def running(play, more="outlier: { failures: 0 }", top="", **options):
+    """A gateway in front of a scripted provider; at the end nothing may be left over, and an ordinary call works."""
+    def play_or_answer(connection, request, words):
+        if words == ["fine"]:
+            connection.sendall(chunked_stream() if b'"stream"' in request.body else whole())
+            return True
+        return play(connection, request, words)
+    with ScriptedUpstream(play_or_answer, **options) as provider:
+        with harness.Gateway(config(provider, more, top)) as gateway:
+            equal(ask(gateway, "fine").status, 200)
+            before = settled(gateway)
+            memory = upstream.resident_kib(gateway.pid)
+            gateway.provider = provider
+            yield gateway
+            check(gateway.alive(), "the gateway ended")
+            for _ in range(3):
+                equal(ask(gateway, "fine").body, BODY, "an ordinary call afterwards:")
+            equal(ask(gateway, "fine", stream=True).events[-1], b"[DONE]", "an ordinary stream afterwards:")
+            # The connection of the metrics may be there or not.
+            until(lambda: settled(gateway) <= before + 1, "descriptors to be closed")
+            check(upstream.resident_kib(gateway.pid) < memory + 64 * 1024, "memory grew from", memory, "KiB to",
+                  upstream.resident_kib(gateway.pid))
+            equal(gateway.stop(), 0, "exit status:")
+
+
+def settled(gateway):
+    """The gateway's descriptors without those of idle upstream connections, once there are no others."""
+    def idle():
+        kept = gateway.metric("penstock_upstream_connections", state="idle")
+        return (kept,) if gateway.metric("penstock_upstream_connections", state="open") == kept else None
+    kept = until(idle, "upstream connections to be given back")
+    return upstream.descriptors(gateway.pid) - kept[0]
+
+
+def refused(gateway, replies, types, statuses=(502,)):
+    """All of them are clean errors of the right kind."""
+    for reply, line in zip(replies, logged(gateway, replies)):
+        check(reply.status in statuses and not reply.cut, reply, line)
+        check(reply.error()["type"] in ("server_error", "rate_limit_error", "invalid_request_error"), reply)
+        check(line["error_type"] in types, line, reply)
+
+
+# --- cuts ---
+
+def cut_at(connection, request, words):
+    kind, form, count, how = words
+    data = (STREAMS if kind == "stream" else ANSWERS)[form][:int(count)]
+    connection.sendall(data)
+    if how == "rst":
+        upstream.reset(connection)
+    elif how == "half":
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1)
+    return False
+
+
+def test_an_answer_cut_at_every_byte_is_never_a_whole_one():
+    with running(cut_at) as gateway:
+        points = [(form, n, how) for form, data in ANSWERS.items() for n in range(len(data)) for how in ("fin", "rst")]
+        replies = together([lambda p=p: ask(gateway, f"answer {p[0]} {p[1]} {p[2]}") for p in points])
+        check(len(points) > 1500, len(points))
+        refused(gateway, replies, ("provider_connect", "provider_cut", "provider_malformed"))
+        for (form, n, how), line in zip(points, logged(gateway, replies)):
+            if n == 0:
+                equal(line["error_type"], "provider_connect", form, n, how)
+            elif form != "closed":
+                equal(line["error_type"], "provider_cut", form, n, how)
+        for form in ANSWERS:
+            equal(ask(gateway, f"answer {form} 100000 half").body, BODY, "half-closed after a whole answer:")
+            equal(ask(gateway, f"answer {form} 40 half").status, 502, "half-closed within:")
+
+
+def payload(form, count):
+    """What of a stream's events has arrived with so many bytes of the message."""
+    data = STREAMS[form][:count]
+    _, found, body = data.partition(b"\r\n\r\n")
+    if form == "closed" or not found:
+        return body
+    events = b""
+    while b"\r\n" in body:
+        size, _, body = body.partition(b"\r\n")
+        events += body[:int(size, 16)]
+        body = body[int(size, 16) + 2:]
+    return events
+
+
+def test_a_stream_cut_at_every_byte_ends_with_an_error_and_no_finish():
+    with running(cut_at) as gateway:
+        points = [(form, n, how) for form, data in STREAMS.items() for n in range(len(data)) for how in ("fin", "rst")]
+        check(len(points) > 2500, len(points))
+        replies = together([lambda p=p: ask(gateway, f"stream {p[0]} {p[1]} {p[2]}", stream=True) for p in points])
+        lines = logged(gateway, replies)
+        sent = [event[6:-2] for event in upstream.sse_events()]
+        for (form, n, how), reply, line in zip(points, replies, lines):
+            arrived = payload(form, n).count(b"\n\n")
+            where = (form, n, how, reply, line)
+            check(not reply.cut, *where)
+            if arrived == 0:
+                check(reply.status == 502 and reply.error()["type"] == "server_error", *where)
+                check(line["error_type"] in ("provider_connect", "provider_cut"), *where)
+                continue
+            # Usage was not asked for by the client: that event is the gateway's.
+            wanted = [event for event in sent[:arrived] if b'"usage"' not in event]
+            equal(reply.status, 200, *where)
+            if arrived == len(sent):
+                equal(reply.events, wanted, *where)
+                check("error_type" not in line, *where)
+                continue
+            equal(reply.events[:-1], wanted, *where)
+            equal(reply.error()["code"], "provider_error", *where)
+            equal(line["error_type"], "provider_cut", *where)
+            check(line["estimated"] or arrived > 3, "usage without a report is marked as an estimate:", *where)
+
+
+def test_an_upload_answer_and_speech_cut_anywhere_are_never_whole():
+    audio = bytes(range(256)) * 8
+    forms = {"length": b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 2048\r\n\r\n" + audio,
+             "chunked": b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\n" + CHUNKED + chunk(audio[:1000]) + chunk(audio[1000:])
+             + b"0\r\n\r\n"}
+
+    def play(connection, request, words):
+        connection.sendall(forms[words[0]][:int(words[1])])
+        if words[2] == "rst":
+            upstream.reset(connection)
+        return False
+
+    def speak(gateway, form, count, how):
+        body = json.dumps({"model": "chat", "input": f"{form} {count} {how}", "voice": "x"}).encode()
+        head = f"POST /v1/audio/speech HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+        return harness.raw(gateway.port, head.encode() + body)
+
+    with running(play) as gateway:
+        points = [(form, n, how) for form, data in forms.items() for n in range(0, len(data), 13) for how in ("fin", "rst")]
+        for point, got in zip(points, together([lambda p=p: speak(gateway, *p) for p in points])):
+            head, _, body = got.partition(b"\r\n\r\n")
+            if head.startswith(b"HTTP/1.1 502 "):
+                check(b'"error"' in body, point, got[:300])
+                continue
+            check(head.startswith(b"HTTP/1.1 200 ") and b"chunked" in head.lower(), point, head)
+            check(not body.endswith(b"0\r\n\r\n"), "a cut answer that looks whole", point)
+        for form in forms:
+            check(audio[-900:] in speak(gateway, form, 100000, "fin"), "the whole one")
+        until(lambda: gateway.metric("penstock_requests_total", error_type="provider_cut") > len(points) // 2, "the cuts in the metrics")
+
+
+# --- what is no HTTP, or wrong HTTP ---
+
+def answer_with(table):
+    def play(connection, request, words):
+        data = table[words[0]]
+        connection.sendall(data)
+        return False
+    return play
+
+
+def malformed():
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+    te = head + b"transfer-encoding: chunked\r\n\r\n"
+    size = b"content-length: %d\r\n" % len(BODY)
+    table = {
+        "chunk-size-word": te + b"zz\r\n" + BODY,
+        "chunk-size-negative": te + b"-5\r\n" + BODY,
+        "chunk-size-huge": te + b"FFFFFFFFFFFFFFFFFF\r\n" + BODY,
+        "chunk-size-empty": te + b"\r\n" + BODY,
+        "chunk-size-0x": te + b"0x10\r\n" + BODY,
+        "chunk-without-crlf": te + b"5\r\nhelloXX0\r\n\r\n",
+        "chunk-longer-than-said": te + b"5\r\nhelloworld\r\n0\r\n\r\n",
+        "two-lengths": head + size + b"content-length: 3\r\n\r\n" + BODY,
+        "two-lengths-the-same": head + size + size + b"\r\n" + BODY,
+        "length-list": head + b"content-length: 3, 5\r\n\r\n" + BODY,
+        "length-and-chunked": head + size + CHUNKED + chunk(BODY) + b"0\r\n\r\n",
+        "length-negative": head + b"content-length: -5\r\n\r\n" + BODY,
+        "length-plus": head + b"content-length: +5\r\n\r\n" + BODY,
+        "length-word": head + b"content-length: many\r\n\r\n" + BODY,
+        "length-huge": head + b"content-length: 99999999999999999999999\r\n\r\n" + BODY,
+        "coding-unknown": head + b"transfer-encoding: gzip\r\n\r\n" + BODY,
+        "chunked-twice": head + b"transfer-encoding: chunked, chunked\r\n\r\n" + chunk(BODY) + b"0\r\n\r\n",
+        "obs-fold": head + b"x-long: a\r\n b\r\n" + size + b"\r\n" + BODY,
+        "nul": head + b"x: a\0b\r\n" + size + b"\r\n" + BODY,
+        "space-before-colon": head + b"content-length : 5\r\n\r\n" + BODY,
+        "field-without-colon": head + b"nonsense\r\n" + size + b"\r\n" + BODY,
+        "cr-alone": head + b"x: a\rb\r\n" + size + b"\r\n" + BODY,
+        "http-0.9": b"<html>hello</html>\r\n\r\n",
+        "http-3.0": b"HTTP/3.0 200 OK\r\n" + size + b"\r\n" + BODY,
+        "http-2-preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "http-2-frames": b"\0\0\x12\4\0\0\0\0\0\0\3\0\0\0\x64\0\4\0\x10\0\0\0\6\0\1\0\0",
+        "status-letters": b"HTTP/1.1 abc OK\r\n" + size + b"\r\n" + BODY,
+        "status-short": b"HTTP/1.1 20 OK\r\n" + size + b"\r\n" + BODY,
+        "status-long": b"HTTP/1.1 2000 OK\r\n" + size + b"\r\n" + BODY,
+        "status-negative": b"HTTP/1.1 -20 OK\r\n" + size + b"\r\n" + BODY,
+        "status-000": b"HTTP/1.1 000 OK\r\n" + size + b"\r\n" + BODY,
+        "garbage": bytes(range(256)) * 20,
+        "zeros": bytes(5000),
+        "line-without-end": b"HTTP/1.1 200 " + b"x" * 200_000,
+        "field-without-end": head + b"x: " + b"y" * 200_000,
+        "tls-alert": b"\x15\3\3\0\2\2\x28",
+        "ssh": b"SSH-2.0-OpenSSH_9.2p1\r\n",
+        "smtp": b"220 mail.example ESMTP\r\n",
+        "ten-thousand-fields": head + b"".join(b"x-%d: y\r\n" % i for i in range(10_000)) + size + b"\r\n" + BODY,
+        "interim-storm": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + whole(),
+        "processing-storm": b"HTTP/1.1 102 Processing\r\n\r\n" * 17 + whole(),
+        "switching": b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nhello",
+        "encoding-unknown": whole(head=["content-encoding: rot13"]),
+        "gzip-that-is-none": whole(head=["content-encoding: gzip"]),
+        "gzip-cut": whole(gzip.compress(BODY)[:-9], head=["content-encoding: gzip"]),
+        "gzip-bomb": whole(gzip.compress(bytes(300 << 20)), head=["content-encoding: gzip"]),
+        "html": whole(b"<html><body>502 Bad Gateway</body></html>", head=["content-type: text/html"]),
+        "json-cut-short": whole(BODY[:-1]),
+        "json-array": whole(b"[]"), "json-number": whole(b"7"), "json-empty": whole(b""), "json-null": whole(b"null"),
+        "json-behind": whole(BODY + b"x"), "json-twice": whole(BODY + BODY),
+        "json-deep": whole(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+        "json-nan": whole(b'{"usage": NaN}'),
+        "utf-8-bad": whole(BODY.replace(b"hi", b"h\xff\xfe")), "utf-8-cut": whole(BODY.replace(b"hi", b"\xe2\x82")),
+        "utf-8-surrogate": whole(BODY.replace(b"hi", b"\xed\xa0\x80")), "utf-16": whole(BODY.decode().encode("utf-16")),
+        "control-in-string": whole(BODY.replace(b"hi", b"h\1i")),
+        "length-too-short": whole(length=len(BODY) - 3),
+        "no-content": b"HTTP/1.1 204 No Content\r\n\r\n",
+        "sse-for-json": chunked_stream(),
+    }
+    return table
+
+
+def test_malformed_answers_are_told_as_such():
+    table = malformed()
+    with running(answer_with(table)) as gateway:
+        names = list(table)
+        replies = together([lambda n=n: ask(gateway, n, model="hasty") for n in names])
+        for name, reply, line in zip(names, replies, logged(gateway, replies)):
+            check(reply.status in (502, 504) and not reply.cut, name, reply)
+            check(reply.error()["type"] == "server_error" and "lab/m" in reply.error()["message"], name, reply)
+            check(line["error_type"] in ("provider_malformed", "provider_cut", "provider_timeout"), name, line)
+        kinds = [line["error_type"] for line in logged(gateway, replies)]
+        check(kinds.count("provider_malformed") >= len(names) - 8, [k for k in zip(names, kinds) if k[1] != "provider_malformed"])
+
+
+def test_unusual_but_right_answers_are_taken():
+    size = b"content-length: %d\r\n" % len(BODY)
+    table = {
+        "bare-lf": b"HTTP/1.1 200 OK\ncontent-type: application/json\n" + size.replace(b"\r", b"") + b"\n" + BODY,
+        "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + whole(),
+        "no-reason": b"HTTP/1.1 200\r\n" + size + b"\r\n" + BODY,
+        "http-1.0": b"HTTP/1.0 200 OK\r\n" + size + b"\r\n" + BODY,
+        "chunk-extensions-and-trailers": b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"%x;a=b\r\n%s\r\n0\r\nx: y\r\n\r\n" % (len(BODY), BODY),
+        "gzip": whole(gzip.compress(BODY), head=["content-encoding: gzip"]),
+        "wrong-type": whole(head=["content-type: text/plain"]),
+        "bytes-behind": whole() + b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+    }
+    with running(lambda connection, request, words: connection.sendall(table[words[0]]) or True) as gateway:
+        for name in table:
+            reply = ask(gateway, name)
+            if name == "bare-lf" and reply.status == 502:
+                continue  # RFC 9112 section 2.2: a recipient may take it for a line end, or not
+            check(reply.status == 200 and reply.body == BODY, name, reply)
+            equal(ask(gateway, "fine").body, BODY, "the next call after", name)
+
+
+def test_streams_that_are_none_are_told_as_such():
+    def stream_of(data):
+        return STREAM_HEAD + CHUNKED + chunk(data) + b"0\r\n\r\n"
+    first = upstream.sse_events()[0]
+    before = {"json": stream_of(BODY), "json-and-line-end": stream_of(BODY + b"\n"),
+              "html": stream_of(b"<html>\n\n<body>\n\n</body></html>\n"), "empty": STREAM_HEAD + CHUNKED + b"0\r\n\r\n",
+              "comments": stream_of(b": hello\n\n: still here\n\n"), "garbage": stream_of(bytes(range(256)) * 4),
+              "html-as-html": whole(b"<html></html>", head=["content-type: text/html"]),
+              "error-event": stream_of(b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n'),
+              "named-error": stream_of(b"event: error\ndata: overloaded\n\n"),
+              "endless-event": STREAM_HEAD + CHUNKED + chunk(b"data: " + b"x" * (9 << 20)),
+              "nothing-but-head": STREAM_HEAD + b"content-length: 0\r\n\r\n"}
+    within = {"bad-chunk": chunked_stream([first], b"zz\r\n"), "no-end-of-event": chunked_stream([first, b"data: {"]),
+              "endless-event": chunked_stream([first, b"data: " + b"x" * (9 << 20)], b""),
+              "error-event": chunked_stream([first, b'data: {"error":{"message":"out of memory"}}\n\n']),
+              "closed-without-mark": STREAM_HEAD + b"\r\n" + first}
+    table = {**{"before-" + name: data for name, data in before.items()}, **{"within-" + name: data for name, data in within.items()}}
+    with running(answer_with(table)) as gateway:
+        names = list(table)
+        replies = together([lambda n=n: ask(gateway, n, stream=True) for n in names])
+        for name, reply, line in zip(names, replies, logged(gateway, replies)):
+            # What comes together with the first event may be seen before that went out.
+            check(reply.status in ((502,) if name.startswith("before") else (200, 502)), name, reply)
+            check(reply.error()["message"] and not reply.cut, name, reply)
+            check(line["error_type"] in ("provider_malformed", "provider_cut", "provider_5xx"), name, line)
+            check(b"[DONE]" not in reply.events, name, reply)
+        equal(logged(gateway, [replies[names.index("within-bad-chunk")]])[0]["error_type"], "provider_malformed")
+
+
+def test_an_endless_answer_ends_at_the_limit():
+    def play(connection, request, words):
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n" + CHUNKED)
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(chunk(b" " * (1 << 20)))
+        return False
+    with running(play) as gateway:
+        reply = ask(gateway, "endless")
+        equal(reply.status, 502, reply)
+        check("67108864" in reply.error()["message"], reply)
+        equal(logged(gateway, [reply])[0]["error_type"], "provider_malformed")
+
+
+# --- answers that mean something odd ---
+
+def test_redirects_are_not_followed():
+    def play(connection, request, words):
+        connection.sendall(whole(b"{}", f"{words[0]} Moved", [f"location: http://127.0.0.1:{connection.getsockname()[1]}/v1/chat/completions"]))
+        return True
+    with running(play) as gateway:
+        for status in (300, 301, 302, 303, 307, 308, 399):
+            asked = len(gateway.provider.requests)
+            reply = ask(gateway, str(status))
+            refused(gateway, [reply], ("provider_4xx",))
+            check(str(status) in reply.error()["message"], reply)
+            equal(len(gateway.provider.requests), asked + 1, "requests after a redirect:")
+
+
+def test_nonsense_usage_counts_as_nothing_and_empty_choices_pass():
+    nonsense = ["-5", "1e300", "99999999999999999999", "-99999999999999999999", '"7"', "null", "1.5", "true", "[1]", "{}", "1000000000001"]
+
+    def play(connection, request, words):
+        usage = b'{"prompt_tokens":%s,"completion_tokens":%s}' % (words[1].encode(), words[1].encode())
+        if words[0] == "whole":
+            connection.sendall(whole(b'{"choices":[],"usage":' + usage + b"}"))
+        else:
+            connection.sendall(chunked_stream([upstream.sse_events()[0], b'data: {"choices":[],"usage":' + usage + b"}\n\n", b"data: [DONE]\n\n"]))
+        return True
+    with running(play) as gateway:
+        replies = [ask(gateway, f"whole {n}") for n in nonsense] + [ask(gateway, f"stream {n}", stream=True) for n in nonsense]
+        for reply, line in zip(replies, logged(gateway, replies)):
+            equal(reply.status, 200, reply)
+            equal((line["input_tokens"], line["output_tokens"]), (0, 0), line, reply)
+
+
+def test_error_answers_of_any_shape_keep_their_status_or_become_502():
+    bodies = [b"", b"no", b"{}", b"[]", b"null", b'{"error":null}', b'{"error":"text"}', b'{"error":{"message":"m","type":"t"}}',
+              b"<html>x</html>", b"\xff\xfe\0", b"{" * 1000, b" " * 200_000, b"x" * 300_000]
+
+    def play(connection, request, words):
+        kind = "application/json" if words[2] == "json" else words[2]
+        body = bodies[int(words[1])]
+        head = f"HTTP/1.1 {words[0]} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        return True
+    with running(play) as gateway:
+        cases = [(status, i, kind) for status in (400, 401, 403, 404, 408, 413, 418, 422, 429, 451, 500, 502, 503, 504, 529, 599)
+                 for i in range(len(bodies)) for kind in ("json", "text/html")]
+        replies = together([lambda c=c: ask(gateway, f"{c[0]} {c[1]} {c[2]}") for c in cases])
+        for (status, i, kind), reply, line in zip(cases, replies, logged(gateway, replies)):
+            where = (status, bodies[i][:20], kind, reply, line)
+            check(reply.status in (status, 502) and reply.status >= 400, *where)
+            wanted = "provider_429" if status == 429 else "provider_5xx" if status >= 500 else "provider_4xx"
+            equal(line["error_type"], wanted, *where)
+            if status in (401, 403):
+                check(reply.status == 502 and b"gateway's own key" in reply.body, *where)
+
+
+def test_odd_retry_after_values_do_not_reach_the_client():
+    soon = email.utils.formatdate(time.time() + 3600, usegmt=True)
+    past = email.utils.formatdate(time.time() - 3600, usegmt=True)
+    cases = {"7": "7", "0": "0", "-1": None, "1000000000000": None, "99999999999999999999999999": None, "1.5": None, "soon": None,
+             past: None, "Sun, 06 Nov 2094 08:49:37 GMT": None, soon: "about an hour"}
+    values = list(cases)
+
+    def play(connection, request, words):
+        body = b'{"error":{"message":"busy","type":"rate_limit_error"}}' if words[2] == "json" else b"busy"
+        kind = "application/json" if words[2] == "json" else "text/plain"
+        connection.sendall((f"HTTP/1.1 {words[0]} Busy\r\nretry-after: {values[int(words[1])]}\r\ncontent-type: {kind}\r\n"
+                            f"content-length: {len(body)}\r\n\r\n").encode() + body)
+        return True
+    with running(play) as gateway:
+        for status in (429, 503):
+            for i, value in enumerate(values):
+                for kind in ("json", "text"):
+                    reply = ask(gateway, f"{status} {i} {kind}")
+                    check(reply.status in (status, 502), reply)
+                    got = reply.headers.get("retry-after")
+                    if cases[value] == "about an hour":
+                        check(got and 3000 < int(got) <= 3600, value, got, reply)
+                    elif cases[value] is None or (kind == "text" and value == "0"):
+                        check(got in (None, "1"), value, got, reply)
+                    else:
+                        equal(got, cases[value], value, reply)
+
+
+# --- slow ---
+
+def test_drips_are_waited_for_within_the_timeouts_and_no_longer():
+    def play(connection, request, words):
+        kind, pause = words[0], float(words[1])
+        if kind == "silent":
+            connection.recv(1)
+        elif kind == "drip":
+            upstream.drip(connection, whole(), pause)
+        elif kind == "stream":
+            for piece in [STREAM_HEAD + CHUNKED, *map(chunk, upstream.sse_events()), b"0\r\n\r\n"]:
+                connection.sendall(piece)
+                time.sleep(pause)
+        elif kind == "stall":
+            connection.sendall(chunked_stream(upstream.sse_events()[:2], b""))
+            connection.recv(1)
+        elif kind == "comments":
+            connection.sendall(STREAM_HEAD + CHUNKED)
+            while True:
+                connection.sendall(chunk(b": wait\n\n"))
+                time.sleep(pause)
+        elif kind == "interim":
+            while True:
+                connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+                time.sleep(pause)
+        return True
+    with running(play) as gateway:
+        good = [lambda: ask(gateway, "drip 0.002"), lambda: ask(gateway, "stream 0.05", stream=True, model="hasty")]
+        bad = [lambda: ask(gateway, "silent 0", model="hasty"), lambda: ask(gateway, "silent 0", stream=True, model="hasty"),
+               lambda: ask(gateway, "drip 0.05", model="hasty"), lambda: ask(gateway, "comments 0.1", stream=True, model="hasty"),
+               lambda: ask(gateway, "interim 0.1", model="hasty"), lambda: ask(gateway, "stream 0.6", stream=True, model="hasty")]
+        broken = [lambda: ask(gateway, "stall 0", stream=True, model="hasty")]
+        replies = together(good + bad + broken)
+        equal(replies[0].body, BODY, replies[0])
+        equal(replies[1].events[-1], b"[DONE]", replies[1])
+        refused(gateway, replies[2:8], ("provider_timeout", "provider_malformed"), (504, 502))
+        for reply in replies[8:]:
+            equal(reply.status, 200)
+            check(not reply.cut and reply.error()["code"] == "provider_error", reply)
+            equal(logged(gateway, [reply])[0]["error_type"], "provider_timeout")
+
+
+def test_an_answer_before_the_request_was_read_reaches_the_client():
+    body = b'{"error":{"message":"too large","type":"invalid_request_error"}}'
+
+    def play(connection, request, words):
+        connection.sendall(whole(body, "413 Too Large", ["connection: close"]))
+        how = request.fields["x-how"] if "x-how" in request.fields else "wait"
+        if how == "wait":
+            time.sleep(0.5)
+        return False
+    with ScriptedUpstream(play, read_bodies=False) as provider, harness.Gateway(config(provider)) as gateway:
+        for size in (1000, 300_000, 8 << 20):
+            reply = ask(gateway, "anything", padding="x" * size)
+            check(reply.status == 413 and reply.body == body, size, reply)
+        equal(gateway.metric("penstock_upstream_connections", state="idle"), 0, "connections kept with half a request on them:")
+
+
+# --- connections ---
+
+def test_refused_connections_and_unusable_names_are_502():
+    def answer(name):
+        return {"nx.example": 3, "fail.example": 2, "refused.example": 5, "garbage.example": b"\0\1", "silent.example": None,
+                "empty.example": []}.get(name, ["127.0.0.1"])
+    with socket.socket() as closed, upstream.Dns(answer) as dns, ScriptedUpstream(lambda c, r, w: c.sendall(whole()) or True) as provider:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        names = ["nx", "fail", "refused", "garbage", "silent", "empty"]
+        lines = "".join(f"  {n}: {{ type: openai, base_url: http://{n}.example:{port}/v1, connect_timeout: 800ms }}\n" for n in names)
+        text = (f"providers:\n{lines}  here: {{ type: openai, base_url: http://good.example:{provider.port}/v1 }}\n"
+                f"  closed: {{ type: openai, base_url: http://127.0.0.1:{port}/v1 }}\n"
+                f"dns: {{ servers: [ '127.0.0.1:{dns.port}' ] }}\n")
+        with harness.Gateway(text) as gateway:
+            replies = together([lambda n=n: ask(gateway, "x", model=f"{n}/m") for n in [*names, "closed"]])
+            refused(gateway, replies, ("provider_connect", "provider_timeout"), (502, 504))
+            for name, reply in zip(names, replies):
+                check(f"{name}.example" in reply.error()["message"], name, reply)
+            equal(ask(gateway, "x", model="here/m").status, 200, "a good name beside them:")
+            check(gateway.metric("penstock_upstream_dns_failures_total") >= 4, "DNS failures in the metrics")
+        # No name server at all.
+        with harness.Gateway(text.replace(str(dns.port), "1")) as gateway:
+            refused(gateway, [ask(gateway, "x", model="silent/m")], ("provider_connect", "provider_timeout"), (502, 504))
+
+
+def openssl(folder, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def make_certificates(folder):
+    """ca.pem and, signed by it: good, expired and other (a name nobody asks for); self is signed by itself."""
+    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "ca.key",
+            "-out", "ca.pem", "-days", "2", "-subj", "/CN=test CA")
+    (folder / "index.txt").write_text("")
+    (folder / "ca.cnf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nrand_serial=yes\nnew_certs_dir=.\ndefault_md=sha256\n"
+                                   "policy=p\ncopy_extensions=copy\nunique_subject=no\n[p]\ncommonName=supplied\n")
+    for name, host, start, end in (("good", "localhost", "20200101000000Z", "20990101000000Z"),
+                                   ("expired", "localhost", "20200101000000Z", "20210101000000Z"),
+                                   ("future", "localhost", "20980101000000Z", "20990101000000Z"),
+                                   ("other", "elsewhere.example", "20200101000000Z", "20990101000000Z")):
+        openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key",
+                "-out", f"{name}.csr", "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}")
+        openssl(folder, "ca", "-config", "ca.cnf", "-batch", "-notext", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr",
+                "-out", f"{name}.pem", "-startdate", start, "-enddate", end)
+    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "self.key",
+            "-out", "self.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
+
+
+def raw_server(play):
+    """A listener whose connections `play` gets as they are."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+
+                def serve(connection=connection):
+                    with contextlib.suppress(OSError), connection:
+                        play(connection)
+                threading.Thread(target=serve, daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    return listener
+
+
+def test_tls_that_fails_is_told_with_its_reason():
+    if shutil.which("openssl") is None:
+        print("     without the openssl program there are no certificates: left out")
+        return
+    folder = harness.folder()
+    make_certificates(folder)
+
+    def answer(connection, request, words):
+        if words[-1] == "goodbye":
+            connection.sendall(ANSWERS["closed"])
+            connection.unwrap()
+        elif words[-1] == "rudely":
+            connection.sendall(ANSWERS["closed"])
+        else:
+            connection.sendall(whole())
+        return words[-1] == "x"
+
+    def contexts():
+        for name in ("good", "expired", "future", "other", "self"):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+            yield name, context
+
+    def silent(connection):
+        connection.recv(4096)
+        connection.recv(1)
+
+    def dripping(connection):
+        connection.recv(4096)
+        upstream.drip(connection, b"\x16\3\3\0\x7a\2\0\0\x76\3\3" + bytes(300), 0.05)
+
+    plays = {"garbage": lambda c: c.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "noise": lambda c: c.sendall(os.urandom(500)),
+             "alert": lambda c: (c.recv(4096), c.sendall(b"\x15\3\3\0\2\2\x28")), "warning": lambda c: (c.recv(4096), c.sendall(b"\x15\3\3\0\2\1\0")),
+             "closing": lambda c: c.recv(4096), "resetting": lambda c: (c.recv(1), upstream.reset(c)), "silent": silent, "dripping": dripping}
+    servers = {name: ScriptedUpstream(answer, tls=context) for name, context in contexts()}
+    listeners = {name: raw_server(play) for name, play in plays.items()}
+    ports = {**{n: s.port for n, s in servers.items()}, **{n: s.getsockname()[1] for n, s in listeners.items()}}
+    text = "providers:\n" + "".join(
+        f"  {n}: {{ type: openai, base_url: 'https://localhost:{p}/v1', connect_timeout: 700ms, outlier: {{ failures: 0 }}, tls: {{ ca: {folder}/ca.pem }} }}\n"
+        for n, p in ports.items())
+    text = text.replace("connect_timeout: 700ms", "connect_timeout: 5s", 5)
+    with harness.Gateway(text) as gateway:
+        bad = [name for name in ports if name != "good"]
+        before = upstream.descriptors(gateway.pid)
+        replies = together([lambda n=n: ask(gateway, "x", model=f"{n}/m") for n in bad * 2])
+        for name, reply, line in zip(bad * 2, replies, logged(gateway, replies)):
+            check(reply.status in (502, 504), name, reply)
+            check(line["error_type"] in ("provider_connect", "provider_malformed", "provider_timeout"), name, line)
+            words = {"expired": "expired", "future": "not yet valid", "other": "mismatch", "self": "self-signed", "silent": "time", "dripping": ""}
+            check(words.get(name, "").lower() in reply.error()["message"].lower(), name, reply)
+        equal(ask(gateway, "x", model="good/m").status, 200)
+        equal(ask(gateway, "goodbye", model="good/m").body, BODY)
+        # Whoever closes without TLS's goodbye may have been cut off by somebody else.
+        reply = ask(gateway, "rudely", model="good/m")
+        equal(reply.status, 502, reply)
+        equal(logged(gateway, [reply])[0]["error_type"], "provider_cut")
+        until(lambda: upstream.descriptors(gateway.pid) <= before + 2, "descriptors to be closed")
+    for server in servers.values():
+        server.stop()
+    for listener in listeners.values():
+        listener.close()
+
+
+# --- dying and coming back ---
+
+class Restartable(harness.Process):
+    """`penstock mock` on a given port."""
+
+    def __init__(self, port, *arguments):
+        super().__init__(["mock", "--listen", f"127.0.0.1:{port}", *arguments], r"penstock mock ready (\S+):(\d+)")
+        self.port = int(self.match[2])
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+
+
+def test_a_killed_provider_breaks_what_is_under_way_and_nothing_after_its_restart():
+    first = Restartable(0, "--tokens", "200", "--per-token", "20ms")
+    with harness.Gateway(config(first)) as gateway:
+        with harness.Stream(gateway.port, "/v1/chat/completions", harness.chat_body("chat", stream=True)) as answer:
+            events = answer.events()
+            next(events)
+            first.kill()
+            rest = [data for _, data in events]
+            check("error" in json.loads(rest[-1]) and b"[DONE]" not in rest, rest[-1])
+            check(not any(b'"finish_reason":"' in data for data in rest), "a finish reason after a cut")
+        equal(ask(gateway, "x").status, 502)
+        with Restartable(first.port):
+            equal(ask(gateway, "x").status, 200, "after the restart:")
+            equal(gateway.metric("penstock_upstream_healthy", provider="lab"), 1)
+
+
+def pair(a, b, more):
+    return f"""
+providers:
+  a: {{ type: openai, base_url: {a.url}, {more} }}
+  b: {{ type: openai, base_url: {b.url}, {more} }}
+models:
+  chat: {{ route: [ a/m, b/m ], strategy: priority, retry: {{ attempts: 1 }} }}
+"""
+
+
+def test_all_targets_down_is_an_error_until_one_is_back():
+    def play(connection, request, words):
+        connection.sendall(whole())
+        return True
+    with ScriptedUpstream(play) as a, ScriptedUpstream(play) as b:
+        with harness.Gateway(pair(a, b, "outlier: { failures: 2, eject: 1h }")) as gateway:
+            a.stop()
+            b.stop()
+            for _ in range(6):
+                reply = ask(gateway, "x")
+                equal(reply.status, 502, reply)
+            equal(gateway.metric("penstock_upstream_healthy"), 0)
+            b.listen()
+            reply = ask(gateway, "x")
+            equal((reply.status, reply.headers["x-penstock-target"]), (200, "b/m"), "ejected for an hour, and the only one:")
+
+
+def test_a_provider_that_only_begins_streams_is_ejected_and_tried_by_one_call_at_a_time():
+    state = {"good": False}
+    hold = threading.Event()
+
+    def cutting(connection, request, words):
+        if state["good"]:
+            hold.wait(10)
+            connection.sendall(chunked_stream())
+            return True
+        connection.sendall(chunked_stream(upstream.sse_events()[:1], b""))
+        return False
+
+    def good(connection, request, words):
+        connection.sendall(chunked_stream())
+        return True
+
+    def target(reply):
+        return reply.headers["x-penstock-target"]
+    with ScriptedUpstream(cutting) as a, ScriptedUpstream(good) as b:
+        with harness.Gateway(pair(a, b, "outlier: { failures: 3, eject: 1s }")) as gateway:
+            for _ in range(3):
+                reply = ask(gateway, "x", stream=True)
+                check(target(reply) == "a/m" and reply.error(), reply)
+            equal(gateway.metric("penstock_upstream_ejections_total", provider="a"), 1, "cuts after the first event count:")
+            equal(target(ask(gateway, "x", stream=True)), "b/m")
+            # The trial that follows fails, which the next callers do not notice.
+            until(lambda: target(ask(gateway, "x", stream=True)) == "a/m", "the trial")
+            equal(gateway.metric("penstock_upstream_ejections_total", provider="a"), 2)
+            state["good"] = True
+            asked = len(a.requests)
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                trial = None
+
+                def begun():
+                    nonlocal trial
+                    trial = trial or pool.submit(ask, gateway, "x", True)
+                    if trial.done() and len(a.requests) == asked:
+                        trial = None
+                    return len(a.requests) > asked
+                until(begun, "the next trial")
+                # While one call tries it, all the others go to the good one.
+                replies = together([lambda: ask(gateway, "x", stream=True)] * 24)
+                equal({target(reply) for reply in replies}, {"b/m"})
+                equal(len(a.requests), asked + 1, "calls that tried it:")
+                providers = harness.request(gateway.admin_port, "GET", "/admin/v1/models").json()["providers"]
+                equal([p["state"] for p in providers], ["trial", "up"])
+                hold.set()
+                equal(target(trial.result(20)), "a/m")
+            until(lambda: gateway.metric("penstock_upstream_healthy", provider="a") == 1, "its return")
+            replies = together([lambda: ask(gateway, "x", stream=True)] * 8)
+            equal({target(reply) for reply in replies}, {"a/m"})
+            check("provider ejected" in gateway.log() and "provider is back" in gateway.log(), "both in the log")
+
+
+def test_a_caller_that_leaves_a_trial_leaves_it_to_the_next():
+    state = {"status": "500 X"}
+    hold = threading.Event()
+
+    def play(connection, request, words):
+        if words == ["leave"]:
+            hold.wait(10)
+        connection.sendall(whole(status=state["status"]))
+        return True
+    with ScriptedUpstream(play) as a, ScriptedUpstream(lambda c, r, w: c.sendall(whole()) or True) as b:
+        with harness.Gateway(pair(a, b, "outlier: { failures: 2, eject: 300ms }")) as gateway:
+            for _ in range(2):
+                equal(ask(gateway, "x").status, 200)
+            state["status"] = "200 OK"
+            time.sleep(0.4)
+            body = json.dumps(harness.chat_body("chat", "leave")).encode()
+            with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+                client.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+                until(lambda: "leave" in a.requests, "the trial")
+            hold.set()
+            until(lambda: ask(gateway, "x").headers["x-penstock-target"] == "a/m", "another trial")
+
+
+if __name__ == "__main__":
+    harness.run(globals())
