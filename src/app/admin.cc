@@ -4,6 +4,7 @@
 
 #include "app/abuse.h"
 #include "app/console.h"
+#include "app/listen_config.h"
 #include "base/quantity.h"
 #include "base/version.h"
 #include "json/value.h"
@@ -58,24 +59,25 @@ Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
       },
       http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
   admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
-  admin->open(std::move(door));
+  admin->enter(std::move(door));
   admin->thread_.start();
   return admin;
 }
 
-void Admin::open(AdminDoor door) {
+// On the admin thread, or before it runs.
+void Admin::enter(AdminDoor door) {
   access_.change(door.config);
-  listener_options_ = std::move(door.options);
+  options_ = std::move(door.options);
   if (!door.socket) return;
   if (acceptor_) acceptor_->close();
   endpoint_ = door.socket->endpoint();
   acceptor_ = std::make_unique<net::Acceptor>(
       thread_.loop(), std::move(*door.socket),
-      [this](int fd, const net::Endpoint& peer) { server_->accept(fd, peer, listener_options_); });
+      [this](int fd, const net::Endpoint& peer) { server_->accept(fd, peer, options_); });
 }
 
 void Admin::change(AdminDoor door) {
-  thread_.run_and_wait([&] { open(std::move(door)); });
+  thread_.run_and_wait([&] { enter(std::move(door)); });
 }
 
 void Admin::hand_over() {

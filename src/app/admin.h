@@ -23,13 +23,6 @@
 
 namespace penstock::app {
 
-// Where the admin API is served and to whom: opened and read, so that taking it into use cannot fail.
-struct AdminDoor {
-  AdminConfig config;
-  std::shared_ptr<const http::ListenerOptions> options;
-  std::optional<net::ListenSocket> socket;  // nothing: the one that is in use
-};
-
 struct AdminParts {
   obs::Observer* observer = nullptr;
   llm::Lane* llm = nullptr;
@@ -44,6 +37,13 @@ struct AdminParts {
   std::shared_ptr<const llm::Plan> plan;
 };
 
+// What the admin listener stands on; opened and read before anything changes.
+struct AdminDoor {
+  std::optional<net::ListenSocket> socket;  // nothing: the one it has
+  AdminConfig config;
+  std::shared_ptr<const http::ListenerOptions> options;
+};
+
 class Admin {
  public:
   static Result<std::unique_ptr<Admin>> start(AdminDoor door, AdminParts parts);
@@ -51,7 +51,7 @@ class Admin {
   void stop();
   const net::Endpoint& endpoint() const { return endpoint_; }
   int listening_fd() const { return acceptor_->socket().fd(); }
-  // Serves like this from now on. By one thread at a time, as hand_over().
+  // For connections and requests that follow. By one thread at a time, as hand_over().
   void change(AdminDoor door);
   // Accepts no more: another process has the same socket. Connections go on until stop().
   void hand_over();
@@ -64,7 +64,7 @@ class Admin {
  private:
   explicit Admin(AdminParts parts);
   void add_routes();
-  void open(AdminDoor door);
+  void enter(AdminDoor door);
   void add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make);
   rt::Task<void> handle(http::Exchange& connection);
   std::string status_json() const;
@@ -85,11 +85,11 @@ class Admin {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<net::Acceptor> acceptor_;
-  net::Endpoint endpoint_;                                         // for the thread that starts, moves and stops
-  AdminAccess access_;                                             // the admin thread's, as the next
-  std::shared_ptr<const http::ListenerOptions> listener_options_;  // of connections from now on
-  std::optional<store::State> state_;                              // the admin thread's
-  mutable std::mutex mutex_;                                       // guards the three below
+  net::Endpoint endpoint_;                                // for the thread that starts, changes and stops
+  AdminAccess access_;                                    // the admin thread's
+  std::shared_ptr<const http::ListenerOptions> options_;  // the admin thread's
+  std::optional<store::State> state_;  // the admin thread's
+  mutable std::mutex mutex_;           // guards the three below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;
   std::vector<std::string> listen_;

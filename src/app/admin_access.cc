@@ -58,13 +58,6 @@ std::optional<AdminAccess::Refusal> check_change(const http::Request& request) {
 
 }  // namespace
 
-ListenConfig AdminConfig::listener() const {
-  ListenConfig listen;
-  listen.endpoint = endpoint;
-  listen.tls = tls;
-  return listen;
-}
-
 AdminConfig read_admin(const config::Node& node, bool insecure) {
   AdminConfig config;
   if (node.kind() != config::Node::Kind::map) {
@@ -75,7 +68,10 @@ AdminConfig read_admin(const config::Node& node, bool insecure) {
     config::Node key = map.get("key");
     if (key.present()) config.key = key.secret();
     if (key.present() && config.key.empty()) key.problem("the key is empty; `openssl rand -hex 24` makes a good one");
-    if (config::Node tls = map.get("tls"); tls.present()) config.tls = read_tls_server(tls);
+    if (config::Node tls = map.get("tls"); tls.present()) {
+      config.tls = read_tls_server(tls);
+      config.tls->alpn = {"h2", "http/1.1"};
+    }
     config.metrics_open = map.boolean("metrics_open", false);
     map.done();
   }

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "app/listen_config.h"
 #include "base/clock.h"
 #include "base/secret.h"
 #include "config/document.h"
@@ -20,7 +19,7 @@ struct AdminConfig {
   base::Secret key;           // empty: whoever reaches the address may use it
   bool metrics_open = false;  // /metrics needs no key
 
-  ListenConfig listener() const;
+  std::vector<std::string> files() const { return tls ? tls->files() : std::vector<std::string>(); }
 };
 
 // Mistakes are reported on the node; `insecure` permits an address beyond loopback without key and TLS.
@@ -44,8 +43,8 @@ class AdminAccess {
   static constexpr base::Duration kWrongKeyEvery = std::chrono::seconds(6);
   static constexpr std::size_t kAddressesMax = 1024;  // remembered; the one heard longest ago is forgotten
 
-  AdminAccess();  // refuses whatever is not on loopback by name, until change()
-  // As configured now; what addresses have tried is kept.
+  AdminAccess();
+  // What addresses have tried is kept.
   void change(const AdminConfig& config);
 
   // Why the request is not served; nothing when it is.
@@ -62,8 +61,8 @@ class AdminAccess {
 
   bool loopback_ = true;
   bool metrics_open_ = false;
-  const std::string hash_key_;  // random: keys are compared by their hashes, which are equally long
-  std::string key_hash_;        // empty: no key
+  std::string hash_key_;  // random: keys are compared by their hashes, which are equally long
+  std::string key_hash_;  // empty: no key
   std::vector<Tries> tries_;
 };
 

@@ -26,12 +26,6 @@ std::int64_t stamp_of(const std::string& path) {
          info.st_size;
 }
 
-bool needs_low_port(const GatewayConfig& config) {
-  auto low = [](const net::Endpoint& endpoint) { return endpoint.port() > 0 && endpoint.port() < 1024; };
-  return low(config.admin.endpoint) || std::any_of(config.listen.begin(), config.listen.end(),
-                                                   [&](const ListenConfig& one) { return low(one.endpoint); });
-}
-
 void log_problems(const std::string& report) {
   std::size_t from = 0;
   while (from < report.size()) {
@@ -51,6 +45,12 @@ void warn_of_restart(const GatewayConfig& fresh, const GatewayConfig& running) {
   if (names.empty()) return;
   obs::log(obs::Level::warn, "changed, and takes effect with a restart; the rest was reloaded",
            {{"keys", fmt::format("{}", fmt::join(names, ", "))}});
+}
+
+bool needs_low_port(const GatewayConfig& config) {
+  auto low = [](const net::Endpoint& endpoint) { return endpoint.port() > 0 && endpoint.port() < 1024; };
+  return low(config.admin.endpoint) || std::any_of(config.listen.begin(), config.listen.end(),
+                                                   [&](const ListenConfig& one) { return low(one.endpoint); });
 }
 
 std::vector<std::string> split_globs(const std::string& text) {
@@ -123,8 +123,8 @@ std::expected<void, StartFailure> Gateway::start() {
   observer_->start();
   cores_->start();
   if (auto listening = privileges.bind([this] { return start_listeners(); }); !listening) return listening;
-  if (predecessor_) take_over();
   if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
+  if (predecessor_) take_over();
   ingest_->apply(std::move(plan));
   return {};
 }
@@ -220,16 +220,17 @@ void Gateway::start_lanes() {
   }
 }
 
-std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& config, const AdminConfig* running) {
-  AdminDoor door;
-  door.config = config;
-  auto options = listener_options(config.listener(), nullptr);
+std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& admin) {
+  ListenConfig listen;
+  listen.endpoint = admin.endpoint;
+  listen.tls = admin.tls;
+  auto options = listener_options(listen, nullptr);
   if (!options) return cannot_start(2, options.error().detail);
-  door.options = std::move(*options);
-  if (running != nullptr && running->endpoint == config.endpoint) return door;
-  door.socket = inherited_.claim(config.endpoint, kAdminSocket);
+  AdminDoor door{std::nullopt, admin, std::move(*options)};
+  if (admin_ && admin.endpoint == config_.admin.endpoint) return door;
+  door.socket = inherited_.claim(admin.endpoint, kAdminSocket);
   if (door.socket) return door;
-  auto socket = net::ListenSocket::open(config.endpoint);
+  auto socket = net::ListenSocket::open(admin.endpoint);
   if (!socket) return cannot_start(1, socket.error().detail);
   door.socket = std::move(*socket);
   return door;
@@ -241,7 +242,7 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   listeners_ = std::make_unique<Listeners>(*cores_, std::move(servers), inherited_);
   auto change = listeners_->prepare(config_.listen);
   if (!change) return cannot_start(change.error().code == Errc::invalid_argument ? 2 : 1, change.error().detail);
-  auto door = open_admin(config_.admin, nullptr);
+  auto door = open_admin(config_.admin);
   if (!door) return std::unexpected(door.error());
   listeners_->apply(std::move(*change));
   AdminParts parts;
@@ -317,9 +318,9 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
-  net::Egress::use(config.egress);
   burden_->set_limits(config.overload.burden);
   admission_->set_limits(config.overload.admission);
+  net::Egress::use(config.egress);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
@@ -371,7 +372,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   if (auto reach = check_reach(fresh); !reach) return reach;
   auto change = listeners_->prepare(fresh.listen);
   if (!change) return cannot_start(1, change.error().detail);
-  auto door = open_admin(fresh.admin, &config_.admin);
+  auto door = open_admin(fresh.admin);
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
@@ -411,11 +412,11 @@ std::vector<std::string> Gateway::obstacles() const {
 }
 
 std::vector<std::string> Gateway::watched_files() const {
-  std::vector<std::string> files{options_.config_path};
+  std::vector<std::string> files = config_.admin.files();
+  files.push_back(options_.config_path);
   for (const ListenConfig& listen : config_.listen) {
     for (std::string& file : listen.files()) files.push_back(std::move(file));
   }
-  for (std::string& file : config_.admin.listener().files()) files.push_back(std::move(file));
   return files;
 }
 

@@ -66,8 +66,7 @@ class Gateway {
   std::expected<void, StartFailure> start_state();
   void start_lanes();
   std::expected<void, StartFailure> start_listeners();
-  // With a socket unless `running` has the same address.
-  std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& config, const AdminConfig* running);
+  std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
   bool has_keys(const GatewayConfig& config);
