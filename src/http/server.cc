@@ -41,10 +41,12 @@ void Server::accept(int fd, const net::Endpoint& peer, std::shared_ptr<const Lis
   scope_.spawn(serve(fd, std::move(who), counted, std::move(listener)));
 }
 
-rt::Task<void> Server::serve(int fd, Peer peer, std::uint64_t counted, std::shared_ptr<const ListenerOptions> listener) {
+rt::Task<void> Server::serve(int fd, Peer peer, std::uint64_t counted,
+                             std::shared_ptr<const ListenerOptions> listener) {
   Client client(loop_, fd, std::move(peer), counted, std::move(listener));
   clients_.insert(&client);
   bool opened = co_await open(client);
+  if (opened && (draining_ || client.removed())) client.speaking->leave();
   if (opened) co_await client.speaking->run();
   clients_.erase(&client);
   burden_->leave(loop_.index(), client.counted);
@@ -62,8 +64,7 @@ rt::Task<bool> Server::open(Client& client) {
     if (!burden_->name_client(loop_.index(), named)) co_return false;
     client.counted = named;
   }
-  if (listener.trusts(client.peer.endpoint))
-    client.peer.trusted_proxies = listener.trusted_proxies;
+  if (listener.trusts(client.peer.endpoint)) client.peer.trusted_proxies = listener.trusted_proxies;
   if (listener.tls) {
     stream.set_deadline(std::chrono::steady_clock::now() + limits_.head_timeout);
     auto shaken = co_await stream.start_tls_server(listener.tls);
@@ -103,11 +104,12 @@ rt::Task<Result<bool>> Server::begins_with_preface(Client& client) {
 }
 
 void Server::leave_removed(base::Duration grace) {
+  for (Client* client : open_clients()) {
+    if (client->removed() && client->speaking) client->speaking->leave();
+  }
   leave_timer_.arm_in(grace, [this] {
     for (Client* client : open_clients()) {
-      if (!client->removed()) continue;
-      if (client->speaking) client->speaking->leave();
-      client->close_idle();
+      if (client->removed()) client->close_idle();
     }
   });
 }

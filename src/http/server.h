@@ -42,9 +42,7 @@ struct ListenerOptions {
   // Whose word about their clients counts: X-Forwarded-For and its kin, and the PROXY header. Null: nobody's fields,
   // and everybody's PROXY header.
   std::shared_ptr<const std::vector<net::Network>> trusted_proxies;
-  bool trusts(const net::Endpoint& proxy) const {
-    return trusted_proxies && net::contains(*trusted_proxies, proxy);
-  }
+  bool trusts(const net::Endpoint& proxy) const { return trusted_proxies && net::contains(*trusted_proxies, proxy); }
   // Set once when the listener is removed: its connections end with the answer under way. Null: it never is.
   std::shared_ptr<const std::atomic<bool>> removed;
 };

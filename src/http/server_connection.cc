@@ -1,10 +1,10 @@
 #include "http/server_connection.h"
 
 #include "http/date.h"
-#include "wire/chars.h"
-
+#include "http/rate.h"
 #include "obs/log.h"
 #include "obs/log_limit.h"
+#include "wire/chars.h"
 
 namespace penstock::http {
 namespace {
@@ -49,11 +49,6 @@ void log_refused_handshake(const Peer& peer, net::TlsFailure failure, const Erro
             {"why", error.detail},
             {"not_shown", std::to_string(*held_back)}});
 }
-
-base::Duration time_at_rate(std::uint64_t bytes, std::uint64_t per_second) {
-  return base::Duration(std::chrono::microseconds(bytes * 1'000'000 / per_second));
-}
-
 }  // namespace
 
 ServerConnection::ServerConnection(Server& server, net::Stream& stream, const Peer& peer,
