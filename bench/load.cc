@@ -5,6 +5,7 @@
 //        [--seconds 4] [--grace 30]            requests begin for so long; the last may take so much longer
 //        [--rate R]                            R requests/s at fixed times; without it, as fast as answers come
 //        [--each N] [--spread-ms T]            N requests per connection, however long; the first ones spread over T ms
+//        [--deadline-ms D]                     an answer later than that is no use: the caller gives up and reconnects
 //        [--stream] [--hold]
 //
 // At a fixed rate, latency counts from the time a request was due and not from when a connection was free for it: a
@@ -37,6 +38,7 @@ struct Options {
   std::int64_t spread_ns = 0;
   double rate = 0;
   std::uint64_t each = 0;
+  std::int64_t deadline_ns = 0;
   bool stream = false;
   bool hold = false;
   std::string request;
@@ -50,13 +52,14 @@ struct Counts {
   std::uint64_t broken = 0;    // cut or malformed answers
   std::uint64_t timeouts = 0;  // not answered when the grace was over
   std::uint64_t reconnects = 0;
+  std::uint64_t expired = 0;             // given up at the deadline, or never begun before it
   std::map<int, std::uint64_t> refused;  // by status
   Histogram latency;
   Histogram first_event;
   Histogram event_delay;
 
   std::uint64_t failed() const {
-    std::uint64_t sum = connect_errors + broken + timeouts;
+    std::uint64_t sum = connect_errors + broken + timeouts + expired;
     for (auto [status, count] : refused) sum += count;
     return sum;
   }
@@ -87,7 +90,8 @@ class Load {
     end_ns_ = start_ns_ + options_.length_ns;
     while (!finished()) {
       begin_due();
-      std::int64_t until = std::min(next_due(), phase_end());
+      give_up_expired();
+      std::int64_t until = std::min({next_due(), phase_end(), next_expiry()});
       epoll_.wait(until, [this](std::uint64_t tag, std::uint32_t events) { on_ready(connections_[tag], events); });
     }
     for (const Connection& connection : connections_) counts_.timeouts += connection.state == Connection::State::busy;
@@ -169,9 +173,38 @@ class Load {
   }
 
   void take_from_backlog() {
+    drop_expired_backlog();
+    if (backlog_.empty()) return;
     std::int64_t due = backlog_.front();
     backlog_.pop_front();
     begin(*pop_idle(), due);
+  }
+
+  bool expired(std::int64_t due_ns, std::int64_t now) const {
+    return options_.deadline_ns != 0 && now >= due_ns + options_.deadline_ns;
+  }
+
+  void drop_expired_backlog() {
+    std::int64_t now = now_ns();
+    for (; !backlog_.empty() && expired(backlog_.front(), now); backlog_.pop_front()) ++counts_.expired;
+  }
+
+  std::int64_t next_expiry() const {
+    return waiting_.empty() ? INT64_MAX : waiting_.front().due_ns + options_.deadline_ns;
+  }
+
+  // Callers whose time is over hang up; somebody else calls in their place.
+  void give_up_expired() {
+    if (options_.deadline_ns == 0) return;
+    std::int64_t now = now_ns();
+    drop_expired_backlog();
+    for (; !waiting_.empty() && expired(waiting_.front().due_ns, now); waiting_.pop_front()) {
+      Connection& connection = *waiting_.front().connection;
+      if (connection.state != State::busy || connection.begun != waiting_.front().begun) continue;
+      --busy_;
+      ++counts_.expired;
+      reopen(connection);
+    }
   }
 
   Connection* pop_idle() {
@@ -216,6 +249,7 @@ class Load {
     connection.scanner.reset();
     ++connection.begun;
     ++busy_;
+    if (options_.deadline_ns != 0) waiting_.push_back({&connection, connection.begun, due_ns});
     send(connection);
   }
 
@@ -286,7 +320,8 @@ class Load {
   void reopen(Connection& connection) {
     close(connection);
     ++counts_.reconnects;
-    if (now_ns() < end_ns_ && counts_.failed() <= counts_.requests + connections_.size()) open(connection);
+    bool worth = options_.deadline_ns != 0 || counts_.failed() <= counts_.requests + connections_.size();
+    if (now_ns() < end_ns_ && worth) open(connection);
   }
 
   void note_held() {
@@ -313,6 +348,12 @@ class Load {
   std::vector<Connection> connections_;
   std::deque<Connection*> idle_;
   std::deque<std::int64_t> backlog_;  // due, and waiting for a connection
+  struct Waiting {
+    Connection* connection;
+    std::uint64_t begun;
+    std::int64_t due_ns;
+  };
+  std::deque<Waiting> waiting_;  // begun, in order of their deadlines
   std::array<char, 256 * 1024> buffer_{};
   std::int64_t start_ns_ = 0;
   std::int64_t end_ns_ = INT64_MAX;
@@ -365,6 +406,7 @@ void report(const Counts& counts, double elapsed_seconds) {
   count("broken", counts.broken);
   count("timeouts", counts.timeouts);
   count("reconnects", counts.reconnects);
+  count("expired", counts.expired);
   for (auto [status, refused] : counts.refused) count(("status_" + std::to_string(status)).c_str(), refused);
   std::printf(R"("requests_per_s":%.1f,"elapsed_s":%.6f,"cpu_us":%.0f})"
               "\n",
@@ -383,6 +425,7 @@ int main(int argc, char** argv) {
   options.spread_ns = std::stoll(option(argc, argv, "--spread-ms", "0")) * kMilli;
   options.rate = std::stod(option(argc, argv, "--rate", "0"));
   options.each = std::stoull(option(argc, argv, "--each", "0"));
+  options.deadline_ns = std::stoll(option(argc, argv, "--deadline-ms", "0")) * kMilli;
   options.stream = flag(argc, argv, "--stream");
   options.hold = flag(argc, argv, "--hold");
   options.request = make_request(argc, argv);

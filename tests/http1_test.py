@@ -378,8 +378,8 @@ def test_configured_timeouts_have_their_statuses():
         equal(mock.stats()["requests"], 1)
 
 
-def test_connections_over_the_limit_are_closed():
-    with pair("http: { connections_max: 2 }") as (_, gateway):
+def test_connections_of_one_address_over_its_limit_are_closed():
+    with pair("overload: { connections_per_address: 2 }") as (_, gateway):
         request = f"GET /healthz HTTP/1.1\r\n{HEAD}\r\n"
         with Client(gateway.port) as first, Client(gateway.port) as second:
             equal(first.send(request).answer()[0], 200)

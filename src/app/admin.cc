@@ -4,6 +4,7 @@
 
 #include "app/abuse.h"
 #include "app/console.h"
+#include "app/listen_config.h"
 #include "base/quantity.h"
 #include "base/version.h"
 #include "json/value.h"
@@ -17,34 +18,37 @@ rt::Task<void> send(http::Exchange& exchange, int status, std::string_view type,
   co_await exchange.respond(std::move(head), body);
 }
 
+rt::Task<void> refuse(http::Exchange& exchange, AdminAccess::Refusal refusal) {
+  http::ResponseHead head(refusal.status);
+  head.add("content-type", "application/json").add("cache-control", "no-store");
+  if (refusal.status == 401) head.add("www-authenticate", "Bearer");
+  if (refusal.retry_after > 0) head.add("retry-after", refusal.retry_after);
+  std::string body = "{\"error\":";
+  json::append_quoted(body, refusal.message);
+  body += "}";
+  co_await exchange.respond(std::move(head), body);
+}
+
 rt::Task<void> send_console(http::Exchange& exchange) {
   http::ResponseHead head(200);
   head.add("content-type", "text/html; charset=utf-8");
   head.add("content-security-policy",
            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src "
-           "data:; frame-ancestors 'none'");
+           "data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'");
   head.add("x-content-type-options", "nosniff").add("referrer-policy", "no-referrer");
   co_await exchange.respond(std::move(head), kConsoleHtml);
 }
 
-// A page of another site that has its name point to this machine must not read the API through a browser: on loopback
-// only loopback names are served.
-bool host_is_local(std::string_view host) {
-  std::size_t colon = host.ends_with(']') ? std::string_view::npos : host.rfind(':');
-  std::string_view name = host.substr(0, colon);
-  return name == "localhost" || name.starts_with("127.") || name == "[::1]";
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Admin>> Admin::start(net::ListenSocket socket, AdminParts parts) {
+Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
   std::unique_ptr<Admin> admin(new Admin(std::move(parts)));
   auto state = store::State::open(admin->parts_.data_dir);
   if (!state) return std::unexpected(state.error());
   admin->state_.emplace(std::move(*state));
   admin->add_routes();
-  http::ServerLimits limits;
-  limits.connections_max = 200;
+  http::BurdenLimits burden;
+  burden.connections = 200;
   Admin* self = admin.get();
   admin->server_ = std::make_unique<http::Server>(
       admin->thread_.loop(), [self](http::Exchange& exchange) { return self->handle(exchange); },
@@ -53,25 +57,27 @@ Result<std::unique_ptr<Admin>> Admin::start(net::ListenSocket socket, AdminParts
         json::append_quoted(body, detail);
         return body + "}";
       },
-      limits);
+      http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
   admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
-  admin->accept_from(std::move(socket));
+  admin->enter(std::move(door));
   admin->thread_.start();
   return admin;
 }
 
-void Admin::accept_from(net::ListenSocket socket) {
-  endpoint_ = socket.endpoint();
-  check_host_.store(endpoint_.is_loopback() && !endpoint_.is_local_socket());
-  acceptor_ = std::make_unique<net::Acceptor>(thread_.loop(), std::move(socket),
-                                              [this](int fd, const net::Endpoint& peer) { server_->accept(fd, peer); });
+// On the admin thread, or before it runs.
+void Admin::enter(AdminDoor door) {
+  access_.change(door.config);
+  options_ = std::move(door.options);
+  if (!door.socket) return;
+  if (acceptor_) acceptor_->close();
+  endpoint_ = door.socket->endpoint();
+  acceptor_ = std::make_unique<net::Acceptor>(
+      thread_.loop(), std::move(*door.socket),
+      [this](int fd, const net::Endpoint& peer) { server_->accept(fd, peer, options_); });
 }
 
-void Admin::move_to(net::ListenSocket socket) {
-  thread_.run_and_wait([&] {
-    acceptor_->close();
-    accept_from(std::move(socket));
-  });
+void Admin::change(AdminDoor door) {
+  thread_.run_and_wait([&] { enter(std::move(door)); });
 }
 
 void Admin::hand_over() {
@@ -89,7 +95,7 @@ Admin::Admin(AdminParts parts)
 Admin::~Admin() { stop(); }
 
 void Admin::stop() {
-  if (std::exchange(stopped_, true) || !server_ || !acceptor_) return;
+  if (std::exchange(stopped_, true) || !thread_.running()) return;
   std::atomic<bool> drained{false};
   thread_.loop().post([&] {
     acceptor_->close();
@@ -130,7 +136,8 @@ void Admin::add_routes() {
   });
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
-    return send(exchange, obstacles.empty() ? 200 : 503, "application/json", flow::readiness_json(obstacles));
+    return send(exchange, obstacles.empty() ? 200 : 503, "application/json",
+                flow::readiness_json(obstacles, parts_.readiness->shedding()));
   });
   add_json("/admin/v1/status", [this](const http::Request&) { return status_json(); });
   add_json("/admin/v1/requests", [this](const http::Request& request) { return requests_json(request); });
@@ -151,9 +158,8 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
   }
   http::CodedExchange exchange(connection, codec_, policy->compression());
   const http::Request& request = exchange.request();
-  if (check_host_.load(std::memory_order_relaxed) && !host_is_local(request.field(wire::FieldId::host))) {
-    co_await send(exchange, 403, "application/json",
-                  R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
+  if (auto refusal = access_.check(request, exchange.peer().endpoint, std::chrono::steady_clock::now())) {
+    co_await refuse(exchange, std::move(*refusal));
     co_return;
   }
   http::Router::Match match = router_.match(request.method, request.path);

@@ -1,11 +1,9 @@
 // What the admin API shows, as JSON. Never a secret, and every name a stranger chose is escaped.
-#include <unistd.h>
-
 #include <charconv>
-#include <cstdio>
 
 #include "app/admin.h"
 #include "app/admin_upstreams.h"
+#include "base/process.h"
 #include "base/quantity.h"
 #include "base/version.h"
 #include "ingest/sample_json.h"
@@ -29,16 +27,6 @@ Array texts(const std::vector<std::string>& list) {
 Value time_or_null(base::WallMicros at) { return at == 0 ? Value(nullptr) : text(base::to_rfc3339(at)); }
 
 double millis(std::int64_t nanos) { return static_cast<double>(nanos / 1000) / 1000.0; }
-
-// Pages of physical memory in use times their size, from /proc/self/statm.
-std::int64_t resident_bytes() {
-  long pages = 0;
-  if (FILE* file = std::fopen("/proc/self/statm", "re")) {
-    if (std::fscanf(file, "%*s %ld", &pages) != 1) pages = 0;
-    std::fclose(file);
-  }
-  return pages * sysconf(_SC_PAGESIZE);
-}
 
 Object describe(const obs::RequestEvent& event) {
   Object o;
@@ -159,7 +147,7 @@ std::string Admin::status_json() const {
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_).count();
   o["requests_total"] = parts_.observer->requests_total();
   o["events_dropped"] = parts_.observer->dropped();
-  o["resident_bytes"] = resident_bytes();
+  o["resident_bytes"] = base::resident_bytes();
   o["threads"] = parts_.threads;
   {
     std::lock_guard lock(mutex_);
@@ -310,7 +298,7 @@ void Admin::collect(obs::MetricWriter& writer) const {
     writer.family(name, "gauge", help);
     writer.sample(name, {}, value);
   };
-  gauge("penstock_process_resident_bytes", "Physical memory in use.", static_cast<double>(resident_bytes()));
+  gauge("penstock_process_resident_bytes", "Physical memory in use.", static_cast<double>(base::resident_bytes()));
   gauge("penstock_alarms_active", "Alarms that stand.", static_cast<double>(parts_.ingest->alarms().active_count()));
   std::shared_ptr<const llm::Plan> plan;
   {

@@ -5,6 +5,7 @@
 
 #include "json/value.h"
 #include "obs/log.h"
+#include "store/state.h"
 
 namespace penstock::app {
 namespace {
@@ -33,8 +34,7 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 Result<std::string> write_default_config(const std::string& data_dir) {
-  std::error_code ec;
-  fs::create_directories(data_dir, ec);
+  if (auto made = store::make_data_dir(data_dir); !made) return std::unexpected(made.error());
   std::string path = data_dir + "/found.yaml";
   std::string text =
       "# What this gateway found around it. Copy it, change it, and run it with --config.\n"

@@ -40,7 +40,7 @@ void check_listeners(const GatewayConfig& config, Report& report) {
     }
   };
   for (const ListenConfig& listen : config.listen) probe(listen.endpoint, "listen");
-  probe(config.admin, "admin");
+  probe(config.admin.endpoint, "admin");
 }
 
 std::string cure_for_status(int status, std::string_view name) {

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "app/abuse.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
@@ -39,9 +41,16 @@ void warn_of_restart(const GatewayConfig& fresh, const GatewayConfig& running) {
   if (fresh.threads != running.threads) names.emplace_back("threads");
   if (fresh.io_uring != running.io_uring) names.emplace_back("io_uring");
   if (fresh.data_dir != running.data_dir) names.emplace_back("data_dir");
+  if (fresh.security != running.security) names.emplace_back("security");
   if (names.empty()) return;
   obs::log(obs::Level::warn, "changed, and takes effect with a restart; the rest was reloaded",
            {{"keys", fmt::format("{}", fmt::join(names, ", "))}});
+}
+
+bool needs_low_port(const GatewayConfig& config) {
+  auto low = [](const net::Endpoint& endpoint) { return endpoint.port() > 0 && endpoint.port() < 1024; };
+  return low(config.admin.endpoint) || std::any_of(config.listen.begin(), config.listen.end(),
+                                                   [&](const ListenConfig& one) { return low(one.endpoint); });
 }
 
 std::vector<std::string> split_globs(const std::string& text) {
@@ -97,7 +106,12 @@ std::expected<void, StartFailure> Gateway::start() {
   if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
   config_ = read_config(root);
-  stamp_ = files_stamp();
+  stamp_ = files_stamp(config_);
+  Privileges privileges(config_.security);
+  if (!document->failed()) {
+    auto begun = privileges.begin(config_.data_dir, needs_low_port(config_));
+    if (!begun) return cannot_start(begun.error().code == Errc::invalid_argument ? 2 : 1, begun.error().detail);
+  }
   if (auto ready = start_state(); !ready) return ready;
   start_lanes();
   ingest::Plan plan = ingest_->plan(root);
@@ -108,16 +122,16 @@ std::expected<void, StartFailure> Gateway::start() {
   publish(config_);
   observer_->start();
   cores_->start();
-  if (auto listening = start_listeners(); !listening) return listening;
+  if (auto listening = privileges.bind([this] { return start_listeners(); }); !listening) return listening;
+  if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
   if (predecessor_) take_over();
   ingest_->apply(std::move(plan));
   return {};
 }
 
 bool Gateway::has_keys(const GatewayConfig& config) {
-  if (!config.keys.empty()) return true;
-  auto stored = keys_state_->keys();
-  return stored && std::any_of(stored->begin(), stored->end(), [](const auto& key) { return key.revoked == 0; });
+  return !config.keys.empty() ||
+         std::any_of(stored_keys_.begin(), stored_keys_.end(), [](const auto& key) { return key.revoked == 0; });
 }
 
 std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& config) {
@@ -129,12 +143,16 @@ std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& conf
 }
 
 std::expected<void, StartFailure> Gateway::start_state() {
-  auto secret = store::load_installation_secret(config_.data_dir);
-  if (!secret) return cannot_start(1, secret.error().detail);
-  installation_secret_ = std::move(*secret);
   auto keys = store::State::open(config_.data_dir);
   if (!keys) return cannot_start(1, keys.error().detail);
   keys_state_.emplace(std::move(*keys));
+  auto secret = keys_state_->installation_secret();
+  if (!secret) return cannot_start(1, secret.error().detail);
+  installation_secret_ = std::move(*secret);
+  // Without them nobody knows who may call, and which keys were revoked.
+  auto rows = keys_state_->keys();
+  if (!rows) return cannot_start(1, rows.error().detail);
+  stored_keys_ = std::move(*rows);
   auto usage = store::State::open(config_.data_dir);
   if (!usage) return cannot_start(1, usage.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*usage));
@@ -151,11 +169,19 @@ void Gateway::start_lanes() {
     per_core_[i].pool = std::make_unique<http::ClientPool>(cores_->loop(i));
     pools.push_back(per_core_[i].pool.get());
   }
+  burden_ = std::make_shared<http::Burden>(config_.threads, config_.overload.burden);
+  admission_ = std::make_shared<flow::Admission>(config_.threads, burden_, config_.overload.admission);
   obs::Observer::Options observing;
   observing.cores = config_.threads;
-  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) { return usage_->take(events); };
+  observing.on_batch = [this](const std::vector<obs::RequestEvent>& events) {
+    admission_->report();
+    return usage_->take(events);
+  };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
-  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { usage_->collect(writer); });
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
+    usage_->collect(writer);
+    admission_->collect(writer);
+  });
   observer_->metrics().on_scrape(collect_tls);
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
@@ -173,12 +199,13 @@ void Gateway::start_lanes() {
   };
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   readiness_.obstacles = [this] { return obstacles(); };
+  readiness_.shedding = [this] { return admission_->shedding(); };
   services_.put(llm_.get());
   services_.put(repository_.get());
   services_.put(engine_.get());
   services_.put(ingest_.get());
   services_.put(&readiness_);
-  front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads);
+  front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads, admission_);
   for (const std::string& name : registry_.names<flow::ApiFactory>())
     registry_.find<flow::ApiFactory>(name)->build(*front_);
   flow::Front* front = front_.get();
@@ -188,16 +215,25 @@ void Gateway::start_lanes() {
         [front](int status, std::string_view path, const std::string& detail) {
           return front->error_body(status, path, detail);
         },
-        config_.http);
+        config_.http, burden_);
     per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
 }
 
-std::expected<net::ListenSocket, StartFailure> Gateway::open_admin(const net::Endpoint& endpoint) {
-  if (auto socket = inherited_.claim(endpoint, kAdminSocket)) return std::move(*socket);
-  auto socket = net::ListenSocket::open(endpoint);
+std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& admin) {
+  ListenConfig listen;
+  listen.endpoint = admin.endpoint;
+  listen.tls = admin.tls;
+  auto options = listener_options(listen, nullptr);
+  if (!options) return cannot_start(2, options.error().detail);
+  AdminDoor door{std::nullopt, admin, std::move(*options)};
+  if (admin_ && admin.endpoint == config_.admin.endpoint) return door;
+  door.socket = inherited_.claim(admin.endpoint, kAdminSocket);
+  if (door.socket) return door;
+  auto socket = net::ListenSocket::open(admin.endpoint);
   if (!socket) return cannot_start(1, socket.error().detail);
-  return std::move(*socket);
+  door.socket = std::move(*socket);
+  return door;
 }
 
 std::expected<void, StartFailure> Gateway::start_listeners() {
@@ -206,8 +242,8 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   listeners_ = std::make_unique<Listeners>(*cores_, std::move(servers), inherited_);
   auto change = listeners_->prepare(config_.listen);
   if (!change) return cannot_start(change.error().code == Errc::invalid_argument ? 2 : 1, change.error().detail);
-  auto admin_socket = open_admin(config_.admin);
-  if (!admin_socket) return std::unexpected(admin_socket.error());
+  auto door = open_admin(config_.admin);
+  if (!door) return std::unexpected(door.error());
   listeners_->apply(std::move(*change));
   AdminParts parts;
   parts.observer = observer_.get();
@@ -221,7 +257,7 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   parts.listen = listen_addresses();
   parts.policy = make_policy(config_);
   parts.plan = config_.llm;
-  auto admin = Admin::start(std::move(*admin_socket), std::move(parts));
+  auto admin = Admin::start(std::move(*door), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
   inherited_.close_unclaimed();
@@ -252,9 +288,12 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     }
   }
   std::unordered_map<std::string, flow::Key> stored;
-  auto rows = keys_state_->keys();
-  if (!rows) obs::log(obs::Level::error, "stored keys cannot be read", {{"why", rows.error().detail}});
-  for (const store::StoredKey& row : rows.value_or(std::vector<store::StoredKey>{})) {
+  if (auto rows = keys_state_->keys()) {
+    stored_keys_ = std::move(*rows);
+  } else {
+    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay", {{"why", rows.error().detail}});
+  }
+  for (const store::StoredKey& row : stored_keys_) {
     if (row.revoked != 0) continue;
     flow::Key key;
     key.name = obs::intern(row.name);
@@ -268,7 +307,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   }
   keys_version_ = keys_state_->keys_version().value_or(0);
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
-  bool keyless = declared.empty() && rows && rows->empty();
+  bool keyless = declared.empty() && stored_keys_.empty();
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
@@ -279,6 +318,9 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
+  burden_->set_limits(config.overload.burden);
+  admission_->set_limits(config.overload.admission);
+  net::Egress::use(config.egress);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
@@ -315,30 +357,34 @@ void Gateway::reload(const char* why) {
 
 // Reads and opens everything first; what follows cannot fail.
 std::expected<void, StartFailure> Gateway::try_reload() {
-  stamp_ = files_stamp();
+  // Stamps are taken before what they are of is read: what changes meanwhile is noticed later.
+  stamp_ = files_stamp(config_);
+  std::int64_t file_stamp = stamp_of(options_.config_path);
+  // Whatever else it may be now, reading it could take for ever.
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(options_.config_path, ignored))
+    return cannot_start(2, fmt::format("'{}' is not a file", options_.config_path));
   auto document = load_document();
   if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
   GatewayConfig fresh = read_config(root);
+  std::int64_t fresh_stamp = files_stamp(fresh);
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
   if (auto reach = check_reach(fresh); !reach) return reach;
   auto change = listeners_->prepare(fresh.listen);
   if (!change) return cannot_start(1, change.error().detail);
-  std::optional<net::ListenSocket> admin;
-  if (fresh.admin != config_.admin) {
-    auto opened = open_admin(fresh.admin);
-    if (!opened) return std::unexpected(opened.error());
-    admin = std::move(*opened);
-  }
+  auto door = open_admin(fresh.admin);
+  if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
-  stamp_ = files_stamp();
+  // A file that changed since it was read is read again.
+  stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
   publish(config_);
   listeners_->apply(std::move(*change));
-  if (admin) admin_->move_to(std::move(*admin));
+  admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
   ingest_->apply(std::move(plan));
   return {};
@@ -369,21 +415,22 @@ std::vector<std::string> Gateway::obstacles() const {
   return found;
 }
 
-std::vector<std::string> Gateway::watched_files() const {
-  std::vector<std::string> files{options_.config_path};
-  for (const ListenConfig& listen : config_.listen) {
+std::vector<std::string> Gateway::watched_files(const GatewayConfig& config) const {
+  std::vector<std::string> files = config.admin.files();
+  files.push_back(options_.config_path);
+  for (const ListenConfig& listen : config.listen) {
     for (std::string& file : listen.files()) files.push_back(std::move(file));
   }
-  for (const auto& [name, provider] : config_.llm->providers()) {
-    const std::vector<std::string>& more = provider->origin()->files;
-    files.insert(files.end(), more.begin(), more.end());
+  for (const auto& [name, provider] : config.llm->providers()) {
+    const std::vector<std::string>& of_provider = provider->origin()->files;
+    files.insert(files.end(), of_provider.begin(), of_provider.end());
   }
   return files;
 }
 
-std::int64_t Gateway::files_stamp() const {
+std::int64_t Gateway::files_stamp(const GatewayConfig& config) const {
   std::uint64_t stamp = 0;
-  for (const std::string& file : watched_files()) stamp = stamp * 31 + static_cast<std::uint64_t>(stamp_of(file));
+  for (const std::string& file : watched_files(config)) stamp = stamp * 31 + static_cast<std::uint64_t>(stamp_of(file));
   return static_cast<std::int64_t>(stamp);
 }
 

@@ -66,7 +66,7 @@ class Gateway {
   std::expected<void, StartFailure> start_state();
   void start_lanes();
   std::expected<void, StartFailure> start_listeners();
-  std::expected<net::ListenSocket, StartFailure> open_admin(const net::Endpoint& endpoint);
+  std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
   bool has_keys(const GatewayConfig& config);
@@ -74,8 +74,8 @@ class Gateway {
   void reload(const char* why);
   std::expected<void, StartFailure> try_reload();
   void reload_keys_when_changed();
-  std::vector<std::string> watched_files() const;
-  std::int64_t files_stamp() const;
+  std::vector<std::string> watched_files(const GatewayConfig& config) const;
+  std::int64_t files_stamp(const GatewayConfig& config) const;
   std::vector<std::string> listen_addresses() const;
   GatewayConfig read_config(config::Map& root);
 
@@ -97,9 +97,11 @@ class Gateway {
   RunOptions options_;
   std::unique_ptr<Surroundings> surroundings_;
   GatewayConfig config_;
-  std::int64_t stamp_ = 0;                  // of the files the configuration was read from
-  std::int64_t changing_ = 0;               // the same, seen changing
-  std::optional<store::State> keys_state_;  // this thread's
+  std::int64_t stamp_ = 0;                     // of the files the configuration was read from
+  std::int64_t changing_ = 0;                  // the same, seen changing
+  bool file_gone_ = false;                     // and that was said
+  std::optional<store::State> keys_state_;     // this thread's
+  std::vector<store::StoredKey> stored_keys_;  // as last read
   std::int64_t keys_version_ = 0;
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
   base::Secret installation_secret_;
@@ -108,6 +110,8 @@ class Gateway {
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::vector<Core> per_core_;
+  std::shared_ptr<http::Burden> burden_;
+  std::shared_ptr<flow::Admission> admission_;
   base::Services services_;
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;

@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_access.h"
 #include "app/listen_config.h"
+#include "app/overload_config.h"
+#include "app/privilege.h"
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
@@ -15,13 +18,16 @@
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
+#include "net/egress.h"
 
 namespace penstock::app {
 
 struct GatewayConfig {
   std::vector<ListenConfig> listen;
   http::ServerLimits http;  // of the data listener
-  net::Endpoint admin;
+  OverloadConfig overload;
+  AdminConfig admin;
+  SecurityConfig security;
   std::string data_dir;
   std::size_t threads = 1;
   bool io_uring = true;                                     // where the kernel offers it
@@ -30,6 +36,7 @@ struct GatewayConfig {
   bool insecure = false;
   bool guide = false;       // print addresses, a key and commands to try after the start
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
+  net::Egress egress;
   std::vector<std::string> filters;
   http::Compression compression;
   flow::WebSocketPolicy websocket;

@@ -5,7 +5,7 @@ namespace penstock::app {
 std::string guide_text(const GatewayConfig& config, const GuideFacts& facts) {
   std::string key = config.keys.empty() ? "" : std::string(config.keys.front().secret.reveal());
   std::string auth = key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key);
-  std::string out = fmt::format("\n  console  http://{}/\n", facts.admin);
+  std::string out = fmt::format("\n  console  {}://{}/\n", config.admin.tls ? "https" : "http", facts.admin);
   if (!key.empty()) out += fmt::format("  API key  {}\n", key);
   if (!facts.llm.empty()) {
     out += fmt::format("\n  Chat, answered by {}:\n", facts.llm);

@@ -43,19 +43,6 @@ std::optional<mode_t> read_mode(const config::Node& node, bool local) {
   return std::nullopt;
 }
 
-std::vector<net::Network> read_networks(const config::Node& node) {
-  std::vector<net::Network> networks;
-  if (!node.present()) return networks;
-  for (const config::Node& item : node.items()) {
-    if (auto network = net::Network::parse(item.text())) {
-      networks.push_back(*network);
-    } else {
-      item.problem(network.error().detail);
-    }
-  }
-  return networks;
-}
-
 ListenConfig read_listener(const config::Node& node, const SocketNames& names) {
   ListenConfig listen;
   if (node.kind() != config::Node::Kind::map) {
@@ -96,6 +83,19 @@ net::Endpoint read_endpoint(const config::Node& node, std::string_view fallback)
   if (endpoint) return *endpoint;
   node.problem(endpoint.error().detail);
   return *net::parse_endpoint({"127.0.0.1", 0});
+}
+
+std::vector<net::Network> read_networks(const config::Node& node) {
+  std::vector<net::Network> networks;
+  if (!node.present()) return networks;
+  for (const config::Node& item : node.items()) {
+    if (auto network = net::Network::parse(item.text())) {
+      networks.push_back(*network);
+    } else {
+      item.problem(network.error().detail);
+    }
+  }
+  return networks;
 }
 
 std::vector<ListenConfig> read_listeners(const config::Node& node, const SocketNames& names) {

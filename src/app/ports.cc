@@ -145,7 +145,7 @@ Result<std::shared_ptr<const http::Origin>> WebhookClient::origin_of(std::size_t
     http::Origin made;
     made.url = url;
     if (url.tls()) {
-      auto tls = net::TlsContext::client();
+      auto tls = net::TlsContext::client({.alpn = {"h2", "http/1.1"}});
       if (!tls) return std::unexpected(tls.error());
       made.tls = *tls;
     }

@@ -1,5 +1,8 @@
 #include "flow/call.h"
 
+#include <random>
+
+#include "flow/admission.h"
 #include "flow/dialect.h"
 #include "flow/filter.h"
 #include "wire/websocket_handshake.h"
@@ -74,12 +77,44 @@ obs::ErrorType error_type_of(Errc code) {
   return ErrorType::other;
 }
 
+namespace {
+
+// Callers that were refused together come back apart: one to three seconds.
+base::Duration jittered_retry() {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return std::chrono::milliseconds(1000 + random() % 2000);
+}
+
+Result<void> refuse_unknown(Call& call, Result<void> passed) {
+  if (!call.wrong_key || call.admission == nullptr) return passed;
+  const net::Endpoint& endpoint = call.exchange.peer().endpoint;
+  call.retry_after = call.admission->too_many_wrong_keys(call.exchange.loop(), net::client_of(endpoint));
+  if (!call.retry_after) return passed;
+  return fail(Errc::resource_exhausted,
+              "this address sent too many wrong API keys: check the key, then try again after the time in retry-after");
+}
+
+Result<void> take(Call& call) {
+  if (call.admission == nullptr) return {};
+  Priority priority = call.key ? call.key->priority : Priority::normal;
+  auto reason = call.admission->refuses(call.exchange.loop(), priority, call.exchange.peer().spare);
+  if (!reason) return {};
+  call.retry_after = jittered_retry();
+  return fail(
+      Errc::unavailable,
+      fmt::format("the gateway is overloaded ({}) and did not take this request; nothing was done, so it can be "
+                  "sent again after the time in retry-after",
+                  to_string(*reason)));
+}
+
+}  // namespace
+
 Result<void> identify(Call& call) {
   for (const auto& filter : call.policy->filters()) {
-    if (auto passed = filter->on_head(call); !passed) return passed;
+    if (auto passed = filter->on_head(call); !passed) return refuse_unknown(call, std::move(passed));
   }
   if (call.key) call.event.key = call.key->name;
-  return {};
+  return take(call);
 }
 
 Result<void> admit(Call& call) {
@@ -93,7 +128,10 @@ Result<void> admit(Call& call) {
 Result<void> reaffirm(Call& call) {
   if (call.in_force != nullptr && call.policy != *call.in_force) {
     call.policy = *call.in_force;
-    if (auto known = identify(call); !known) return known;
+    for (const auto& filter : call.policy->filters()) {
+      if (auto known = filter->on_head(call); !known) return known;
+    }
+    if (call.key) call.event.key = call.key->name;
     if (call.key && !call.model.empty() && !call.key->allows(call.model))
       return fail(Errc::permission_denied, "the API key may not use this model any more");
   }

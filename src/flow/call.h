@@ -14,6 +14,7 @@
 
 namespace penstock::flow {
 
+class Admission;
 class Policy;
 class Dialect;
 
@@ -34,6 +35,8 @@ struct Call {
   // The one in force on this core now: a reload replaces it while the call stands. Null only in tests.
   const std::shared_ptr<const Policy>* in_force = nullptr;
   obs::RequestEvent event{};
+  Admission* admission = nullptr;  // null: every call is taken
+  bool wrong_key = false;          // a credential came that nobody has
 
   std::optional<http::Client> forwarded;  // whom a trusted proxy names
   // Who asks, behind trusted proxies; not their addresses.
@@ -55,7 +58,8 @@ struct Call {
   base::Duration upstream_wait{};  // time spent waiting for somebody else
 };
 
-// Runs the filters that need only the head: who is it? Before the body is read.
+// Runs the filters that need only the head: who is it? Before the body is read. Then whether the gateway can take a
+// call of this class now.
 Result<void> identify(Call& call);
 // Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
 // set.

@@ -43,8 +43,9 @@ bool usable_request_id(std::string_view id) {
 
 }  // namespace
 
-Front::Front(const base::Services& services, obs::Observer& observer, const base::Clock& clock, std::size_t cores)
-    : services_(services), observer_(observer), clock_(clock), policies_(cores) {}
+Front::Front(const base::Services& services, obs::Observer& observer, const base::Clock& clock, std::size_t cores,
+             std::shared_ptr<Admission> admission)
+    : services_(services), observer_(observer), clock_(clock), admission_(std::move(admission)), policies_(cores) {}
 
 void Front::dialect(const std::string& api, std::unique_ptr<Dialect> dialect) { dialects_[api] = std::move(dialect); }
 
@@ -63,6 +64,7 @@ const Dialect& Front::dialect_of(std::string_view path) const {
 std::string Front::error_body(int status, std::string_view path, const std::string& detail) const {
   Errc code = status == 413   ? Errc::out_of_range
               : status == 408 ? Errc::deadline_exceeded
+              : status == 503 ? Errc::unavailable
               : status >= 500 ? Errc::internal
                               : Errc::invalid_argument;
   return dialect_of(path).error_body(status, Error{code, detail});
@@ -82,6 +84,8 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   if (exchange.peer().trusted_proxies) [[unlikely]]
     call.forwarded = http::read_forwarded(request, exchange.peer());
   call.event.client = {call.client().address(), call.client().is_local_socket()};
+  call.admission = admission_.get();
+  if (admission_) admission_->enter(exchange.loop());
   std::string_view asked_id = request.field(wire::FieldId::x_request_id);
   if (usable_request_id(asked_id)) {
     call.event.id.assign(asked_id);
@@ -140,6 +144,7 @@ rt::Task<void> Front::refuse_unrouted(Call& call, const http::Router::Match& mat
 }
 
 void Front::finish(Call& call) {
+  if (admission_) admission_->leave(call.exchange.loop());
   call.policy->settle(call);
   obs::RequestEvent& event = call.event;
   auto total = std::chrono::steady_clock::now() - call.exchange.started();

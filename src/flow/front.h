@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "flow/admission.h"
 #include "flow/dialect.h"
 #include "flow/filter.h"
 #include "http/body_codec.h"
@@ -15,7 +16,9 @@ namespace penstock::flow {
 
 class Front : public ApiBuilder {
  public:
-  Front(const base::Services& services, obs::Observer& observer, const base::Clock& clock, std::size_t cores);
+  // `admission` null: every call is taken.
+  Front(const base::Services& services, obs::Observer& observer, const base::Clock& clock, std::size_t cores,
+        std::shared_ptr<Admission> admission = nullptr);
 
   // --- while building, before any core runs ---
   void dialect(const std::string& api, std::unique_ptr<Dialect> dialect) override;
@@ -44,6 +47,7 @@ class Front : public ApiBuilder {
   const base::Services& services_;
   obs::Observer& observer_;
   const base::Clock& clock_;
+  std::shared_ptr<Admission> admission_;
   http::BodyCodec codec_;
   http::Router router_;
   std::map<std::string, std::unique_ptr<Dialect>, std::less<>> dialects_;

@@ -96,6 +96,9 @@ std::vector<DeclaredKey> parse_keys(const config::Node& node) {
     declared.key.name = obs::intern(name);
     read_credential(map, declared);
     declared.key.models = map.texts("models");
+    std::string priority = map.choice("priority", {"critical", "high", "normal", "low"}, "normal");
+    declared.key.priority = static_cast<Priority>(std::find(kPriorityNames.begin(), kPriorityNames.end(), priority) -
+                                                  kPriorityNames.begin());
     if (config::Node limits = map.get("limits"); limits.present()) {
       config::Map limit_map = limits.map();
       declared.key.rpm = limit_map.integer("rpm", 0, 1, kLimitMax);

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "config/document.h"
+#include "flow/priority.h"
 #include "flow/rate_bucket.h"
 #include "obs/event.h"
 
@@ -31,6 +32,7 @@ struct Key {
   std::int64_t rpm = 0;             // requests per minute; 0: no limit
   std::int64_t tpm = 0;             // tokens per minute; 0: no limit
   base::WallMicros expires = 0;     // 0: never
+  Priority priority = Priority::normal;
   std::shared_ptr<KeyState> state;
 
   bool allows(std::string_view model) const;

@@ -4,14 +4,15 @@
 
 namespace penstock::flow {
 
-std::string readiness_json(const std::vector<std::string>& obstacles) {
-  if (obstacles.empty()) return R"({"ready":true})";
-  std::string body = R"({"ready":false,"obstacles":[)";
+std::string readiness_json(const std::vector<std::string>& obstacles, bool shedding) {
+  std::string body = obstacles.empty() ? R"({"ready":true)" : R"({"ready":false,"obstacles":[)";
   for (std::size_t i = 0; i < obstacles.size(); ++i) {
     if (i > 0) body += ',';
     json::append_quoted(body, obstacles[i]);
   }
-  return body + "]}";
+  if (!obstacles.empty()) body += ']';
+  if (shedding) body += R"(,"shedding":true)";
+  return body + "}";
 }
 
 }  // namespace penstock::flow

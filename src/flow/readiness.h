@@ -11,9 +11,12 @@ namespace penstock::flow {
 struct Readiness {
   // One line per thing that is not ready; empty when all is.
   std::function<std::vector<std::string>()> obstacles;
+  // Calls are being refused because there are too many. That is no obstacle: a balancer that took every busy gateway
+  // away would leave none.
+  std::function<bool()> shedding = [] { return false; };
 };
 
-// The answer's body: {"ready":true} or {"ready":false,"obstacles":[...]}
-std::string readiness_json(const std::vector<std::string>& obstacles);
+// The answer's body: {"ready":true} or {"ready":false,"obstacles":[...]}, with "shedding":true while calls are refused.
+std::string readiness_json(const std::vector<std::string>& obstacles, bool shedding);
 
 }  // namespace penstock::flow

@@ -66,6 +66,8 @@ rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body)
       stream_ = std::move(*opened);
       if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
     }
+    if (h2() != nullptr && upgrade_wanted_)
+      co_return fail(Errc::unimplemented, "the connection speaks HTTP/2, where the protocol cannot be changed");
     auto answered =
         h2() != nullptr ? co_await exchange_heads_h2(h2(), head, body) : co_await exchange_heads(head, body);
     if (answered || cancelled()) co_return answered;
@@ -86,6 +88,7 @@ bool ClientCall::worth_repeating(const Error& error) {
 }
 
 std::pair<PooledStream, std::string> ClientCall::take_upgraded() {
+  stream_->clear_deadline();
   return {std::move(stream_), std::exchange(state_->body, {})};
 }
 
@@ -100,7 +103,19 @@ rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pi
   sent_ = true;
   net::Pieces request(head, std::string_view("\r\n"));
   request.add(body);
+  // Beyond what sockets hold, the answer may come before the request is out.
+  constexpr std::size_t kLargeBytes = 256 * 1024;
+  early_ = false;
+  early_result_ = {};
+  body_open_ = body.bytes() > kLargeBytes;
+  if (body_open_) stream_->on_readable([this] { take_early(); });
   auto written = co_await stream_->write(request);
+  if (body_open_) {
+    stream_->on_readable({});
+    if (!written && !stream_->closed()) take_early();
+    if (early_) co_return early_result_;
+    body_open_ = false;
+  }
   if (!written) co_return written;
   stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_));
   while (!parser.head_done()) {
@@ -183,6 +198,7 @@ Result<bool> ClientCall::take_available() {
   auto scratch = read_scratch();
   auto got = stream_->read_now(scratch);
   if (!got && got.error().code == Errc::backpressure) return false;
+  if (!got && answering_ && got.error().code == Errc::unavailable) return fail(Errc::data_loss, got.error().detail);
   if (!got) return std::unexpected(got.error());
   if (*got == 0) {
     if (state_->parser.finish()) {
@@ -190,7 +206,7 @@ Result<bool> ClientCall::take_available() {
         return std::unexpected(decoded.error());
       return true;
     }
-    return fail(state_->parser.head_done() ? Errc::data_loss : Errc::unavailable,
+    return fail(answering_ ? Errc::data_loss : Errc::unavailable,
                 "the other side closed the connection before its answer was complete");
   }
   answering_ = true;

@@ -56,10 +56,12 @@ class ClientCall {
   void on_answered(std::function<void()> notify) { notify_answered_ = std::move(notify); }
 
   // The request asks for another protocol: 101 is an answer then, and take_upgraded() gives the connection with what
-  // came behind the answer. Before send().
+  // came behind the answer. Before send(), which fails with unimplemented where HTTP/2 is spoken.
   void expect_upgrade() { upgrade_wanted_ = true; }
   std::pair<PooledStream, std::string> take_upgraded();
 
+  // The answer's body says nothing about its length: it ends where the connection does, also when that is a cut.
+  bool ends_with_connection() const { return h2() == nullptr && state_->parser.ends_with_stream(); }
   int status() const { return h2() != nullptr ? h2()->status() : state_->parser.head().status; }
   const wire::Fields& fields() const { return h2() != nullptr ? h2()->fields() : state_->parser.head().fields; }
   // What came behind the body; complete once read() has returned the end.

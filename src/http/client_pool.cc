@@ -388,7 +388,9 @@ rt::Task<Result<PooledStream>> ClientPool::connect(Slot& slot, Place& place, bas
     if (cancellation != nullptr && cancellation->cancelled()) co_return std::unexpected(cancelled());
     if (!shaken) co_return std::unexpected(shaken.error());
   }
-  bool http2 = origin.http2 == Http2Use::prior_knowledge;
+  bool http2 = origin.tls ? (*stream)->alpn() == "h2" : origin.http2 == Http2Use::prior_knowledge;
+  if (!http2 && origin.http2 == Http2Use::prior_knowledge)
+    co_return fail(Errc::unavailable, "the other side does not speak HTTP/2, which `http2: prior_knowledge` wants");
   slot.speaks = http2 ? Slot::Speaks::http2 : Slot::Speaks::http1;
   if (http2) co_return slot.add_shared(std::move(*stream), std::move(place));
   place.settle();

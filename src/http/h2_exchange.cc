@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "http/date.h"
+#include "http/rate.h"
 
 namespace penstock::http {
 namespace {
@@ -14,6 +15,9 @@ using wire::H2Error;
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // A small piece is copied, a large one is sent from where it is.
 constexpr std::size_t kCopiedBytes = 4096;
+
+// A body beyond this counts as a burden.
+constexpr std::size_t kLightBytes = 16 * 1024;
 
 // nghttp2 has checked that it is a number and that the data adds up to it.
 std::uint64_t declared_length(const Fields& fields) {
@@ -53,6 +57,7 @@ H2Exchange::H2Exchange(H2Connection& connection, std::int32_t id, wire::H2Head h
 rt::Task<void> H2Exchange::run() {
   if (auto allowed = check_head(); allowed) co_await connection_.server().handler_(*this);
   notify_gone_ = nullptr;
+  notify_drain_ = nullptr;
   if (!begun_ && !gone_) {
     if (refused_status_ == 0) {
       refused_status_ = 500;
@@ -106,8 +111,26 @@ void H2Exchange::on_data(std::string_view bytes) {
   continued_ = true;
   if (refused_status_ != 0) return;  // it waits at its window until the refusal has reached it
   body_ += bytes;
+  if (body_.capacity() > kLightBytes) hold(body_.capacity());
   if (whole_) give_back();
   input_.set();
+}
+
+// Tells the burden of all connections what this body takes; with too much of that it is refused.
+void H2Exchange::hold(std::size_t bytes) {
+  if (bytes == burden_) return;
+  Burden& burden = *connection_.server().burden_;
+  bool grew = bytes > burden_;
+  burden.buffer(connection_.loop().index(), static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(burden_));
+  burden_ = bytes;
+  if (grew && !burden.has_room(0))
+    refuse_body(503, "the gateway holds as many bytes of requests as it may; try again in a moment");
+}
+
+void H2Exchange::refuse_body(int status, std::string detail) {
+  if (status == 503) connection_.server().burden_->count_refused(connection_.loop().index(), Burden::Refused::bodies);
+  refused_status_ = status;
+  refused_detail_ = std::move(detail);
 }
 
 void H2Exchange::on_end() {
@@ -124,14 +147,14 @@ Result<void> H2Exchange::fits(std::uint64_t bytes_max) {
   body_bytes_max_ = std::min(bytes_max, body_bytes_max_);
   std::uint64_t size = std::max(declared_, received_);
   if (size <= body_bytes_max_) return {};
-  refused_status_ = 413;
-  refused_detail_ = fmt::format("the body of {} bytes is larger than the limit of {} bytes", size, body_bytes_max_);
+  refuse_body(413, fmt::format("the body of {} bytes is larger than the limit of {} bytes", size, body_bytes_max_));
   return fail(Errc::out_of_range, refused_detail_);
 }
 
 Result<void> H2Exchange::readable() const {
   if (refused_status_ == 413) return fail(Errc::out_of_range, refused_detail_);
   if (refused_status_ == 408) return fail(Errc::deadline_exceeded, refused_detail_);
+  if (refused_status_ == 503) return fail(Errc::unavailable, refused_detail_);
   if (closed_) return fail(Errc::cancelled, "the client gave up the request");
   if (reading_stopped_) return fail(Errc::cancelled, "nobody wants the rest of the body");
   return {};
@@ -156,29 +179,43 @@ rt::Task<Result<std::string_view>> H2Exchange::read_piece(std::uint64_t bytes_ma
 std::string_view H2Exchange::take_piece() {
   piece_.clear();
   std::swap(piece_, body_);
+  if (burden_ > 0) hold(body_.capacity() > kLightBytes ? body_.capacity() : 0);
   if (held_ > 0) give_back();
   return piece_;
 }
 
 // All of the body, or as much as comes next.
 rt::Task<Result<std::string_view>> H2Exchange::read_rest(bool whole) {
-  if (head_.fields.has(FieldId::expect) && !std::exchange(continued_, true)) {
+  if (whole && !connection_.server().burden_->has_room(declared_))
+    refuse_body(503, "the gateway has no room for a body of this size now; try again in a moment");
+  if (refused_status_ == 0 && head_.fields.has(FieldId::expect) && !std::exchange(continued_, true)) {
     connection_.session().inform(id_, 100);
     connection_.flush_soon();
   }
   // Room for all of a body up to this size at once; larger ones grow as they come.
   constexpr std::uint64_t kReservedBytes = 1U << 20;
   if (whole && declared_ <= kReservedBytes) body_.reserve(static_cast<std::size_t>(declared_));
-  while (!ended_ && (whole || body_.empty())) {
+  while (refused_status_ != 0 || (!ended_ && (whole || body_.empty()))) {
     if (auto able = readable(); !able) co_return std::unexpected(able.error());
-    read_deadline_ = loop().now() + connection_.server().limits_.body_timeout;
+    base::SteadyTime from = loop().now();
+    read_deadline_ = body_deadline();
     connection_.watch(read_deadline_);
     co_await input_;
     read_deadline_ = base::SteadyTime::max();
+    body_waited_ += loop().now() - from;
     if (auto allowed = fits(body_bytes_max_); !allowed) co_return std::unexpected(allowed.error());
   }
   // What came whole is good, whatever happened since.
   co_return whole ? std::string_view(body_) : take_piece();
+}
+
+// However evenly it drips: the sum of all waiting is bounded by what came.
+base::SteadyTime H2Exchange::body_deadline() const {
+  const ServerLimits& limits = connection_.server().limits_;
+  base::Duration left = limits.body_timeout;
+  if (limits.body_rate_min > 0)
+    left = std::min(left, limits.body_timeout + time_at_rate(received_, limits.body_rate_min) - body_waited_);
+  return connection_.loop().now() + left;
 }
 
 void H2Exchange::stop_reading() {
@@ -263,7 +300,12 @@ bool H2Exchange::all_taken() const {
 }
 
 rt::Task<Result<void>> H2Exchange::wait_until_taken() {
-  write_deadline_ = loop().now() + connection_.server().limits_.write_timeout;
+  const ServerLimits& limits = connection_.server().limits_;
+  write_latest_ = base::SteadyTime::max();
+  std::size_t bytes = pending_.size() - pending_at_ + large_.size();
+  if (limits.answer_rate_min > 0)
+    write_latest_ = loop().now() + limits.write_timeout + time_at_rate(bytes, limits.answer_rate_min);
+  write_deadline_ = loop().now() + limits.write_timeout;
   connection_.watch(write_deadline_);
   while (!gone_ && !all_taken()) co_await output_;
   write_deadline_ = base::SteadyTime::max();
@@ -286,7 +328,7 @@ wire::H2Data H2Exchange::take_data(std::span<char> room) {
   large_.remove_prefix(large);
   wire::H2Data data{small + large, false, {}};
   if (write_deadline_ != base::SteadyTime::max() && data.bytes > 0)
-    write_deadline_ = loop().now() + connection_.server().limits_.write_timeout;
+    write_deadline_ = std::min(loop().now() + connection_.server().limits_.write_timeout, write_latest_);
   if (!pending_.empty() || !large_.empty()) return data;
   if (finishing_) {
     data.end = finished_ = true;
@@ -321,8 +363,7 @@ void H2Exchange::lose() {
 base::SteadyTime H2Exchange::expire(base::SteadyTime now) {
   if (read_deadline_ <= now) {
     read_deadline_ = base::SteadyTime::max();
-    refused_status_ = 408;
-    refused_detail_ = "the request body did not arrive in time";
+    refuse_body(408, "the request body did not arrive in time");
     input_.set();
   }
   if (write_deadline_ <= now) {

@@ -12,12 +12,17 @@ namespace penstock::http {
 class H2Exchange : public Exchange, public wire::H2Stream {
  public:
   H2Exchange(H2Connection& connection, std::int32_t id, wire::H2Head head);
+  ~H2Exchange() override { hold(0); }
 
   // The handler, and what a handler left undone.
   rt::Task<void> run();
   // Nobody waits for the rest of the answer.
   void give_up() {
     if (auto notify = std::exchange(notify_gone_, nullptr)) notify();
+  }
+  // The connection takes no new streams.
+  void drain() {
+    if (auto notify = std::exchange(notify_drain_, nullptr)) notify();
   }
   // The connection is gone.
   void lose();
@@ -43,6 +48,7 @@ class H2Exchange : public Exchange, public wire::H2Stream {
   bool begun() const override { return begun_; }
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
   bool draining() const override;
+  void on_drain(std::function<void()> notify) override { notify_drain_ = std::move(notify); }
   bool client_gone() const override { return gone_; }
   void on_client_gone(std::function<void()> notify) override { notify_gone_ = std::move(notify); }
 
@@ -59,6 +65,9 @@ class H2Exchange : public Exchange, public wire::H2Stream {
   Result<void> readable() const;
   std::string_view take_piece();
   void give_back();
+  void hold(std::size_t bytes);
+  void refuse_body(int status, std::string detail);
+  base::SteadyTime body_deadline() const;
   void send_head(const ResponseHead& head, bool has_body, std::string_view length);
   rt::Task<Result<void>> taken();
   rt::Task<Result<void>> wait_until_taken();
@@ -81,6 +90,8 @@ class H2Exchange : public Exchange, public wire::H2Stream {
   std::uint64_t body_bytes_max_;
   std::uint64_t declared_ = 0;  // by content-length
   std::size_t held_ = 0;        // of body_, not yet given back to the windows
+  std::size_t burden_ = 0;      // bytes that the burden of all connections knows of
+  base::Duration body_waited_{};
   Fields trailers_;
   rt::Event input_;  // for the reader: something changed
   base::SteadyTime read_deadline_ = base::SteadyTime::max();
@@ -93,7 +104,9 @@ class H2Exchange : public Exchange, public wire::H2Stream {
   std::uint64_t bytes_sent_ = 0;
   rt::Event output_;  // for the writer: everything was taken, or never will be
   base::SteadyTime write_deadline_ = base::SteadyTime::max();
+  base::SteadyTime write_latest_ = base::SteadyTime::max();  // however evenly it drips
   std::function<void()> notify_gone_;
+  std::function<void()> notify_drain_;
 
   bool whole_ = false;  // somebody wants all of the body: the client need not wait for it to be taken
   bool ended_ = false;  // the client has sent everything

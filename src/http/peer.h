@@ -16,6 +16,7 @@ struct Peer {
   // What it says about its clients in X-Forwarded-For and its kin is believed, as is what these say. Null: it is not.
   std::shared_ptr<const std::vector<net::Network>> trusted_proxies;
   net::TlsFacts tls;
+  bool spare = false;  // taken beyond the limit of connections: it may ask for health, and nothing else
 };
 
 }  // namespace penstock::http

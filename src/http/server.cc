@@ -14,31 +14,42 @@ constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 }  // namespace
 
-Server::Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits)
+Server::Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits,
+               std::shared_ptr<Burden> burden)
     : loop_(loop),
       handler_(std::move(handler)),
       error_body_(std::move(error_body)),
       limits_(limits),
+      burden_(burden ? std::move(burden) : std::make_shared<Burden>(1)),
       scope_(loop),
       leave_timer_(loop) {}
 
 Server::~Server() = default;
 
 void Server::accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener) {
-  if (draining_ || clients_.size() >= limits_.connections_max) {
+  static const auto kDefault = std::make_shared<const ListenerOptions>();
+  if (!listener) listener = kDefault;
+  // A proxy carries many clients: it is not counted as one of them.
+  bool proxy = listener->proxy_protocol || listener->trusts(peer);
+  std::uint64_t counted = proxy ? 0 : net::client_of(peer);
+  Burden::Place place = draining_ ? Burden::Place::none : burden_->enter(loop_.index(), counted);
+  if (place == Burden::Place::none) {
     ::close(fd);
     return;
   }
-  static const auto kDefault = std::make_shared<const ListenerOptions>();
-  scope_.spawn(serve(fd, Peer{peer, nullptr, {}}, listener ? std::move(listener) : kDefault));
+  Peer who{peer, nullptr, {}, place == Burden::Place::spare};
+  scope_.spawn(serve(fd, std::move(who), counted, std::move(listener)));
 }
 
-rt::Task<void> Server::serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener) {
-  Client client(loop_, fd, std::move(peer), std::move(listener));
+rt::Task<void> Server::serve(int fd, Peer peer, std::uint64_t counted,
+                             std::shared_ptr<const ListenerOptions> listener) {
+  Client client(loop_, fd, std::move(peer), counted, std::move(listener));
   clients_.insert(&client);
   bool opened = co_await open(client);
+  if (opened && (draining_ || client.removed())) client.speaking->leave();
   if (opened) co_await client.speaking->run();
   clients_.erase(&client);
+  burden_->leave(loop_.index(), client.counted);
 }
 
 // What comes before HTTP: who it is about, the handshake, and what the client speaks. False when it is gone.
@@ -49,9 +60,11 @@ rt::Task<bool> Server::open(Client& client) {
   if (listener.proxy_protocol) {
     auto told = co_await take_proxy_header(stream, listener, limits_.proxy_timeout, client.peer.endpoint);
     if (!told) co_return false;
+    std::uint64_t named = listener.trusts(client.peer.endpoint) ? 0 : net::client_of(client.peer.endpoint);
+    if (!burden_->name_client(loop_.index(), named)) co_return false;
+    client.counted = named;
   }
-  if (listener.trusted_proxies && net::contains(*listener.trusted_proxies, client.peer.endpoint))
-    client.peer.trusted_proxies = listener.trusted_proxies;
+  if (listener.trusts(client.peer.endpoint)) client.peer.trusted_proxies = listener.trusted_proxies;
   if (listener.tls) {
     stream.set_deadline(std::chrono::steady_clock::now() + limits_.head_timeout);
     auto shaken = co_await stream.start_tls_server(listener.tls);
@@ -91,11 +104,12 @@ rt::Task<Result<bool>> Server::begins_with_preface(Client& client) {
 }
 
 void Server::leave_removed(base::Duration grace) {
+  for (Client* client : open_clients()) {
+    if (client->removed() && client->speaking) client->speaking->leave();
+  }
   leave_timer_.arm_in(grace, [this] {
     for (Client* client : open_clients()) {
-      if (!client->removed()) continue;
-      if (client->speaking) client->speaking->leave();
-      client->close_idle();
+      if (client->removed()) client->close_idle();
     }
   });
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <unordered_set>
 
+#include "http/burden.h"
 #include "http/connection.h"
 #include "http/exchange.h"
 #include "net/network.h"
@@ -21,8 +22,11 @@ struct ServerLimits {
   base::Duration idle_timeout = std::chrono::seconds(75);   // between two requests on one connection
   base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
   base::Duration proxy_timeout = std::chrono::seconds(5);   // for the PROXY header, where one is expected
-  std::size_t connections_max = 20'000;                     // per loop; more are closed at once
   std::uint32_t h2_streams_max = 100;                       // of an HTTP/2 connection, open at a time
+  // Bytes per second. All waiting for a body is at most body_timeout and its bytes at this rate; a write ends within
+  // write_timeout and its bytes at this rate. 0: no such bound.
+  std::uint64_t body_rate_min = 1024;
+  std::uint64_t answer_rate_min = 4096;
 
   bool operator==(const ServerLimits&) const = default;
 };
@@ -38,6 +42,7 @@ struct ListenerOptions {
   // Whose word about their clients counts: X-Forwarded-For and its kin, and the PROXY header. Null: nobody's fields,
   // and everybody's PROXY header.
   std::shared_ptr<const std::vector<net::Network>> trusted_proxies;
+  bool trusts(const net::Endpoint& proxy) const { return trusted_proxies && net::contains(*trusted_proxies, proxy); }
   // Set once when the listener is removed: its connections end with the answer under way. Null: it never is.
   std::shared_ptr<const std::atomic<bool>> removed;
 };
@@ -47,10 +52,13 @@ using AbuseHook = std::function<void(std::string_view what, const Peer& peer)>;
 
 class Server {
  public:
-  Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits);
+  // `burden` is shared by the servers of a process; null: one of its own, as by default.
+  Server(rt::Loop& loop, Handler handler, ErrorBody error_body, ServerLimits limits,
+         std::shared_ptr<Burden> burden = nullptr);
   ~Server();
 
-  // Takes a connected socket. On the loop. `listener` null: as by default.
+  // Takes a connected socket, or closes it at once where there is no place for it. On the loop. `listener` null: as by
+  // default.
   void accept(int fd, const net::Endpoint& peer, std::shared_ptr<const ListenerOptions> listener = nullptr);
   // Before the first connection.
   void on_abuse(AbuseHook hook) { on_abuse_ = std::move(hook); }
@@ -70,18 +78,19 @@ class Server {
   friend class H2Exchange;
   // A connection from its first byte to its last.
   struct Client {
-    Client(rt::Loop& loop, int fd, Peer who, std::shared_ptr<const ListenerOptions> where)
-        : listener(std::move(where)), stream(loop, fd), peer(std::move(who)) {}
+    Client(rt::Loop& loop, int fd, Peer who, std::uint64_t as, std::shared_ptr<const ListenerOptions> where)
+        : listener(std::move(where)), stream(loop, fd), peer(std::move(who)), counted(as) {}
     bool removed() const { return listener->removed && listener->removed->load(std::memory_order_relaxed); }
     void close_idle() { speaking ? speaking->close_idle() : stream.cut(); }
     std::shared_ptr<const ListenerOptions> listener;
     net::Stream stream;
     Peer peer;
+    std::uint64_t counted;                 // as this client's connection, see net::client_of()
     std::string early;                     // read to find out what it speaks
     std::unique_ptr<Connection> speaking;  // once that is known
   };
   std::vector<Client*> open_clients() const;
-  rt::Task<void> serve(int fd, Peer peer, std::shared_ptr<const ListenerOptions> listener);
+  rt::Task<void> serve(int fd, Peer peer, std::uint64_t counted, std::shared_ptr<const ListenerOptions> listener);
   rt::Task<bool> open(Client& client);
   rt::Task<Result<bool>> begins_with_preface(Client& client);
 
@@ -89,6 +98,7 @@ class Server {
   Handler handler_;
   ErrorBody error_body_;
   ServerLimits limits_;
+  std::shared_ptr<Burden> burden_;
   rt::TaskScope scope_;
   AbuseHook on_abuse_;
   std::unordered_set<Client*> clients_;

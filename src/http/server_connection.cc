@@ -1,10 +1,10 @@
 #include "http/server_connection.h"
 
 #include "http/date.h"
-#include "wire/chars.h"
-
+#include "http/rate.h"
 #include "obs/log.h"
 #include "obs/log_limit.h"
+#include "wire/chars.h"
 
 namespace penstock::http {
 namespace {
@@ -27,6 +27,10 @@ bool takes_trailers(std::string_view te) {
   return false;
 }
 
+// An idle connection keeps no more than an ordinary request needs; what is larger counts as a burden.
+constexpr std::size_t kKeptBytes = 16 * 1024;
+// A client beyond the limit of connections asks at once, or goes.
+constexpr auto kSpareIdle = std::chrono::seconds(1);
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
@@ -45,7 +49,6 @@ void log_refused_handshake(const Peer& peer, net::TlsFailure failure, const Erro
             {"why", error.detail},
             {"not_shown", std::to_string(*held_back)}});
 }
-
 }  // namespace
 
 ServerConnection::ServerConnection(Server& server, net::Stream& stream, const Peer& peer,
@@ -107,9 +110,30 @@ Result<bool> ServerConnection::take_available() {
     idle_ = false;
     started_ = loop().now();
   }
+  bytes_received_ += bytes.size();
   if (refused_status_ == 0 && input_.empty()) feed(bytes);
   input_.append(bytes);
+  if (body_.capacity() + input_.capacity() > kKeptBytes && !take_room() && refused_status_ == 0) {
+    refused_status_ = 503;
+    refused_detail_ = "the gateway holds as many bytes of requests as it may; try again in a moment";
+  }
   return true;
+}
+
+// Tells the burden of all connections what this one holds.
+void ServerConnection::hold_input(std::size_t bytes) {
+  if (bytes == held_) return;
+  server_.burden_->buffer(stream_.loop().index(), static_cast<std::int64_t>(bytes) - static_cast<std::int64_t>(held_));
+  held_ = bytes;
+}
+
+// Large input: false when all connections together hold too much.
+bool ServerConnection::take_room() {
+  bool grew = body_.capacity() + input_.capacity() > held_;
+  hold_input(body_.capacity() + input_.capacity());
+  if (!grew || server_.burden_->has_room(0)) return true;
+  server_.burden_->count_refused(stream_.loop().index(), Burden::Refused::bodies);
+  return false;
 }
 
 // Waits for bytes and takes them.
@@ -126,16 +150,17 @@ rt::Task<Result<void>> ServerConnection::fill(base::SteadyTime deadline) {
 
 void ServerConnection::start_request() {
   parser_.reset();
-  // An idle connection keeps no more than an ordinary request needs.
-  constexpr std::size_t kKeptBytes = 16 * 1024;
   if (body_.capacity() > kKeptBytes) body_ = {};
   if (input_.empty() && input_.capacity() > kKeptBytes) input_ = {};
   if (out_.capacity() > kKeptBytes) out_ = {};
+  if (held_ > 0) hold_input(input_.capacity() > kKeptBytes ? input_.capacity() : 0);
   body_.clear();
   trailers_.clear();
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
+  bytes_received_ = 0;
+  body_waited_ = {};
   begun_ = chunked_ = bodiless_ = finished_ = continue_sent_ = piece_given_ = reading_stopped_ = false;
   idle_ = true;
 }
@@ -153,7 +178,8 @@ rt::Task<bool> ServerConnection::read_head() {
   while (refused_status_ == 0 && !parser_.head_done()) {
     auto taken = take_available();
     if (taken && *taken) continue;
-    stream_.set_deadline(idle_ ? loop().now() + server_.limits_.idle_timeout : started_ + server_.limits_.head_timeout);
+    base::Duration idle_timeout = peer_.spare ? kSpareIdle : server_.limits_.idle_timeout;
+    stream_.set_deadline(idle_ ? loop().now() + idle_timeout : started_ + server_.limits_.head_timeout);
     Result<void> waited = taken ? Result<void>{} : std::unexpected(taken.error());
     if (waited) {
       auto ready = co_await stream_.readable();
@@ -171,7 +197,7 @@ rt::Task<bool> ServerConnection::read_head() {
 void ServerConnection::read_target() {
   const wire::Http1Head& head = parser_.head();
   request_ = {head.method, head.path, head.query, &head.fields};
-  close_after_ = !head.keep_alive;
+  close_after_ = !head.keep_alive || peer_.spare;
 }
 
 rt::Task<bool> ServerConnection::serve_one() {
@@ -222,8 +248,23 @@ rt::Task<Result<std::string_view>> ServerConnection::read_piece(std::uint64_t by
   return Task::ready(std::string_view(body_));
 }
 
+// However evenly it drips: the sum of all waiting is bounded by what came.
+base::SteadyTime ServerConnection::body_deadline() {
+  const ServerLimits& limits = server_.limits_;
+  base::SteadyTime next = loop().now() + limits.body_timeout;
+  if (limits.body_rate_min == 0) return next;
+  base::Duration allowed = limits.body_timeout + time_at_rate(bytes_received_, limits.body_rate_min);
+  return std::min(next, loop().now() + allowed - body_waited_);
+}
+
 // All of the body, or as much as comes next.
 rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
+  if (whole && !server_.burden_->has_room(parser_.body_declared())) {
+    server_.burden_->count_refused(loop().index(), Burden::Refused::bodies);
+    refused_status_ = 503;
+    refused_detail_ = "the gateway has no room for a body of this size now; try again in a moment";
+    co_return fail(Errc::unavailable, refused_detail_);
+  }
   if (parser_.head().expects_continue && !continue_sent_ && body_.empty() && input_.empty()) {
     continue_sent_ = true;
     stream_.set_write_deadline(server_.limits_.write_timeout);
@@ -232,7 +273,9 @@ rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
   }
   while (refused_status_ == 0 && !parser_.message_done() && (whole || body_.empty())) {
     if (reading_stopped_) co_return fail(Errc::cancelled, "nobody wants the rest of the body");
-    auto filled = co_await fill(loop().now() + server_.limits_.body_timeout);
+    base::SteadyTime from = loop().now();
+    auto filled = co_await fill(body_deadline());
+    body_waited_ += loop().now() - from;
     if (filled) continue;
     if (filled.error().code != Errc::deadline_exceeded) co_return std::unexpected(filled.error());
     refused_status_ = 408;
@@ -242,6 +285,7 @@ rt::Task<Result<std::string_view>> ServerConnection::read_rest(bool whole) {
   if (refused_status_ != 0) {
     Errc code = refused_status_ == 413   ? Errc::out_of_range
                 : refused_status_ == 408 ? Errc::deadline_exceeded
+                : refused_status_ == 503 ? Errc::unavailable
                                          : Errc::invalid_argument;
     co_return fail(code, refused_detail_);
   }
@@ -290,8 +334,20 @@ rt::Task<Result<void>> ServerConnection::send(net::Stream::Write write, bool las
 }
 
 rt::Task<Result<void>> ServerConnection::send_slowly(net::Stream::Write write, bool last) {
-  stream_.set_write_deadline(server_.limits_.write_timeout);
+  const ServerLimits& limits = server_.limits_;
+  std::size_t bytes = write.bytes();
+  if (bytes <= kKeptBytes) {
+    stream_.set_write_deadline(limits.write_timeout);
+    bytes = 0;
+  } else {
+    base::SteadyTime latest = base::SteadyTime::max();
+    if (limits.answer_rate_min > 0)
+      latest = loop().now() + limits.write_timeout + time_at_rate(bytes, limits.answer_rate_min);
+    stream_.set_write_deadline(limits.write_timeout, latest);
+    server_.burden_->buffer(loop().index(), static_cast<std::int64_t>(bytes));
+  }
   auto sent = co_await write;
+  if (bytes > 0) server_.burden_->buffer(loop().index(), -static_cast<std::int64_t>(bytes));
   stream_.clear_deadline();
   out_.clear();
   finished_ = last && sent.has_value();
@@ -366,7 +422,8 @@ rt::Task<Result<Upgraded>> ServerConnection::upgrade(ResponseHead head) {
     co_return fail(Errc::failed_precondition, "only an HTTP/1.1 request without a body can change the protocol");
   begun_ = true;
   out_.clear();
-  base::append(out_, "HTTP/1.1 101 ", wire::reason_phrase(101), "\r\n", head.lines(), date_line(), "\r\n");
+  base::append(out_, "HTTP/1.1 101 ", wire::reason_phrase(101), "\r\n", head.lines(), "date: ", http_date(),
+               "\r\n\r\n");
   auto sent = co_await send(stream_.write(out_), false);
   if (!sent) co_return std::unexpected(sent.error());
   co_return Upgraded{&stream_, std::exchange(input_, {})};
@@ -377,6 +434,7 @@ rt::Task<void> ServerConnection::refuse(int status, std::string detail) {
   refused_status_ = status;
   ResponseHead head(status);
   head.add("content-type", "application/json");
+  if (status == 503) head.add("retry-after", 1);
   std::string body = server_.error_body_(status, request_.path, detail);
   co_await respond(std::move(head), body);
 }

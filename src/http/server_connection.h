@@ -12,6 +12,7 @@ class ServerConnection : public Connection, public Exchange {
   // `early` is what was read from the stream already. All outlive the connection.
   ServerConnection(Server& server, net::Stream& stream, const Peer& peer, const ListenerOptions& listener,
                    std::string early);
+  ~ServerConnection() override { hold_input(0); }
 
   rt::Task<void> run() override;
   // Instead of run(), after a TLS handshake that failed.
@@ -67,6 +68,9 @@ class ServerConnection : public Connection, public Exchange {
   bool feed(std::string_view& bytes);
   rt::Task<Result<std::string_view>> read_rest(bool whole);
   Result<void> fits(std::uint64_t bytes_max);
+  base::SteadyTime body_deadline();
+  void hold_input(std::size_t bytes);
+  bool take_room();
   rt::Task<Result<void>> send(net::Stream::Write write, bool last);
   rt::Task<Result<void>> send_slowly(net::Stream::Write write, bool last);
   rt::Task<void> refuse(int status, std::string detail);
@@ -91,6 +95,9 @@ class ServerConnection : public Connection, public Exchange {
   int refused_status_ = 0;  // the request broke a rule: answer this and close
   std::string refused_detail_;
   std::uint64_t bytes_sent_ = 0;
+  std::uint64_t bytes_received_ = 0;  // of this request
+  base::Duration body_waited_{};      // for its body
+  std::size_t held_ = 0;              // bytes of input that the burden of all connections knows of
   bool idle_ = true;
   bool begun_ = false;
   bool chunked_ = false;

@@ -9,6 +9,7 @@ namespace penstock::llm {
 namespace {
 
 constexpr std::int64_t kConnectionsMax = 20'000;
+constexpr std::int64_t kStreamsMax = 1'000;
 
 http::ConnectionLimits read_connections(const config::Node& node) {
   http::ConnectionLimits limits;
@@ -18,6 +19,8 @@ http::ConnectionLimits read_connections(const config::Node& node) {
   limits.waiting =
       static_cast<std::size_t>(map.integer("waiting", static_cast<std::int64_t>(limits.waiting), 0, kConnectionsMax));
   limits.idle = map.duration("idle", limits.idle);
+  limits.streams =
+      static_cast<std::size_t>(map.integer("streams", static_cast<std::int64_t>(limits.streams), 1, kStreamsMax));
   map.done();
   return limits;
 }
@@ -81,6 +84,24 @@ Tls read_tls(const config::Node& node, bool https) {
   return tls;
 }
 
+http::Http2Use read_http2(config::Map& map) {
+  std::string use = map.text("http2", "auto");
+  if (use == "auto") return http::Http2Use::automatic;
+  if (use == "off") return http::Http2Use::off;
+  if (use == "prior_knowledge") return http::Http2Use::prior_knowledge;
+  map.get("http2").problem(fmt::format("'{}' is not one of auto, off and prior_knowledge", use));
+  return http::Http2Use::automatic;
+}
+
+std::vector<std::string> protocols(http::Http2Use use) {
+  switch (use) {
+    case http::Http2Use::off: return {"http/1.1"};
+    case http::Http2Use::prior_knowledge: return {"h2"};
+    case http::Http2Use::automatic: break;
+  }
+  return {"h2", "http/1.1"};
+}
+
 // All that makes origins different, in one text.
 std::string identity_of(const http::Origin& origin, const Tls& tls) {
   const http::ConnectionLimits& limits = origin.connections;
@@ -91,10 +112,11 @@ std::string identity_of(const http::Origin& origin, const Tls& tls) {
   }
   std::string files;
   for (const std::string& file : tls.options.files()) files += stamp_of(file) + '\n';
-  return fmt::format("{}\n{}{}\n{}\n{}\n{}\n{}\n{} {} {} {}\n{} {}\n{}", origin.name, origin.url.place(),
+  return fmt::format("{}\n{}{}\n{}\n{}\n{}\n{} {}\n{} {} {} {} {}\n{} {}\n{}", origin.name, origin.url.place(),
                      origin.url.path, files, tls.server_name, fmt::join(tls.options.pins, " "),
-                     fmt::join(tls.options.alpn, " "), origin.connect_timeout.count(), limits.max, limits.waiting,
-                     limits.idle.count(), origin.outlier.failures, origin.outlier.eject.count(), check);
+                     static_cast<int>(origin.http2), fmt::join(tls.options.alpn, " "), origin.connect_timeout.count(),
+                     limits.max, limits.waiting, limits.streams, limits.idle.count(), origin.outlier.failures,
+                     origin.outlier.eject.count(), check);
 }
 
 }  // namespace
@@ -107,6 +129,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
   auto url = net::parse_http_url(base_url.present() ? base_url.text() : std::string(default_base_url));
   origin.connect_timeout = config::read_timeout(map, "connect_timeout", origin.connect_timeout);
   origin.connections = read_connections(map.get("connections"));
+  origin.http2 = read_http2(map);
   origin.outlier = read_outlier(map.get("outlier"));
   origin.check = read_check(map.get("health"));
   config::Node tls_node = map.get("tls");
@@ -117,6 +140,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
   }
   origin.url = std::move(*url);
   origin.tls_name = tls.server_name;
+  tls.options.alpn = protocols(origin.http2);
   if (origin.url.tls()) {
     auto context = net::TlsContext::client(tls.options);
     if (!context) {

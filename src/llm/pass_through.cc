@@ -23,9 +23,9 @@ void PassThrough::cancel() {
 }
 
 rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
-  std::vector<const Target*> order = order_of_attempts(*route_, pool_.loop().now(), random_number);
+  Attempts attempts(*route_, pool_.loop().now());
   Failure last({Errc::unavailable, "no target is configured"});
-  for (const Target* target : order) {
+  while (const Target* target = attempts.next(pool_.loop().now(), trial_)) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
       if (i > 0) co_await pause(backoff(i - 1));
@@ -125,6 +125,15 @@ Failure PassThrough::broken(const Error& error) const {
   return failure;
 }
 
+void PassThrough::ended(const Error* error) {
+  if (error == nullptr) {
+    note_health(*target_, nullptr, pool_.loop().now());
+  } else {
+    note_broken(*target_, *error, pool_.loop().now());
+  }
+  trial_ = http::OriginHealth::Trial();
+}
+
 rt::Task<PassThrough::Outcome> PassThrough::write(std::string_view piece) {
   Waiting waiting(call_);
   auto sent = co_await upstream_->write(piece);
@@ -148,12 +157,12 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
 
 rt::Task<PassThrough::Outcome> PassThrough::accept() {
   int status = upstream_->status();
-  if (status == 101 || (status >= 200 && status <= 299)) {
-    note_health(*target_, nullptr, pool_.loop().now());
-    co_return Outcome{};
-  }
+  if (status == 101) ended(nullptr);
+  if (status == 101 || (status >= 200 && status <= 299)) co_return Outcome{};
   Waiting waiting(call_);
   auto body = co_await upstream_->read_all(kErrorBytesMax);
+  // An error page that is too long explains nothing; its status does.
+  if (!body && body.error().code == Errc::out_of_range) body = std::string_view();
   if (!body) co_return std::unexpected(transport_failure(*target_, body.error()));
   co_return std::unexpected(status_failure(*target_, status, upstream_->fields(), std::string(*body)));
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "llm/attempts.h"
 #include "llm/failure.h"
 
 namespace penstock::llm {
@@ -40,6 +41,8 @@ class PassThrough {
   // After start() or send(). The answer's head, and its body by read().
   const Target& target() const { return *target_; }
   http::ClientCall& answer() { return *upstream_; }
+  // For the target's health: the answer was read to its end (null), or how it broke.
+  void ended(const Error* error);
   // Ends what is under way; safe at any time on the loop.
   void cancel();
 
@@ -64,6 +67,7 @@ class PassThrough {
   BodyFor body_for_;
   LengthFor length_for_;
   const Target* target_ = nullptr;
+  http::OriginHealth::Trial trial_;
   std::unique_ptr<http::ClientCall> upstream_;
 };
 

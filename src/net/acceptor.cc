@@ -11,6 +11,9 @@ namespace {
 // When descriptors ran out, accepting again at once would spin: connections wait in the kernel's queue meanwhile.
 constexpr auto kRetryAfterExhaustion = std::chrono::milliseconds(50);
 
+// Accepted before the connections that are there get their turn.
+constexpr int kAcceptsPerTurn = 64;
+
 }  // namespace
 
 Result<std::unique_ptr<Acceptor>> Acceptor::listen(rt::Loop& loop, const Endpoint& endpoint, OnAccept on_accept) {
@@ -27,7 +30,7 @@ Acceptor::Acceptor(rt::Loop& loop, ListenSocket socket, OnAccept on_accept)
 Acceptor::~Acceptor() { stop(); }
 
 void Acceptor::close() {
-  accept_all();
+  accept(std::numeric_limits<int>::max());
   stop();
 }
 
@@ -44,11 +47,15 @@ void Acceptor::stop() {
 }
 
 void Acceptor::on_ready(bool readable, bool, bool) {
-  if (readable) accept_all();
+  if (readable) accept(kAcceptsPerTurn);
 }
 
-void Acceptor::accept_all() {
-  while (socket_.fd() >= 0) {
+void Acceptor::accept(int at_most) {
+  for (int taken = 0; socket_.fd() >= 0; ++taken) {
+    if (taken == at_most) {
+      retry_.arm_at(loop_.now() + base::Duration(1), [this] { accept(kAcceptsPerTurn); });
+      return;
+    }
     Endpoint peer;
     peer.length = sizeof peer.storage;
     int client =
@@ -60,7 +67,7 @@ void Acceptor::accept_all() {
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      retry_.arm_in(kRetryAfterExhaustion, [this] { accept_all(); });
+      retry_.arm_in(kRetryAfterExhaustion, [this] { accept(kAcceptsPerTurn); });
     }
     return;
   }

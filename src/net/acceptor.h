@@ -31,7 +31,7 @@ class Acceptor : private rt::Listener {
 
  private:
   void on_ready(bool readable, bool writable, bool hang_up) override;
-  void accept_all();
+  void accept(int at_most);
   void stop();
 
   rt::Loop& loop_;

@@ -21,6 +21,15 @@ Result<std::uint16_t> parse_port(std::string_view text, std::string_view whole) 
   return static_cast<std::uint16_t>(port);
 }
 
+// "0x7f.1", "2130706433", "127.1": some resolvers take these for addresses, others for names (WHATWG URL, "ends in a
+// number"). Nobody shall have to guess.
+bool looks_numeric(std::string_view host) {
+  if (host.ends_with('.')) host.remove_suffix(1);
+  std::string_view last = host.substr(host.rfind('.') + 1);
+  bool digits = !last.empty() && last.find_first_not_of("0123456789") == std::string_view::npos;
+  return digits || (last.size() > 1 && last[0] == '0' && (last[1] == 'x' || last[1] == 'X'));
+}
+
 // Without slashes at its end.
 Result<std::string> parse_path(std::string_view path, std::string_view whole) {
   while (path.ends_with('/')) path.remove_suffix(1);
@@ -189,6 +198,11 @@ Result<Url> parse_url(std::string_view text, const std::vector<Scheme>& schemes)
   }
   auto address = parse_host_port(authority, scheme->port);
   if (!address) return std::unexpected(address.error());
+  if (looks_numeric(address->host) && !parse_endpoint({address->host, 0})) {
+    return fail(Errc::invalid_argument, fmt::format("'{}' is neither a name nor an address; write the four decimal "
+                                                    "numbers of an IPv4 address, for example 127.0.0.1",
+                                                    address->host));
+  }
   url.host = address->host;
   url.port = address->port;
   auto path = parse_path(slash == std::string_view::npos ? std::string_view() : rest.substr(slash), text);

@@ -350,6 +350,12 @@ void Stream::Read::await_suspend(std::coroutine_handle<> handle) {
   stream_.watch_deadline();
 }
 
+std::size_t Stream::Write::bytes() const {
+  std::size_t sum = 0;
+  for (const iovec& piece : pieces_.items().subspan(first_)) sum += piece.iov_len;
+  return sum;
+}
+
 bool Stream::Write::consume(std::size_t bytes) {
   auto items = std::span(pieces_.items_).first(pieces_.count_);
   while (first_ < items.size() && bytes >= items[first_].iov_len) bytes -= items[first_++].iov_len;

@@ -200,6 +200,8 @@ class Stream::Write : private rt::Send {
  public:
   Write(Stream& stream, const Pieces& pieces) : stream_(stream), pieces_(pieces) {}
   Write(const Write& other) : rt::Send(), stream_(other.stream_), pieces_(other.pieces_), first_(other.first_) {}
+  // What is still to go out.
+  std::size_t bytes() const;
   bool await_ready();
   void await_suspend(std::coroutine_handle<> handle);
   Result<void> await_resume() { return std::move(result_); }

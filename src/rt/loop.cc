@@ -45,7 +45,9 @@ Loop::Loop(int index)
     : index_(index),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
       wake_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-      now_(std::chrono::steady_clock::now()) {
+      now_(std::chrono::steady_clock::now()),
+      before_wait_(now_),
+      emptied_at_(now_) {
   if (epoll_fd_ < 0 || wake_fd_ < 0) {
     throw std::system_error(errno, std::generic_category(), "cannot create an event loop");
   }
@@ -70,8 +72,10 @@ void Loop::run() {
     run_deferred();
     run_turn_ends();
     run_sends();
-    int count = epoll_wait(epoll_fd_, events.data(), kEventsPerWait, wait_millis());
+    int patience = wait_millis();
+    int count = epoll_wait(epoll_fd_, events.data(), kEventsPerWait, patience);
     now_ = std::chrono::steady_clock::now();
+    note_wait(patience != 0, count < kEventsPerWait);
     batch_.clear();
     for (int i = 0; i < count; ++i)
       batch_.push_back(static_cast<Listener*>(events[static_cast<std::size_t>(i)].data.ptr));
@@ -177,10 +181,22 @@ void Loop::remove_send(Send* send) {
   std::replace(sending_.begin(), sending_.end(), send, static_cast<Send*>(nullptr));
 }
 
-int Loop::wait_millis() const {
+// Whoever came in by this wait came after the one before it, if that one took all there was.
+void Loop::note_wait(bool slept, bool took_all) {
+  // Shorter than this and the call found something at once.
+  constexpr auto kSleep = std::chrono::microseconds(50);
+  bool idle = slept && now_ - before_wait_ > kSleep;
+  lag_ = idle ? base::Duration::zero() : now_ - emptied_at_;
+  least_lag_ = std::min(least_lag_, lag_);
+  if (took_all) emptied_at_ = now_;
+}
+
+int Loop::wait_millis() {
+  before_wait_ = now_;
   if (!deferred_.empty() || !sends_.empty() || !turn_ends_.empty()) return 0;
   if (heap_.empty()) return -1;
-  auto left = heap_.front()->when_ - std::chrono::steady_clock::now();
+  before_wait_ = std::chrono::steady_clock::now();
+  auto left = heap_.front()->when_ - before_wait_;
   if (left <= base::Duration::zero()) return 0;
   auto millis = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   return static_cast<int>(std::min<std::int64_t>(millis, 60'000));

@@ -97,6 +97,11 @@ class Loop {
 
   // The time at the last wake-up: cheap, at most one burst of events old.
   base::SteadyTime now() const { return now_; }
+  // How long what is being worked on may have waited for this loop: the time since it last took everything that was
+  // there, less the time it slept. The sign of a core that has more to do than it can; costs no clock call.
+  base::Duration lag() const { return lag_; }
+  // The least lag of any turn since the last call: above zero for long means that the core never caught up.
+  base::Duration take_least_lag() { return std::exchange(least_lag_, lag_); }
   int index() const { return index_; }
   bool on_this_thread() const { return current() == this; }
   // The loop this thread is running, or null.
@@ -109,7 +114,8 @@ class Loop {
   void run_turn_ends();
   void run_sends();
   void run_timers();
-  int wait_millis() const;
+  int wait_millis();
+  void note_wait(bool slept, bool took_all);
   void heap_insert(Timer* timer);
   void heap_remove(Timer* timer);
   void sift_up(std::size_t index);
@@ -119,6 +125,10 @@ class Loop {
   int epoll_fd_;
   int wake_fd_;
   base::SteadyTime now_;
+  base::SteadyTime before_wait_;  // equal to now_ when no clock was read since
+  base::SteadyTime emptied_at_;   // when the descriptors were last seen with nothing left to take
+  base::Duration lag_{};
+  base::Duration least_lag_{};
   std::vector<Timer*> heap_;
   std::vector<std::coroutine_handle<>> deferred_;
   std::vector<std::coroutine_handle<>> resuming_;

@@ -167,8 +167,13 @@ struct H2Session::Callbacks {
     return 0;
   }
 
+  static bool is_request(const nghttp2_frame& frame) {
+    return frame.hd.type == NGHTTP2_HEADERS && frame.headers.cat == NGHTTP2_HCAT_REQUEST;
+  }
+
   static int on_sent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     H2Session& me = self(user);
+    if (is_request(*frame)) me.last_request_ = frame->hd.stream_id;
     me.owner_.on_sent(static_cast<H2FrameType>(frame->hd.type));
     if (frame->hd.type != NGHTTP2_RST_STREAM) return 0;
     auto ours = std::find(me.our_resets_.begin(), me.our_resets_.end(), frame->hd.stream_id);
@@ -185,8 +190,11 @@ struct H2Session::Callbacks {
   static int on_not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
     H2Session& me = self(user);
     if (frame->hd.type == NGHTTP2_RST_STREAM) std::erase(me.our_resets_, frame->hd.stream_id);
-    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+    if (is_request(*frame)) {
+      me.last_request_ = frame->hd.stream_id;
+    } else if (frame->hd.type == NGHTTP2_HEADERS) {
       me.reset(frame->hd.stream_id, H2Error::internal_error);
+    }
     return 0;
   }
 
@@ -395,8 +403,10 @@ void H2Session::resume(std::int32_t stream) { nghttp2_session_resume_data(sessio
 void H2Session::consume(std::int32_t stream, std::size_t bytes) { nghttp2_session_consume(session_, stream, bytes); }
 
 void H2Session::reset(std::int32_t stream, H2Error error) {
-  if (nghttp2_session_find_stream(session_, stream) == nullptr) return;
-  our_resets_.push_back(stream);
+  // A request that still waits to be pulled is withdrawn, without a frame.
+  bool waits = side_ == Side::client && stream > last_request_;
+  if (!waits && nghttp2_session_find_stream(session_, stream) == nullptr) return;
+  if (!waits) our_resets_.push_back(stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream, static_cast<std::uint32_t>(error));
 }
 

@@ -199,6 +199,7 @@ class H2Session {
   nghttp2_session* session_ = nullptr;
   H2Head head_;                           // the block of fields being read: one at a time on a connection
   std::size_t head_bytes_ = 0;            // as SETTINGS_MAX_HEADER_LIST_SIZE counts
+  std::int32_t last_request_ = 0;         // client: those above wait to be pulled
   bool first_head_ = true;                // of its stream: no trailers, and not what follows an interim head
   std::vector<std::int32_t> our_resets_;  // submitted and not yet sent
   std::string defect_;

@@ -39,7 +39,7 @@ TEST(GatewayConfig, HasSafeDefaults) {
   EXPECT_EQ(got.report, "");
   ASSERT_EQ(got.config.listen.size(), 1U);
   EXPECT_EQ(got.config.listen[0].endpoint.text(), "127.0.0.1:8080");
-  EXPECT_EQ(got.config.admin.text(), "127.0.0.1:8081");
+  EXPECT_EQ(got.config.admin.endpoint.text(), "127.0.0.1:8081");
   EXPECT_EQ(got.config.data_dir, "./var");
   EXPECT_EQ(got.config.threads, std::max(1U, std::thread::hardware_concurrency()));
   EXPECT_THAT(got.config.filters, ElementsAre("keys", "limits"));
@@ -55,7 +55,7 @@ TEST(GatewayConfig, ReadsTheLimitsOfHttp) {
   EXPECT_EQ(usual.message.body_bytes_max, 1U << 30);
   Read got = read(
       "http: { request_line_max: 1KiB, head_max: 2KiB, body_max: 3MiB, head_timeout: 1s, body_timeout: 2s,\n"
-      "        idle_timeout: 3s, write_timeout: 4s, connections_max: 5 }\n");
+      "        idle_timeout: 3s, write_timeout: 4s, body_rate_min: 5B, answer_rate_min: 6B }\n");
   EXPECT_EQ(got.report, "");
   EXPECT_EQ(got.config.http.message.line_bytes_max, 1024U);
   EXPECT_EQ(got.config.http.message.head_bytes_max, 2048U);
@@ -64,11 +64,53 @@ TEST(GatewayConfig, ReadsTheLimitsOfHttp) {
   EXPECT_EQ(got.config.http.body_timeout, std::chrono::seconds(2));
   EXPECT_EQ(got.config.http.idle_timeout, std::chrono::seconds(3));
   EXPECT_EQ(got.config.http.write_timeout, std::chrono::seconds(4));
-  EXPECT_EQ(got.config.http.connections_max, 5U);
+  EXPECT_EQ(got.config.http.body_rate_min, 5U);
+  EXPECT_EQ(got.config.http.answer_rate_min, 6U);
   EXPECT_THAT(read("http: { head_timeout: 0 }\n").report, HasSubstr("between 1ms and 24h"));
   EXPECT_THAT(read("http: { head_max: 1B }\n").report, HasSubstr("between 1KiB and 16MiB"));
   EXPECT_THAT(read("http: { head_max: 2KiB }\n").report, HasSubstr("at least `request_line_max`"));
   EXPECT_THAT(read("http: { head_maximum: 2KiB }\n").report, HasSubstr("head_max"));
+}
+
+TEST(GatewayConfig, DerivesTheLimitsOfOverloadFromTheMachine) {
+  OverloadConfig usual = read("threads: 1").config.overload;
+  EXPECT_GE(usual.burden.connections, 16U);
+  EXPECT_LE(usual.burden.connections, 20'000U);
+  EXPECT_LT(usual.burden.connections_per_client, usual.burden.connections);
+  EXPECT_GT(usual.admission.requests, static_cast<std::int64_t>(usual.burden.connections));
+  EXPECT_GT(usual.admission.memory_bytes, usual.burden.buffered_bytes);
+  OverloadConfig small = read("overload: { connections: 400 }").config.overload;
+  EXPECT_EQ(small.burden.connections, 400U);
+  EXPECT_EQ(small.burden.connections_per_client, 100U);
+  EXPECT_EQ(small.admission.requests, 452);
+}
+
+TEST(GatewayConfig, ReadsTheLimitsOfOverload) {
+  Read got = read(
+      "overload: { connections: 10, connections_per_address: 5, requests: 7, buffered: 2MiB, memory: 64MiB, lag: "
+      "20ms,\n"
+      "            wrong_keys: 2/s }\n");
+  EXPECT_EQ(got.report, "");
+  EXPECT_EQ(got.config.overload.burden,
+            (http::BurdenLimits{.connections = 10, .connections_per_client = 5, .buffered_bytes = 2U << 20}));
+  EXPECT_EQ(got.config.overload.admission, (flow::AdmissionLimits{.requests = 7,
+                                                                  .memory_bytes = 64U << 20,
+                                                                  .lag = std::chrono::milliseconds(20),
+                                                                  .wrong_keys_per_minute = 120}));
+  EXPECT_EQ(read("overload: { lag: 0s }").report, "");
+  EXPECT_THAT(read("overload: { lag: 10us }").report, HasSubstr("between 1ms and 1m"));
+  EXPECT_THAT(read("overload: { memory: 1KiB }").report, HasSubstr("at least 1MiB"));
+  EXPECT_THAT(read("overload: { conections: 1 }").report, HasSubstr("connections"));
+}
+
+TEST(GatewayConfig, ReadsThePriorityOfAKey) {
+  Read got =
+      read("keys: [ { name: a, secret: 0123456789abcdef, priority: low }, { name: b, secret: 0123456789abcdeg } ]\n");
+  EXPECT_EQ(got.report, "");
+  ASSERT_EQ(got.config.keys.size(), 2U);
+  EXPECT_EQ(got.config.keys[0].key.priority, flow::Priority::low);
+  EXPECT_EQ(got.config.keys[1].key.priority, flow::Priority::normal);
+  EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef, priority: urgent } ]").report, HasSubstr("critical"));
 }
 
 TEST(GatewayConfig, ReadsListeners) {
@@ -83,7 +125,8 @@ TEST(GatewayConfig, ReadsListeners) {
 
 TEST(GatewayConfig, ReadsTlsOfAListener) {
   Read got = read(
-      "listen: { address: '127.0.0.1:1', tls: { certificates: [ { cert: a, key: b }, { cert: c, key: d } ], client_ca: e, "
+      "listen: { address: '127.0.0.1:1', tls: { certificates: [ { cert: a, key: b }, { cert: c, key: d } ], client_ca: "
+      "e, "
       "client_auth: optional, min_version: 1.3, session_lifetime: 10m } }\n");
   EXPECT_EQ(got.report, "");
   net::TlsServerOptions wanted;
@@ -209,6 +252,37 @@ TEST(GatewayConfig, CollectsEveryMistake) {
   std::string report = read("listen: x\nadmin: y\nthreads: z\nfilters: [q]\nmodels: { m: {} }\nodd: 1\n").report;
   for (const char* place : {"g.yaml:1:", "g.yaml:2:", "g.yaml:3:", "g.yaml:4:", "g.yaml:5:", "g.yaml:6:"})
     EXPECT_THAT(report, HasSubstr(place));
+}
+
+TEST(GatewayConfig, ReadsListenersOfEveryKind) {
+  Read got = read(
+      "listen:\n"
+      "  - { address: 'unix:/run/p.sock', mode: 0660, trusted_proxies: [ unix, 10.0.0.0/8 ] }\n"
+      "  - { address: '127.0.0.1:1', proxy_protocol: true }\n"
+      "  - systemd:web\n"
+      "drain_timeout: 3s\n"
+      "drain_delay: 500ms\n");
+  EXPECT_EQ(got.report, "");
+  ASSERT_EQ(got.config.listen.size(), 3U);
+  EXPECT_EQ(got.config.listen[0].address(), "unix:/run/p.sock");
+  EXPECT_EQ(got.config.listen[0].mode, mode_t{0660});
+  EXPECT_EQ(got.config.listen[0].trusted_proxies.size(), 2U);
+  EXPECT_FALSE(got.config.listen[0].proxy_protocol);
+  EXPECT_TRUE(got.config.listen[1].proxy_protocol);
+  EXPECT_EQ(got.config.listen[2].address(), "systemd:web");
+  EXPECT_EQ(got.config.drain_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(got.config.drain_delay, std::chrono::milliseconds(500));
+  EXPECT_FALSE(serves_outside(got.config));
+}
+
+TEST(GatewayConfig, RefusesListenersThatCannotBeMeant) {
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', mode: 0660 }\n").report, HasSubstr("local socket"));
+  EXPECT_THAT(read("listen: { address: 'unix:/run/x', mode: 0999 }\n").report, HasSubstr("chmod"));
+  EXPECT_THAT(read("listen: 'unix:'\n").report, HasSubstr("path"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', trusted_proxies: [ 10.0.0.1/8 ] }\n").report,
+              HasSubstr("first address"));
+  EXPECT_THAT(read("listen: [ '127.0.0.1:1', '127.0.0.1:1' ]\n").report, HasSubstr("twice"));
+  EXPECT_EQ(read("listen: [ '127.0.0.1:0', '127.0.0.1:0' ]\n").report, "");
 }
 
 }  // namespace

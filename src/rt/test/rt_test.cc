@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -130,6 +131,52 @@ TEST(Loop, AnnouncesReadinessAndHangUp) {
 Task<void> sleeper(Loop& loop, int* count) {
   co_await Sleep(loop, 2ms);
   ++*count;
+}
+
+// Work that is there again at the end of every turn.
+struct Treadmill : Listener {
+  Loop loop;
+  int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  int turns = 0;
+  base::Duration seen{};
+  Treadmill() { loop.add(fd, this); }
+  ~Treadmill() override { ::close(fd); }
+  void poke() const {
+    std::uint64_t one = 1;
+    ASSERT_EQ(::write(fd, &one, sizeof one), 8);
+  }
+  void on_ready(bool, bool, bool) override {
+    seen = loop.lag();
+    auto end = std::chrono::steady_clock::now() + 5ms;
+    while (std::chrono::steady_clock::now() < end) continue;
+    if (++turns == 4) return loop.stop();
+    poke();
+  }
+};
+
+TEST(Loop, KnowsHowLongWorkWaitedForIt) {
+  Treadmill mill;
+  mill.poke();
+  mill.loop.run();
+  EXPECT_GE(mill.seen, 5ms);
+}
+
+TEST(Loop, HasNoLagAfterItSlept) {
+  Loop loop;
+  Timer busy(loop);
+  Timer later(loop);
+  base::Duration seen = 1h;
+  busy.arm_in(1ms, [] {
+    auto end = std::chrono::steady_clock::now() + 10ms;
+    while (std::chrono::steady_clock::now() < end) continue;
+  });
+  later.arm_in(100ms, [&] {
+    seen = loop.lag();
+    loop.stop();
+  });
+  loop.run();
+  EXPECT_EQ(seen, 0ms);
+  EXPECT_EQ(loop.take_least_lag(), 0ms);
 }
 
 TEST(TaskScope, WaitsForEveryTask) {

@@ -87,9 +87,7 @@ void estimate_missing_usage(flow::Call& call, std::size_t bytes_forwarded) {
 rt::Task<void> end_broken_stream(flow::Call& call, Error error) {
   // A call is cancelled for a client that left, or by a gateway that is being stopped.
   bool stopping = error.code == Errc::cancelled;
-  call.event.error_type = error.code == Errc::deadline_exceeded ? obs::ErrorType::provider_timeout
-                          : stopping                            ? obs::ErrorType::penstock_overload
-                                                                : obs::ErrorType::provider_cut;
+  call.event.error_type = stopping ? obs::ErrorType::penstock_overload : llm::type_of_transport(error.code);
   call.event.error.assign(error.detail);
   if (call.exchange.client_gone()) {
     call.event.error_type = obs::ErrorType::caller_cancelled;

@@ -27,15 +27,15 @@ std::string credential_of(const http::Request& request) {
 
 // By the credential that was sent, else by the client certificate: SDKs want some key, so one that nobody knows does
 // not stand in the way of a certificate.
-Result<std::shared_ptr<const flow::Key>> find_key(const flow::Call& call) {
+Result<std::shared_ptr<const flow::Key>> find_key(flow::Call& call) {
   const flow::KeyTable& keys = call.policy->keys();
   std::string credential = credential_of(call.exchange.request());
   const std::string& identity = call.exchange.peer().tls.identity;
   std::shared_ptr<const flow::Key> key = credential.empty() ? nullptr : keys.find(credential);
   if (!key && !identity.empty()) key = keys.find_identity(identity);
   if (key) return key;
-  if (!credential.empty())
-    return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  call.wrong_key = !credential.empty();
+  if (call.wrong_key) return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
   if (!identity.empty()) {
     return fail(Errc::unauthenticated,
                 fmt::format("no API key was sent, and no key is bound to the identity '{}' of the client certificate",
