@@ -34,7 +34,7 @@ def every_thread(gateway, **wanted):
 
 
 def test_no_new_privileges_and_no_dumps_are_the_rule():
-    with Gateway("") as gateway:
+    with Gateway("security: {}\n") as gateway:
         every_thread(gateway, NoNewPrivs="1", Seccomp="0")
         limits = pathlib.Path(f"/proc/{gateway.pid}/limits").read_text()
         check(re.search(r"Max core file size\s+0\s+0", limits), limits)
