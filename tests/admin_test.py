@@ -8,7 +8,7 @@ import tempfile
 
 import browser
 import harness
-import tls_test
+import tls_pair
 from harness import Gateway, Mock, check, equal, request, until
 
 KEY = "admin-key-0123456789abcdef"
@@ -92,7 +92,7 @@ def test_other_sites_change_and_read_nothing():
 
 def test_beyond_loopback_it_takes_key_and_tls():
     folder = tempfile.mkdtemp(dir=harness.FOLDER)
-    tls_test.make_certificates(folder)
+    tls_pair.make_certificates(folder)
     for admin in ("0.0.0.0:0", f"{{ address: '0.0.0.0:0', key: {KEY} }}"):
         path = harness.folder() / "c.yaml"
         path.write_text(f"admin: {admin}\n")

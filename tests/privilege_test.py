@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 
 import harness
-import tls_test
+import tls_pair
 from harness import Gateway, Mock, Stream, check, equal, request, until
 
 SHUT = "security: { seccomp: on, capabilities: drop }\n"
@@ -99,8 +99,8 @@ DIGITS = harness.ROOT / "configs" / "models" / "digits"
 def all_lanes(config_more, environment=None):
     """Everything the gateway can do, once, with `config_more` in the configuration; the checks follow."""
     folder = tempfile.mkdtemp(dir=harness.FOLDER)
-    tls_test.make_certificates(folder)
-    upstream = tls_test.start_upstream(folder)
+    tls_pair.make_certificates(folder)
+    upstream = tls_pair.start_provider(folder)
     with Mock() as mock, Broker() as broker:
         config = f"""
 providers:
