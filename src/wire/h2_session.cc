@@ -277,6 +277,8 @@ bool H2Session::feed(std::string_view bytes) {
     part = std::min(part, bytes.size() - at);
     follow(bytes.substr(at, part));
     at += part;
+    bool unknown = in_header && header_got_ == 0 && frame_type_ > H2FrameType::continuation;
+    if (unknown) owner_.on_frame(frame_type_, false, payload_left_);  // nghttp2 passes over it without a word
     // nghttp2 says nothing about data of streams it no longer knows: what comes before is taken first, then it is seen.
     bool data = in_header && header_got_ == 0 && frame_type_ == H2FrameType::data;
     if (!data && at < bytes.size()) continue;
