@@ -181,7 +181,9 @@ def test_requests_over_a_limit_are_answered():
 
 
 def test_a_drain_lets_streams_end():
-    with pair("--tokens", "20", "--per-token", "50ms") as (_, gateway), http2.Connection(gateway.port) as client:
+    with harness.Mock("--tokens", "20", "--per-token", "50ms") as mock, \
+            harness.Gateway(CONFIG.format(url=mock.url, more=""), listen=LISTEN) as gateway, \
+            http2.Connection(gateway.port) as client:
         stream = client.request("POST", CHAT, chat(stream=True))
         client.until(lambda: client.data(stream), "the first event")
         gateway.send(signal.SIGTERM)
@@ -194,8 +196,6 @@ def test_a_drain_lets_streams_end():
         check(client.data(stream).endswith(b"data: [DONE]\n\n"))
         equal(client.goaway_code(), http2.NO_ERROR)
         equal(gateway.wait(), 0, "exit status:")
-        gateway = None
-        return
 
 
 # --- harm -------------------------------------------------------------------------------------------------------------
@@ -271,7 +271,8 @@ def test_an_endless_head_is_cut_off():
         yield frame(http2.HEADERS, 1, 1, http2.head("GET", "/healthz"))
         for _ in range(100):
             yield frame(http2.CONTINUATION, 0, 1, http2.field("x", "y" * 100))
-    cut_off("CONTINUATION frames", attack)
+    # The acknowledgement of the settings must not come in between.
+    cut_off("CONTINUATION frames", attack, lambda client: client.until(lambda: client.of(http2.SETTINGS), "settings"))
 
 
 def test_a_header_bomb_is_cut_off():

@@ -95,10 +95,12 @@ struct H2Session::Callbacks {
     return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
   }
 
-  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+  static int on_begin_frame(nghttp2_session* session, const nghttp2_frame_hd* head, void* user) {
     bool ends =
         (head->type == NGHTTP2_DATA || head->type == NGHTTP2_HEADERS) && (head->flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    self(user).owner_.on_frame(static_cast<H2FrameType>(head->type), ends, head->length);
+    auto type = static_cast<H2FrameType>(head->type);
+    self(user).owner_.on_frame(type, ends, head->length);
+    if (nghttp2_session_check_server_session(session) != 0) self(user).check_stream(type, head->stream_id);
     return 0;
   }
 
@@ -176,6 +178,7 @@ struct H2Session::Callbacks {
     if (is_request(*frame)) me.last_request_ = frame->hd.stream_id;
     me.owner_.on_sent(static_cast<H2FrameType>(frame->hd.type));
     if (frame->hd.type != NGHTTP2_RST_STREAM) return 0;
+    me.late_[me.late_at_++ % me.late_.size()] = frame->hd.stream_id;
     auto ours = std::find(me.our_resets_.begin(), me.our_resets_.end(), frame->hd.stream_id);
     if (ours != me.our_resets_.end()) {
       me.our_resets_.erase(ours);
@@ -257,18 +260,50 @@ H2Session::H2Session(Side side, const H2Limits& limits, H2Owner& owner)
 H2Session::~H2Session() { nghttp2_session_del(session_); }
 
 bool H2Session::feed(std::string_view bytes) {
-  if (broken_) return false;
-  follow(bytes);
-  ssize_t used = nghttp2_session_mem_recv(session_, bytes_of(bytes), bytes.size());
-  if (used < 0) {
+  auto receive = [this](std::string_view part) {
+    ssize_t used = nghttp2_session_mem_recv(session_, bytes_of(part), part.size());
+    if (used >= 0) return true;
     broken_ = true;
     auto error = static_cast<int>(used);
     if (defect_.empty()) defect_ = nghttp2_strerror(error);
     flooded_ = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     nghttp2_session_terminate_session(session_, flooded_ ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
     return false;
+  };
+  std::size_t given = 0;
+  for (std::size_t at = 0; at < bytes.size() && !broken_;) {
+    bool in_header = preface_left_ == 0 && payload_left_ == 0;
+    std::size_t part = in_header ? header_.size() - header_got_ : std::max(preface_left_, payload_left_);
+    part = std::min(part, bytes.size() - at);
+    follow(bytes.substr(at, part));
+    at += part;
+    bool unknown = in_header && header_got_ == 0 && frame_type_ > H2FrameType::continuation;
+    if (unknown) owner_.on_frame(frame_type_, false, payload_left_);  // nghttp2 passes over it without a word
+    // nghttp2 says nothing about data of streams it no longer knows: what comes before is taken first, then it is seen.
+    bool data = in_header && header_got_ == 0 && frame_type_ == H2FrameType::data;
+    if (!data && at < bytes.size()) continue;
+    if (receive(bytes.substr(given, at - given)) && data) check_data();
+    given = at;
   }
-  return nghttp2_session_want_read(session_) != 0;
+  return !broken_ && nghttp2_session_want_read(session_) != 0;
+}
+
+void H2Session::check_data() {
+  auto stream = static_cast<std::int32_t>((header_[5] & 0x7f) << 24 | header_[6] << 16 | header_[7] << 8 | header_[8]);
+  if (nghttp2_session_check_server_session(session_) == 0 || nghttp2_session_find_stream(session_, stream) != nullptr)
+    return;
+  owner_.on_frame(H2FrameType::data, (header_[4] & NGHTTP2_FLAG_END_STREAM) != 0, payload_left_);
+  check_stream(H2FrameType::data, stream);
+}
+
+// A stream that depends on itself (RFC 7540 section 5.3.1): with priorities switched off nghttp2 does not look.
+void H2Session::follow_priority(std::string_view part) {
+  for (char c : part) priority_ = priority_ << 8 | static_cast<std::uint8_t>(c);
+  auto number = [](std::uint64_t bytes) { return bytes & 0x7fffffff; };
+  std::uint64_t stream = 0;
+  for (std::size_t i = 5; i < header_.size(); ++i) stream = stream << 8 | header_[i];
+  if (part.size() == payload_left_ && number(priority_ >> 8) == number(stream))
+    terminate(H2Error::protocol_error, "a stream that depends on itself");
 }
 
 // Frames begin and end here as nghttp2 sees them; it does not tell in the middle of one.
@@ -278,18 +313,35 @@ void H2Session::follow(std::string_view bytes) {
   bytes.remove_prefix(skipped);
   while (!bytes.empty()) {
     std::size_t step = std::min(payload_left_, bytes.size());
+    if (step > 0 && frame_type_ == H2FrameType::priority) follow_priority(bytes.substr(0, step));
     payload_left_ -= step;
     bytes.remove_prefix(step);
     if (bytes.empty()) return;
+    if (payload_left_ > 0) continue;
     header_[header_got_++] = static_cast<std::uint8_t>(bytes.front());
     bytes.remove_prefix(1);
     if (header_got_ < header_.size()) continue;
     header_got_ = 0;
     payload_left_ = static_cast<std::size_t>(header_[0] << 16 | header_[1] << 8 | header_[2]);
     frame_type_ = static_cast<H2FrameType>(header_[3]);
+    priority_ = 0;
     if (frame_type_ == H2FrameType::headers || frame_type_ == H2FrameType::continuation)
       in_block_ = (header_[4] & NGHTTP2_FLAG_END_HEADERS) == 0;
   }
+}
+
+// RFC 9113 section 5.1, which nghttp2 does not insist on where it no longer knows a stream. What was on its way when we
+// reset one is no fault of the client's.
+void H2Session::check_stream(H2FrameType type, std::int32_t stream) {
+  if (type == H2FrameType::priority && stream == 0) {
+    terminate(H2Error::protocol_error, "PRIORITY of no stream");
+    return;
+  }
+  if (type != H2FrameType::data && type != H2FrameType::headers) return;
+  bool ended = stream % 2 == 1 && stream <= nghttp2_session_get_last_proc_stream_id(session_) &&
+               nghttp2_session_find_stream(session_, stream) == nullptr;
+  if (!ended || std::find(late_.begin(), late_.end(), stream) != late_.end()) return;
+  terminate(H2Error::stream_closed, "a frame of a stream that has ended");
 }
 
 void H2Session::pull(std::string& out, std::size_t bytes_max) {

@@ -191,6 +191,9 @@ class H2Session {
   friend struct Callbacks;
   bool take_field(std::string_view name, std::string_view value);
   void follow(std::string_view bytes);
+  void follow_priority(std::string_view part);
+  void check_data();
+  void check_stream(H2FrameType type, std::int32_t stream);
   void take_pseudo_field(std::string_view name, std::string_view value);
   void head_done(std::int32_t stream, bool request);
 
@@ -202,6 +205,8 @@ class H2Session {
   std::int32_t last_request_ = 0;         // client: those above wait to be pulled
   bool first_head_ = true;                // of its stream: no trailers, and not what follows an interim head
   std::vector<std::int32_t> our_resets_;  // submitted and not yet sent
+  std::array<std::int32_t, 128> late_{};  // the streams reset here last: what still comes of them is let go
+  std::size_t late_at_ = 0;
   std::string defect_;
   // Where the other side is in its frames.
   std::size_t preface_left_;
@@ -209,7 +214,8 @@ class H2Session {
   std::size_t header_got_ = 0;
   std::size_t payload_left_ = 0;
   H2FrameType frame_type_{};
-  bool in_block_ = false;  // between HEADERS and the END_HEADERS that ends the block
+  std::uint64_t priority_ = 0;  // the payload of a PRIORITY frame
+  bool in_block_ = false;       // between HEADERS and the END_HEADERS that ends the block
   bool broken_ = false;
   bool flooded_ = false;
 };
