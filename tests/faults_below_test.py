@@ -86,34 +86,43 @@ def ends_cleanly(gateway):
 
 # --- descriptors ---
 
-def limit_descriptors(gateway, more):
-    """Leaves the gateway so many above those it has."""
-    now = len(os.listdir(f"/proc/{gateway.pid}/fd"))
-    old = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (now + more, old[1]))
-    return old
+def chat_request(model, text="hello"):
+    body = json.dumps(harness.chat_body(model, text)).encode()
+    return f"POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def descriptors_of(gateway):
+    return [int(name) for name in os.listdir(f"/proc/{gateway.pid}/fd")]
 
 
 def test_without_descriptors_calls_are_refused_and_nobody_is_blamed():
     with harness.Mock() as mock, harness.Mock() as second:
-        more = f"  other: {{ route: [ two/small ] }}\n"
-        text = config(mock, more).replace("models:", f"  two: {{ type: openai, base_url: {second.url}, outlier: {{ failures: 1 }} }}\nmodels:")
+        text = config(mock, "  other: { route: [ two/small ], retry: { attempts: 1 } }\n")
+        text = text.replace("models:", f"  two: {{ type: openai, base_url: {second.url}, outlier: {{ failures: 1 }} }}\nmodels:")
         with harness.Gateway(text) as gateway:
             equal(gateway.chat().status, 200)
-            old = limit_descriptors(gateway, 1)
-            client = socket.create_connection(("127.0.0.1", gateway.port), timeout=20)
-            body = json.dumps(harness.chat_body("other")).encode()
-            request = f"POST /v1/chat/completions HTTP/1.1\r\nhost: g\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
-            crowd = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(20)]
-            client.sendall(request)  # wants a connection of its own to `two`
-            got = client.recv(65536)
-            check(got.startswith((b"HTTP/1.1 503 ", b"HTTP/1.1 200 ")), got[:300])
+            before = len(descriptors_of(gateway))
+            crowd = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(40)]
+            until(lambda: len(descriptors_of(gateway)) >= before + 38, "the crowd to be accepted")
+            old = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
+            # The limit is on the number of a descriptor: whatever is free below it is taken by those who come next.
+            resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (max(descriptors_of(gateway)) + 1, old[1]))
+            waiting = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(10)]
+            time.sleep(0.2)
+            crowd[0].sendall(chat_request("other"))  # wants a connection of its own
+            got = crowd[0].recv(65536)
+            check(got.startswith(b"HTTP/1.1 503 ") and b"no socket is left" in got, got[:300])
+            crowd[1].sendall(chat_request("chat"))  # the kept one will do
+            check(crowd[1].recv(65536).startswith(b"HTTP/1.1 200 "), "a call on a kept connection")
+            check('"error_type":"penstock_overload"' in until(lambda: "no socket" in gateway.log() and gateway.log(), "the log"), "ours")
             for each in crowd:
                 each.close()
+            for each in waiting:
+                each.sendall(chat_request("other"))
+                check(each.recv(65536).startswith(b"HTTP/1.1 200 "), "a client that waited")
+                each.close()
             resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, old)
-            until(lambda: gateway.chat("other").status == 200, "calls to work again")
             equal(gateway.metric("penstock_upstream_ejections_total"), 0, "ejections for what was not theirs:")
-            client.close()
             ends_cleanly(gateway)
 
 
@@ -511,16 +520,28 @@ def test_a_request_that_finds_no_memory_does_not_end_the_others():
         with open(f"/proc/{gateway.pid}/status", encoding="ascii") as status:
             size = next(int(line.split()[1]) for line in status if line.startswith("VmSize:")) * 1024
         old = resource.prlimit(gateway.pid, resource.RLIMIT_AS)
-        resource.prlimit(gateway.pid, resource.RLIMIT_AS, (size + (16 << 20), old[1]))
-        body = json.dumps(harness.chat_body(text="x" * (30 << 20))).encode()
-        for _ in range(3):
-            with contextlib.suppress(OSError, harness.Failure):
-                answer = gateway.post("/v1/chat/completions", body)
-                check(answer.status in (200, 413, 500, 503), answer)
-            check(gateway.alive(), "the gateway ended")
-            equal(gateway.chat().status, 200, "a small call beside it:")
+        resource.prlimit(gateway.pid, resource.RLIMIT_AS, (size + (8 << 20), old[1]))
+        large = chat_request("chat", "x" * (30 << 20))
+        answers = []
+
+        def send(connection):
+            with contextlib.suppress(OSError):
+                connection.sendall(large[:-1])
+                answers.append(connection.recv(65536))
+        crowd = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(6)]
+        threads = [threading.Thread(target=send, args=(connection,)) for connection in crowd]
+        for thread in threads:
+            thread.start()
+        until(lambda: any(b" 500 " in answer[:20] for answer in answers), "a request that found no memory")
+        check(gateway.alive(), "the gateway ended")
+        for connection in crowd:
+            connection.close()
+        for thread in threads:
+            thread.join(20)
+        equal(gateway.chat().status, 200, "a small call beside it:")
+        check("a handler threw" in gateway.log(), "no word of it in the log")
         resource.prlimit(gateway.pid, resource.RLIMIT_AS, old)
-        equal(gateway.post("/v1/chat/completions", body).status, 200)
+        equal(harness.raw(gateway.port, large.replace(b"host: g", b"host: g\r\nconnection: close"))[:12], b"HTTP/1.1 200")
         ends_cleanly(gateway)
 
 

@@ -34,8 +34,8 @@ def every_thread(gateway, **wanted):
 
 
 def test_no_new_privileges_and_no_dumps_are_the_rule():
-    with Gateway("") as gateway:
-        every_thread(gateway, NoNewPrivs="1", Seccomp="0")
+    with Gateway("security: {}\n") as gateway:
+        every_thread(gateway, NoNewPrivs="1", Seccomp=status(os.getpid())[0]["Seccomp"])
         limits = pathlib.Path(f"/proc/{gateway.pid}/limits").read_text()
         check(re.search(r"Max core file size\s+0\s+0", limits), limits)
         # What cannot be dumped belongs to root: another process of the same user cannot look into it.
@@ -127,13 +127,13 @@ pipelines:
         listen = f'[ "127.0.0.1:0", {{ address: "127.0.0.1:0", tls: {{ cert: {folder}/server.pem, key: {folder}/server.key }} }} ]'
         key = "pk-app-0123456789abcdef"
         with Gateway(config, listen=listen, environment=environment) as gateway:
+            gateway.port, tls_port = map(int, re.search(r"data=\S+?:(\d+),\S+?:(\d+) ", gateway.lines[0]).groups())
             equal(gateway.chat(key=key).status, 200)
             equal(gateway.chat("named", key=key).status, 200)
             equal(gateway.chat("nowhere", key=key).status, 502)
             equal(gateway.chat("secure", key=key).status, 200)
             with Stream(gateway.port, "/v1/chat/completions", harness.chat_body(stream=True), key) as stream:
                 check(sum(1 for _ in stream.events()) > 3, "too few events")
-            tls_port = int(re.search(r"data=\S+?:\d+,\S+?:(\d+)", gateway.lines[0])[1])
             sent = subprocess.run(["curl", "-s", "--cacert", f"{folder}/ca.pem", f"https://localhost:{tls_port}/healthz"], capture_output=True, check=False)
             check(b"alive" in sent.stdout, "over TLS:", sent)
             sample = json.loads((harness.ROOT / "configs" / "samples" / "digit_7.json").read_text())

@@ -20,6 +20,10 @@ def whole(body=BODY, status="200 OK", head=(), length=None):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+# Ends with the connection.
+CLOSED = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" + BODY
+
+
 def chunk(data):
     return b"%x\r\n%s\r\n" % (len(data), data)
 

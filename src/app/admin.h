@@ -88,8 +88,8 @@ class Admin {
   net::Endpoint endpoint_;                                // for the thread that starts, changes and stops
   AdminAccess access_;                                    // the admin thread's
   std::shared_ptr<const http::ListenerOptions> options_;  // the admin thread's
-  std::optional<store::State> state_;  // the admin thread's
-  mutable std::mutex mutex_;           // guards the three below
+  std::optional<store::State> state_;                     // the admin thread's
+  mutable std::mutex mutex_;                              // guards the three below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;
   std::vector<std::string> listen_;

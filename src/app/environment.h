@@ -19,7 +19,7 @@ class ProcessEnvironment {
 
   // The value, valid as long as the process; null when not set. Any thread.
   const char* take(const std::string& name);
-  // NAME=value of every variable, as the process got them: for a successor it starts. Wipe it when it is used.
+  // NAME=value of every variable, as the process got them: for a successor it starts.
   std::vector<std::string> all();
 
  private:

@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "json/value.h"
 #include "obs/log.h"
+#include "store/state.h"
 #include "wire/http1.h"
 
 namespace penstock::app {
@@ -162,8 +163,7 @@ void Surroundings::start_simulation() {
 }
 
 void Surroundings::find_key() {
-  std::error_code ec;
-  std::filesystem::create_directories(data_dir_, ec);
+  (void)store::make_data_dir(data_dir_);  // without it the key cannot be kept, below
   std::string path = data_dir_ + "/demo.key";
   if (int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600); fd >= 0) {
     std::string fresh = "pk-demo-" + base::random_token(18);

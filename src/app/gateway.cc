@@ -106,7 +106,7 @@ std::expected<void, StartFailure> Gateway::start() {
   if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
   config_ = read_config(root);
-  stamp_ = files_stamp();
+  stamp_ = files_stamp(config_);
   Privileges privileges(config_.security);
   if (!document->failed()) {
     auto begun = privileges.begin(config_.data_dir, needs_low_port(config_));
@@ -357,7 +357,9 @@ void Gateway::reload(const char* why) {
 
 // Reads and opens everything first; what follows cannot fail.
 std::expected<void, StartFailure> Gateway::try_reload() {
-  stamp_ = files_stamp();
+  // Stamps are taken before what they are of is read: what changes meanwhile is noticed later.
+  stamp_ = files_stamp(config_);
+  std::int64_t file_stamp = stamp_of(options_.config_path);
   // Whatever else it may be now, reading it could take for ever.
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(options_.config_path, ignored))
@@ -366,6 +368,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
   GatewayConfig fresh = read_config(root);
+  std::int64_t fresh_stamp = files_stamp(fresh);
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
@@ -377,7 +380,8 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
-  stamp_ = files_stamp();
+  // A file that changed since it was read is read again.
+  stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
   publish(config_);
   listeners_->apply(std::move(*change));
   admin_->change(std::move(*door));
@@ -411,18 +415,22 @@ std::vector<std::string> Gateway::obstacles() const {
   return found;
 }
 
-std::vector<std::string> Gateway::watched_files() const {
-  std::vector<std::string> files = config_.admin.files();
+std::vector<std::string> Gateway::watched_files(const GatewayConfig& config) const {
+  std::vector<std::string> files = config.admin.files();
   files.push_back(options_.config_path);
-  for (const ListenConfig& listen : config_.listen) {
+  for (const ListenConfig& listen : config.listen) {
     for (std::string& file : listen.files()) files.push_back(std::move(file));
+  }
+  for (const auto& [name, provider] : config.llm->providers()) {
+    const std::vector<std::string>& of_provider = provider->origin()->files;
+    files.insert(files.end(), of_provider.begin(), of_provider.end());
   }
   return files;
 }
 
-std::int64_t Gateway::files_stamp() const {
+std::int64_t Gateway::files_stamp(const GatewayConfig& config) const {
   std::uint64_t stamp = 0;
-  for (const std::string& file : watched_files()) stamp = stamp * 31 + static_cast<std::uint64_t>(stamp_of(file));
+  for (const std::string& file : watched_files(config)) stamp = stamp * 31 + static_cast<std::uint64_t>(stamp_of(file));
   return static_cast<std::int64_t>(stamp);
 }
 

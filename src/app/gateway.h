@@ -74,8 +74,8 @@ class Gateway {
   void reload(const char* why);
   std::expected<void, StartFailure> try_reload();
   void reload_keys_when_changed();
-  std::vector<std::string> watched_files() const;
-  std::int64_t files_stamp() const;
+  std::vector<std::string> watched_files(const GatewayConfig& config) const;
+  std::int64_t files_stamp(const GatewayConfig& config) const;
   std::vector<std::string> listen_addresses() const;
   GatewayConfig read_config(config::Map& root);
 

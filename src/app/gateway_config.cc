@@ -95,6 +95,21 @@ std::string read_dns(const config::Node& node) {
   return servers;
 }
 
+flow::WebSocketPolicy read_websocket(const config::Node& node) {
+  flow::WebSocketPolicy policy;
+  if (!node.present()) return policy;
+  config::Map map = node.map();
+  http::WebSocketOptions& options = policy.options;
+  options.message_bytes_max = read_bound(map, "message_max", options.message_bytes_max, 1024, 1ULL << 30);
+  options.ping_after = config::read_timeout(map, "ping", options.ping_after);
+  options.pong_within = config::read_timeout(map, "pong_timeout", options.pong_within);
+  options.idle_timeout = config::read_timeout(map, "idle_timeout", options.idle_timeout);
+  options.write_timeout = config::read_timeout(map, "write_timeout", options.write_timeout);
+  std::string compression = map.choice("compression", {"on", "context", "off"}, "on");
+  options.deflate = {.enabled = compression != "off", .context_takeover = compression == "context"};
+  policy.per_key = map.integer("per_key", policy.per_key, 1, 1'000'000);
+  policy.origins = map.texts("origins");
+  map.done();
   return policy;
 }
 

@@ -101,7 +101,7 @@ Gateway::End Gateway::watch() {
   std::optional<Changes> changes;
   bool soon = false;
   while (true) {
-    std::set<std::string> wanted = folders_of(watched_files());
+    std::set<std::string> wanted = folders_of(watched_files(config_));
     wanted.insert(config_.data_dir);
     if (!changes || wanted != folders) {
       folders = std::move(wanted);
@@ -128,7 +128,7 @@ Gateway::End Gateway::watch() {
 bool Gateway::look_at_files(bool changed) {
   if (changed || successor_) return true;
   bool soon = false;
-  if (std::int64_t now = files_stamp(); now != stamp_) {
+  if (std::int64_t now = files_stamp(config_); now != stamp_) {
     std::error_code ignored;
     bool there = std::filesystem::exists(options_.config_path, ignored);
     if (now == changing_ && there) reload("a file changed");

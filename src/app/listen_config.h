@@ -19,7 +19,7 @@ struct ListenConfig {
   std::string socket_name;     // of a socket that systemd hands over; empty: opened here, or found by its address
   std::optional<mode_t> mode;  // of the file of a local socket
   std::optional<net::TlsServerOptions> tls;  // nothing: plain
-  bool h2c = false;  // plain: also HTTP/2, for clients that know beforehand
+  bool h2c = false;                          // plain: also HTTP/2, for clients that know beforehand
   bool proxy_protocol = false;
   std::vector<net::Network> trusted_proxies;
 
@@ -33,8 +33,8 @@ struct ListenConfig {
 // names and takes any: for checking a file elsewhere.
 using SocketNames = std::function<std::optional<net::Endpoint>(const std::string& name)>;
 
-// An address, or a list of addresses and maps { address, mode, tls, h2c, proxy_protocol, trusted_proxies }. Mistakes are
-// reported on the node.
+// An address, or a list of addresses and maps { address, mode, tls, h2c, proxy_protocol, trusted_proxies }. Mistakes
+// are reported on the node.
 std::vector<ListenConfig> read_listeners(const config::Node& node, const SocketNames& names = {});
 // A list of networks such as 10.0.0.0/8; empty when absent.
 std::vector<net::Network> read_networks(const config::Node& node);

@@ -15,7 +15,7 @@
 #include <cstring>
 #include <filesystem>
 
-extern char** environ;
+#include "app/environment.h"
 
 namespace penstock::app {
 namespace {
@@ -32,9 +32,9 @@ bool starts_with_any(std::string_view text, std::initializer_list<std::string_vi
 // Ours, without what is about the old process alone, and with what the new one is to know.
 std::vector<std::string> make_environment(const std::vector<HandedSocket>& sockets, int channel) {
   std::vector<std::string> variables;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (!starts_with_any(*entry, {"LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_PID="}))
-      variables.emplace_back(*entry);
+  for (std::string& variable : ProcessEnvironment::instance().all()) {
+    if (!starts_with_any(variable, {"LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "WATCHDOG_PID="}))
+      variables.push_back(std::move(variable));
   }
   std::string names;
   for (const HandedSocket& socket : sockets) names += (names.empty() ? "" : ":") + socket.name;

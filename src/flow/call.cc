@@ -128,7 +128,10 @@ Result<void> admit(Call& call) {
 Result<void> reaffirm(Call& call) {
   if (call.in_force != nullptr && call.policy != *call.in_force) {
     call.policy = *call.in_force;
-    if (auto known = identify(call); !known) return known;
+    for (const auto& filter : call.policy->filters()) {
+      if (auto known = filter->on_head(call); !known) return known;
+    }
+    if (call.key) call.event.key = call.key->name;
     if (call.key && !call.model.empty() && !call.key->allows(call.model))
       return fail(Errc::permission_denied, "the API key may not use this model any more");
   }

@@ -46,6 +46,7 @@ rt::Task<void> Server::serve(int fd, Peer peer, std::uint64_t counted,
   Client client(loop_, fd, std::move(peer), counted, std::move(listener));
   clients_.insert(&client);
   bool opened = co_await open(client);
+  if (opened && (draining_ || client.removed())) client.speaking->leave();
   if (opened) co_await client.speaking->run();
   clients_.erase(&client);
   burden_->leave(loop_.index(), client.counted);
@@ -103,11 +104,12 @@ rt::Task<Result<bool>> Server::begins_with_preface(Client& client) {
 }
 
 void Server::leave_removed(base::Duration grace) {
+  for (Client* client : open_clients()) {
+    if (client->removed() && client->speaking) client->speaking->leave();
+  }
   leave_timer_.arm_in(grace, [this] {
     for (Client* client : open_clients()) {
-      if (!client->removed()) continue;
-      if (client->speaking) client->speaking->leave();
-      client->close_idle();
+      if (client->removed()) client->close_idle();
     }
   });
 }

@@ -422,7 +422,8 @@ rt::Task<Result<Upgraded>> ServerConnection::upgrade(ResponseHead head) {
     co_return fail(Errc::failed_precondition, "only an HTTP/1.1 request without a body can change the protocol");
   begun_ = true;
   out_.clear();
-  base::append(out_, "HTTP/1.1 101 ", wire::reason_phrase(101), "\r\n", head.lines(), date_line(), "\r\n");
+  base::append(out_, "HTTP/1.1 101 ", wire::reason_phrase(101), "\r\n", head.lines(), "date: ", http_date(),
+               "\r\n\r\n");
   auto sent = co_await send(stream_.write(out_), false);
   if (!sent) co_return std::unexpected(sent.error());
   co_return Upgraded{&stream_, std::exchange(input_, {})};

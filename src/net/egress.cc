@@ -71,12 +71,9 @@ Egress::Egress(const std::vector<Network>& allow, const std::vector<Network>& de
 }
 
 const Egress::Rule* Egress::decide(const Endpoint& endpoint) const {
-  const Rule* best = nullptr;
-  for (const Rule& rule : rules_) {
-    bool narrower = best == nullptr || rule.network.bits() > best->network.bits();
-    if (narrower && rule.network.contains(endpoint)) best = &rule;
-  }
-  return best;
+  auto found =
+      std::find_if(rules_.begin(), rules_.end(), [&](const Rule& rule) { return rule.network.contains(endpoint); });
+  return found == rules_.end() ? nullptr : &*found;
 }
 
 Result<void> Egress::permits(const Endpoint& endpoint) const {

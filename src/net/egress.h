@@ -9,10 +9,9 @@
 
 namespace penstock::net {
 
-// The narrowest network that contains an address decides; of equal ones, that of `allow`, then that of `deny`, then the
-// built-in one. What no network contains is allowed: loopback and private networks are where edge providers live.
-// Built in as denied: link-local networks, the metadata services of clouds, multicast, unspecified and reserved
-// addresses.
+// What `allow` contains is allowed, else what `deny` contains is denied, else what is built in as denied, else all is
+// allowed: loopback and private networks are where edge providers live. Built in: link-local networks, the metadata
+// services of clouds, multicast, unspecified and reserved addresses.
 class Egress {
  public:
   Egress() : Egress({}, {}) {}
@@ -33,7 +32,7 @@ class Egress {
     std::string_view why;  // for people
   };
   const Rule* decide(const Endpoint& endpoint) const;
-  std::vector<Rule> rules_;  // of equally narrow ones the first decides
+  std::vector<Rule> rules_;  // the first that contains an address decides
 };
 
 }  // namespace penstock::net

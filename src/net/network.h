@@ -15,8 +15,6 @@ class Network {
   // Errors: invalid_argument; also for bits beyond the prefix ("10.1.2.3/8"), which are mostly a slip of the pen.
   static Result<Network> parse(std::string_view text);
   bool contains(const Endpoint& endpoint) const;
-  // Of 128 that are fixed: more of them, a narrower network.
-  int bits() const { return bits_; }
   bool operator==(const Network&) const = default;
 
  private:

@@ -42,7 +42,11 @@ void Stream::close() {
   if (writer_ != nullptr && std::exchange(writer_->queued_, false)) loop_.remove_send(writer_);
   if (ssl_ != nullptr) {
     // One attempt at close_notify; a peer that does not read it learns from the FIN.
-    if (SSL_is_init_finished(ssl_) && !hung_up_) SSL_shutdown(ssl_);
+    if (SSL_is_init_finished(ssl_)) {
+      if (!hung_up_) SSL_shutdown(ssl_);
+      // Without it the session would be spoilt for the next connection, only because the peer left first.
+      SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    }
     ERR_clear_error();
     SSL_free(ssl_);
     ssl_ = nullptr;

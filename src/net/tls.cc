@@ -78,6 +78,7 @@ void TlsContext::resume(ssl_st* ssl, TlsSession& session) {
 
 TlsFacts facts_of(ssl_st* ssl) {
   TlsFacts facts;
+  if (SSL_is_init_finished(ssl) != 1) return facts;  // the library has nothing to ask yet
   facts.version = SSL_get_version(ssl);
   if (const char* cipher = SSL_get_cipher_name(ssl)) facts.cipher = cipher;
   if (auto group = static_cast<int>(SSL_get_negotiated_group(ssl)); group != 0) {

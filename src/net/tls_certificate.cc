@@ -17,8 +17,11 @@ std::unexpected<Error> cannot_use(std::string_view what, const std::string& file
   return fail(Errc::invalid_argument, fmt::format("cannot use {} '{}': {}", what, file, why));
 }
 
-// A service has nobody to ask: without this OpenSSL would wait at the terminal.
-int no_password(char*, int, int, void*) { return -1; }
+// A service has nobody to ask: without this OpenSSL would wait at the terminal. `asked` may be null.
+int no_password(char*, int, int, void* asked) {
+  if (asked != nullptr) *static_cast<bool*>(asked) = true;
+  return -1;
+}
 
 Result<BioPointer> open_file(std::string_view what, const std::string& file) {
   errno = 0;
@@ -46,11 +49,11 @@ Result<void> read_certificates(Certificate& into, const std::string& file) {
 Result<void> read_key(Certificate& into, const std::string& file) {
   auto bio = open_file("private key", file);
   if (!bio) return std::unexpected(bio.error());
-  into.key.reset(PEM_read_bio_PrivateKey(bio->get(), nullptr, no_password, nullptr));
+  bool asked = false;
+  into.key.reset(PEM_read_bio_PrivateKey(bio->get(), nullptr, no_password, &asked));
   if (into.key) return {};
-  int reason = ERR_GET_REASON(ERR_peek_error());
   std::string why = tls_reason();
-  if (reason == PEM_R_BAD_PASSWORD_READ) why = "it has a password; write it without one, readable only by this service";
+  if (asked) why = "it has a password; write it without one, readable only by this service";
   return cannot_use("private key", file, why);
 }
 

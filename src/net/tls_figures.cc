@@ -129,7 +129,9 @@ TlsProblem take_tls_problem(ssl_st* ssl) {
     return {failure, fmt::format("the certificate was not accepted: {}", why)};
   }
   const char* why = ERR_reason_error_string(code);
-  TlsFailure failure = failure_of_reason(reason);
+  // A server names in its alert what is missing; a client's alerts are all about the server.
+  bool alert_of_client = SSL_is_server(ssl) == 1 && reason > SSL_AD_REASON_OFFSET;
+  TlsFailure failure = alert_of_client ? TlsFailure::refused_by_peer : failure_of_reason(reason);
   if (about_our_certificate(reason))
     return {failure, fmt::format("the other side does not accept our certificate, or the lack of one: {}", why), true};
   return {failure, detail_of(failure, why == nullptr ? "unknown reason" : why)};

@@ -56,17 +56,18 @@ Result<void> check_together(const std::string& dir) {
                           dir, missing ? "missing" : "empty"));
 }
 
-Result<void> make_folder(const std::string& dir) {
+}  // namespace
+
+Result<void> make_data_dir(const std::string& dir) {
   std::error_code ec;
-  std::filesystem::create_directories(dir, ec);
+  if (std::filesystem::create_directories(dir, ec))
+    std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
   if (ec) return fail(Errc::permission_denied, fmt::format("cannot make the data folder '{}': {}", dir, ec.message()));
   return {};
 }
 
-}  // namespace
-
 Result<State> State::open(const std::string& dir) {
-  if (auto made = make_folder(dir); !made) return std::unexpected(made.error());
+  if (auto made = make_data_dir(dir); !made) return std::unexpected(made.error());
   if (auto there = check_together(dir); !there) return std::unexpected(there.error());
   auto database = Database::open(dir + "/penstock.db", kMigrations);
   if (!database) return std::unexpected(database.error());

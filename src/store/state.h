@@ -63,4 +63,7 @@ class State {
   std::string dir_;
 };
 
+// The folder, readable by its owner alone when it is made here. Errors: permission_denied.
+Result<void> make_data_dir(const std::string& dir);
+
 }  // namespace penstock::store

@@ -20,7 +20,7 @@ struct Access : testing::Test {
   using Given = std::vector<std::pair<std::string, std::string>>;
   // The status of the refusal; 0: served.
   int ask(std::string_view method, std::string_view path, const Given& given, std::string host = "127.0.0.1:8081") {
-    if (!access) access.emplace(config);
+    if (!access) access.emplace().change(config);
     http::Fields fields;
     fields.add("host", host);
     for (const auto& [name, value] : given) fields.add(name, value);

@@ -100,8 +100,8 @@ TEST(ParseKeys, ReportsMistakesInPlace) {
 }
 
 TEST(ParseKeys, TakesAnIdentityInsteadOfASecret) {
-  auto doc = config::Document::parse("- { name: press, identity: 'spiffe://plant/press' }\n- { name: app, secret: short }\n",
-                                     "k.yaml");
+  auto doc = config::Document::parse(
+      "- { name: press, identity: 'spiffe://plant/press' }\n- { name: app, secret: short }\n", "k.yaml");
   auto keys = parse_keys(doc->root());
   EXPECT_EQ(doc->report(), "");
   ASSERT_EQ(keys.size(), 2U);
@@ -120,7 +120,8 @@ TEST(ParseKeys, TakesAnIdentityInsteadOfASecret) {
 
 TEST(ParseKeys, ReportsMistakesWithIdentities) {
   auto doc = config::Document::parse(
-      "- { name: a, identity: x, secret: 0123456789abcdef0 }\n- { name: b, identity: x }\n- { name: c, identity: '' }\n",
+      "- { name: a, identity: x, secret: 0123456789abcdef0 }\n- { name: b, identity: x }\n- { name: c, identity: '' "
+      "}\n",
       "k.yaml");
   parse_keys(doc->root());
   std::string report = doc->report();

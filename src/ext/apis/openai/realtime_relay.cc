@@ -57,9 +57,8 @@ std::optional<RealtimeUsage> realtime_usage(std::string_view event) {
       at("input_tokens"), at("output_tokens"), at("input_token_details", "cached_tokens"),
       at("input_token_details", "audio_tokens"), at("output_token_details", "audio_tokens")};
   if (auto read = json::read_integers(event, counts); !read || !counts[0].parent) return std::nullopt;
-  return RealtimeUsage{counts[0].within(0, kTokensMax), counts[1].within(0, kTokensMax),
-                       counts[2].within(0, kTokensMax), counts[3].within(0, kTokensMax),
-                       counts[4].within(0, kTokensMax)};
+  return RealtimeUsage{counts[0].up_to(kTokensMax), counts[1].up_to(kTokensMax), counts[2].up_to(kTokensMax),
+                       counts[3].up_to(kTokensMax), counts[4].up_to(kTokensMax)};
 }
 
 std::string realtime_error(const Error& error) {

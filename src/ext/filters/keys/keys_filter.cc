@@ -35,8 +35,7 @@ Result<std::shared_ptr<const flow::Key>> find_key(flow::Call& call) {
   if (!key && !identity.empty()) key = keys.find_identity(identity);
   if (key) return key;
   call.wrong_key = !credential.empty();
-  if (call.wrong_key)
-    return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  if (call.wrong_key) return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
   if (!identity.empty()) {
     return fail(Errc::unauthenticated,
                 fmt::format("no API key was sent, and no key is bound to the identity '{}' of the client certificate",
