@@ -58,11 +58,10 @@ void ClientCall::cancel() {
 }
 
 rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body) {
-  auto use = upgrade_wanted_ ? ClientPool::Use::alone : ClientPool::Use::any;
-  stream_ = pool_.take(origin_, use);
+  stream_ = pool_.take(origin_);
   while (true) {
     if (!stream_) {
-      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_, use);
+      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
       if (!opened) co_return std::unexpected(opened.error());
       stream_ = std::move(*opened);
       if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
