@@ -404,7 +404,7 @@ void H2Session::consume(std::int32_t stream, std::size_t bytes) { nghttp2_sessio
 
 void H2Session::reset(std::int32_t stream, H2Error error) {
   // A request that still waits to be pulled is withdrawn, without a frame.
-  bool waits = side_ == Side::client && stream > last_request_;
+  bool waits = nghttp2_session_check_server_session(session_) == 0 && stream > last_request_;
   if (!waits && nghttp2_session_find_stream(session_, stream) == nullptr) return;
   if (!waits) our_resets_.push_back(stream);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream, static_cast<std::uint32_t>(error));
