@@ -81,7 +81,7 @@ def refused(gateway, why, reason=None):
     check(why in message, why, message)
     until(lambda: gateway.metric("penstock_requests_total", error_type="provider_connect") == 1, "the error's type")
     if reason:
-        equal(gateway.metric("penstock_tls_handshake_failures_total", side="client", reason=reason), 1, reason)
+        until(lambda: gateway.metric("penstock_tls_handshake_failures_total", side="client", reason=reason) == 1, reason)
     until(lambda: why in gateway.log(), "the reason in the log")
 
 

@@ -45,7 +45,8 @@ Result<std::string> write_default_config(const std::string& data_dir) {
       "providers:\n  found: { type: openai, base_url: ${PENSTOCK_FOUND_LLM_URL}, api_key: ${PENSTOCK_FOUND_LLM_KEY} }\n"
       "models:\n  chat: { route: [ { to: \"found/${PENSTOCK_FOUND_LLM_MODEL}\" } ] }\n";
   std::vector<std::string> models;
-  for (const auto& entry : fs::directory_iterator("models", ec)) {
+  std::error_code ignored;  // no such folder: no models
+  for (const auto& entry : fs::directory_iterator("models", ignored)) {
     // The name of the route above is taken.
     if (!entry.is_directory() || entry.path().filename() == "chat" || !holds_model(entry.path())) continue;
     models.push_back(entry.path().filename().string());

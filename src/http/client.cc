@@ -58,10 +58,11 @@ void ClientCall::cancel() {
 }
 
 rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body) {
-  stream_ = pool_.take(origin_);
+  auto use = upgrade_wanted_ ? ClientPool::Use::alone : ClientPool::Use::any;
+  stream_ = pool_.take(origin_, use);
   while (true) {
     if (!stream_) {
-      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
+      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_, use);
       if (!opened) co_return std::unexpected(opened.error());
       stream_ = std::move(*opened);
       if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");

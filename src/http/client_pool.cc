@@ -63,6 +63,7 @@ struct ClientPool::Waiter {
   PooledStream given;
   Place place;
   std::optional<Error> error;
+  Use use;
 };
 
 struct ClientPool::Slot {
@@ -181,10 +182,11 @@ void ClientPool::Slot::end_idle() {
 // Gives what there is to those who wait for it.
 void ClientPool::Slot::serve() {
   while (!line.empty()) {
-    PooledStream stream = share();
-    bool dial = open < origin->connections.max && line.size() > expected();
-    if (!stream && !dial) return;
     Waiter* next = line.front();
+    bool alone = next->use == Use::alone;
+    PooledStream stream = alone ? PooledStream() : share();
+    bool dial = open < origin->connections.max && (alone || line.size() > expected());
+    if (!stream && !dial) return;
     line.pop_front();
     if (stream) {
       next->given = std::move(stream);
@@ -243,10 +245,10 @@ ClientPool::Slot& ClientPool::slot_of(const std::shared_ptr<const Origin>& origi
   return *slots_[index];
 }
 
-PooledStream ClientPool::take(const std::shared_ptr<const Origin>& origin) {
+PooledStream ClientPool::take(const std::shared_ptr<const Origin>& origin, Use use) {
   Slot* slot = find(*origin);
   if (slot == nullptr) return {};
-  if (!slot->shared.empty()) {
+  if (!slot->shared.empty() && use == Use::any) {
     if (PooledStream stream = slot->share()) return stream;
   }
   while (!slot->idle.empty()) {
@@ -310,24 +312,26 @@ void ClientPool::on_hang_up(PooledStream::Connection& connection) {
 }
 
 rt::Task<Result<PooledStream>> ClientPool::open(std::shared_ptr<const Origin> origin, base::SteadyTime deadline,
-                                                rt::Cancellation* cancellation) {
+                                                rt::Cancellation* cancellation, Use use) {
   Slot& slot = slot_of(origin);
   const ConnectionLimits& limits = origin->connections;
-  if (PooledStream stream = slot.share()) co_return std::move(stream);
+  if (use == Use::any) {
+    if (PooledStream stream = slot.share()) co_return std::move(stream);
+  }
   // A kept connection makes room: this call wants one of its own.
   if (slot.open >= limits.max && slot.line.empty() && !slot.idle.empty()) {
     slot.idle.erase(slot.idle.begin());
     slot.show_idle();
   }
   Place place;
-  if (slot.open < limits.max && slot.line.size() >= slot.expected()) {
+  if (slot.open < limits.max && (use == Use::alone || slot.line.size() >= slot.expected())) {
     place = Place(slot);
   } else {
-    auto given = co_await place_in_line(slot, deadline, cancellation, place);
+    auto given = co_await place_in_line(slot, deadline, cancellation, use, place);
     if (!place) co_return given;
   }
   base::SteadyTime latest = loop_.now() + origin->connect_timeout;
-  auto made = co_await connect(slot, place, std::min(deadline, latest), cancellation);
+  auto made = co_await connect(slot, place, std::min(deadline, latest), cancellation, use);
   if (!made) {
     count(slot.counters->connect_failures);
     Errc code = made.error().code;
@@ -339,7 +343,7 @@ rt::Task<Result<PooledStream>> ClientPool::open(std::shared_ptr<const Origin> or
 
 // Waits for a connection, a stream on one, or `place` to make one.
 rt::Task<Result<PooledStream>> ClientPool::place_in_line(Slot& slot, base::SteadyTime deadline,
-                                                         rt::Cancellation* cancellation, Place& place) {
+                                                         rt::Cancellation* cancellation, Use use, Place& place) {
   const Origin& origin = *slot.origin;
   const ConnectionLimits& limits = origin.connections;
   if (slot.line.size() >= slot.expected()) count(slot.counters->waits);
@@ -350,7 +354,7 @@ rt::Task<Result<PooledStream>> ClientPool::place_in_line(Slot& slot, base::Stead
                                origin.url.place(), limits.waiting));
   }
   rt::Wait wait(loop_, std::min(deadline, loop_.now() + origin.connect_timeout), cancellation);
-  Waiter waiter{wait, {}, {}, {}};
+  Waiter waiter{wait, {}, {}, {}, use};
   struct Leaving {
     Slot& slot;
     Waiter& waiter;
@@ -374,8 +378,9 @@ rt::Task<Result<PooledStream>> ClientPool::place_in_line(Slot& slot, base::Stead
 }
 
 rt::Task<Result<PooledStream>> ClientPool::connect(Slot& slot, Place& place, base::SteadyTime deadline,
-                                                   rt::Cancellation* cancellation) {
+                                                   rt::Cancellation* cancellation, Use use) {
   const Origin& origin = *slot.origin;
+  bool alone = use == Use::alone;
   count(slot.counters->connects);
   auto stream = co_await net::connect(loop_, origin.url, deadline, cancellation);
   if (!stream) co_return std::unexpected(stream.error());
@@ -384,14 +389,15 @@ rt::Task<Result<PooledStream>> ClientPool::connect(Slot& slot, Place& place, bas
     CloseOnCancel closing(**stream, cancellation);
     (*stream)->set_deadline(deadline);
     std::string name = origin.tls_name.empty() ? origin.url.host : origin.tls_name;
-    auto shaken = co_await (*stream)->start_tls_client(origin.tls, std::move(name), &slot.session);
+    auto shaken = co_await (*stream)->start_tls_client(alone && origin.tls_http1 ? origin.tls_http1 : origin.tls,
+                                                       std::move(name), alone ? nullptr : &slot.session);
     if (cancellation != nullptr && cancellation->cancelled()) co_return std::unexpected(cancelled());
     if (!shaken) co_return std::unexpected(shaken.error());
   }
-  bool http2 = origin.tls ? (*stream)->alpn() == "h2" : origin.http2 == Http2Use::prior_knowledge;
-  if (!http2 && origin.http2 == Http2Use::prior_knowledge)
+  bool http2 = !alone && (origin.tls ? (*stream)->alpn() == "h2" : origin.http2 == Http2Use::prior_knowledge);
+  if (!http2 && !alone && origin.http2 == Http2Use::prior_knowledge)
     co_return fail(Errc::unavailable, "the other side does not speak HTTP/2, which `http2: prior_knowledge` wants");
-  slot.speaks = http2 ? Slot::Speaks::http2 : Slot::Speaks::http1;
+  if (!alone) slot.speaks = http2 ? Slot::Speaks::http2 : Slot::Speaks::http1;
   if (http2) co_return slot.add_shared(std::move(*stream), std::move(place));
   place.settle();
   auto connection = std::unique_ptr<PooledStream::Connection>(

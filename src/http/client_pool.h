@@ -54,16 +54,19 @@ class ClientPool {
   ClientPool& operator=(const ClientPool&) = delete;
   rt::Loop& loop() { return loop_; }
 
+  // What for: a call that changes the protocol needs a connection of its own, and so HTTP/1.1.
+  enum class Use { any, alone };
+
   // A stream on a connection that has room for one more, or a kept connection, the one used last first: it is the least
   // likely to have been closed by the other side. Empty when there is none, or none that is quiet: one that said
   // something while nobody had asked is not asked again.
-  PooledStream take(const std::shared_ptr<const Origin>& origin);
+  PooledStream take(const std::shared_ptr<const Origin>& origin, Use use = Use::any);
   // A new connection, up to and with the TLS handshake; the origin's connect_timeout and `deadline` bound it. When as
   // many as allowed are open, waits in line for a free one, which then may be a used one. Where HTTP/2 is spoken, a
   // stream on a connection with room; calls that find one being made wait for that one.
   // Errors: those of net::connect; backpressure when the line is full or the wait took longer than connect_timeout.
   rt::Task<Result<PooledStream>> open(std::shared_ptr<const Origin> origin, base::SteadyTime deadline,
-                                      rt::Cancellation* cancellation);
+                                      rt::Cancellation* cancellation, Use use = Use::any);
   // At a clean border between two messages: for the next who waits, or kept for later.
   void keep(PooledStream stream);
 
@@ -80,9 +83,9 @@ class ClientPool {
   Slot* find(const Origin& origin) const;
   Slot& slot_of(const std::shared_ptr<const Origin>& origin);
   rt::Task<Result<PooledStream>> place_in_line(Slot& slot, base::SteadyTime deadline, rt::Cancellation* cancellation,
-                                               Place& place);
+                                               Use use, Place& place);
   rt::Task<Result<PooledStream>> connect(Slot& slot, Place& place, base::SteadyTime deadline,
-                                         rt::Cancellation* cancellation);
+                                         rt::Cancellation* cancellation, Use use);
   void on_hang_up(PooledStream::Connection& connection);
   void sweep(Slot& slot);
 

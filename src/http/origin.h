@@ -84,9 +84,10 @@ class OriginState {
 struct Origin {
   std::string name;  // for metrics and the log; empty when nobody asks for them
   net::Url url;
-  std::shared_ptr<net::TlsContext> tls;  // for https
-  std::vector<std::string> files;        // certificates and authorities that `tls` was made of
-  std::string tls_name;                  // to verify and to send; empty: the URL's host
+  std::shared_ptr<net::TlsContext> tls;        // for https
+  std::vector<std::string> files;              // certificates and authorities that `tls` was made of
+  std::shared_ptr<net::TlsContext> tls_http1;  // the same for calls that can only be HTTP/1.1; null: `tls`
+  std::string tls_name;                        // to verify and to send; empty: the URL's host
   Http2Use http2 = Http2Use::automatic;
   // The same over HTTP/1.1 alone, for calls that change the protocol: a connection of HTTP/2 carries others' calls too.
   // Null: this one does.

@@ -169,6 +169,9 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
       return nullptr;
     }
     origin.tls = std::move(*context);
+    net::TlsClientOptions without = tls.options;
+    without.alpn = protocols(http::Http2Use::off);
+    if (auto http1 = net::TlsContext::client(without)) origin.tls_http1 = std::move(*http1);
     origin.files = tls.options.files();
   }
   bool may_speak_h2 = origin.http2 == http::Http2Use::prior_knowledge ||
