@@ -12,10 +12,11 @@ import overload
 import peers
 import programs
 import proxy
+import reload
 import report
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
-           "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload,
+           "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
            "peers": peers.peers}
 
 

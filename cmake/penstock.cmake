@@ -15,7 +15,7 @@ target_include_directories(penstock_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(penstock_options INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror -fPIE -fno-plt
   "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>"
   "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
-target_link_options(penstock_options INTERFACE -pie)
+target_link_options(penstock_options INTERFACE -pie -Wl,-z,relro,-z,now)
 target_link_libraries(penstock_options INTERFACE fmt Threads::Threads)
 if(PENSTOCK_SANITIZE)
   target_compile_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE} -fno-sanitize-recover=all)

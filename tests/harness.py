@@ -100,10 +100,10 @@ class Process:
 
     running = []
 
-    def __init__(self, arguments, ready, environment=None):
+    def __init__(self, arguments, ready, environment=None, prefix=()):
         self.log_file = tempfile.NamedTemporaryFile(dir=FOLDER, suffix=".log", delete=False)
         self.process = subprocess.Popen(
-            [BINARY, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log_file,
+            [*prefix, BINARY, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log_file,
             env={**os.environ, **(environment or {})}, text=True)
         Process.running.append(self)
         self.lines = []
@@ -196,16 +196,17 @@ class Mock(Process):
 
 
 class Gateway(Process):
-    """`penstock run` with a configuration text; listen, admin and data_dir are added to it."""
+    """`penstock run` with a configuration text; listen, admin and data_dir are added to it. `prefix` is a command that
+    runs it, and becomes it (exec)."""
 
-    def __init__(self, config, data_dir=None, environment=None, listen="127.0.0.1:0"):
+    def __init__(self, config, data_dir=None, environment=None, listen="127.0.0.1:0", prefix=()):
         self.folder = folder()
         self.data_dir = pathlib.Path(data_dir or self.folder / "data")
         self.config_path = self.folder / "penstock.yaml"
         self.listen = listen
         self.write(config)
         super().__init__(["run", "--config", str(self.config_path), "--data-dir", str(self.data_dir)],
-                         r"penstock ready data=\S+?:(\d+) admin=\S+?:(\d+)", environment)
+                         r"penstock ready data=\S+?:(\d+) admin=\S+?:(\d+)", environment, prefix)
         self.port = int(self.match[1])
         self.admin_port = int(self.match[2])
 

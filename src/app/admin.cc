@@ -2,7 +2,9 @@
 
 #include <charconv>
 
+#include "app/abuse.h"
 #include "app/console.h"
+#include "app/listen_config.h"
 #include "base/quantity.h"
 #include "base/version.h"
 #include "json/value.h"
@@ -16,27 +18,30 @@ rt::Task<void> send(http::Exchange& exchange, int status, std::string_view type,
   co_await exchange.respond(std::move(head), body);
 }
 
+rt::Task<void> refuse(http::Exchange& exchange, AdminAccess::Refusal refusal) {
+  http::ResponseHead head(refusal.status);
+  head.add("content-type", "application/json").add("cache-control", "no-store");
+  if (refusal.status == 401) head.add("www-authenticate", "Bearer");
+  if (refusal.retry_after > 0) head.add("retry-after", refusal.retry_after);
+  std::string body = "{\"error\":";
+  json::append_quoted(body, refusal.message);
+  body += "}";
+  co_await exchange.respond(std::move(head), body);
+}
+
 rt::Task<void> send_console(http::Exchange& exchange) {
   http::ResponseHead head(200);
   head.add("content-type", "text/html; charset=utf-8");
   head.add("content-security-policy",
            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src "
-           "data:; frame-ancestors 'none'");
+           "data:; frame-ancestors 'none'; form-action 'none'; base-uri 'none'");
   head.add("x-content-type-options", "nosniff").add("referrer-policy", "no-referrer");
   co_await exchange.respond(std::move(head), kConsoleHtml);
 }
 
-// A page of another site that has its name point to this machine must not read the API through a browser: on loopback
-// only loopback names are served.
-bool host_is_local(std::string_view host) {
-  std::size_t colon = host.ends_with(']') ? std::string_view::npos : host.rfind(':');
-  std::string_view name = host.substr(0, colon);
-  return name == "localhost" || name.starts_with("127.") || name == "[::1]";
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, AdminParts parts) {
+Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
   std::unique_ptr<Admin> admin(new Admin(std::move(parts)));
   auto state = store::State::open(admin->parts_.data_dir);
   if (!state) return std::unexpected(state.error());
@@ -53,24 +58,44 @@ Result<std::unique_ptr<Admin>> Admin::start(const net::Endpoint& endpoint, Admin
         return body + "}";
       },
       http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
-  auto acceptor = net::Acceptor::listen(admin->thread_.loop(), endpoint,
-                                        [self](int fd, const net::Endpoint& peer) { self->server_->accept(fd, peer); });
-  if (!acceptor) return std::unexpected(acceptor.error());
-  admin->acceptor_ = std::move(*acceptor);
-  admin->endpoint_ = admin->acceptor_->endpoint();
+  admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
+  admin->enter(std::move(door));
   admin->thread_.start();
   return admin;
 }
 
+// On the admin thread, or before it runs.
+void Admin::enter(AdminDoor door) {
+  access_.change(door.config);
+  options_ = std::move(door.options);
+  if (!door.socket) return;
+  if (acceptor_) acceptor_->close();
+  endpoint_ = door.socket->endpoint();
+  acceptor_ = std::make_unique<net::Acceptor>(
+      thread_.loop(), std::move(*door.socket),
+      [this](int fd, const net::Endpoint& peer) { server_->accept(fd, peer, options_); });
+}
+
+void Admin::change(AdminDoor door) {
+  thread_.run_and_wait([&] { enter(std::move(door)); });
+}
+
+void Admin::hand_over() {
+  thread_.run_and_wait([this] { acceptor_->hand_over(); });
+}
+
 Admin::Admin(AdminParts parts)
-    : parts_(std::move(parts)), policy_(std::move(parts_.policy)), plan_(std::move(parts_.plan)) {
+    : parts_(std::move(parts)),
+      policy_(std::move(parts_.policy)),
+      plan_(std::move(parts_.plan)),
+      listen_(std::move(parts_.listen)) {
   parts_.observer->metrics().on_scrape([this](obs::MetricWriter& writer) { collect(writer); });
 }
 
 Admin::~Admin() { stop(); }
 
 void Admin::stop() {
-  if (std::exchange(stopped_, true) || !server_ || !acceptor_) return;
+  if (std::exchange(stopped_, true) || !thread_.running()) return;
   std::atomic<bool> drained{false};
   thread_.loop().post([&] {
     acceptor_->close();
@@ -83,6 +108,11 @@ void Admin::stop() {
 void Admin::set_policy(std::shared_ptr<const flow::Policy> policy) {
   std::lock_guard lock(mutex_);
   policy_ = std::move(policy);
+}
+
+void Admin::set_listen(std::vector<std::string> addresses) {
+  std::lock_guard lock(mutex_);
+  listen_ = std::move(addresses);
 }
 
 void Admin::set_plan(std::shared_ptr<const llm::Plan> plan) {
@@ -128,9 +158,8 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
   }
   http::CodedExchange exchange(connection, codec_, policy->compression());
   const http::Request& request = exchange.request();
-  if (endpoint_.is_loopback() && !host_is_local(request.field(wire::FieldId::host))) {
-    co_await send(exchange, 403, "application/json",
-                  R"({"error":"the admin API is served on loopback names only: use 127.0.0.1 or localhost"})");
+  if (auto refusal = access_.check(request, exchange.peer().endpoint, std::chrono::steady_clock::now())) {
+    co_await refuse(exchange, std::move(*refusal));
     co_return;
   }
   http::Router::Match match = router_.match(request.method, request.path);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_access.h"
 #include "flow/filter.h"
 #include "flow/readiness.h"
 #include "http/coded_exchange.h"
@@ -30,26 +31,40 @@ struct AdminParts {
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
   std::size_t threads = 1;
-  std::vector<std::string> listen;
   bool simulated = false;
-  std::shared_ptr<const flow::Policy> policy;  // at the start; set_policy() and set_plan() follow
+  std::vector<std::string> listen;  // of the data listeners; these three at the start, set_...() follow
+  std::shared_ptr<const flow::Policy> policy;
   std::shared_ptr<const llm::Plan> plan;
+};
+
+// What the admin listener stands on; opened and read before anything changes.
+struct AdminDoor {
+  std::optional<net::ListenSocket> socket;  // nothing: the one it has
+  AdminConfig config;
+  std::shared_ptr<const http::ListenerOptions> options;
 };
 
 class Admin {
  public:
-  static Result<std::unique_ptr<Admin>> start(const net::Endpoint& endpoint, AdminParts parts);
+  static Result<std::unique_ptr<Admin>> start(AdminDoor door, AdminParts parts);
   ~Admin();
   void stop();
   const net::Endpoint& endpoint() const { return endpoint_; }
+  int listening_fd() const { return acceptor_->socket().fd(); }
+  // For connections and requests that follow. By one thread at a time, as hand_over().
+  void change(AdminDoor door);
+  // Accepts no more: another process has the same socket. Connections go on until stop().
+  void hand_over();
 
   // Any thread.
   void set_policy(std::shared_ptr<const flow::Policy> policy);
   void set_plan(std::shared_ptr<const llm::Plan> plan);
+  void set_listen(std::vector<std::string> addresses);
 
  private:
   explicit Admin(AdminParts parts);
   void add_routes();
+  void enter(AdminDoor door);
   void add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make);
   rt::Task<void> handle(http::Exchange& connection);
   std::string status_json() const;
@@ -70,11 +85,14 @@ class Admin {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<net::Acceptor> acceptor_;
-  net::Endpoint endpoint_;
-  std::optional<store::State> state_;  // the admin thread's
-  mutable std::mutex mutex_;           // guards the two below
+  net::Endpoint endpoint_;                                // for the thread that starts, changes and stops
+  AdminAccess access_;                                    // the admin thread's
+  std::shared_ptr<const http::ListenerOptions> options_;  // the admin thread's
+  std::optional<store::State> state_;                     // the admin thread's
+  mutable std::mutex mutex_;                              // guards the three below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;
+  std::vector<std::string> listen_;
   bool stopped_ = false;
 };
 

@@ -11,7 +11,15 @@ json::Value text(std::string_view s) {
 
 std::string_view state_of(const http::OriginHealth& health, base::SteadyTime now) {
   if (health.down()) return "down";
+  if (health.on_trial(now)) return "trial";
   return health.usable(now) ? "up" : "ejected";
+}
+
+// Spoken on the connections that are open now.
+std::string_view protocol_of(const http::PoolFigures& figures) {
+  if (figures.open == 0) return "";
+  if (figures.shared == 0) return "http/1.1";
+  return figures.shared == figures.open ? "h2" : "h2, http/1.1";
 }
 
 double seconds_left(const http::OriginHealth& health, base::SteadyTime now) {
@@ -31,6 +39,10 @@ constexpr std::array kCounters{
     Family{"penstock_upstream_waits_total", "Calls that found all connections in use.", &http::PoolFigures::waits},
     Family{"penstock_upstream_refusals_total", "Of these, refused or not served in time.",
            &http::PoolFigures::refusals},
+    Family{"penstock_upstream_stream_resets_total", "HTTP/2 streams reset before the end of their answer.",
+           &http::PoolFigures::resets},
+    Family{"penstock_upstream_goaways_total", "HTTP/2 connections the provider said goodbye on.",
+           &http::PoolFigures::goaways},
 };
 
 void collect_dns(obs::MetricWriter& writer) {
@@ -54,13 +66,15 @@ json::Array describe_providers(const llm::Plan& plan) {
     http::PoolFigures figures = origin.state->figures();
     json::Object o;
     o["name"] = text(name);
-    o["address"] = text(origin.url.scheme + "://" + origin.url.authority());
+    o["address"] = text(origin.url.place());
     o["state"] = text(state_of(origin.state->health, now));
     o["ejected_seconds_left"] = seconds_left(origin.state->health, now);
     o["ejections"] = origin.state->health.ejections();
     o["checked"] = origin.check.has_value();
     o["connections_open"] = figures.open;
     o["connections_idle"] = figures.idle;
+    o["protocol"] = text(protocol_of(figures));
+    o["streams"] = figures.streams;
     o["connects"] = figures.connects;
     o["connect_failures"] = figures.connect_failures;
     o["reused"] = figures.reused;
@@ -92,6 +106,16 @@ void collect_upstreams(const llm::Plan& plan, obs::MetricWriter& writer) {
     writer.sample("penstock_upstream_connections", {{"provider", name}, {"state", "idle"}},
                   static_cast<double>(figure.idle));
   }
+  writer.family("penstock_upstream_protocol_connections", "gauge", "Open connections by what is spoken on them.");
+  for (const auto& [name, figure] : figures) {
+    writer.sample("penstock_upstream_protocol_connections", {{"provider", name}, {"protocol", "h2"}},
+                  static_cast<double>(figure.shared));
+    writer.sample("penstock_upstream_protocol_connections", {{"provider", name}, {"protocol", "http/1.1"}},
+                  static_cast<double>(figure.open - std::min(figure.open, figure.shared)));
+  }
+  writer.family("penstock_upstream_streams", "gauge", "Calls on HTTP/2 connections.");
+  for (const auto& [name, figure] : figures)
+    writer.sample("penstock_upstream_streams", {{"provider", name}}, static_cast<double>(figure.streams));
   for (const Family& family : kCounters) {
     writer.family(family.name, "counter", family.help);
     for (const auto& [name, figure] : figures)

@@ -32,6 +32,7 @@ Object describe(const obs::RequestEvent& event) {
   Object o;
   o["id"] = text(event.id.view());
   o["at"] = text(base::to_rfc3339(event.at));
+  o["client"] = text(event.client.text());
   o["api"] = text(event.api);
   o["route"] = text(event.route);
   o["key"] = text(event.key);
@@ -148,7 +149,10 @@ std::string Admin::status_json() const {
   o["events_dropped"] = parts_.observer->dropped();
   o["resident_bytes"] = base::resident_bytes();
   o["threads"] = parts_.threads;
-  o["listen"] = texts(parts_.listen);
+  {
+    std::lock_guard lock(mutex_);
+    o["listen"] = texts(listen_);
+  }
   o["simulated"] = parts_.simulated;
   std::vector<std::string> obstacles = parts_.readiness->obstacles();
   o["ready"] = obstacles.empty();

@@ -30,11 +30,13 @@ ingest::PipelineParts parts_for_check(const ingest::Context& context) {
 void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std::string& file) {
   std::string out = fmt::format("{} is fine.\n\n", file);
   for (const ListenConfig& listen : config.listen)
-    out += fmt::format("listen {}{}\n", listen.endpoint.text(), listen.tls ? " (TLS)" : "");
-  out += fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.text(), config.threads, config.data_dir);
+    out += fmt::format("listen {}{}{}\n", listen.address(), listen.proxy_protocol ? " (PROXY)" : "",
+                       listen.tls ? " (TLS)" : "");
+  out +=
+      fmt::format("admin {}\nthreads {}, data in {}\n", config.admin.endpoint.text(), config.threads, config.data_dir);
   for (const auto& [name, provider] : config.llm->providers()) {
     const net::Url& url = provider->origin()->url;
-    out += fmt::format("provider {} at {}://{}{}\n", name, url.scheme, url.authority(), url.path);
+    out += fmt::format("provider {} at {}{}\n", name, url.place(), url.path);
   }
   for (const std::string& line : config.llm->describe()) out += line + "\n";
   for (const infer::ModelConfig& model : config.models)
@@ -117,10 +119,10 @@ int create_key(const KeyOptions& options) {
   }
   auto dir = data_dir_of(options);
   if (!dir) return complain(2, dir.error().detail);
-  auto installation = store::load_installation_secret(*dir);
-  if (!installation) return complain(1, installation.error().detail);
   auto state = store::State::open(*dir);
   if (!state) return complain(1, state.error().detail);
+  auto installation = state->installation_secret();
+  if (!installation) return complain(1, installation.error().detail);
   store::StoredKey key;
   key.id = base::random_token(9);
   base::Secret secret("pk-" + key.id + "-" + base::random_token(24));

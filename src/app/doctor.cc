@@ -40,7 +40,7 @@ void check_listeners(const GatewayConfig& config, Report& report) {
     }
   };
   for (const ListenConfig& listen : config.listen) probe(listen.endpoint, "listen");
-  probe(config.admin, "admin");
+  probe(config.admin.endpoint, "admin");
 }
 
 std::string cure_for_status(int status, std::string_view name) {
@@ -60,7 +60,7 @@ rt::Task<void> probe_provider(http::ClientPool& pool, std::string name, std::sha
   http::ClientTimeouts timeouts{std::chrono::seconds(10), std::chrono::seconds(10), std::chrono::seconds(15)};
   http::ClientCall call(pool, origin, timeouts);
   auto sent = co_await call.send(probe, "");
-  std::string where = fmt::format("provider {} at {}://{}", name, origin->url.scheme, origin->url.authority());
+  std::string where = fmt::format("provider {} at {}", name, origin->url.place());
   if (!sent) {
     report.bad(fmt::format("{}: {}", where, sent.error().detail),
                "check base_url, the network, and that the server runs");

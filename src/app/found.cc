@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "app/environment.h"
 #include "base/secret.h"
 #include "json/value.h"
 #include "obs/log.h"
+#include "store/state.h"
 #include "wire/http1.h"
 
 namespace penstock::app {
@@ -92,7 +94,7 @@ config::Environment Surroundings::environment() {
 }
 
 const char* Surroundings::look_up(const std::string& name) {
-  if (!name.starts_with("PENSTOCK_FOUND_")) return std::getenv(name.c_str());
+  if (!name.starts_with("PENSTOCK_FOUND_")) return ProcessEnvironment::instance().take(name);
   if (name.starts_with("PENSTOCK_FOUND_LLM")) {
     if (llm_.empty()) find_llm();
     if (name == "PENSTOCK_FOUND_LLM") return llm_.c_str();
@@ -117,7 +119,7 @@ const char* Surroundings::look_up(const std::string& name) {
 
 void Surroundings::find_llm() {
   for (const HostedProvider& hosted : kHosted) {
-    const char* key = std::getenv(hosted.variable);
+    const char* key = ProcessEnvironment::instance().take(hosted.variable);
     if (key == nullptr || *key == '\0') continue;
     llm_ = fmt::format("{} (the key in {})", hosted.name, hosted.variable);
     llm_url_ = hosted.url;
@@ -161,8 +163,7 @@ void Surroundings::start_simulation() {
 }
 
 void Surroundings::find_key() {
-  std::error_code ec;
-  std::filesystem::create_directories(data_dir_, ec);
+  (void)store::make_data_dir(data_dir_);  // without it the key cannot be kept, below
   std::string path = data_dir_ + "/demo.key";
   if (int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600); fd >= 0) {
     std::string fresh = "pk-demo-" + base::random_token(18);

@@ -1,13 +1,11 @@
 #include "app/gateway.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <charconv>
-#include <cstdio>
 #include <filesystem>
 
-#include "app/changes.h"
+#include "app/abuse.h"
+#include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
 #include "net/resolver.h"
@@ -15,13 +13,6 @@
 
 namespace penstock::app {
 namespace {
-
-// How long after a change beside the configuration file or the stored keys these are looked at, and how often at least:
-// not every file system tells of changes. A signal is handled at once.
-constexpr auto kLookAfter = std::chrono::milliseconds(200);
-constexpr auto kLookEvery = std::chrono::seconds(5);
-// Answers under way get this long to finish after SIGTERM.
-constexpr auto kDrainFor = std::chrono::seconds(20);
 
 std::unexpected<StartFailure> cannot_start(int exit_status, std::string message) {
   return std::unexpected(StartFailure{exit_status, std::move(message)});
@@ -44,21 +35,22 @@ void log_problems(const std::string& report) {
   }
 }
 
-bool serves_outside(const GatewayConfig& config) {
-  return std::any_of(config.listen.begin(), config.listen.end(),
-                     [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
+// What only a restart (or an upgrade) changes.
+void warn_of_restart(const GatewayConfig& fresh, const GatewayConfig& running) {
+  std::vector<std::string> names;
+  if (fresh.threads != running.threads) names.emplace_back("threads");
+  if (fresh.io_uring != running.io_uring) names.emplace_back("io_uring");
+  if (fresh.data_dir != running.data_dir) names.emplace_back("data_dir");
+  if (fresh.security != running.security) names.emplace_back("security");
+  if (names.empty()) return;
+  obs::log(obs::Level::warn, "changed, and takes effect with a restart; the rest was reloaded",
+           {{"keys", fmt::format("{}", fmt::join(names, ", "))}});
 }
 
-// For the main thread while it drains; a second SIGTERM or SIGINT ends the program at once.
-void wait_for(const std::function<bool()>& done, base::Duration at_most) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
-  timespec pause{0, 2'000'000};
-  base::SteadyTime give_up = std::chrono::steady_clock::now() + at_most;
-  while (!done() && std::chrono::steady_clock::now() < give_up) {
-    if (sigtimedwait(&signals, nullptr, &pause) > 0) std::_Exit(1);
-  }
+bool needs_low_port(const GatewayConfig& config) {
+  auto low = [](const net::Endpoint& endpoint) { return endpoint.port() > 0 && endpoint.port() < 1024; };
+  return low(config.admin.endpoint) || std::any_of(config.listen.begin(), config.listen.end(),
+                                                   [&](const ListenConfig& one) { return low(one.endpoint); });
 }
 
 std::vector<std::string> split_globs(const std::string& text) {
@@ -75,13 +67,17 @@ std::vector<std::string> split_globs(const std::string& text) {
 }  // namespace
 
 Gateway::Gateway(const base::Registry& registry, RunOptions options)
-    : registry_(registry), options_(std::move(options)) {}
+    : registry_(registry),
+      options_(std::move(options)),
+      predecessor_(Predecessor::from_environment()),
+      inherited_(InheritedSockets::from_environment(predecessor_.has_value())),
+      manager_(predecessor_.has_value()) {}
 
 // The order matters: nothing may be called by what still runs.
 Gateway::~Gateway() {
   admin_.reset();
   if (cores_) cores_->stop();
-  acceptors_.clear();
+  listeners_.reset();
   front_.reset();
   ingest_.reset();
   engine_.reset();
@@ -98,40 +94,65 @@ std::expected<config::Document, StartFailure> Gateway::load_document() {
   return *document;
 }
 
+GatewayConfig Gateway::read_config(config::Map& root) {
+  GatewayConfig config =
+      read_gateway_config(root, registry_, [this](const std::string& name) { return inherited_.find(name); });
+  if (!options_.data_dir.empty()) config.data_dir = options_.data_dir;
+  return config;
+}
+
 std::expected<void, StartFailure> Gateway::start() {
   auto document = load_document();
   if (!document) return std::unexpected(document.error());
-  config_stamp_ = stamp_of(options_.config_path);
   config::Map root = document->root().map();
-  config_ = read_gateway_config(root, registry_);
-  if (!options_.data_dir.empty()) config_.data_dir = options_.data_dir;
+  config_ = read_config(root);
+  stamp_ = files_stamp(config_);
+  Privileges privileges(config_.security);
+  if (!document->failed()) {
+    auto begun = privileges.begin(config_.data_dir, needs_low_port(config_));
+    if (!begun) return cannot_start(begun.error().code == Errc::invalid_argument ? 2 : 1, begun.error().detail);
+  }
   if (auto ready = start_state(); !ready) return ready;
   start_lanes();
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
+  if (auto reach = check_reach(config_); !reach) return reach;
   repository_->apply(config_.models);
   publish(config_);
-  if (serves_outside(config_) && !config_.insecure && !has_keys_) {
-    return cannot_start(2,
-                        "an address in `listen` is reachable from outside and there are no API keys: declare some "
-                        "under `keys:`, make one with "
-                        "`penstock key create`, or write `insecure: true` to let everybody in");
-  }
   observer_->start();
   cores_->start();
-  if (auto listening = start_listeners(); !listening) return listening;
+  if (auto listening = privileges.bind([this] { return start_listeners(); }); !listening) return listening;
+  if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
+  if (predecessor_) take_over();
   ingest_->apply(std::move(plan));
   return {};
 }
 
+bool Gateway::has_keys(const GatewayConfig& config) {
+  return !config.keys.empty() ||
+         std::any_of(stored_keys_.begin(), stored_keys_.end(), [](const auto& key) { return key.revoked == 0; });
+}
+
+std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& config) {
+  if (!serves_outside(config) || config.insecure || has_keys(config)) return {};
+  return cannot_start(2,
+                      "an address in `listen` is reachable from outside and there are no API keys: declare some "
+                      "under `keys:`, make one with "
+                      "`penstock key create`, or write `insecure: true` to let everybody in");
+}
+
 std::expected<void, StartFailure> Gateway::start_state() {
-  auto secret = store::load_installation_secret(config_.data_dir);
-  if (!secret) return cannot_start(1, secret.error().detail);
-  installation_secret_ = std::move(*secret);
   auto keys = store::State::open(config_.data_dir);
   if (!keys) return cannot_start(1, keys.error().detail);
   keys_state_.emplace(std::move(*keys));
+  auto secret = keys_state_->installation_secret();
+  if (!secret) return cannot_start(1, secret.error().detail);
+  installation_secret_ = std::move(*secret);
+  // Without them nobody knows who may call, and which keys were revoked.
+  auto rows = keys_state_->keys();
+  if (!rows) return cannot_start(1, rows.error().detail);
+  stored_keys_ = std::move(*rows);
   auto usage = store::State::open(config_.data_dir);
   if (!usage) return cannot_start(1, usage.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*usage));
@@ -161,6 +182,8 @@ void Gateway::start_lanes() {
     usage_->collect(writer);
     admission_->collect(writer);
   });
+  observer_->metrics().on_scrape(collect_tls);
+  observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(registry_);
@@ -193,34 +216,35 @@ void Gateway::start_lanes() {
           return front->error_body(status, path, detail);
         },
         config_.http, burden_);
+    per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
 }
 
+std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& admin) {
+  ListenConfig listen;
+  listen.endpoint = admin.endpoint;
+  listen.tls = admin.tls;
+  auto options = listener_options(listen, nullptr);
+  if (!options) return cannot_start(2, options.error().detail);
+  AdminDoor door{std::nullopt, admin, std::move(*options)};
+  if (admin_ && admin.endpoint == config_.admin.endpoint) return door;
+  door.socket = inherited_.claim(admin.endpoint, kAdminSocket);
+  if (door.socket) return door;
+  auto socket = net::ListenSocket::open(admin.endpoint);
+  if (!socket) return cannot_start(1, socket.error().detail);
+  door.socket = std::move(*socket);
+  return door;
+}
+
 std::expected<void, StartFailure> Gateway::start_listeners() {
-  std::optional<StartFailure> failure;
-  for (const ListenConfig& listen : config_.listen) {
-    auto made = listener_options(listen);
-    if (!made) return cannot_start(2, made.error().detail);
-    // Accepted on the first core, served in turn by all.
-    cores_->thread(0).run_and_wait([&] {
-      auto acceptor = net::Acceptor::listen(
-          cores_->loop(0), listen.endpoint, [this, options = *made](int fd, const net::Endpoint& peer) {
-            std::size_t core = next_core_++ % per_core_.size();
-            http::Server* server = per_core_[core].server.get();
-            if (core == 0) {
-              server->accept(fd, peer, options);
-            } else {
-              cores_->loop(core).post([server, fd, peer, options] { server->accept(fd, peer, options); });
-            }
-          });
-      if (acceptor) {
-        acceptors_.push_back(std::move(*acceptor));
-      } else {
-        failure = StartFailure{1, acceptor.error().detail};
-      }
-    });
-    if (failure) return std::unexpected(*failure);
-  }
+  std::vector<http::Server*> servers;
+  for (const Core& core : per_core_) servers.push_back(core.server.get());
+  listeners_ = std::make_unique<Listeners>(*cores_, std::move(servers), inherited_);
+  auto change = listeners_->prepare(config_.listen);
+  if (!change) return cannot_start(change.error().code == Errc::invalid_argument ? 2 : 1, change.error().detail);
+  auto door = open_admin(config_.admin);
+  if (!door) return std::unexpected(door.error());
+  listeners_->apply(std::move(*change));
   AdminParts parts;
   parts.observer = observer_.get();
   parts.llm = llm_.get();
@@ -230,13 +254,22 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   parts.data_dir = config_.data_dir;
   parts.threads = config_.threads;
   parts.simulated = surroundings_->simulated();
-  for (const auto& acceptor : acceptors_) parts.listen.push_back(acceptor->endpoint().text());
+  parts.listen = listen_addresses();
   parts.policy = make_policy(config_);
   parts.plan = config_.llm;
-  auto admin = Admin::start(config_.admin, std::move(parts));
+  auto admin = Admin::start(std::move(*door), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
+  inherited_.close_unclaimed();
+  for (const std::string& socket : inherited_.unclaimed())
+    obs::log(obs::Level::warn, "a socket was handed over that `listen` does not name", {{"socket", socket}});
   return {};
+}
+
+std::vector<std::string> Gateway::listen_addresses() const {
+  std::vector<std::string> addresses;
+  for (const net::Endpoint& endpoint : listeners_->endpoints()) addresses.push_back(endpoint.text());
+  return addresses;
 }
 
 std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& config) {
@@ -255,9 +288,12 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     }
   }
   std::unordered_map<std::string, flow::Key> stored;
-  auto rows = keys_state_->keys();
-  if (!rows) obs::log(obs::Level::error, "stored keys cannot be read", {{"why", rows.error().detail}});
-  for (const store::StoredKey& row : rows.value_or(std::vector<store::StoredKey>{})) {
+  if (auto rows = keys_state_->keys()) {
+    stored_keys_ = std::move(*rows);
+  } else {
+    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay", {{"why", rows.error().detail}});
+  }
+  for (const store::StoredKey& row : stored_keys_) {
     if (row.revoked != 0) continue;
     flow::Key key;
     key.name = obs::intern(row.name);
@@ -271,26 +307,28 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
   }
   keys_version_ = keys_state_->keys_version().value_or(0);
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
-  bool keyless = declared.empty() && rows && rows->empty();
+  bool keyless = declared.empty() && stored_keys_.empty();
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
-  has_keys_ = !declared.empty() || !stored.empty();
   flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression);
+  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression,
+                                              config.websocket);
 }
 
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
   burden_->set_limits(config.overload.burden);
   admission_->set_limits(config.overload.admission);
+  net::Egress::use(config.egress);
   std::shared_ptr<const flow::Policy> policy = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
     admin_->set_plan(config.llm);
   }
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
-    cores_->loop(i).post([this, i, policy, plan = config.llm] {
+    cores_->loop(i).post([this, i, policy, plan = config.llm, limits = config.http] {
+      per_core_[i].server->set_limits(limits);
       front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
       if (i == 0) health_checks_->apply(*plan);
@@ -302,32 +340,54 @@ void Gateway::publish(const GatewayConfig& config) {
 }
 
 void Gateway::reload(const char* why) {
-  config_stamp_ = stamp_of(options_.config_path);
-  auto document = load_document();
-  if (!document) {
-    obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"why", document.error().message}});
+  if (successor_) {
+    obs::log(obs::Level::warn,
+             "not reloaded: another process is being started to take over, and reads the file itself");
     return;
   }
+  manager_.reloading();
+  if (auto done = try_reload(); done) {
+    obs::log(obs::Level::info, "configuration reloaded", {{"why", why}, {"file", options_.config_path}});
+  } else {
+    log_problems(done.error().message);
+    obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"file", options_.config_path}});
+  }
+  manager_.ready("serving");
+}
+
+// Reads and opens everything first; what follows cannot fail.
+std::expected<void, StartFailure> Gateway::try_reload() {
+  // Stamps are taken before what they are of is read: what changes meanwhile is noticed later.
+  stamp_ = files_stamp(config_);
+  std::int64_t file_stamp = stamp_of(options_.config_path);
+  // Whatever else it may be now, reading it could take for ever.
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(options_.config_path, ignored))
+    return cannot_start(2, fmt::format("'{}' is not a file", options_.config_path));
+  auto document = load_document();
+  if (!document) return std::unexpected(document.error());
   config::Map root = document->root().map();
-  GatewayConfig fresh = read_gateway_config(root, registry_);
-  if (!options_.data_dir.empty()) fresh.data_dir = options_.data_dir;
+  GatewayConfig fresh = read_config(root);
+  std::int64_t fresh_stamp = files_stamp(fresh);
   ingest::Plan plan = ingest_->plan(root);
   root.done();
-  if (document->failed()) {
-    log_problems(document->report());
-    obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"file", options_.config_path}});
-    return;
-  }
-  if (fresh.listen != config_.listen || fresh.admin.text() != config_.admin.text() || fresh.http != config_.http ||
-      fresh.threads != config_.threads || fresh.data_dir != config_.data_dir) {
-    obs::log(obs::Level::warn,
-             "listen, admin, http, threads and data_dir change with a restart; the rest was reloaded");
-  }
+  if (document->failed()) return cannot_start(2, document->report());
+  if (auto reach = check_reach(fresh); !reach) return reach;
+  auto change = listeners_->prepare(fresh.listen);
+  if (!change) return cannot_start(1, change.error().detail);
+  auto door = open_admin(fresh.admin);
+  if (!door) return std::unexpected(door.error());
+  warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
   config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
+  // A file that changed since it was read is read again.
+  stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
   publish(config_);
+  listeners_->apply(std::move(*change));
+  admin_->change(std::move(*door));
+  admin_->set_listen(listen_addresses());
   ingest_->apply(std::move(plan));
-  obs::log(obs::Level::info, "configuration reloaded", {{"why", why}, {"file", options_.config_path}});
+  return {};
 }
 
 void Gateway::reload_keys_when_changed() {
@@ -339,6 +399,7 @@ void Gateway::reload_keys_when_changed() {
 
 std::vector<std::string> Gateway::obstacles() const {
   std::vector<std::string> found;
+  if (draining_.load()) found.emplace_back("the gateway is being stopped");
   for (const infer::ModelStatus& model : repository_->status()) {
     if (model.ready) continue;
     std::string reason = "not loaded";
@@ -354,111 +415,23 @@ std::vector<std::string> Gateway::obstacles() const {
   return found;
 }
 
-bool Gateway::file_changed() { return stamp_of(options_.config_path) != config_stamp_; }
-
-void Gateway::watch() {
-  std::vector<std::string> folders{config_.data_dir};
-  if (!options_.config_path.empty()) {
-    std::filesystem::path folder = std::filesystem::path(options_.config_path).parent_path();
-    folders.push_back(folder.empty() ? "." : folder.string());
+std::vector<std::string> Gateway::watched_files(const GatewayConfig& config) const {
+  std::vector<std::string> files = config.admin.files();
+  files.push_back(options_.config_path);
+  for (const ListenConfig& listen : config.listen) {
+    for (std::string& file : listen.files()) files.push_back(std::move(file));
   }
-  Changes changes({SIGTERM, SIGINT, SIGHUP}, folders);
-  bool soon = false;
-  std::int64_t changing = 0;
-  while (true) {
-    int signal = soon || !changes.complete() ? changes.wait(kLookAfter, false) : changes.wait(kLookEvery, true);
-    if (signal == SIGTERM || signal == SIGINT) return;
-    if (signal == SIGHUP) {
-      reload("SIGHUP");
-      continue;
-    }
-    soon = changes.changed();
-    if (soon) continue;
-    // A file seen changing is read once it has kept still: editors and copies write in pieces.
-    if (file_changed()) {
-      std::int64_t now = stamp_of(options_.config_path);
-      if (now == changing && now != 0) reload("the file changed");
-      soon = now != changing;
-      changing = now;
-    }
-    reload_keys_when_changed();
+  for (const auto& [name, provider] : config.llm->providers()) {
+    const std::vector<std::string>& of_provider = provider->origin()->files;
+    files.insert(files.end(), of_provider.begin(), of_provider.end());
   }
+  return files;
 }
 
-int Gateway::serve() {
-  print_ready();
-  if (config_.guide) print_guide();
-  watch();
-  obs::log(obs::Level::info, "draining: no new connections, answers under way finish");
-  drain();
-  obs::log(obs::Level::info, "stopped");
-  return 0;
-}
-
-void Gateway::drain() {
-  cores_->thread(0).run_and_wait([this] {
-    for (auto& acceptor : acceptors_) acceptor->close();
-    rt::spawn(health_checks_->stop());
-  });
-  // Shared with the cores: one that is stuck may report after the wait was given up.
-  auto left = std::make_shared<std::atomic<std::size_t>>(per_core_.size());
-  base::SteadyTime deadline = std::chrono::steady_clock::now() + kDrainFor;
-  for (std::size_t i = 0; i < per_core_.size(); ++i) {
-    cores_->loop(i).post([this, i, deadline, left] {
-      rt::spawn(per_core_[i].server->drain(deadline), [this, i, left] {
-        per_core_[i].pool->close_all();
-        left->fetch_sub(1);
-      });
-    });
-  }
-  wait_for([&] { return left->load() == 0; }, kDrainFor + std::chrono::seconds(3));
-  auto stopped = std::make_shared<std::atomic<bool>>(false);
-  ingest_->stop([stopped] { stopped->store(true); });
-  wait_for([&] { return stopped->load(); }, std::chrono::seconds(5));
-  admin_->stop();
-  cores_->stop();
-  observer_->stop();
-  usage_->flush();
-}
-
-void Gateway::print_ready() const {
-  std::string data;
-  for (const auto& acceptor : acceptors_) data += (data.empty() ? "" : ",") + acceptor->endpoint().text();
-  std::printf("penstock ready data=%s admin=%s\n", data.c_str(), admin_->endpoint().text().c_str());
-  std::fflush(stdout);
-  if (open_to_all_) {
-    obs::log(obs::Level::warn,
-             "there are no API keys: everybody who reaches this address may use it; it serves loopback only (`penstock "
-             "key create` makes a key)");
-  }
-}
-
-void Gateway::print_guide() const {
-  std::string data = acceptors_.front()->endpoint().text();
-  std::string key = config_.keys.empty() ? "" : std::string(config_.keys.front().secret.reveal());
-  std::string auth = key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key);
-  std::string out = fmt::format("\n  console  http://{}/\n", admin_->endpoint().text());
-  if (!key.empty()) out += fmt::format("  API key  {}\n", key);
-  if (!surroundings_->llm().empty()) {
-    out += fmt::format("\n  Chat, answered by {}:\n", surroundings_->llm());
-    out += fmt::format(
-        "    curl -s http://{}/v1/chat/completions{} -H 'Content-Type: application/json' \\\n"
-        "      -d '{{\"model\":\"chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is an edge "
-        "gateway?\"}}]}}'\n",
-        data, auth);
-  }
-  for (const infer::ModelConfig& model : config_.models) {
-    if (model.name != "digits") continue;
-    out += "\n  A handwritten digit (a 7 the model never saw), classified in this process:\n";
-    out += fmt::format("    curl -s http://{}/v2/models/digits/infer{} -d @configs/samples/digit_7.json\n", data, auth);
-  }
-  for (const auto& pipeline : ingest_->pipelines()) {
-    out +=
-        fmt::format("\n  Live samples and alarms of the pipeline '{}':\n    curl -sN http://{}/pipelines/{}/events{}\n",
-                    pipeline->name(), data, pipeline->name(), auth);
-  }
-  std::printf("%s\n", out.c_str());
-  std::fflush(stdout);
+std::int64_t Gateway::files_stamp(const GatewayConfig& config) const {
+  std::uint64_t stamp = 0;
+  for (const std::string& file : watched_files(config)) stamp = stamp * 31 + static_cast<std::uint64_t>(stamp_of(file));
+  return static_cast<std::int64_t>(stamp);
 }
 
 }  // namespace penstock::app

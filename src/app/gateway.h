@@ -9,7 +9,11 @@
 #include "app/admin.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
+#include "app/inherited_sockets.h"
+#include "app/listeners.h"
 #include "app/ports.h"
+#include "app/service_manager.h"
+#include "app/upgrade.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
 #include "base/services.h"
@@ -20,7 +24,6 @@
 #include "ingest/lane.h"
 #include "llm/health_checks.h"
 #include "llm/lane.h"
-#include "net/acceptor.h"
 #include "obs/observer.h"
 #include "rt/cores.h"
 #include "store/state.h"
@@ -29,7 +32,8 @@ namespace penstock::app {
 
 struct RunOptions {
   std::string config_path;
-  std::string data_dir;  // overrides the file's when not empty
+  std::string data_dir;   // overrides the file's when not empty
+  Invocation invocation;  // what an upgrade starts
 };
 
 // Why the program cannot start or had to stop, with its exit status: 2 for bad configuration, 1 for everything else.
@@ -45,8 +49,8 @@ class Gateway {
 
   // Everything up to and with listening.
   std::expected<void, StartFailure> start();
-  // Prints the ready line, then serves until SIGTERM or SIGINT and drains. The signals must be blocked in every thread
-  // before start(). Returns the exit status.
+  // Prints the ready line, then serves until SIGTERM or SIGINT, or until another process took over (SIGUSR2), and
+  // drains. The signals must be blocked in every thread before start(). Returns the exit status.
   int serve();
 
  private:
@@ -56,30 +60,50 @@ class Gateway {
     std::unique_ptr<http::Server> server;
   };
 
+  enum class End { stop, handed_over };
+
   std::expected<config::Document, StartFailure> load_document();
   std::expected<void, StartFailure> start_state();
   void start_lanes();
   std::expected<void, StartFailure> start_listeners();
+  std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
+  bool has_keys(const GatewayConfig& config);
+  std::expected<void, StartFailure> check_reach(const GatewayConfig& config);
   void reload(const char* why);
+  std::expected<void, StartFailure> try_reload();
   void reload_keys_when_changed();
-  bool file_changed();
-  void watch();
-  void drain();
+  std::vector<std::string> watched_files(const GatewayConfig& config) const;
+  std::int64_t files_stamp(const GatewayConfig& config) const;
+  std::vector<std::string> listen_addresses() const;
+  GatewayConfig read_config(config::Map& root);
+
+  // --- gateway_serve.cc: from the ready line to the end ---
+  void take_over();
+  End watch();
+  bool look_at_files(bool changed);
+  void tell_alive();
+  void start_upgrade();
+  bool successor_is_ready();
+  void hand_over();
+  void announce_drain();
+  void stop_ingest();
+  void drain(base::Duration idle_grace);
   std::vector<std::string> obstacles() const;
   void print_ready() const;
-  void print_guide() const;
 
   const base::Registry& registry_;
   RunOptions options_;
   std::unique_ptr<Surroundings> surroundings_;
   GatewayConfig config_;
-  std::int64_t config_stamp_ = 0;
-  std::optional<store::State> keys_state_;  // this thread's
+  std::int64_t stamp_ = 0;                     // of the files the configuration was read from
+  std::int64_t changing_ = 0;                  // the same, seen changing
+  bool file_gone_ = false;                     // and that was said
+  std::optional<store::State> keys_state_;     // this thread's
+  std::vector<store::StoredKey> stored_keys_;  // as last read
   std::int64_t keys_version_ = 0;
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
-  bool has_keys_ = false;     // of the policy last made
   base::Secret installation_secret_;
   std::map<std::string, std::shared_ptr<flow::KeyState>> key_states_;  // outlive reloads
   std::unique_ptr<UsageWriter> usage_;                                 // the observer thread's
@@ -99,8 +123,13 @@ class Gateway {
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;
   std::unique_ptr<Admin> admin_;
-  std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
-  std::size_t next_core_ = 0;  // of the accepting core
+  std::optional<Predecessor> predecessor_;  // until it has handed over
+  std::optional<Successor> successor_;      // from SIGUSR2 on
+  InheritedSockets inherited_;
+  std::unique_ptr<Listeners> listeners_;
+  ServiceManager manager_;
+  std::shared_ptr<std::atomic<std::size_t>> heartbeats_;  // cores that answered since the last sign of life
+  std::atomic<bool> draining_{false};
 };
 
 }  // namespace penstock::app

@@ -30,6 +30,7 @@ http::ServerLimits read_http(const config::Node& node) {
   limits.body_timeout = config::read_timeout(map, "body_timeout", limits.body_timeout);
   limits.idle_timeout = config::read_timeout(map, "idle_timeout", limits.idle_timeout);
   limits.write_timeout = config::read_timeout(map, "write_timeout", limits.write_timeout);
+  limits.h2_streams_max = static_cast<std::uint32_t>(map.integer("h2_streams_max", limits.h2_streams_max, 1, 10'000));
   limits.body_rate_min = read_bound(map, "body_rate_min", limits.body_rate_min, 0, 1ULL << 30);
   limits.answer_rate_min = read_bound(map, "answer_rate_min", limits.answer_rate_min, 0, 1ULL << 30);
   map.done();
@@ -94,6 +95,32 @@ std::string read_dns(const config::Node& node) {
   return servers;
 }
 
+flow::WebSocketPolicy read_websocket(const config::Node& node) {
+  flow::WebSocketPolicy policy;
+  if (!node.present()) return policy;
+  config::Map map = node.map();
+  http::WebSocketOptions& options = policy.options;
+  options.message_bytes_max = read_bound(map, "message_max", options.message_bytes_max, 1024, 1ULL << 30);
+  options.ping_after = config::read_timeout(map, "ping", options.ping_after);
+  options.pong_within = config::read_timeout(map, "pong_timeout", options.pong_within);
+  options.idle_timeout = config::read_timeout(map, "idle_timeout", options.idle_timeout);
+  options.write_timeout = config::read_timeout(map, "write_timeout", options.write_timeout);
+  std::string compression = map.choice("compression", {"on", "context", "off"}, "on");
+  options.deflate = {.enabled = compression != "off", .context_takeover = compression == "context"};
+  policy.per_key = map.integer("per_key", policy.per_key, 1, 1'000'000);
+  policy.origins = map.texts("origins");
+  map.done();
+  return policy;
+}
+
+net::Egress read_egress(const config::Node& node) {
+  if (!node.present()) return {};
+  config::Map map = node.map();
+  net::Egress egress(read_networks(map.get("allow")), read_networks(map.get("deny")));
+  map.done();
+  return egress;
+}
+
 http::Compression read_compression(const config::Node& node) {
   http::Compression compression;
   if (!node.present()) return compression;
@@ -118,22 +145,31 @@ http::Compression read_compression(const config::Node& node) {
 
 }  // namespace
 
-GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry) {
+bool serves_outside(const GatewayConfig& config) {
+  return std::any_of(config.listen.begin(), config.listen.end(),
+                     [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
+}
+
+GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry, const SocketNames& names) {
   GatewayConfig config;
   config::Node listen = root.get("listen");
-  config.listen = read_listeners(listen);
+  config.listen = read_listeners(listen, names);
   config.http = read_http(root.get("http"));
-  config::Node admin = root.get("admin");
-  config.admin = read_endpoint(admin, "127.0.0.1:8081");
+  config.security = read_security(root.get("security"));
   config.data_dir = root.text("data_dir", "./var");
   config.threads = read_threads(root.get("threads"));
   config.overload = read_overload(root.get("overload"), config.threads);
   config.io_uring = root.boolean("io_uring", true);
+  config.drain_timeout = config::read_timeout(root, "drain_timeout", config.drain_timeout);
+  config.drain_delay = root.duration("drain_delay", config.drain_delay);
   config.insecure = root.boolean("insecure", false);
+  config.admin = read_admin(root.get("admin"), config.insecure);
   config.guide = root.boolean("guide", false);
   config.dns_servers = read_dns(root.get("dns"));
+  config.egress = read_egress(root.get("egress"));
   config.filters = read_filters(root.get("filters"), registry);
   config.compression = read_compression(root.get("compression"));
+  config.websocket = read_websocket(root.get("websocket"));
   config::Node keys = root.get("keys");
   if (keys.present()) config.keys = flow::parse_keys(keys);
   if (std::find(config.filters.begin(), config.filters.end(), "keys") == config.filters.end() && !config.insecure) {
@@ -143,17 +179,12 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   std::vector<std::pair<std::string, config::Node>> routes;
   read_models(root.get("models"), config, routes);
   config.llm = llm::Plan::parse(root.get("providers"), routes, registry);
-  if (!config.insecure && !config.admin.is_loopback()) {
-    admin.problem(
-        "the admin API has no keys of its own yet: listen on loopback, or write `insecure: true` to say you protect it "
-        "otherwise");
-  }
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(
           fmt::format("{} is reachable from outside without TLS; add `tls: {{ cert, key }}`, or write `insecure: true` "
                       "to serve it all the same",
-                      one.endpoint.text()));
+                      one.address()));
     }
   }
   return config;

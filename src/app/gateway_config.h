@@ -5,16 +5,20 @@
 #include <string>
 #include <vector>
 
+#include "app/admin_access.h"
 #include "app/listen_config.h"
 #include "app/overload_config.h"
+#include "app/privilege.h"
 #include "base/registry.h"
 #include "config/document.h"
 #include "flow/keys.h"
+#include "flow/websocket.h"
 #include "http/coded_exchange.h"
 #include "http/server.h"
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
+#include "net/egress.h"
 
 namespace penstock::app {
 
@@ -22,15 +26,20 @@ struct GatewayConfig {
   std::vector<ListenConfig> listen;
   http::ServerLimits http;  // of the data listener
   OverloadConfig overload;
-  net::Endpoint admin;
+  AdminConfig admin;
+  SecurityConfig security;
   std::string data_dir;
   std::size_t threads = 1;
-  bool io_uring = true;  // where the kernel offers it
+  bool io_uring = true;                                     // where the kernel offers it
+  base::Duration drain_timeout = std::chrono::seconds(20);  // for answers under way after SIGTERM
+  base::Duration drain_delay{};                             // between not being ready any more and accepting no more
   bool insecure = false;
   bool guide = false;       // print addresses, a key and commands to try after the start
   std::string dns_servers;  // as net::Resolver takes them; empty: the system's
+  net::Egress egress;
   std::vector<std::string> filters;
   http::Compression compression;
+  flow::WebSocketPolicy websocket;
   std::vector<flow::DeclaredKey> keys;
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;
@@ -38,6 +47,8 @@ struct GatewayConfig {
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes
 // are reported on the document.
-GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry);
+GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry, const SocketNames& names = {});
+// Somebody on another machine can reach a data listener.
+bool serves_outside(const GatewayConfig& config);
 
 }  // namespace penstock::app

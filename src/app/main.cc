@@ -1,11 +1,16 @@
 // The command line. Everything it starts is in gateway.cc, commands.cc and doctor.cc.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <system_error>
 
 #include "app/commands.h"
 #include "app/default_config.h"
 #include "app/gateway.h"
+#include "app/privilege.h"
 #include "mock/server.h"
 
 namespace penstock::ext {
@@ -19,12 +24,22 @@ namespace {
 void block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that write, not the end of the program
 }
 
-int run(const base::Registry& registry, RunOptions options) {
+// A program may be started with standard input, output or error closed. The next socket or file would get that number,
+// and log lines would go to whoever is at its other end.
+void occupy_standard_descriptors() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);
+  if (fd >= 0) ::close(fd);
+}
+
+int run(const base::Registry& registry, RunOptions options) try {
+  forbid_new_privileges();
   block_signals();
   if (options.config_path.empty()) {
     auto written = write_default_config(options.data_dir.empty() ? "./var" : options.data_dir);
@@ -40,6 +55,12 @@ int run(const base::Registry& registry, RunOptions options) {
     return started.error().exit_status;
   }
   return gateway.serve();
+} catch (const std::system_error& error) {
+  std::fprintf(stderr,
+               "the system refused what the gateway needs to run, mostly a thread: %s. Look at the limits of tasks and "
+               "memory (ulimit -u, ulimit -v, TasksMax, MemoryMax)\n",
+               error.what());
+  return 1;
 }
 
 struct MockOptions {
@@ -80,6 +101,7 @@ int run_mock(MockOptions given) {
 
 int main(int argc, char** argv) {
   using namespace penstock;
+  app::occupy_standard_descriptors();
   base::Registry registry;
   ext::register_all(registry);
 
@@ -88,6 +110,7 @@ int main(int argc, char** argv) {
   cli.set_version_flag("--version", [&] { return app::version_text(registry); });
 
   app::RunOptions run_options;
+  run_options.invocation = app::remember_invocation(argc, argv);
   CLI::App* run = cli.add_subcommand("run", "the gateway");
   run->add_option("--config", run_options.config_path,
                   "configuration file; without one it looks around and says what it found");

@@ -140,12 +140,12 @@ void LocalModels::infer(rt::Loop& loop, const std::string& model, std::vector<in
 }
 
 Result<std::shared_ptr<const http::Origin>> WebhookClient::origin_of(std::size_t core, const net::Url& url) {
-  auto& origin = origins_[core][url.scheme + "://" + url.authority()];
+  auto& origin = origins_[core][url.place()];
   if (!origin) {
     http::Origin made;
     made.url = url;
     if (url.tls()) {
-      auto tls = net::TlsContext::client();
+      auto tls = net::TlsContext::client({.alpn = {"h2", "http/1.1"}});
       if (!tls) return std::unexpected(tls.error());
       made.tls = *tls;
     }

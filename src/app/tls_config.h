@@ -6,7 +6,8 @@
 
 namespace penstock::app {
 
-// `tls:` of a listener. Mistakes are reported on the node.
+// `tls:` of a listener: { cert, key } or { certificates: [ { cert, key }, ... ] }, and who may connect. Mistakes are
+// reported on the node.
 net::TlsServerOptions read_tls_server(const config::Node& node);
 
 }  // namespace penstock::app

@@ -5,6 +5,7 @@
 #include "flow/admission.h"
 #include "flow/dialect.h"
 #include "flow/filter.h"
+#include "wire/websocket_handshake.h"
 
 namespace penstock::flow {
 namespace {
@@ -124,6 +125,28 @@ Result<void> admit(Call& call) {
   return {};
 }
 
+Result<void> reaffirm(Call& call) {
+  if (call.in_force != nullptr && call.policy != *call.in_force) {
+    call.policy = *call.in_force;
+    for (const auto& filter : call.policy->filters()) {
+      if (auto known = filter->on_head(call); !known) return known;
+    }
+    if (call.key) call.event.key = call.key->name;
+    if (call.key && !call.model.empty() && !call.key->allows(call.model))
+      return fail(Errc::permission_denied, "the API key may not use this model any more");
+  }
+  if (call.key && call.key->expires != 0 && base::system_clock().wall() >= call.key->expires)
+    return fail(Errc::unauthenticated, "the API key has expired");
+  return {};
+}
+
+Result<void> charge(Call& call) {
+  for (const auto& filter : call.policy->filters()) {
+    if (auto passed = filter->on_usage(call); !passed) return passed;
+  }
+  return {};
+}
+
 void add_common_fields(const Call& call, http::ResponseHead& head) {
   auto elapsed = std::chrono::steady_clock::now() - call.exchange.started();
   auto overhead = std::chrono::duration_cast<std::chrono::microseconds>(elapsed - call.upstream_wait).count();
@@ -193,6 +216,10 @@ rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) 
         .add("retry-after-ms", std::max<std::int64_t>(1, millis));
   } else if (status == 503) {
     head.add("retry-after", 1);
+  }
+  if (status == 426) {  // RFC 9110 section 15.5.22, RFC 6455 section 4.4
+    head.add("sec-websocket-version", wire::kWebSocketVersion);
+    if (call.exchange.can_upgrade()) head.add("upgrade", "websocket").add("connection", "Upgrade");
   }
   if (status == 415) head.add("accept-encoding", call.codings);  // RFC 9110 section 15.5.16
   add_common_fields(call, head);

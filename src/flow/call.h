@@ -8,6 +8,7 @@
 #include "codec/coding.h"
 #include "flow/keys.h"
 #include "http/exchange.h"
+#include "http/forwarded.h"
 #include "http/router.h"
 #include "obs/event.h"
 
@@ -31,9 +32,19 @@ struct Call {
   http::Exchange& exchange;
   const Dialect& dialect;
   std::shared_ptr<const Policy> policy;
+  // The one in force on this core now: a reload replaces it while the call stands. Null only in tests.
+  const std::shared_ptr<const Policy>* in_force = nullptr;
   obs::RequestEvent event{};
   Admission* admission = nullptr;  // null: every call is taken
   bool wrong_key = false;          // a credential came that nobody has
+
+  std::optional<http::Client> forwarded;  // whom a trusted proxy names
+  // Who asks, behind trusted proxies; not their addresses.
+  const net::Endpoint& client() const { return forwarded ? forwarded->endpoint : exchange.peer().endpoint; }
+  // The client's connection is encrypted, as far as it goes to us or to the first proxy.
+  bool secure() const { return forwarded ? forwarded->secure : !exchange.peer().tls.version.empty(); }
+  // The name the client asked for.
+  std::string_view host() const { return forwarded ? forwarded->host : exchange.request().field(wire::FieldId::host); }
 
   std::shared_ptr<const Key> key;     // null when the gateway has no keys
   std::string model;                  // as asked for; empty for calls about no model
@@ -53,6 +64,12 @@ Result<void> identify(Call& call);
 // Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
 // set.
 Result<void> admit(Call& call);
+
+// For calls that stand for long, now and then: may the caller still do this? A reload, a revoked or an expired key say
+// no. From then on the call goes by the policy in force.
+Result<void> reaffirm(Call& call);
+// The same, whenever more tokens were used: call.event has the sums so far. resource_exhausted: the limit is used up.
+Result<void> charge(Call& call);
 
 // The fields every answer carries: request id, target, attempts, overhead, limits.
 void add_common_fields(const Call& call, http::ResponseHead& head);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flow/call.h"
+#include "flow/websocket.h"
 #include "http/coded_exchange.h"
 
 namespace penstock::flow {
@@ -24,6 +25,11 @@ class Filter {
     (void)call;
     return {};
   }
+  // A call that stands for long used more tokens. An error: it has to end.
+  virtual Result<void> on_usage(Call& call) {
+    (void)call;
+    return {};
+  }
   // Once per call, after its last byte or its failure, whatever happened before.
   virtual void on_settle(Call& call) { (void)call; }
 };
@@ -38,15 +44,17 @@ class Policy {
   // `open_to_all`: callers need no key. The composition root decides that, never the number of keys alone: revoking the
   // last key must not open the door.
   Policy(KeyTable keys, bool open_to_all, std::vector<std::unique_ptr<Filter>> filters,
-         http::Compression compression = {})
+         http::Compression compression = {}, WebSocketPolicy websocket = {})
       : keys_(std::move(keys)),
         open_to_all_(open_to_all),
         filters_(std::move(filters)),
-        compression_(std::move(compression)) {}
+        compression_(std::move(compression)),
+        websocket_(std::move(websocket)) {}
   const KeyTable& keys() const { return keys_; }
   bool open_to_all() const { return open_to_all_; }
   const std::vector<std::unique_ptr<Filter>>& filters() const { return filters_; }
   const http::Compression& compression() const { return compression_; }
+  const WebSocketPolicy& websocket() const { return websocket_; }
   void settle(Call& call) const {
     for (auto filter = filters_.rbegin(); filter != filters_.rend(); ++filter) (*filter)->on_settle(call);
   }
@@ -56,6 +64,7 @@ class Policy {
   bool open_to_all_;
   std::vector<std::unique_ptr<Filter>> filters_;
   http::Compression compression_;
+  WebSocketPolicy websocket_;
 };
 
 }  // namespace penstock::flow

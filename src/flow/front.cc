@@ -79,7 +79,11 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   std::shared_ptr<const Policy> policy = policies_[core];
   http::CodedExchange coded(exchange, codec_, policy->compression());
   Call call(coded, entry == nullptr ? dialect_of(request.path) : *entry->dialect, std::move(policy));
+  call.in_force = &policies_[core];
   call.event.at = clock_.wall();
+  if (exchange.peer().trusted_proxies) [[unlikely]]
+    call.forwarded = http::read_forwarded(request, exchange.peer());
+  call.event.client = {call.client().address(), call.client().is_local_socket()};
   call.admission = admission_.get();
   if (admission_) admission_->enter(exchange.loop());
   std::string_view asked_id = request.field(wire::FieldId::x_request_id);
@@ -146,7 +150,7 @@ void Front::finish(Call& call) {
   auto total = std::chrono::steady_clock::now() - call.exchange.started();
   event.total_nanos = total.count();
   event.overhead_nanos = (total - call.upstream_wait).count();
-  event.bytes_out = call.exchange.bytes_sent();
+  event.bytes_out += call.exchange.bytes_sent();
   if (call.exchange.client_gone() && event.error_type == obs::ErrorType::none && event.status == 0) {
     event.status = 499;
     event.error_type = obs::ErrorType::caller_cancelled;

@@ -67,6 +67,25 @@ bool Key::allows(std::string_view model) const {
          std::any_of(models.begin(), models.end(), [&](const auto& glob) { return glob_matches(glob, model); });
 }
 
+namespace {
+
+void read_credential(config::Map& map, DeclaredKey& declared) {
+  config::Node identity = map.get("identity");
+  if (!identity.present()) {
+    config::Node secret = map.required("secret");
+    declared.secret = secret.secret();
+    if (secret.kind() == config::Node::Kind::scalar && declared.secret.empty()) secret.problem("the secret is empty");
+    return;
+  }
+  declared.identity = identity.text();
+  if (declared.identity.empty()) identity.problem("the identity is empty");
+  // Whoever has one of two would get in with the weaker.
+  if (map.has("secret"))
+    identity.problem("a key is known either by its `secret` or by the `identity` of a client's certificate");
+}
+
+}  // namespace
+
 std::vector<DeclaredKey> parse_keys(const config::Node& node) {
   std::vector<DeclaredKey> keys;
   constexpr std::int64_t kLimitMax = 1'000'000'000'000;
@@ -75,9 +94,7 @@ std::vector<DeclaredKey> parse_keys(const config::Node& node) {
     DeclaredKey declared;
     std::string name = map.required_text("name");
     declared.key.name = obs::intern(name);
-    config::Node secret = map.required("secret");
-    declared.secret = secret.secret();
-    if (secret.kind() == config::Node::Kind::scalar && declared.secret.empty()) secret.problem("the secret is empty");
+    read_credential(map, declared);
     declared.key.models = map.texts("models");
     std::string priority = map.choice("priority", {"critical", "high", "normal", "low"}, "normal");
     declared.key.priority = static_cast<Priority>(std::find(kPriorityNames.begin(), kPriorityNames.end(), priority) -
@@ -90,6 +107,9 @@ std::vector<DeclaredKey> parse_keys(const config::Node& node) {
     }
     map.done();
     for (const DeclaredKey& other : keys) {
+      if (!declared.identity.empty() && other.identity == declared.identity) {
+        item.problem(fmt::format("the keys '{}' and '{}' have the same identity", other.key.name.view(), name));
+      }
       if (other.key.name.data == declared.key.name.data)
         item.problem(fmt::format("'{}' appears twice; names must be unique", name));
       if (!declared.secret.empty() && base::constant_time_equal(other.secret.reveal(), declared.secret.reveal())) {
@@ -105,6 +125,10 @@ KeyTable::KeyTable(std::vector<DeclaredKey> declared, std::unordered_map<std::st
                    base::Secret hash_key)
     : version_(next_version.fetch_add(1)), hash_key_(std::move(hash_key)) {
   for (DeclaredKey& entry : declared) {
+    if (!entry.identity.empty()) {
+      identities_.emplace(std::move(entry.identity), std::make_shared<const Key>(std::move(entry.key)));
+      continue;
+    }
     declared_.emplace(base::hmac_sha256_hex(hash_key_.reveal(), entry.secret.reveal()),
                       std::make_shared<const Key>(std::move(entry.key)));
   }
@@ -127,10 +151,16 @@ std::shared_ptr<const Key> KeyTable::find(std::string_view secret) const {
   return key;
 }
 
+std::shared_ptr<const Key> KeyTable::find_identity(std::string_view identity) const {
+  auto found = identities_.find(identity);
+  return found == identities_.end() ? nullptr : found->second;
+}
+
 std::vector<std::shared_ptr<const Key>> KeyTable::list() const {
   std::vector<std::shared_ptr<const Key>> keys;
   for (const auto& [hash, key] : declared_) keys.push_back(key);
   for (const auto& [hash, key] : stored_) keys.push_back(key);
+  for (const auto& [identity, key] : identities_) keys.push_back(key);
   std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a->name.view() < b->name.view(); });
   return keys;
 }

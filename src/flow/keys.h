@@ -1,6 +1,7 @@
 // Virtual keys: who may call, which models, how much.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ namespace penstock::flow {
 struct KeyState {
   RateBucket requests;
   RateBucket tokens;
+  std::atomic<std::int64_t> websockets{0};  // open now
 };
 
 struct Key {
@@ -36,14 +38,15 @@ struct Key {
   bool allows(std::string_view model) const;
 };
 
-// Declared in the configuration: the secret itself is known.
+// Declared in the configuration: known by a secret, or by the identity in a client's certificate (net::TlsFacts).
 struct DeclaredKey {
   // Shorter secrets can be guessed over a network; they are taken, with a warning.
   static constexpr std::size_t kStrongBytesMin = 16;
-  bool weak() const { return secret.reveal().size() < kStrongBytesMin; }
+  bool weak() const { return identity.empty() && secret.reveal().size() < kStrongBytesMin; }
 
   Key key;
-  base::Secret secret;
+  base::Secret secret;  // one of the two
+  std::string identity = {};
 };
 
 // Reads `keys:`. Mistakes are reported on the nodes.
@@ -58,11 +61,13 @@ class KeyTable {
   // `hash_key` is the installation's secret under which stored keys are hashed. `stored` maps hashes to keys.
   KeyTable(std::vector<DeclaredKey> declared, std::unordered_map<std::string, Key> stored, base::Secret hash_key);
 
-  bool empty() const { return declared_.empty() && stored_.empty(); }
-  std::size_t size() const { return declared_.size() + stored_.size(); }
+  bool empty() const { return size() == 0; }
+  std::size_t size() const { return declared_.size() + stored_.size() + identities_.size(); }
   // Null for a secret no key has. Any thread; the secret is compared in constant time. A secret seen lately on this
   // thread costs no hash.
   std::shared_ptr<const Key> find(std::string_view secret) const;
+  // The key of whoever proved to be `identity` when the connection was made; null for nobody's.
+  std::shared_ptr<const Key> find_identity(std::string_view identity) const;
   std::vector<std::shared_ptr<const Key>> list() const;
 
  private:
@@ -71,6 +76,7 @@ class KeyTable {
   base::Secret hash_key_;
   std::unordered_map<std::string, std::shared_ptr<const Key>> declared_;  // by hash, as the stored ones
   std::unordered_map<std::string, std::shared_ptr<const Key>> stored_;
+  std::map<std::string, std::shared_ptr<const Key>, std::less<>> identities_;
 };
 
 }  // namespace penstock::flow

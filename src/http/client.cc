@@ -8,9 +8,6 @@ namespace {
 constexpr wire::Http1Limits kAnswerLimits{
     .line_bytes_max = 64 * 1024, .head_bytes_max = 128 * 1024, .body_bytes_max = UINT64_MAX};
 
-// As much of a coded answer is decoded ahead of whoever reads it: a few bytes may decode to gigabytes.
-constexpr std::size_t kDecodedBytesMax = 1U << 20;
-
 std::span<char> read_scratch() {
   thread_local std::array<char, 64 * 1024> scratch;
   return scratch;
@@ -53,25 +50,47 @@ ClientCall::~ClientCall() {
 
 void ClientCall::cancel() {
   cancellation_.cancel();
-  if (stream_) stream_->close();
+  if (H2Call* call = h2()) {
+    call->cancel();
+  } else if (stream_) {
+    stream_->close();
+  }
 }
 
 rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body) {
-  stream_ = pool_.take(origin_);
+  auto use = upgrade_wanted_ ? ClientPool::Use::alone : ClientPool::Use::any;
+  stream_ = pool_.take(origin_, use);
   while (true) {
     if (!stream_) {
-      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_);
+      auto opened = co_await pool_.open(origin_, total_deadline_, &cancellation_, use);
       if (!opened) co_return std::unexpected(opened.error());
       stream_ = std::move(*opened);
       if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
     }
-    auto answered = co_await exchange_heads(head, body);
+    if (h2() != nullptr && upgrade_wanted_)
+      co_return fail(Errc::unimplemented, "the connection speaks HTTP/2, where the protocol cannot be changed");
+    auto answered =
+        h2() != nullptr ? co_await exchange_heads_h2(h2(), head, body) : co_await exchange_heads(head, body);
     if (answered || cancelled()) co_return answered;
-    bool stale = stream_.reused() && answered.error().code == Errc::unavailable && !answering_;
-    if (!stale || replaced_) co_return answered;
-    replaced_ = true;
+    if (!worth_repeating(answered.error())) co_return answered;
     stream_.reset();
   }
+}
+
+bool ClientCall::worth_repeating(const Error& error) {
+  // As many connections in a row may say goodbye just when the request comes.
+  constexpr int kGoodbyesMax = 3;
+  bool stale = stream_.reused() && error.code == Errc::unavailable && !answering_;
+  if (H2Call* call = h2()) {
+    if (call->repeat() == H2Call::Repeat::elsewhere) return ++goodbyes_ <= kGoodbyesMax;
+    stale = call->repeat() == H2Call::Repeat::once;
+  }
+  return stale && !std::exchange(replaced_, true);
+}
+
+std::pair<PooledStream, std::string> ClientCall::take_upgraded() {
+  stream_->clear_deadline();
+  return {std::move(stream_), std::exchange(state_->body, {})};
 }
 
 rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pieces body) {
@@ -85,7 +104,19 @@ rt::Task<Result<void>> ClientCall::exchange_heads(std::string_view head, net::Pi
   sent_ = true;
   net::Pieces request(head, std::string_view("\r\n"));
   request.add(body);
+  // Beyond what sockets hold, the answer may come before the request is out.
+  constexpr std::size_t kLargeBytes = 256 * 1024;
+  early_ = false;
+  early_result_ = {};
+  body_open_ = body.bytes() > kLargeBytes;
+  if (body_open_) stream_->on_readable([this] { take_early(); });
   auto written = co_await stream_->write(request);
+  if (body_open_) {
+    stream_->on_readable({});
+    if (!written && !stream_->closed()) take_early();
+    if (early_) co_return early_result_;
+    body_open_ = false;
+  }
   if (!written) co_return written;
   stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_));
   while (!parser.head_done()) {
@@ -104,6 +135,11 @@ Result<void> ClientCall::feed(std::string_view bytes) {
     auto used = parser.feed(bytes, decoder_ ? coded_ : state_->body);
     if (!used) return fail(Errc::protocol_error, used.error().detail);
     bytes.remove_prefix(*used);
+    if (parser.head_done() && upgrade_wanted_ && status() == 101) {
+      state_->body = bytes;
+      state_->excess = true;
+      return {};
+    }
     if (parser.head_done() && status() < 200) {
       if (auto passed = pass_over_interim(); !passed) return passed;
     }
@@ -158,10 +194,12 @@ Result<bool> ClientCall::take_available() {
     if (auto decoded = decode(bytes_max); !decoded) return std::unexpected(decoded.error());
     return true;
   }
+  if (H2Call* call = h2()) return take_available_h2(*call);
   if (!stream_->readable_now()) return false;
   auto scratch = read_scratch();
   auto got = stream_->read_now(scratch);
   if (!got && got.error().code == Errc::backpressure) return false;
+  if (!got && answering_ && got.error().code == Errc::unavailable) return fail(Errc::data_loss, got.error().detail);
   if (!got) return std::unexpected(got.error());
   if (*got == 0) {
     if (state_->parser.finish()) {
@@ -169,7 +207,7 @@ Result<bool> ClientCall::take_available() {
         return std::unexpected(decoded.error());
       return true;
     }
-    return fail(state_->parser.head_done() ? Errc::data_loss : Errc::unavailable,
+    return fail(answering_ ? Errc::data_loss : Errc::unavailable,
                 "the other side closed the connection before its answer was complete");
   }
   answering_ = true;
@@ -184,7 +222,7 @@ std::optional<Result<std::string_view>> ClientCall::read_now() {
     if (!taken) return std::unexpected(taken.error());
     if (!*taken) return std::nullopt;
   }
-  if (state_->parser.message_done()) release();
+  if (message_done()) release();
   state_->taken = true;
   return std::string_view(state_->body);
 }
@@ -204,7 +242,9 @@ rt::Task<Result<std::string_view>> ClientCall::read_slowly() {
 }
 
 rt::Task<Result<void>> ClientCall::wait() {
-  stream_->set_deadline(std::min(pool_.loop().now() + timeouts_.idle, total_deadline_));
+  base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.idle, total_deadline_);
+  if (H2Call* call = h2()) co_return co_await call->changed(deadline, &cancellation_);
+  stream_->set_deadline(deadline);
   auto ready = co_await stream_->readable();
   if (!ready) co_return std::unexpected(ready.error());
   co_return Result<void>{};
@@ -236,7 +276,7 @@ Result<std::string_view> ClientCall::whole_body(std::size_t bytes_max) {
 
 // Back to the pool when the connection stands at a clean message border.
 void ClientCall::release() {
-  if (!stream_ || stream_->closed() || stream_->hung_up() || body_open_) return;
+  if (stream_.get() == nullptr || stream_->closed() || stream_->hung_up() || body_open_) return;
   const wire::Http1Parser& parser = state_->parser;
   if (!parser.message_done() || !parser.head().keep_alive || state_->excess) return;
   pool_.keep(std::move(stream_));

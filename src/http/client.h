@@ -1,4 +1,4 @@
-// HTTP/1.1 calls to upstreams.
+// Calls to upstreams, in HTTP/1.1 or HTTP/2: the pool finds out which, and callers need not know.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,8 @@ struct ClientTimeouts {
   base::Duration total = std::chrono::minutes(10);       // all of it, from the start of the call
 };
 
-// One call: send() once, then read() until it returns an empty piece. Destroying it early closes the connection, which
-// is how an upstream learns that nobody wants its answer any more.
+// One call: send() once, then read() until it returns an empty piece. Destroying it early closes the connection (or
+// ends its stream on a shared one), which is how an upstream learns that nobody wants its answer any more.
 class ClientCall {
  public:
   // `deadline` bounds the call together with timeouts.total: for calls that are part of something larger.
@@ -34,13 +34,14 @@ class ClientCall {
   ClientCall& operator=(const ClientCall&) = delete;
 
   // Sends the request and waits for the head of the answer. `head` is the request line and all fields but the empty
-  // line at the end. A kept connection that turns out to be closed before it answered anything is replaced once.
+  // line at the end, as HTTP/1.1 writes them. A kept connection that turns out to be closed before it answered anything
+  // is replaced once, and so is one that refuses to begin with the request.
   // Errors: unavailable (connect, reset), deadline_exceeded, protocol_error, cancelled, backpressure (no connection is
   // free).
   rt::Task<Result<void>> send(std::string_view head, net::Pieces body);
 
-  // The same for a body that comes in pieces: start(), write() as often as needed, finish(). Always on a connection of
-  // its own, and never sent again. `length`: the body's, as the head says it; nothing: the head says
+  // The same for a body that comes in pieces: start(), write() as often as needed, finish(). Always on a connection (or
+  // stream) of its own, and never sent again. `length`: the body's, as the head says it; nothing: the head says
   // `transfer-encoding: chunked`.
   rt::Task<Result<void>> start(std::string_view head, std::optional<std::uint64_t> length);
   // Returns when the upstream's connection has taken the piece, which is the back-pressure, or when answered() turned
@@ -54,8 +55,17 @@ class ClientCall {
   bool answered() const { return early_; }
   void on_answered(std::function<void()> notify) { notify_answered_ = std::move(notify); }
 
-  int status() const { return state_->parser.head().status; }
-  const wire::Fields& fields() const { return state_->parser.head().fields; }
+  // The request asks for another protocol: 101 is an answer then, and take_upgraded() gives the connection with what
+  // came behind the answer. Before send(), which fails with unimplemented where HTTP/2 is spoken.
+  void expect_upgrade() { upgrade_wanted_ = true; }
+  std::pair<PooledStream, std::string> take_upgraded();
+
+  // The answer's body says nothing about its length: it ends where the connection does, also when that is a cut.
+  bool ends_with_connection() const { return h2() == nullptr && state_->parser.ends_with_stream(); }
+  int status() const { return h2() != nullptr ? h2()->status() : state_->parser.head().status; }
+  const wire::Fields& fields() const { return h2() != nullptr ? h2()->fields() : state_->parser.head().fields; }
+  // What came behind the body; complete once read() has returned the end.
+  const wire::Fields& trailers() const { return h2() != nullptr ? h2()->trailers() : state_->parser.trailers(); }
 
   // The next piece of the body, without the content codings it may have come in although none was asked for; valid
   // until the next read; empty at its proper end. data_loss when it was cut short.
@@ -75,6 +85,9 @@ class ClientCall {
   bool sent() const { return sent_; }
 
  private:
+  // As much of a coded answer is decoded ahead of whoever reads it: a few bytes may decode to gigabytes.
+  static constexpr std::size_t kDecodedBytesMax = 1U << 20;
+
   // What a call needs beside its connection; kept by the thread for the next call.
   struct State {
     State();
@@ -85,7 +98,14 @@ class ClientCall {
   };
   static std::vector<std::unique_ptr<State>>& spare_states();
 
+  // Null where HTTP/1.1 is spoken.
+  H2Call* h2() const { return stream_.multiplexed(); }
   rt::Task<Result<void>> exchange_heads(std::string_view head, net::Pieces body);
+  rt::Task<Result<void>> exchange_heads_h2(H2Call* call, std::string_view head, net::Pieces body);
+  rt::Task<Result<void>> write_h2(H2Call* call, std::string_view piece, bool more);
+  rt::Task<Result<void>> head_of_answer(base::SteadyTime deadline);
+  Result<bool> take_available_h2(H2Call& call);
+  bool worth_repeating(const Error& error);
   rt::Task<Result<std::string_view>> read_slowly();
   rt::Task<Result<std::string_view>> read_all_slowly(std::size_t bytes_max);
   Result<void> feed(std::string_view bytes);
@@ -95,7 +115,9 @@ class ClientCall {
   Result<void> decode(std::size_t body_bytes_max);
   Result<void> pass_over_interim();
   // Nothing more of the answer's body is to come.
-  bool ended() const { return state_->parser.message_done() && !undecoded_; }
+  bool ended() const { return message_done() && !undecoded_; }
+  bool message_done() const { return h2() != nullptr ? h2_done_ : state_->parser.message_done(); }
+  bool head_done() const { return h2() != nullptr ? head_seen_ : state_->parser.head_done(); }
   void take_early();
   Result<bool> take_early_head();
   void release();
@@ -109,10 +131,13 @@ class ClientCall {
   rt::Cancellation cancellation_;
   bool answering_ = false;  // something came back, if only an interim answer
   bool replaced_ = false;   // a stale connection, once
+  int goodbyes_ = 0;        // connections that left before they began with the request
+  bool h2_done_ = false;    // all of the answer was taken from its stream
   bool sent_ = false;
   bool head_seen_ = false;
   bool head_only_ = false;  // the request was HEAD
-  int interim_ = 0;         // 1xx answers so far
+  bool upgrade_wanted_ = false;
+  int interim_ = 0;  // 1xx answers so far
   // Of coded answers:
   std::unique_ptr<codec::BodyDecoder> decoder_;
   std::string coded_;       // received and not yet decoded

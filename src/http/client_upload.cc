@@ -8,10 +8,15 @@ rt::Task<Result<void>> ClientCall::start(std::string_view head, std::optional<st
   if (!opened) co_return std::unexpected(opened.error());
   stream_ = std::move(*opened);
   if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
-  state_->parser.reset();
   chunked_ = !length;
   unsent_ = length.value_or(0);
   body_open_ = sent_ = true;
+  if (H2Call* call = h2()) {
+    auto begun = call->submit(head, {}, true);
+    if (begun) call->on_change([this] { take_early(); });
+    co_return begun;
+  }
+  state_->parser.reset();
   stream_->set_write_deadline(timeouts_.idle, total_deadline_);
   auto written = co_await stream_->write({head, std::string_view("\r\n")});
   stream_->set_deadline(total_deadline_);
@@ -28,13 +33,13 @@ void ClientCall::take_early() {
   if (known && !*known) return;
   early_ = true;
   if (!known) early_result_ = std::unexpected(known.error());
-  stream_->cancel_write();
+  if (stream_.get() != nullptr) stream_->cancel_write();
   if (notify_answered_) notify_answered_();
 }
 
 // True when the head of the final answer is there.
 Result<bool> ClientCall::take_early_head() {
-  while (!state_->parser.head_done()) {
+  while (!head_done()) {
     auto taken = take_available();
     if (!taken || !*taken) return taken;
   }
@@ -45,6 +50,7 @@ rt::Task<Result<void>> ClientCall::write(std::string_view piece) {
   if (early_ || piece.empty()) co_return Result<void>{};
   if (!chunked_ && piece.size() > unsent_) co_return fail(Errc::invalid_argument, "the body is longer than its length");
   unsent_ -= chunked_ ? 0 : piece.size();
+  if (H2Call* call = h2()) co_return co_await write_h2(call, piece, true);
   stream_->set_write_deadline(timeouts_.idle, total_deadline_);
   std::string size = chunked_ ? fmt::format("{:x}\r\n", piece.size()) : std::string();
   std::string_view end = chunked_ ? "\r\n" : "";
@@ -58,25 +64,27 @@ rt::Task<Result<void>> ClientCall::write(std::string_view piece) {
 
 rt::Task<Result<void>> ClientCall::finish() {
   base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.first_byte, total_deadline_);
-  stream_->set_deadline(deadline);
+  H2Call* call = h2();
+  if (call == nullptr) stream_->set_deadline(deadline);
   if (!early_) {
     if (unsent_ > 0) co_return fail(Errc::invalid_argument, "the body is shorter than its length");
     Result<void> written;
-    if (chunked_) written = co_await stream_->write(std::string_view("0\r\n\r\n"));
-    if (!written && !stream_->closed()) take_early();
+    if (call != nullptr) {
+      written = co_await write_h2(call, {}, false);
+    } else if (chunked_) {
+      written = co_await stream_->write(std::string_view("0\r\n\r\n"));
+      if (!written && !stream_->closed()) take_early();
+    }
     if (!written && !early_) co_return written;
     body_open_ = early_;
   }
-  stream_->on_readable({});
-  if (early_) co_return early_result_;
-  while (!state_->parser.head_done()) {
-    auto taken = take_available();
-    if (!taken) co_return std::unexpected(taken.error());
-    if (*taken) continue;
-    auto ready = co_await stream_->readable();
-    if (!ready) co_return std::unexpected(ready.error());
+  if (call != nullptr) {
+    call->on_change({});
+  } else {
+    stream_->on_readable({});
   }
-  co_return Result<void>{};
+  if (early_) co_return early_result_;
+  co_return co_await head_of_answer(deadline);
 }
 
 }  // namespace penstock::http

@@ -38,11 +38,16 @@ class CodedExchange : public Exchange {
   rt::Task<Result<void>> write(std::string_view bytes) override { return inner_.write(bytes); }
   rt::Task<Result<void>> flush() override { return inner_.flush(); }
   rt::Task<Result<void>> finish() override { return inner_.finish(); }
+  const Fields& trailers() const override { return inner_.trailers(); }
+  void trailer(std::string_view name, std::string_view value) override { inner_.trailer(name, value); }
   void stop_reading() override { inner_.stop_reading(); }
   void abort() override { inner_.abort(); }
   bool begun() const override { return inner_.begun(); }
+  bool can_upgrade() const override { return inner_.can_upgrade(); }
+  rt::Task<Result<Upgraded>> upgrade(ResponseHead head) override { return inner_.upgrade(std::move(head)); }
   std::uint64_t bytes_sent() const override { return inner_.bytes_sent(); }
   bool draining() const override { return inner_.draining(); }
+  void on_drain(std::function<void()> notify) override { inner_.on_drain(std::move(notify)); }
   bool client_gone() const override { return inner_.client_gone(); }
   void on_client_gone(std::function<void()> notify) override { inner_.on_client_gone(std::move(notify)); }
 

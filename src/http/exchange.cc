@@ -42,12 +42,16 @@ std::string query_value(std::string_view query, std::string_view name) {
   return {};
 }
 
-ResponseHead& ResponseHead::add(std::string_view name, std::string_view value) {
-  std::size_t before = lines_->size();
-  base::append(*lines_, name, ": ", value, "\r\n");
+void append_field(std::string& lines, std::string_view name, std::string_view value) {
+  std::size_t before = lines.size();
+  base::append(lines, name, ": ", value, "\r\n");
   // A value from elsewhere must not be able to start a line of its own.
-  auto begin = lines_->begin() + static_cast<std::ptrdiff_t>(before + name.size() + 2);
-  std::replace_if(begin, lines_->end() - 2, [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+  auto begin = lines.begin() + static_cast<std::ptrdiff_t>(before + name.size() + 2);
+  std::replace_if(begin, lines.end() - 2, [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+}
+
+ResponseHead& ResponseHead::add(std::string_view name, std::string_view value) {
+  append_field(*lines_, name, value);
   return *this;
 }
 

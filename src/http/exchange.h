@@ -12,6 +12,10 @@
 #include "rt/task.h"
 #include "wire/http1.h"
 
+namespace penstock::net {
+class Stream;
+}
+
 namespace penstock::http {
 
 using wire::Fields;
@@ -30,6 +34,9 @@ struct Request {
 std::string query_value(std::string_view query, std::string_view name);
 // %41 becomes A; malformed escapes stay as they are.
 std::string percent_decode(std::string_view text);
+
+// Appends "name: value" CRLF; what would end the line inside the value becomes a space.
+void append_field(std::string& lines, std::string_view name, std::string_view value);
 
 // Status and fields of an answer, built as the bytes that go out. Content-Length, Transfer-Encoding, Connection and
 // Date are added by the server.
@@ -52,6 +59,12 @@ class ResponseHead {
   base::RecycledString lines_;
 };
 
+// A connection that left HTTP behind. It is the exchange's: it ends when the handler returns.
+struct Upgraded {
+  net::Stream* stream = nullptr;
+  std::string received;  // what came behind the request already
+};
+
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -69,6 +82,8 @@ class Exchange {
   // of the body. Nothing is taken from the connection while nobody asks, which is the back-pressure. Not together with
   // read_body(). Errors as read_body(), where `bytes_max` bounds all pieces together.
   virtual rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) = 0;
+  // Fields that came behind the body, when it has been read to its end; without those that may not stand there.
+  virtual const Fields& trailers() const = 0;
   // Ends a read_piece() under way with `cancelled`: somebody has an answer already.
   virtual void stop_reading() = 0;
 
@@ -83,15 +98,32 @@ class Exchange {
   virtual rt::Task<Result<void>> write(std::string_view bytes) = 0;
   virtual rt::Task<Result<void>> flush() = 0;
   virtual rt::Task<Result<void>> finish() = 0;
-  // Ends a begun answer so that the client can tell it was cut: the connection closes without the final chunk.
+  // A field behind the body of an answer in pieces, before finish(). An HTTP/1.1 client gets it only when it said
+  // `te: trailers`, an HTTP/1.0 client never.
+  virtual void trailer(std::string_view name, std::string_view value) = 0;
+  // Ends a begun answer so that the client can tell it was cut: the connection closes without the final chunk, or the
+  // stream is reset.
   virtual void abort() = 0;
   virtual bool begun() const = 0;
+  // Answers 101 with the fields of `head` (and the date, no others) and hands over the connection, instead of
+  // respond() and begin(). Errors: unimplemented where a connection carries other exchanges too, failed_precondition
+  // (an answer has begun, or the request has a body that was not read).
+  virtual bool can_upgrade() const { return false; }
+  virtual rt::Task<Result<Upgraded>> upgrade(ResponseHead head) {
+    (void)head;
+    return rt::Task<Result<Upgraded>>::ready(
+        fail(Errc::unimplemented, "the protocol cannot be changed on this connection: use HTTP/1.1"));
+  }
   // Bytes of answer bodies given to the connection so far.
   virtual std::uint64_t bytes_sent() const = 0;
 
   // The server is being drained: endless answers should end now.
   virtual bool draining() const = 0;
-  // The client closed its connection. `notify` runs once on the loop when that happens later; empty forgets it.
+  // `notify` runs once on the loop when draining begins; empty forgets it.
+  virtual void on_drain(std::function<void()> notify) { (void)notify; }
+  // The client closed its connection or gave up the stream. `notify` runs once on the loop when that happens later, and
+  // when the drain runs out of time while the client is still there: either way nobody waits for the rest. Empty
+  // forgets it.
   virtual bool client_gone() const = 0;
   virtual void on_client_gone(std::function<void()> notify) = 0;
 };

@@ -53,7 +53,11 @@ PoolFigures OriginState::figures() const {
     sum.waits += pool->waits.load(std::memory_order_relaxed);
     sum.refusals += pool->refusals.load(std::memory_order_relaxed);
     sum.open += pool->open.load(std::memory_order_relaxed);
-    sum.idle += pool->idle.load(std::memory_order_relaxed);
+    sum.idle += pool->idle.load(std::memory_order_relaxed) + pool->shared_idle.load(std::memory_order_relaxed);
+    sum.shared += pool->shared.load(std::memory_order_relaxed);
+    sum.streams += pool->streams.load(std::memory_order_relaxed);
+    sum.resets += pool->resets.load(std::memory_order_relaxed);
+    sum.goaways += pool->goaways.load(std::memory_order_relaxed);
   }
   return sum;
 }

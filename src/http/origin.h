@@ -16,12 +16,17 @@ namespace penstock::http {
 // Bounds of the connections to one origin, per loop.
 struct ConnectionLimits {
   std::size_t max = 20'000;                        // open at the same time, kept ones included
+  std::size_t streams = 100;                       // calls on one of them (HTTP/2), unless the upstream wants fewer
   std::size_t waiting = 1024;                      // calls that wait for one of them; more are refused
   base::Duration idle = std::chrono::seconds(60);  // kept without use; below the 65 s or more of common servers
   base::Duration age = std::chrono::hours(1);      // then a connection is not kept again: names may have moved
   std::uint32_t requests = 10'000;                 // the same by use
   bool operator==(const ConnectionLimits&) const = default;
 };
+
+// What to speak with an upstream: HTTP/2 where it agrees to it during the TLS handshake (ALPN), never, or always, which
+// is the one way without TLS.
+enum class Http2Use { automatic, off, prior_knowledge };
 
 // One loop's figures of one origin: written by that loop, read by anybody.
 struct PoolCounters {
@@ -32,6 +37,12 @@ struct PoolCounters {
   std::atomic<std::uint64_t> refusals{0};  // of these, refused or not served in time
   std::atomic<std::uint64_t> open{0};
   std::atomic<std::uint64_t> idle{0};
+  // Of HTTP/2 alone:
+  std::atomic<std::uint64_t> shared{0};       // connections, also counted in `open`
+  std::atomic<std::uint64_t> shared_idle{0};  // of these, without a stream
+  std::atomic<std::uint64_t> streams{0};      // calls on them
+  std::atomic<std::uint64_t> resets{0};       // streams the other side ended before their time
+  std::atomic<std::uint64_t> goaways{0};      // connections the other side said goodbye on
 };
 struct PoolFigures {
   std::uint64_t connects = 0;
@@ -41,6 +52,10 @@ struct PoolFigures {
   std::uint64_t refusals = 0;
   std::uint64_t open = 0;
   std::uint64_t idle = 0;
+  std::uint64_t shared = 0;
+  std::uint64_t streams = 0;
+  std::uint64_t resets = 0;
+  std::uint64_t goaways = 0;
 };
 
 // What changes about an origin. Shared by every loop.
@@ -69,8 +84,14 @@ class OriginState {
 struct Origin {
   std::string name;  // for metrics and the log; empty when nobody asks for them
   net::Url url;
-  std::shared_ptr<net::TlsContext> tls;                      // for https
-  std::string tls_name;                                      // to verify and to send; empty: the URL's host
+  std::shared_ptr<net::TlsContext> tls;        // for https
+  std::vector<std::string> files;              // certificates and authorities that `tls` was made of
+  std::shared_ptr<net::TlsContext> tls_http1;  // the same for calls that can only be HTTP/1.1; null: `tls`
+  std::string tls_name;                        // to verify and to send; empty: the URL's host
+  Http2Use http2 = Http2Use::automatic;
+  // The same over HTTP/1.1 alone, for calls that change the protocol: a connection of HTTP/2 carries others' calls too.
+  // Null: this one does.
+  std::shared_ptr<const Origin> for_upgrades;
   base::Duration connect_timeout = std::chrono::seconds(5);  // name, TCP and TLS together; also the wait for a place
   ConnectionLimits connections;
   OutlierPolicy outlier;

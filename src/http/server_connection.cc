@@ -1,8 +1,10 @@
 #include "http/server_connection.h"
 
-#include <fmt/chrono.h>
-
-#include <ctime>
+#include "http/date.h"
+#include "http/rate.h"
+#include "obs/log.h"
+#include "obs/log_limit.h"
+#include "wire/chars.h"
 
 namespace penstock::http {
 namespace {
@@ -11,6 +13,18 @@ namespace {
 std::span<char> read_scratch() {
   thread_local std::array<char, 64 * 1024> scratch;
   return scratch;
+}
+
+// RFC 9110 section 10.1.4.
+bool takes_trailers(std::string_view te) {
+  while (!te.empty()) {
+    std::string_view member = te.substr(0, te.find(','));
+    te.remove_prefix(std::min(member.size() + 1, te.size()));
+    while (!member.empty() && wire::is_blank(member.front())) member.remove_prefix(1);
+    while (!member.empty() && wire::is_blank(member.back())) member.remove_suffix(1);
+    if (wire::equal_ignoring_case(member, "trailers")) return true;
+  }
+  return false;
 }
 
 // An idle connection keeps no more than an ordinary request needs; what is larger counts as a burden.
@@ -22,38 +36,31 @@ constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
 constexpr std::size_t kLingerBytesMax = 16U << 20;
 
-// The Date field changes once a second.
-const std::string& date_line() {
-  thread_local std::time_t at = 0;
-  thread_local std::string line;
-  std::time_t now = std::time(nullptr);
-  if (now != at) {
-    std::tm parts{};
-    gmtime_r(&now, &parts);
-    line = fmt::format("date: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", parts);
-    at = now;
-  }
-  return line;
+// One line per reason and interval: who floods with one kind of failure does not hide the others.
+void log_refused_handshake(const Peer& peer, net::TlsFailure failure, const Error& error) {
+  // Port scanners, health checks of load balancers and impatient clients: the metric counts them.
+  if (failure == net::TlsFailure::gone || error.code == Errc::cancelled) return;
+  static std::array<obs::LogLimit, net::kTlsFailures> limits;
+  auto held_back = limits[static_cast<std::size_t>(failure)].pass(std::chrono::steady_clock::now());
+  if (!held_back) return;
+  obs::log(obs::Level::warn, "TLS handshake with a client failed",
+           {{"client", peer.endpoint.text()},
+            {"reason", std::string(net::name_of(failure))},
+            {"why", error.detail},
+            {"not_shown", std::to_string(*held_back)}});
 }
-
-base::Duration time_at_rate(std::uint64_t bytes, std::uint64_t per_second) {
-  return base::Duration(std::chrono::microseconds(bytes * 1'000'000 / per_second));
-}
-
 }  // namespace
 
-ServerConnection::ServerConnection(Server& server, int fd, Peer peer)
+ServerConnection::ServerConnection(Server& server, net::Stream& stream, const Peer& peer,
+                                   const ListenerOptions& listener, std::string early)
     : server_(server),
-      peer_(std::move(peer)),
-      stream_(server.loop_, fd),
-      parser_(wire::Http1Parser::Kind::request, server.limits_.message) {}
+      peer_(peer),
+      listener_(listener),
+      stream_(stream),
+      parser_(wire::Http1Parser::Kind::request, server.limits_.message),
+      input_(std::move(early)) {}
 
-rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> listener) {
-  if (listener->tls) {
-    stream_.set_deadline(std::chrono::steady_clock::now() + server_.limits_.head_timeout);
-    auto shaken = co_await stream_.start_tls_server(listener->tls);
-    if (!shaken) co_return;
-  }
+rt::Task<void> ServerConnection::run() {
   // A client that pipelines without a pause gets its turns like everybody else.
   constexpr int kRequestsPerTurn = 16;
   int served = 0;
@@ -61,6 +68,18 @@ rt::Task<void> ServerConnection::run(std::shared_ptr<const ListenerOptions> list
     if (++served % kRequestsPerTurn == 0) co_await rt::Yield(loop());
   }
   stream_.close();
+}
+
+// The client hears why: by the alert that went out already, or in plain HTTP where it speaks that.
+rt::Task<void> ServerConnection::refuse_handshake(Error error) {
+  net::TlsFailure failure = stream_.tls_failure();
+  log_refused_handshake(peer_, failure, error);
+  if (failure == net::TlsFailure::gone || failure == net::TlsFailure::timeout || stream_.closed()) co_return;
+  stream_.drop_tls();
+  if (failure == net::TlsFailure::plain_http)
+    co_await refuse(400, "this port speaks TLS: write https:// instead of http://");
+  refused_status_ = 400;  // what else comes is no request
+  co_await linger();
 }
 
 // Gives the parser what it takes now: the head, and as much of the body as is there. False when the request is refused.
@@ -139,6 +158,7 @@ void ServerConnection::start_request() {
   if (out_.capacity() > kKeptBytes) out_ = {};
   if (held_ > 0) hold_input(input_.capacity() > kKeptBytes ? input_.capacity() : 0);
   body_.clear();
+  trailers_.clear();
   request_ = {};
   refused_status_ = 0;
   bytes_sent_ = 0;
@@ -185,7 +205,7 @@ void ServerConnection::read_target() {
 
 rt::Task<bool> ServerConnection::serve_one() {
   start_request();
-  if (server_.draining_ && input_.empty()) co_return false;
+  if (server_.idle_over_ && input_.empty()) co_return false;
   bool alive = co_await read_head();
   if (!alive) co_return false;
   read_target();
@@ -194,6 +214,7 @@ rt::Task<bool> ServerConnection::serve_one() {
     co_await server_.handler_(*this);
   }
   stream_.on_hang_up({});
+  notify_drain_ = {};
   if (refused_status_ != 0 && !begun_) co_await refuse(refused_status_, refused_detail_);
   // A client that left, or said that it sends no more, is not waiting for an answer.
   if (!begun_ && !client_gone()) co_await refuse(500, "the request was not answered");
@@ -281,7 +302,7 @@ rt::Task<bool> ServerConnection::discard_body() {
   co_return rest.has_value();
 }
 
-bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !server_.draining_; }
+bool ServerConnection::keep_alive() const { return !close_after_ && refused_status_ == 0 && !leaving(); }
 
 // More of the body is on its way than is worth taking only to keep the connection.
 bool ServerConnection::body_left_is_large() const {
@@ -303,7 +324,7 @@ void ServerConnection::write_head(const ResponseHead& head) {
     connection = "connection: keep-alive\r\n";
   }
   base::append(out_, "HTTP/1.1 ", base::Digits(head.status()), " ", wire::reason_phrase(head.status()), "\r\n",
-               head.lines(), date_line(), connection);
+               head.lines(), "date: ", http_date(), "\r\n", connection);
 }
 
 // What goes out at once needs no coroutine; a client that is slow to take it does.
@@ -384,13 +405,31 @@ rt::Task<Result<void>> ServerConnection::write(std::string_view bytes) {
 rt::Task<Result<void>> ServerConnection::flush() { return send(stream_.write(out_), false); }
 
 rt::Task<Result<void>> ServerConnection::finish() {
-  if (chunked_) out_ += "0\r\n\r\n";
+  if (chunked_) base::append(out_, "0\r\n", trailers_, "\r\n");
+  trailers_.clear();
   return send(stream_.write(out_), true);
+}
+
+void ServerConnection::trailer(std::string_view name, std::string_view value) {
+  if (chunked_ && takes_trailers(request_.field(wire::FieldId::te))) append_field(trailers_, name, value);
 }
 
 void ServerConnection::abort() {
   begun_ = true;
   stream_.close();
+}
+
+// The handler has the connection now; as the exchange is never finished, it ends with it.
+rt::Task<Result<Upgraded>> ServerConnection::upgrade(ResponseHead head) {
+  if (begun_ || !can_upgrade() || !parser_.message_done() || !body_.empty())
+    co_return fail(Errc::failed_precondition, "only an HTTP/1.1 request without a body can change the protocol");
+  begun_ = true;
+  out_.clear();
+  base::append(out_, "HTTP/1.1 101 ", wire::reason_phrase(101), "\r\n", head.lines(), "date: ", http_date(),
+               "\r\n\r\n");
+  auto sent = co_await send(stream_.write(out_), false);
+  if (!sent) co_return std::unexpected(sent.error());
+  co_return Upgraded{&stream_, std::exchange(input_, {})};
 }
 
 rt::Task<void> ServerConnection::refuse(int status, std::string detail) {

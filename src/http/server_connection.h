@@ -1,20 +1,33 @@
-// One client connection of the server: reads requests, runs the handler for each, in order.
+// One client connection that speaks HTTP/1: reads requests, runs the handler for each, in order.
 #pragma once
 
+#include "http/connection.h"
 #include "http/server.h"
 #include "net/stream.h"
 
 namespace penstock::http {
 
-class ServerConnection : public Exchange {
+class ServerConnection : public Connection, public Exchange {
  public:
-  ServerConnection(Server& server, int fd, Peer peer);
+  // `early` is what was read from the stream already. All outlive the connection.
+  ServerConnection(Server& server, net::Stream& stream, const Peer& peer, const ListenerOptions& listener,
+                   std::string early);
   ~ServerConnection() override { hold_input(0); }
 
-  rt::Task<void> run(std::shared_ptr<const ListenerOptions> listener);
-  bool idle() const { return idle_; }
-  // Ends the connection from outside: its handler learns that the client is gone.
-  void cut() { stream_.cut(); }
+  rt::Task<void> run() override;
+  // Instead of run(), after a TLS handshake that failed.
+  rt::Task<void> refuse_handshake(Error error);
+  void leave() override {
+    if (notify_drain_) std::exchange(notify_drain_, nullptr)();
+  }
+  void close_idle() override {
+    if (idle_) stream_.cut();
+  }
+  void give_up() override { stream_.give_up(); }
+  // No request is taken after the one under way.
+  bool leaving() const {
+    return server_.draining_ || (listener_.removed && listener_.removed->load(std::memory_order_relaxed));
+  }
 
   const Request& request() const override { return request_; }
   const Peer& peer() const override { return peer_; }
@@ -22,6 +35,8 @@ class ServerConnection : public Exchange {
   base::SteadyTime started() const override { return started_; }
   rt::Task<Result<std::string_view>> read_body(std::uint64_t bytes_max) override;
   rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) override;
+  const Fields& trailers() const override { return parser_.trailers(); }
+  void trailer(std::string_view name, std::string_view value) override;
   void stop_reading() override {
     reading_stopped_ = true;
     stream_.cancel_read();
@@ -34,12 +49,16 @@ class ServerConnection : public Exchange {
   rt::Task<Result<void>> finish() override;
   void abort() override;
   bool begun() const override { return begun_; }
+  bool can_upgrade() const override { return parser_.head().version_minor == 1; }
+  rt::Task<Result<Upgraded>> upgrade(ResponseHead head) override;
   std::uint64_t bytes_sent() const override { return bytes_sent_; }
-  bool draining() const override { return server_.draining_; }
+  bool draining() const override { return leaving(); }
+  void on_drain(std::function<void()> notify) override { notify_drain_ = std::move(notify); }
   bool client_gone() const override { return stream_.hung_up() || stream_.closed(); }
   void on_client_gone(std::function<void()> notify) override { stream_.on_hang_up(std::move(notify)); }
 
  private:
+  rt::Task<Result<void>> greet();
   rt::Task<bool> read_head();
   void read_target();
   rt::Task<bool> serve_one();
@@ -62,14 +81,17 @@ class ServerConnection : public Exchange {
   bool body_left_is_large() const;
 
   Server& server_;
-  Peer peer_;
-  net::Stream stream_;
+  const Peer& peer_;
+  const ListenerOptions& listener_;
+  net::Stream& stream_;
   wire::Http1Parser parser_;
   std::string input_;  // bytes received and not yet used: the next request, or nothing
   std::string body_;
-  std::string out_;  // what goes out next: a head, chunks, framing
+  std::string trailers_;  // lines that go out behind the last chunk
+  std::string out_;       // what goes out next: a head, chunks, framing
   Request request_;
   base::SteadyTime started_{};
+  std::function<void()> notify_drain_;
   int refused_status_ = 0;  // the request broke a rule: answer this and close
   std::string refused_detail_;
   std::uint64_t bytes_sent_ = 0;

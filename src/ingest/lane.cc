@@ -72,6 +72,7 @@ Plan Lane::plan(config::Map& root) {
 }
 
 void Lane::apply(Plan plan) {
+  running_.store(true);
   replace_pipelines(std::move(plan.pipelines));
   connect();
   replace_sources(std::move(plan.sources));
@@ -179,6 +180,7 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
 }
 
 void Lane::stop(std::function<void()> done) {
+  running_.store(false);
   std::vector<std::shared_ptr<RunningSource>> sources;
   std::vector<std::shared_ptr<RunningPipeline>> pipelines;
   {
@@ -218,6 +220,9 @@ void Lane::accept(const std::string& source, std::string content_type, std::stri
   auto answer = [&reply, done = std::move(done)](Result<std::size_t> result) {
     reply.post([done, result = std::move(result)] { done(result); });
   };
+  if (!running_.load()) {
+    return answer(fail(Errc::unavailable, "sources are being started or stopped; send it again in a moment"));
+  }
   if (!running) {
     return answer(
         fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));

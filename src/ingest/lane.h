@@ -44,7 +44,8 @@ class Lane {
   // Sources first, then pipelines with all they hold; `done` once, on one of the loops.
   void stop(std::function<void()> done);
 
-  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken.
+  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. Errors:
+  // not_found (no such source), unavailable (before the first apply() and after stop()), and the source's own.
   void accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
               std::function<void(Result<std::size_t>)> done);
 
@@ -71,7 +72,8 @@ class Lane {
 
   LaneOptions options_;
   AlarmBoard board_;
-  mutable std::mutex mutex_;  // guards the three below; never held while calling out
+  std::atomic<bool> running_{false};  // between the first apply() and stop()
+  mutable std::mutex mutex_;          // guards the three below; never held while calling out
   std::vector<std::shared_ptr<RunningSource>> sources_;
   std::vector<std::shared_ptr<RunningPipeline>> pipelines_;
   std::map<std::string, std::shared_ptr<EventHub>> hubs_;

@@ -23,8 +23,8 @@ struct IntegerAt {
   // The number there when it is a whole one of 64 bits, also when written as 12.0 or 1e3; else nothing.
   std::optional<std::int64_t> value = {};
 
-  // `value` brought within bounds, 0 brought within bounds when there is none.
-  std::int64_t within(std::int64_t low, std::int64_t high) const { return std::clamp(value.value_or(0), low, high); }
+  // `value` when it is from 0 to `most`, else 0.
+  std::int64_t up_to(std::int64_t most) const { return value && *value >= 0 && *value <= most ? *value : 0; }
 };
 
 // Checks the whole of `text` (RFC 8259, UTF-8, at most kDepthMax deep; numbers of any size) and fills in `wanted`, in

@@ -24,7 +24,10 @@ Result<std::optional<wire::SseEvent>> Answer::read_event() {
     if (!piece) return std::nullopt;
     if (!*piece) return std::unexpected(piece->error());
     if ((*piece)->empty()) {
-      // A proper end of the message is a proper end of the stream, whether or not this provider sends an end mark.
+      // A proper end of the message is a proper end of the stream, whether or not this provider sends an end mark. But
+      // a connection that closes looks the same after the last event and after any other.
+      if (call_.ends_with_connection())
+        return fail(Errc::data_loss, "the connection was closed without an end mark of the stream");
       done_ = true;
       if (auto last = splitter_.last()) return last;
       if (splitter_.rest().find_first_not_of("\r\n") == std::string_view::npos) return std::nullopt;
@@ -38,7 +41,9 @@ Result<std::optional<wire::SseEvent>> Answer::next_event() {
   if (held_) return std::exchange(held_, std::nullopt);
   while (true) {
     auto event = read_event();
-    if (!event) note_broken(target_, event.error(), context_.exchange.loop().now());
+    if (!event) tell_broken(event.error());
+    if (event && !event->has_value() && done_)
+      tell_health(failed_ ? Outcome::bad : Outcome::good, "it reported an error within a stream");
     if (!event || !event->has_value()) return event;
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
     done_ = done_ || verdict.last;
@@ -50,8 +55,19 @@ Result<std::optional<wire::SseEvent>> Answer::next_event() {
 rt::Task<Result<void>> Answer::wait() {
   Waiting waiting(context_);
   auto ready = co_await call_.wait();
-  if (!ready && accepted_) note_broken(target_, ready.error(), context_.exchange.loop().now());
+  if (!ready && accepted_) tell_broken(ready.error());
   co_return ready;
+}
+
+void Answer::tell_broken(const Error& error) {
+  tell_health(outcome_of(type_of_transport(error.code), 0), error.detail);
+}
+
+// Once per stream that was won, at its end: whoever only ever begins answers is not well.
+void Answer::tell_health(Outcome outcome, std::string_view why) {
+  if (std::exchange(told_, true)) return;
+  note_outcome(*target_.provider->origin(), outcome, context_.exchange.loop().now(), why);
+  trial_ = http::OriginHealth::Trial();
 }
 
 rt::Task<void> Answer::settle() {
@@ -86,9 +102,10 @@ rt::Task<void> Dispatch::pause(base::Duration delay) {
 }
 
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
-  std::vector<const Target*> order = order_of_attempts(*route_, pool_.loop().now(), random_number);
+  Attempts attempts(*route_, pool_.loop().now());
+  http::OriginHealth::Trial trial;
   std::optional<Failure> last;
-  for (const Target* target : order) {
+  while (const Target* target = attempts.next(pool_.loop().now(), trial)) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
       if (i > 0) co_await pause(backoff(i - 1));
@@ -97,17 +114,20 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
       call_.event.target = target->label;
       auto answer = co_await attempt(*target);
       running_ = nullptr;
-      note_health(*target, answer ? nullptr : &answer.error(), pool_.loop().now());
       if (answer) {
         (*answer)->accepted_ = true;
+        (*answer)->trial_ = std::move(trial);
+        if (!(*answer)->streaming()) (*answer)->tell_health(Outcome::good);
         co_return answer;
       }
+      note_health(*target, &answer.error(), pool_.loop().now());
       last = std::move(answer.error());
       if (!worth_same_target(*route_, *last)) break;
     }
     if (last && !worth_next_target(*last)) break;
   }
-  if (call_.exchange.client_gone()) last = transport_failure(*order.front(), {Errc::cancelled, "the client left"});
+  if (call_.exchange.client_gone())
+    last.emplace(Error{Errc::cancelled, "the client left"}, obs::ErrorType::caller_cancelled);
   if (!last) last.emplace(Error{Errc::unavailable, "no target is configured"});
   co_return std::unexpected(std::move(*last));
 }
@@ -128,12 +148,15 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(cons
     if (!accepted) co_return std::unexpected(std::move(accepted.error()));
     co_return answer;
   }
-  std::size_t bytes_max = answer->call_.status() == 200 ? kAnswerBytesMax : kErrorBytesMax;
+  bool success = answer->call_.status() >= 200 && answer->call_.status() <= 299;
+  std::size_t bytes_max = success ? kAnswerBytesMax : kErrorBytesMax;
   Result<std::string_view> body;
   {
     Waiting waiting(call_);
     body = co_await answer->call_.read_all(bytes_max);
   }
+  // An error page that is too long explains nothing; its status does.
+  if (!body && !success && body.error().code == Errc::out_of_range) body = std::string_view();
   if (!body) co_return std::unexpected(transport_failure(target, body.error()));
   auto accepted = accept_whole(*answer, *body);
   if (!accepted) co_return std::unexpected(std::move(accepted.error()));
@@ -148,7 +171,11 @@ rt::Task<std::expected<void, Failure>> Dispatch::accept_stream(Answer& answer) {
     auto first = answer.read_event();
     if (!first) co_return std::unexpected(transport_failure(target, first.error()));
     if (!first->has_value()) {
-      if (answer.done_) co_return std::expected<void, Failure>{};
+      if (answer.done_) {
+        constexpr std::string_view kWhat = "promised a stream and ended it before the first event";
+        co_return std::unexpected(
+            target_failure(target, obs::ErrorType::provider_malformed, Errc::protocol_error, kWhat));
+      }
       auto waited = co_await answer.wait();
       if (!waited) co_return std::unexpected(transport_failure(target, waited.error()));
       continue;

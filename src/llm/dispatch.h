@@ -8,7 +8,9 @@
 
 #include "flow/call.h"
 #include "http/client.h"
+#include "llm/attempts.h"
 #include "llm/failure.h"
+#include "llm/target_health.h"
 
 namespace penstock::llm {
 
@@ -45,11 +47,14 @@ class Answer {
  private:
   friend class Dispatch;
   Result<std::optional<wire::SseEvent>> read_event();
+  void tell_health(Outcome outcome, std::string_view why = {});
+  void tell_broken(const Error& error);
 
   http::ClientCall call_;
   const Target& target_;
   const Request& request_;
   flow::Call& context_;
+  http::OriginHealth::Trial trial_;
   wire::SseSplitter splitter_;
   std::optional<wire::SseEvent> held_;  // the first event, read before anything was promised to the client
   std::string_view body_;
@@ -58,6 +63,7 @@ class Answer {
   bool streaming_ = false;
   bool done_ = false;
   bool failed_ = false;
+  bool told_ = false;  // the target's health knows how it ended
 };
 
 class Dispatch {

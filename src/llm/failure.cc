@@ -1,5 +1,7 @@
 #include "llm/failure.h"
 
+#include <charconv>
+#include <ctime>
 #include <random>
 
 #include "llm/target_health.h"
@@ -12,7 +14,29 @@ obs::ErrorType type_of_status(int status) {
   return status >= 500 ? obs::ErrorType::provider_5xx : obs::ErrorType::provider_4xx;
 }
 
+// RFC 9110 section 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT". The obsolete forms are not read.
+std::optional<std::int64_t> seconds_of_date(std::string_view text) {
+  std::tm parts{};
+  std::string copy(text);
+  const char* end = ::strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return ::timegm(&parts);
+}
+
 }  // namespace
+
+std::optional<std::chrono::seconds> read_retry_after(std::string_view text, base::WallMicros now) {
+  constexpr std::int64_t kSecondsMax = std::int64_t{7} * 24 * 3600;
+  std::int64_t seconds = 0;
+  auto [end, defect] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (defect != std::errc{} || end != text.data() + text.size()) {
+    auto date = seconds_of_date(text);
+    if (!date) return std::nullopt;
+    seconds = *date - now / 1'000'000;
+  }
+  if (seconds < 0 || seconds > kSecondsMax) return std::nullopt;
+  return std::chrono::seconds(seconds);
+}
 
 obs::ErrorType type_of_transport(Errc code) {
   switch (code) {
@@ -21,6 +45,7 @@ obs::ErrorType type_of_transport(Errc code) {
     case Errc::protocol_error: return obs::ErrorType::provider_malformed;
     case Errc::data_loss: return obs::ErrorType::provider_cut;
     case Errc::cancelled: return obs::ErrorType::caller_cancelled;
+    case Errc::backpressure: return obs::ErrorType::penstock_overload;
     default: return obs::ErrorType::provider_connect;
   }
 }
@@ -33,7 +58,7 @@ Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std
 Failure transport_failure(const Target& target, const Error& error) {
   // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
   // Neither is an answer of theirs that is too large a request of our caller's that is.
-  // A pool of ours that is full is ours.
+  // A pool of ours that is full, and descriptors that are used up, are ours.
   if (error.code == Errc::backpressure)
     return target_failure(target, obs::ErrorType::penstock_overload, error.code, "cannot be called: " + error.detail);
   bool theirs = error.code != Errc::deadline_exceeded && error.code != Errc::cancelled && error.code != Errc::data_loss;
@@ -46,7 +71,7 @@ Failure status_failure(const Target& target, int status, const wire::Fields& fie
       target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
   failure.upstream_status = status;
   failure.upstream_content_type = fields.get(wire::FieldId::content_type);
-  failure.retry_after = fields.get(wire::FieldId::retry_after);
+  failure.retry_after = read_retry_after(fields.get(wire::FieldId::retry_after), base::system_clock().wall());
   failure.upstream_body = std::move(body);
   return failure;
 }

@@ -1,6 +1,7 @@
 // Why a target did not answer, and whether another attempt is worth it.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "flow/call.h"
@@ -17,13 +18,13 @@ struct Failure {
   int upstream_status = 0;
   std::string upstream_body;
   std::string upstream_content_type;
-  std::string retry_after;
+  std::optional<std::chrono::seconds> retry_after;
 };
 
 // An error page is read up to here; the rest says nothing new.
 constexpr std::size_t kErrorBytesMax = 256 * 1024;
 
-// What a failed connection is counted as.
+// What a failed connection, or what came over it, is counted as.
 obs::ErrorType type_of_transport(Errc code);
 // The provider did, or said, `what`.
 Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std::string_view what);
@@ -32,7 +33,11 @@ Failure transport_failure(const Target& target, const Error& error);
 // The provider answered with a status that is no success.
 Failure status_failure(const Target& target, int status, const wire::Fields& fields, std::string body);
 
-// Tells the health of the target's origin how an attempt ended; `failure` is null after an answer.
+// A provider's retry-after (RFC 9110 section 10.2.3): seconds, or a date, counted from `now`. Nothing for what is
+// neither, lies in the past or is further away than a week: whoever waits for it should not be led astray.
+std::optional<std::chrono::seconds> read_retry_after(std::string_view text, base::WallMicros now);
+
+// Tells the health of the target's origin how an attempt ended; `failure` is null after a whole answer.
 void note_health(const Target& target, const Failure* failure, base::SteadyTime now);
 // The same for an answer that ended before its end.
 void note_broken(const Target& target, const Error& error, base::SteadyTime now);

@@ -3,12 +3,13 @@
 #include <sys/stat.h>
 
 #include "config/timeout.h"
-#include "obs/log.h"
+#include "net/tls_certificate.h"
 
 namespace penstock::llm {
 namespace {
 
 constexpr std::int64_t kConnectionsMax = 20'000;
+constexpr std::int64_t kStreamsMax = 1'000;
 
 http::ConnectionLimits read_connections(const config::Node& node) {
   http::ConnectionLimits limits;
@@ -18,6 +19,8 @@ http::ConnectionLimits read_connections(const config::Node& node) {
   limits.waiting =
       static_cast<std::size_t>(map.integer("waiting", static_cast<std::int64_t>(limits.waiting), 0, kConnectionsMax));
   limits.idle = map.duration("idle", limits.idle);
+  limits.streams =
+      static_cast<std::size_t>(map.integer("streams", static_cast<std::int64_t>(limits.streams), 1, kStreamsMax));
   map.done();
   return limits;
 }
@@ -56,16 +59,47 @@ struct Tls {
   std::string server_name;
 };
 
+std::vector<std::string> read_pins(config::Map& map) {
+  std::vector<std::string> pins = map.texts("pin");
+  for (const std::string& pin : pins) {
+    if (!net::is_pin(pin)) {
+      map.get("pin").problem(fmt::format(
+          "'{}' is no pin: write sha256/ and 44 characters of base64, the SHA-256 of the server's public key", pin));
+    }
+  }
+  return pins;
+}
+
 Tls read_tls(const config::Node& node, bool https) {
   Tls tls;
   if (!node.present()) return tls;
   config::Map map = node.map();
   tls.options.ca_file = map.text("ca");
+  tls.options.certificate = {map.text("cert"), map.text("key")};
   tls.server_name = map.text("server_name");
-  tls.options.insecure_skip_verify = map.boolean("insecure_skip_verify", false);
+  tls.options.pins = read_pins(map);
   map.done();
+  if (map.has("cert") != map.has("key")) node.problem("a client certificate needs both, `cert` and `key`");
   if (!https) node.problem("`tls` says nothing to a base_url that starts with http://");
   return tls;
+}
+
+http::Http2Use read_http2(config::Map& map) {
+  std::string use = map.text("http2", "auto");
+  if (use == "auto") return http::Http2Use::automatic;
+  if (use == "off") return http::Http2Use::off;
+  if (use == "prior_knowledge") return http::Http2Use::prior_knowledge;
+  map.get("http2").problem(fmt::format("'{}' is not one of auto, off and prior_knowledge", use));
+  return http::Http2Use::automatic;
+}
+
+std::vector<std::string> protocols(http::Http2Use use) {
+  switch (use) {
+    case http::Http2Use::off: return {"http/1.1"};
+    case http::Http2Use::prior_knowledge: return {"h2"};
+    case http::Http2Use::automatic: break;
+  }
+  return {"h2", "http/1.1"};
 }
 
 // All that makes origins different, in one text.
@@ -76,10 +110,34 @@ std::string identity_of(const http::Origin& origin, const Tls& tls) {
     check = fmt::format("{} {} {} {}", origin.check->interval.count(), origin.check->timeout.count(),
                         origin.check->unhealthy_after, origin.check->healthy_after);
   }
-  return fmt::format("{}\n{}://{}{}\n{}\n{}\n{}\n{} {} {} {}\n{} {}\n{}", origin.name, origin.url.scheme,
-                     origin.url.authority(), origin.url.path, stamp_of(tls.options.ca_file), tls.server_name,
-                     tls.options.insecure_skip_verify, origin.connect_timeout.count(), limits.max, limits.waiting,
-                     limits.idle.count(), origin.outlier.failures, origin.outlier.eject.count(), check);
+  std::string files;
+  for (const std::string& file : tls.options.files()) files += stamp_of(file) + '\n';
+  return fmt::format("{}\n{}{}\n{}\n{}\n{}\n{} {}\n{} {} {} {} {}\n{} {}\n{}", origin.name, origin.url.place(),
+                     origin.url.path, files, tls.server_name, fmt::join(tls.options.pins, " "),
+                     static_cast<int>(origin.http2), fmt::join(tls.options.alpn, " "), origin.connect_timeout.count(),
+                     limits.max, limits.waiting, limits.streams, limits.idle.count(), origin.outlier.failures,
+                     origin.outlier.eject.count(), check);
+}
+
+// What connections of HTTP/2 cannot do. Null when TLS cannot start, which was told about the origin itself.
+std::shared_ptr<const http::Origin> origin_for_upgrades(const http::Origin& origin, Tls tls) {
+  http::Origin own;
+  own.name = origin.name;
+  own.url = origin.url;
+  own.files = origin.files;
+  own.tls_name = origin.tls_name;
+  own.http2 = http::Http2Use::off;
+  own.connect_timeout = origin.connect_timeout;
+  own.connections = origin.connections;
+  own.outlier = origin.outlier;
+  tls.options.alpn = protocols(own.http2);
+  if (origin.tls) {
+    auto context = net::TlsContext::client(tls.options);
+    if (!context) return nullptr;
+    own.tls = std::move(*context);
+  }
+  std::string identity = identity_of(own, tls);
+  return http::share_origin(identity, std::move(own));
 }
 
 }  // namespace
@@ -92,6 +150,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
   auto url = net::parse_http_url(base_url.present() ? base_url.text() : std::string(default_base_url));
   origin.connect_timeout = config::read_timeout(map, "connect_timeout", origin.connect_timeout);
   origin.connections = read_connections(map.get("connections"));
+  origin.http2 = read_http2(map);
   origin.outlier = read_outlier(map.get("outlier"));
   origin.check = read_check(map.get("health"));
   config::Node tls_node = map.get("tls");
@@ -102,6 +161,7 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
   }
   origin.url = std::move(*url);
   origin.tls_name = tls.server_name;
+  tls.options.alpn = protocols(origin.http2);
   if (origin.url.tls()) {
     auto context = net::TlsContext::client(tls.options);
     if (!context) {
@@ -109,9 +169,14 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
       return nullptr;
     }
     origin.tls = std::move(*context);
-    if (tls.options.insecure_skip_verify)
-      obs::log(obs::Level::warn, "a provider's certificate is not verified", {{"provider", name}});
+    net::TlsClientOptions without = tls.options;
+    without.alpn = protocols(http::Http2Use::off);
+    if (auto http1 = net::TlsContext::client(without)) origin.tls_http1 = std::move(*http1);
+    origin.files = tls.options.files();
   }
+  bool may_speak_h2 = origin.http2 == http::Http2Use::prior_knowledge ||
+                      (origin.http2 == http::Http2Use::automatic && origin.tls != nullptr);
+  if (may_speak_h2) origin.for_upgrades = origin_for_upgrades(origin, tls);
   std::string identity = identity_of(origin, tls);
   return http::share_origin(identity, std::move(origin));
 }

@@ -23,9 +23,9 @@ void PassThrough::cancel() {
 }
 
 rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
-  std::vector<const Target*> order = order_of_attempts(*route_, pool_.loop().now(), random_number);
+  Attempts attempts(*route_, pool_.loop().now());
   Failure last({Errc::unavailable, "no target is configured"});
-  for (const Target* target : order) {
+  while (const Target* target = attempts.next(pool_.loop().now(), trial_)) {
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
       if (i > 0) co_await pause(backoff(i - 1));
@@ -45,10 +45,12 @@ rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
 }
 
 // A fresh call to the target, and the head to send.
-Result<std::string> PassThrough::open(std::optional<std::uint64_t> length) {
+Result<std::string> PassThrough::open(std::optional<std::uint64_t> length, bool upgrade) {
   PassHead head = head_;
   head.body_bytes = length;
-  upstream_ = std::make_unique<http::ClientCall>(pool_, target_->provider->origin(), route_->timeouts, deadline_);
+  std::shared_ptr<const http::Origin> origin = target_->provider->origin();
+  if (upgrade && origin->for_upgrades) origin = origin->for_upgrades;
+  upstream_ = std::make_unique<http::ClientCall>(pool_, std::move(origin), route_->timeouts, deadline_);
   return target_->provider->pass_through(head, call_.event.id.view());
 }
 
@@ -67,6 +69,30 @@ rt::Task<PassThrough::Outcome> PassThrough::attempt_whole() {
     sent = co_await upstream_->send(*head, {std::string_view(body)});
   }
   if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  co_return co_await accept();
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::upgrade(BodyFor path_for) {
+  body_for_ = std::move(path_for);
+  return try_targets(&PassThrough::attempt_upgrade);
+}
+
+rt::Task<PassThrough::Outcome> PassThrough::attempt_upgrade() {
+  std::string path = body_for_(target_->model);
+  head_.path = path;
+  auto head = open(std::nullopt, true);
+  if (!head) co_return std::unexpected(Failure(head.error(), obs::ErrorType::caller_bad_request));
+  upstream_->expect_upgrade();
+  Result<void> sent;
+  {
+    Waiting waiting(call_);
+    sent = co_await upstream_->send(*head, {});
+  }
+  if (!sent) co_return std::unexpected(transport_failure(*target_, sent.error()));
+  if (upstream_->status() >= 200 && upstream_->status() <= 299) {
+    co_return std::unexpected(target_failure(*target_, obs::ErrorType::provider_malformed, Errc::protocol_error,
+                                             "answered a request for a WebSocket with something else"));
+  }
   co_return co_await accept();
 }
 
@@ -101,6 +127,15 @@ Failure PassThrough::broken(const Error& error) const {
   return failure;
 }
 
+void PassThrough::ended(const Error* error) {
+  if (error == nullptr) {
+    note_health(*target_, nullptr, pool_.loop().now());
+  } else {
+    note_broken(*target_, *error, pool_.loop().now());
+  }
+  trial_ = http::OriginHealth::Trial();
+}
+
 rt::Task<PassThrough::Outcome> PassThrough::write(std::string_view piece) {
   Waiting waiting(call_);
   auto sent = co_await upstream_->write(piece);
@@ -124,12 +159,12 @@ rt::Task<PassThrough::Outcome> PassThrough::finish() {
 
 rt::Task<PassThrough::Outcome> PassThrough::accept() {
   int status = upstream_->status();
-  if (status >= 200 && status <= 299) {
-    note_health(*target_, nullptr, pool_.loop().now());
-    co_return Outcome{};
-  }
+  if (status == 101) ended(nullptr);
+  if (status == 101 || (status >= 200 && status <= 299)) co_return Outcome{};
   Waiting waiting(call_);
   auto body = co_await upstream_->read_all(kErrorBytesMax);
+  // An error page that is too long explains nothing; its status does.
+  if (!body && body.error().code == Errc::out_of_range) body = std::string_view();
   if (!body) co_return std::unexpected(transport_failure(*target_, body.error()));
   co_return std::unexpected(status_failure(*target_, status, upstream_->fields(), std::string(*body)));
 }

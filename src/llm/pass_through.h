@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "llm/attempts.h"
 #include "llm/failure.h"
 
 namespace penstock::llm {
@@ -25,6 +26,10 @@ class PassThrough {
   // Sends a whole body (or none, when the head says so) and waits for the head of a successful answer.
   rt::Task<Outcome> send(BodyFor body_for);
 
+  // Without a body: asks every target for another protocol, under the path (as in PassHead) for its own name of the
+  // model, until one answers 101. `head` has the fields that ask.
+  rt::Task<Outcome> upgrade(BodyFor path_for);
+
   // The same in pieces: start() with the bytes at hand, write() until the body ends or answered() says that nobody
   // wants more of it, then finish(), which waits for the head of a successful answer.
   rt::Task<Outcome> start(BodyFor first_for, LengthFor length_for);
@@ -36,6 +41,8 @@ class PassThrough {
   // After start() or send(). The answer's head, and its body by read().
   const Target& target() const { return *target_; }
   http::ClientCall& answer() { return *upstream_; }
+  // For the target's health: the answer was read to its end (null), or how it broke.
+  void ended(const Error* error);
   // Ends what is under way; safe at any time on the loop.
   void cancel();
 
@@ -45,10 +52,11 @@ class PassThrough {
   rt::Task<Outcome> try_targets(Attempt attempt);
   rt::Task<Outcome> attempt_whole();
   rt::Task<Outcome> attempt_start();
+  rt::Task<Outcome> attempt_upgrade();
   rt::Task<Outcome> accept();
   Failure sending_failure(const Error& error) const;
   Failure broken(const Error& error) const;
-  Result<std::string> open(std::optional<std::uint64_t> length);
+  Result<std::string> open(std::optional<std::uint64_t> length, bool upgrade = false);
 
   http::ClientPool& pool_;
   flow::Call& call_;
@@ -59,6 +67,7 @@ class PassThrough {
   BodyFor body_for_;
   LengthFor length_for_;
   const Target* target_ = nullptr;
+  http::OriginHealth::Trial trial_;
   std::unique_ptr<http::ClientCall> upstream_;
 };
 

@@ -47,6 +47,7 @@ struct PassHead {
   std::string_view accept;                  // empty: anything
   bool has_body = false;                    // GET and DELETE have none
   std::optional<std::uint64_t> body_bytes;  // of the body; nothing: it comes in chunks
+  std::string_view lines = {};              // more fields, each with its line end
 };
 
 struct UpstreamRequest {

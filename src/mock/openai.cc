@@ -3,6 +3,7 @@
 #include "base/quantity.h"
 #include "json/value.h"
 #include "mock/answer.h"
+#include "mock/realtime.h"
 #include "mock/render.h"
 
 namespace penstock::mock {
@@ -133,8 +134,35 @@ rt::Task<void> OpenAi::handle(http::Exchange& exchange) {
                                 "invalid_request_error", {}, "method_not_supported"));
     co_return;
   }
+  if (request.path == "/v1/realtime") co_return co_await realtime(exchange);
   if (is_media(request.path)) co_return co_await media(exchange);
   co_await look(exchange);
+}
+
+void OpenAi::remember(http::Exchange& exchange, std::string path, std::string_view body) {
+  std::lock_guard lock(shared_.mutex);
+  shared_.last.path = std::move(path);
+  shared_.last.authorization = exchange.request().field(wire::FieldId::authorization);
+  shared_.last.body = body;
+}
+
+// What stands for a body is what the client offered.
+rt::Task<void> OpenAi::realtime(http::Exchange& exchange) {
+  const http::Request& request = exchange.request();
+  std::uint64_t arrival = shared_.arrivals.fetch_add(1, std::memory_order_relaxed);
+  remember(exchange, fmt::format("{}?{}", request.path, request.query), request.field("sec-websocket-protocol"));
+  const std::string& key = shared_.options.api_key;
+  std::string model = http::query_value(request.query, "model");
+  Failure failure = failure_for(request, model, arrival);
+  bool known = key.empty() || request.field(wire::FieldId::authorization) == "Bearer " + key;
+  if (!known || failure.kind == Failure::Kind::status) {
+    int status = known ? failure.status : 401;
+    co_await respond(exchange, status, status_body(status));
+  } else if (model == "missing-model") {
+    co_await respond(exchange, 404, missing_model(model));
+  } else {
+    co_await serve_realtime(exchange, shared_.options, failure);
+  }
 }
 
 rt::Task<void> OpenAi::media(http::Exchange& exchange) {
@@ -182,12 +210,7 @@ rt::Task<void> OpenAi::call(http::Exchange& exchange) {
   auto body = co_await exchange.read_body(kBodyBytesMax);
   if (!body) co_return;  // the server answers
   std::string_view authorization = exchange.request().field(wire::FieldId::authorization);
-  {
-    std::lock_guard lock(shared_.mutex);
-    shared_.last.path = exchange.request().path;
-    shared_.last.authorization = authorization;
-    shared_.last.body = *body;
-  }
+  remember(exchange, std::string(exchange.request().path), *body);
   const std::string& key = shared_.options.api_key;
   if (!key.empty() && authorization != "Bearer " + key) {
     visit.finish(co_await respond(exchange, 401, status_body(401)));

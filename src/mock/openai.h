@@ -47,8 +47,10 @@ class OpenAi {
   rt::Task<void> plain(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure);
   rt::Task<void> stream(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure);
   rt::Task<bool> interrupt(Visit& visit, Failure failure);
+  rt::Task<void> realtime(http::Exchange& exchange);
   rt::Task<void> media(http::Exchange& exchange);
   rt::Task<void> look(http::Exchange& exchange);
+  void remember(http::Exchange& exchange, std::string path, std::string_view body);
   Failure failure_for(const http::Request& request, std::string_view model, std::uint64_t arrival) const;
 
   Shared& shared_;

@@ -10,6 +10,7 @@
 
 #include "mqtt/reason.h"
 #include "mqtt/worker.h"
+#include "net/egress.h"
 
 namespace penstock::mqtt {
 namespace {
@@ -25,14 +26,24 @@ void init_library() {
 
 std::string random_client_id() { return "penstock-" + base::random_token(9); }
 
-// The addresses of `found` as text, in the order of preference the system gives (RFC 6724).
-std::vector<std::string> numeric(const addrinfo* found) {
+// The addresses of `found` that may be connected to, as text, in the order of preference the system gives (RFC 6724).
+// The error is about the last one that may not, when none may, or with `all_must` when one may not.
+Result<std::vector<std::string>> numeric(const addrinfo* found, bool all_must) {
   std::vector<std::string> hosts;
+  Result<void> permitted;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+    net::Endpoint endpoint;
+    std::memcpy(&endpoint.storage, one->ai_addr, one->ai_addrlen);
+    endpoint.length = one->ai_addrlen;
+    if (auto verdict = net::Egress::check(endpoint); !verdict) {
+      permitted = std::move(verdict);
+      continue;
+    }
     std::array<char, NI_MAXHOST> text{};
     if (getnameinfo(one->ai_addr, one->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) continue;
     hosts.emplace_back(text.data());
   }
+  if (!permitted && (hosts.empty() || all_must)) return std::unexpected(permitted.error());
   return hosts;
 }
 
@@ -76,7 +87,8 @@ Result<std::vector<std::string>> Worker::lookup() const {
   addrinfo* found = nullptr;
   const int code = getaddrinfo(options_.host.c_str(), nullptr, &hints, &found);
   if (code != 0) return fail(Errc::unavailable, lookup_reason(options_.host, code));
-  std::vector<std::string> hosts = numeric(found);
+  // With TLS the library looks the name up again and takes any of its addresses.
+  Result<std::vector<std::string>> hosts = numeric(found, options_.tls);
   freeaddrinfo(found);
   return hosts;
 }

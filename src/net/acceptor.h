@@ -1,36 +1,41 @@
-// A listening TCP socket on one loop.
+// Accepting from a listening socket on one loop.
 #pragma once
 
 #include <functional>
 #include <memory>
 
 #include "base/result.h"
-#include "net/address.h"
+#include "net/listen_socket.h"
 #include "rt/loop.h"
 
 namespace penstock::net {
 
 class Acceptor : private rt::Listener {
  public:
-  // Called on the loop with each connected, non-blocking socket; takes ownership of it.
+  // Called on the loop with each connected, non-blocking socket; takes ownership of it. A client of a local socket has
+  // no endpoint (length 0).
   using OnAccept = std::function<void(int fd, const Endpoint& peer)>;
 
-  // Binds and listens. Port 0 takes a free one: read it back from endpoint(). Errors say who may hold the port.
+  // On the loop, or before it runs. Connections that wait already are taken with the loop's next turn.
+  Acceptor(rt::Loop& loop, ListenSocket socket, OnAccept on_accept);
+  // ListenSocket::open() and that.
   static Result<std::unique_ptr<Acceptor>> listen(rt::Loop& loop, const Endpoint& endpoint, OnAccept on_accept);
   ~Acceptor() override;
 
-  const Endpoint& endpoint() const { return endpoint_; }
-  // No connection is accepted after this; those waiting in the kernel's queue are refused by its close.
+  const Endpoint& endpoint() const { return socket_.endpoint(); }
+  ListenSocket& socket() { return socket_; }
+  // No connection is accepted after this. Those the kernel took for us are accepted first: closing would reset them.
   void close();
+  // The same for a socket that another process goes on with: what waits in the kernel is left to it.
+  void hand_over();
 
  private:
-  Acceptor(rt::Loop& loop, int fd, Endpoint endpoint, OnAccept on_accept);
   void on_ready(bool readable, bool writable, bool hang_up) override;
-  void accept_all();
+  void accept(int at_most);
+  void stop();
 
   rt::Loop& loop_;
-  int fd_;
-  Endpoint endpoint_;
+  ListenSocket socket_;
   OnAccept on_accept_;
   rt::Timer retry_;
 };

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "net/egress.h"
 #include "net/resolver.h"
 
 namespace penstock::net {
@@ -52,6 +53,9 @@ class Attempt : private rt::Listener {
   bool connected() const { return settled_ && error_ == 0; }
   bool failed() const { return settled_ && error_ != 0; }
   Error why() const {
+    if (ours())
+      return {Errc::backpressure,
+              fmt::format("no socket is left here for another connection: {}", std::strerror(error_))};
     return {Errc::unavailable,
             fmt::format("{} refused or failed the connection: {}", endpoint_.text(), std::strerror(error_))};
   }
@@ -69,6 +73,10 @@ class Attempt : private rt::Listener {
     getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
     settle(error);
     changed_();
+  }
+  // What this machine has run out of says nothing about the other side.
+  bool ours() const {
+    return error_ == EMFILE || error_ == ENFILE || error_ == ENOBUFS || error_ == ENOMEM || error_ == EADDRNOTAVAIL;
   }
   void settle(int error) {
     settled_ = true;
@@ -155,7 +163,23 @@ rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, HostPort addre
                                                   rt::Cancellation* cancellation) {
   auto addresses = co_await Resolver::instance().resolve(loop, address, deadline, cancellation);
   if (!addresses) co_return std::unexpected(addresses.error());
+  // What the name led to is asked about, not the name: whoever answers for it may say anything, another time each time.
+  Result<void> permitted;
+  std::erase_if(*addresses, [&](const Endpoint& endpoint) {
+    Result<void> verdict = Egress::check(endpoint);
+    if (!verdict) permitted = std::move(verdict);
+    return !verdict;
+  });
+  if (addresses->empty()) co_return std::unexpected(permitted.error());
   co_return co_await connect_any(loop, std::move(*addresses), deadline, cancellation);
+}
+
+rt::Task<Result<std::unique_ptr<Stream>>> connect(rt::Loop& loop, const Url& url, base::SteadyTime deadline,
+                                                  rt::Cancellation* cancellation) {
+  if (url.socket.empty()) return connect(loop, HostPort{url.host, url.port}, deadline, cancellation);
+  auto endpoint = local_endpoint(url.socket);
+  if (!endpoint) return rt::Task<Result<std::unique_ptr<Stream>>>::ready(std::unexpected(endpoint.error()));
+  return connect_any(loop, std::vector<Endpoint>{*endpoint}, deadline, cancellation);
 }
 
 }  // namespace penstock::net

@@ -133,6 +133,10 @@ class Resolver::Thread {
       known.answer = fail(Errc::backpressure, "too many names are waiting to be resolved");
       return known;
     }
+    if (!thread_.joinable() && !start_thread()) {
+      known.answer = fail(Errc::backpressure, "the system gives no thread to resolve names");
+      return known;
+    }
     ++waiting_;
     if (under_way != under_way_.end()) {
       under_way->second.push_back(waiter);
@@ -140,7 +144,6 @@ class Resolver::Thread {
     }
     under_way_[host].push_back(waiter);
     to_start_.push_back(host);
-    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
     wake();
     return known;
   }
@@ -154,6 +157,15 @@ class Resolver::Thread {
   }
 
  private:
+  bool start_thread() {
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error&) {
+      return false;
+    }
+    return true;
+  }
+
   struct Name {
     Addresses addresses;
     base::SteadyTime fresh_until;

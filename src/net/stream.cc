@@ -42,7 +42,11 @@ void Stream::close() {
   if (writer_ != nullptr && std::exchange(writer_->queued_, false)) loop_.remove_send(writer_);
   if (ssl_ != nullptr) {
     // One attempt at close_notify; a peer that does not read it learns from the FIN.
-    if (SSL_is_init_finished(ssl_) && !hung_up_) SSL_shutdown(ssl_);
+    if (SSL_is_init_finished(ssl_)) {
+      if (!hung_up_) SSL_shutdown(ssl_);
+      // Without it the session would be spoilt for the next connection, only because the peer left first.
+      SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    }
     ERR_clear_error();
     SSL_free(ssl_);
     ssl_ = nullptr;
@@ -57,6 +61,10 @@ void Stream::cut() {
   auto notify = std::exchange(notify_hang_up_, nullptr);
   close();
   if (notify) notify();
+}
+
+void Stream::give_up() {
+  if (auto notify = std::exchange(notify_hang_up_, nullptr)) notify();
 }
 
 void Stream::shutdown_write() {
@@ -142,6 +150,7 @@ void Stream::on_ready(bool readable, bool writable, bool hang_up) {
   if (writer_ != nullptr && !writer_->queued_ && (writable || ssl_ != nullptr) && writer_->advance()) {
     loop_.defer(std::exchange(writer_, nullptr)->handle_);
   }
+  if (notify_writable_ && (writable || ssl_ != nullptr)) notify_writable_();
   if ((readable || hang_up) && reader_ == nullptr && notify_readable_) notify_readable_();
   if (hang_up && notify_hang_up_) std::exchange(notify_hang_up_, nullptr)();
 }
@@ -166,6 +175,24 @@ Result<std::size_t> Stream::try_read(std::span<char> buffer) {
     }
     return std::unexpected(system_error(errno));
   }
+}
+
+Result<std::size_t> Stream::peek_now(std::span<char> buffer) {
+  ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), MSG_PEEK);
+  // What is peeked at stays announced, but the next wait is for what comes after it.
+  readable_ = false;
+  if (got >= 0) return static_cast<std::size_t>(got);
+  return std::unexpected(errno == EAGAIN || errno == EINTR ? would_block() : system_error(errno));
+}
+
+void Stream::take_peeked(std::size_t bytes) {
+  std::array<char, 4096> unwanted;
+  while (bytes > 0) {
+    ssize_t got = ::recv(fd_, unwanted.data(), std::min(bytes, unwanted.size()), 0);
+    if (got <= 0) break;
+    bytes -= static_cast<std::size_t>(got);
+  }
+  readable_ = true;  // there may be more behind it, which was announced already
 }
 
 bool Stream::quiet() {
@@ -199,6 +226,12 @@ Result<std::size_t> Stream::try_write(std::span<iovec> pieces) {
   }
 }
 
+Result<std::size_t> Stream::write_now(std::string_view bytes) {
+  if (fd_ < 0) return fail(Errc::cancelled, "the connection was closed");
+  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+  return try_write(std::span(&piece, 1));
+}
+
 Result<std::size_t> Stream::tls_result(int result) {
   if (result > 0) return static_cast<std::size_t>(result);
   int saved_errno = errno;
@@ -208,26 +241,33 @@ Result<std::size_t> Stream::tls_result(int result) {
     case SSL_ERROR_ZERO_RETURN: return 0;
     case SSL_ERROR_SYSCALL:
       ERR_clear_error();
+      tls_failure_ = TlsFailure::gone;
       return std::unexpected(saved_errno == 0 ? Error{Errc::unavailable, "the connection was cut without a TLS goodbye"}
                                               : system_error(saved_errno));
     default: {
-      unsigned long code = ERR_get_error();
-      ERR_clear_error();
-      if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+      if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        ERR_clear_error();
+        tls_failure_ = TlsFailure::gone;
         return std::unexpected(Error{Errc::unavailable, "the connection was cut without a TLS goodbye"});
       }
-      const char* why = ERR_reason_error_string(code);
-      long verify = SSL_get_verify_result(ssl_);
-      if (verify != X509_V_OK) {
-        return fail(Errc::protocol_error,
-                    fmt::format("the certificate was not accepted: {}", X509_verify_cert_error_string(verify)));
-      }
-      return fail(Errc::protocol_error, fmt::format("TLS failed: {}", why == nullptr ? "unknown reason" : why));
+      TlsProblem problem = take_tls_problem(ssl_);
+      tls_failure_ = problem.failure;
+      // Servers of TLS 1.3 look at a client's certificate when the handshake is over for the client.
+      return fail(problem.about_our_certificate ? Errc::unavailable : Errc::protocol_error, std::move(problem.detail));
     }
   }
 }
 
 bool Stream::tls_resumed() const { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
+
+TlsFacts Stream::tls_facts() const { return ssl_ == nullptr ? TlsFacts() : facts_of(ssl_); }
+
+std::string_view Stream::alpn() const { return ssl_ == nullptr ? std::string_view() : alpn_of(ssl_); }
+
+void Stream::drop_tls() {
+  SSL_free(ssl_);
+  ssl_ = nullptr;
+}
 
 rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
                                                 TlsSession* session) {
@@ -245,7 +285,8 @@ rt::Task<Result<void>> Stream::start_tls_client(std::shared_ptr<TlsContext> cont
     SSL_set_tlsext_host_name(ssl_, host.c_str());
     SSL_set1_host(ssl_, host.c_str());
   }
-  co_return co_await handshake();
+  auto shaken = co_await handshake(TlsSide::client);
+  co_return shaken;
 }
 
 rt::Task<Result<void>> Stream::start_tls_server(std::shared_ptr<TlsContext> context) {
@@ -253,14 +294,33 @@ rt::Task<Result<void>> Stream::start_tls_server(std::shared_ptr<TlsContext> cont
   ssl_ = SSL_new(tls_->get());
   SSL_set_fd(ssl_, fd_);
   SSL_set_accept_state(ssl_);
-  co_return co_await handshake();
+  auto shaken = co_await handshake(TlsSide::server);
+  co_return shaken;
 }
 
-rt::Task<Result<void>> Stream::handshake() {
+rt::Task<Result<void>> Stream::handshake(TlsSide side) {
+  Result<void> done = co_await shake_hands();
+  if (done) {
+    count_handshake(side, tls_facts());
+    co_return done;
+  }
+  if (done.error().code == Errc::deadline_exceeded) tls_failure_ = TlsFailure::timeout;
+  if (done.error().code == Errc::cancelled) co_return done;
+  count_failure(side, tls_failure_);
+  // A server that cannot prove who it is, or speaks no TLS at all, cannot be reached for what is wanted of it.
+  if (side == TlsSide::client && done.error().code == Errc::protocol_error) done.error().code = Errc::unavailable;
+  co_return done;
+}
+
+rt::Task<Result<void>> Stream::shake_hands() {
   while (true) {
     if (fd_ < 0) co_return fail(Errc::cancelled, "the connection was closed");
     ERR_clear_error();
     auto done = tls_result(SSL_do_handshake(ssl_));
+    if (done && *done == 0) {
+      tls_failure_ = TlsFailure::gone;
+      co_return fail(Errc::unavailable, "the other side said goodbye instead of finishing the TLS handshake");
+    }
     if (done) co_return Result<void>{};
     if (!is_would_block(done.error())) co_return std::unexpected(done.error());
     Read wait(*this, {}, Read::Until::any_event);

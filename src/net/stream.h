@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "net/tls.h"
+#include "net/tls_figures.h"
 #include "rt/loop.h"
 #include "rt/task.h"
 
@@ -68,7 +69,8 @@ class Stream : private rt::Listener {
   class Write;
 
   // co_await read(buffer): at least one byte, or 0 at the end of the stream.
-  // Errors: cancelled (closed here), deadline_exceeded, unavailable (reset), protocol_error (TLS).
+  // Errors: cancelled (closed here), deadline_exceeded, unavailable (reset; TLS with a certificate of ours that the
+  // other side does not want), protocol_error (TLS).
   Read read(std::span<char> buffer);
   // co_await write({a, b, c}): all bytes of all pieces, in order, with one system call where the socket takes them.
   // The bytes must stay until it returns. A caller that needs no coroutine for what goes out at once asks the awaiter's
@@ -85,9 +87,15 @@ class Stream : private rt::Listener {
   bool quiet();
   // At least one byte, 0 at the end, or Errc::backpressure when nothing is there after all.
   Result<std::size_t> read_now(std::span<char> buffer) { return try_read(buffer); }
+  // The same without taking the bytes, and before TLS only. When they are not enough, readable() waits for more.
+  Result<std::size_t> peek_now(std::span<char> buffer);
+  // Forgets the first `bytes` of what was peeked at.
+  void take_peeked(std::size_t bytes);
 
   // TLS handshake; call once, before the first read or write. `host` is the name to verify and to send (SNI);
-  // `session`, when given, is tried first and outlives the stream.
+  // `session`, when given, is tried first and outlives the stream. Counted in tls_figures.h. Errors: deadline_exceeded;
+  // cancelled; unavailable: the other side went away, and for clients whatever is wrong with the server;
+  // protocol_error.
   rt::Task<Result<void>> start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
                                           TlsSession* session = nullptr);
   rt::Task<Result<void>> start_tls_server(std::shared_ptr<TlsContext> context);
@@ -103,9 +111,19 @@ class Stream : private rt::Listener {
   // function forgets an earlier one.
   bool hung_up() const { return hung_up_; }
   void on_hang_up(std::function<void()> notify) { notify_hang_up_ = std::move(notify); }
+  // Tells whoever waits for the peer to hang up, though it has not: the connection stays.
+  void give_up();
 
   // The TLS handshake was a short one, with a session kept from an earlier connection.
   bool tls_resumed() const;
+  // What the handshake settled, put together anew by each call; empty without TLS.
+  TlsFacts tls_facts() const;
+  // The protocol chosen by ALPN, empty for none. Valid as long as the stream.
+  std::string_view alpn() const;
+  // Why the handshake failed.
+  TlsFailure tls_failure() const { return tls_failure_; }
+  // After a failed handshake: from here on bytes pass as they are.
+  void drop_tls();
   // Ends a wait in read() or readable(), or in write(), with `cancelled`; the stream stays open. After a cancelled
   // write nobody knows how much of it went out.
   void cancel_read();
@@ -113,6 +131,11 @@ class Stream : private rt::Listener {
   // `notify` is called, from the loop, whenever bytes or the end arrive while nobody reads; an empty function forgets
   // an earlier one. It must not destroy the stream.
   void on_readable(std::function<void()> notify) { notify_readable_ = std::move(notify); }
+  // For writers that are no coroutines: as many of `bytes` as the socket has room for, or Errc::backpressure when it
+  // has none, and then on_writable()'s `notify` runs when there is. What was not taken must be offered again, as TLS
+  // may have begun with it. Not together with write(). `notify` must not destroy the stream.
+  Result<std::size_t> write_now(std::string_view bytes);
+  void on_writable(std::function<void()> notify) { notify_writable_ = std::move(notify); }
 
   // Says goodbye in our direction; the peer may still send.
   void shutdown_write();
@@ -130,7 +153,8 @@ class Stream : private rt::Listener {
   Result<std::size_t> try_read(std::span<char> buffer);
   Result<std::size_t> try_write(std::span<iovec> pieces);
   Result<std::size_t> tls_result(int result);
-  rt::Task<Result<void>> handshake();
+  rt::Task<Result<void>> handshake(TlsSide side);
+  rt::Task<Result<void>> shake_hands();
   void on_ready(bool readable, bool writable, bool hang_up) override;
   void watch_deadline();
   void on_deadline();
@@ -140,6 +164,7 @@ class Stream : private rt::Listener {
   int fd_;
   ssl_st* ssl_ = nullptr;
   std::shared_ptr<TlsContext> tls_;
+  TlsFailure tls_failure_ = TlsFailure::none;
   bool readable_ = false;
   bool writable_ = true;
   bool hung_up_ = false;
@@ -147,6 +172,7 @@ class Stream : private rt::Listener {
   Write* writer_ = nullptr;
   std::function<void()> notify_hang_up_;
   std::function<void()> notify_readable_;
+  std::function<void()> notify_writable_;
   base::SteadyTime deadline_ = base::SteadyTime::max();
   base::Duration write_patience_{};  // above zero: what is left of a write renews the deadline
   base::SteadyTime write_latest_{};

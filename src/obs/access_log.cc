@@ -8,7 +8,7 @@
 namespace penstock::obs {
 namespace {
 
-// Everything in a line but names and words: its fixed text and a dozen numbers of at most 20 digits.
+// Everything in a line but names and words: its fixed text, an address, and a dozen numbers of at most 20 digits.
 constexpr std::size_t kFixedBytes = 800;
 // What one byte of words becomes at most: \u001f.
 constexpr std::size_t kEscapedBytes = 6;
@@ -71,6 +71,15 @@ char* AccessLog::put_quoted(char* at, std::string_view words) {
   return put(at, scratch_);
 }
 
+// Requests of one client come in rows.
+std::string_view AccessLog::text_of(const ClientAddress& client) {
+  if (client != client_) {
+    client_ = client;
+    client_text_ = client.text();
+  }
+  return client_text_;
+}
+
 char* AccessLog::put_time(char* at, base::WallMicros time) {
   constexpr std::int64_t kSecond = 1'000'000;
   time = std::max<base::WallMicros>(time, 0);
@@ -92,6 +101,7 @@ void AccessLog::append(std::string& out, const RequestEvent& event) {
     at = put_time(at, event.at);
     at = put(at, R"(Z","level":"info","msg":"request","id":)");
     at = put_quoted(at, event.id.view());
+    at = put(put(put(at, R"(,"client":")"), text_of(event.client)), "\"");
     at = put(put(at, R"(,"api":)"), quoted(event.api));
     at = put(put(at, R"(,"route":)"), quoted(event.route));
     at = put(put(at, R"(,"key":)"), quoted(event.key));

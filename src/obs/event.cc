@@ -1,5 +1,7 @@
 #include "obs/event.h"
 
+#include <arpa/inet.h>
+
 #include <mutex>
 #include <set>
 #include <string>
@@ -31,6 +33,16 @@ std::string_view to_string(ErrorType type) {
     case ErrorType::other: return "_OTHER";
   }
   return "_OTHER";
+}
+
+std::string ClientAddress::text() const {
+  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (local) return "unix";
+  if (bytes == std::array<std::uint8_t, 16>{}) return {};
+  std::array<char, INET6_ADDRSTRLEN> buffer{};
+  bool v4 = std::equal(kMapped.begin(), kMapped.end(), bytes.begin());
+  inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &bytes[12] : bytes.data(), buffer.data(), buffer.size());
+  return buffer.data();
 }
 
 Label intern(std::string_view text) {

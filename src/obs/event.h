@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -61,10 +62,20 @@ struct ShortText {
   std::string_view view() const { return {bytes.data(), size}; }
 };
 
+// Who asked: the address alone.
+struct ClientAddress {
+  std::array<std::uint8_t, 16> bytes;  // IPv6, or IPv4 as ::ffff:a.b.c.d
+  bool local;                          // came over a local socket
+  // 192.0.2.7, 2001:db8::1, unix; empty when not known.
+  std::string text() const;
+  bool operator==(const ClientAddress&) const = default;
+};
+
 // Trivial on purpose: a ring of them is only touched where it is used. Zero-initialise with {}.
 struct RequestEvent {
   base::WallMicros at;   // arrival
   ShortText<24> id;      // x-request-id
+  ClientAddress client;  // behind trusted proxies: whom they name
   Label api;             // interned: openai, oip, ...
   Label route;           // interned: the path pattern
   Label key;             // interned key name; empty when there are no keys

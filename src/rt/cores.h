@@ -17,6 +17,7 @@ class LoopThread {
   ~LoopThread() { stop(); }
   void start();
   void stop();
+  bool running() const { return thread_.joinable(); }
   Loop& loop() { return loop_; }
 
   // Runs `work` on the loop and waits for it. Not from the loop's own thread.

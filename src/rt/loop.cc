@@ -70,6 +70,7 @@ void Loop::run() {
   while (!stopping_.load(std::memory_order_acquire)) {
     run_posted();
     run_deferred();
+    run_turn_ends();
     run_sends();
     int patience = wait_millis();
     int count = epoll_wait(epoll_fd_, events.data(), kEventsPerWait, patience);
@@ -88,6 +89,7 @@ void Loop::run() {
     batch_.clear();
     run_timers();
     run_deferred();
+    run_turn_ends();
     run_sends();
   }
   current_loop = nullptr;
@@ -148,6 +150,21 @@ void Loop::run_deferred() {
   resuming_.clear();
 }
 
+void Loop::run_turn_ends() {
+  if (turn_ends_.empty()) return;
+  ending_.swap(turn_ends_);
+  // One may end another one's owner: forget_turn_end() blanks its entry.
+  for (std::size_t i = 0; i < ending_.size(); ++i) {
+    if (ending_[i] != nullptr) ending_[i]->on_turn_end();
+  }
+  ending_.clear();
+}
+
+void Loop::forget_turn_end(TurnEnd* who) {
+  std::erase(turn_ends_, who);
+  std::replace(ending_.begin(), ending_.end(), who, static_cast<TurnEnd*>(nullptr));
+}
+
 void Loop::run_sends() {
   if (sends_.empty()) return;
   sending_.swap(sends_);
@@ -175,7 +192,7 @@ void Loop::note_wait(bool slept, bool took_all) {
 }
 
 int Loop::wait_millis() {
-  if (!deferred_.empty() || !sends_.empty()) return 0;
+  if (!deferred_.empty() || !sends_.empty() || !turn_ends_.empty()) return 0;
   before_wait_ = std::chrono::steady_clock::now();
   if (heap_.empty()) return -1;
   auto left = heap_.front()->when_ - before_wait_;

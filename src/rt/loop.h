@@ -54,6 +54,13 @@ class Listener {
   virtual void on_ready(bool readable, bool writable, bool hang_up) = 0;
 };
 
+// Runs once at the end of a turn, behind everything that was resumed in it: what the turn gathered goes out together.
+class TurnEnd {
+ public:
+  virtual ~TurnEnd() = default;
+  virtual void on_turn_end() = 0;
+};
+
 class Loop {
  public:
   explicit Loop(int index = 0);
@@ -75,6 +82,10 @@ class Loop {
   int add(int fd, Listener* listener);
   // After this no event reaches `listener`, not even one already fetched.
   void remove(int fd, Listener* listener);
+
+  // Tells `who` at the end of this turn. forget_turn_end() takes that back; harmless for one that is not waiting.
+  void at_turn_end(TurnEnd* who) { turn_ends_.push_back(who); }
+  void forget_turn_end(TurnEnd* who);
 
   // From now on sends may be put off to the end of the turn, where the platform allows it. Before run().
   void batch_sends() { ring_ = SendRing::create(); }
@@ -100,6 +111,7 @@ class Loop {
   friend class Timer;
   void run_posted();
   void run_deferred();
+  void run_turn_ends();
   void run_sends();
   void run_timers();
   int wait_millis();
@@ -120,6 +132,8 @@ class Loop {
   std::vector<Timer*> heap_;
   std::vector<std::coroutine_handle<>> deferred_;
   std::vector<std::coroutine_handle<>> resuming_;
+  std::vector<TurnEnd*> turn_ends_;
+  std::vector<TurnEnd*> ending_;
   std::unique_ptr<SendRing> ring_;
   std::vector<Send*> sends_;
   std::vector<Send*> sending_;

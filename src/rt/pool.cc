@@ -2,15 +2,27 @@
 
 #include <pthread.h>
 
+#include <system_error>
+
 namespace penstock::rt {
 
 Pool::Pool(std::string name, std::size_t threads, std::size_t queue_max)
-    : name_(std::move(name)), queue_max_(std::max<std::size_t>(queue_max, 1)) {
-  threads = std::max<std::size_t>(threads, 1);
-  threads_.reserve(threads);
-  for (std::size_t i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { serve(); });
-    pthread_setname_np(threads_.back().native_handle(), name_.substr(0, 15).c_str());
+    : name_(std::move(name)),
+      threads_max_(std::max<std::size_t>(threads, 1)),
+      queue_max_(std::max<std::size_t>(queue_max, 1)) {
+  threads_.reserve(threads_max_);
+  start_threads();
+}
+
+// As many as the system gives.
+void Pool::start_threads() {
+  try {
+    while (threads_.size() < threads_max_) {
+      threads_.emplace_back([this] { serve(); });
+      pthread_setname_np(threads_.back().native_handle(), name_.substr(0, 15).c_str());
+    }
+  } catch (const std::system_error&) {
+    // One will do; without any, submit() tries again.
   }
 }
 
@@ -26,6 +38,12 @@ Pool::~Pool() {
 Result<void> Pool::submit(Work&& work) {
   {
     std::lock_guard lock(mutex_);
+    if (threads_.empty()) start_threads();
+    if (threads_.empty()) {
+      return fail(
+          Errc::unavailable,
+          fmt::format("the system gives no thread for {}: raise the limit of tasks (ulimit -u, TasksMax)", name_));
+    }
     if (stopping_) return fail(Errc::unavailable, fmt::format("the {} threads are shutting down", name_));
     if (queue_.size() >= queue_max_) {
       return fail(Errc::backpressure, fmt::format("the {} queue is full ({} waiting); try again", name_, queue_max_));

@@ -20,15 +20,16 @@ class Pool {
  public:
   using Work = std::move_only_function<void()>;
 
-  // `name` is the threads' name (15 bytes are shown) and stands in refusals. threads >= 1, queue_max >= 1.
+  // `name` is the threads' name (15 bytes are shown) and stands in refusals. threads >= 1, queue_max >= 1. Where the
+  // system gives fewer threads there are fewer.
   Pool(std::string name, std::size_t threads, std::size_t queue_max);
   // Runs what is queued, then ends the threads.
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Runs `work` on one of the threads, first come first served. `work` must not throw. On refusal `work` is untouched,
-  // so that the caller can still use what it holds.
+  // Runs `work` on one of the threads, first come first served. unavailable while the system gives not even one. `work`
+  // must not throw. On refusal `work` is untouched, so that the caller can still use what it holds.
   Result<void> submit(Work&& work);
 
   // Runs `work` on the pool and hands what it returns to `done` on `loop`, which must outlive the work. On refusal
@@ -46,10 +47,12 @@ class Pool {
 
  private:
   void serve();
+  void start_threads();
 
   const std::string name_;
+  const std::size_t threads_max_;
   const std::size_t queue_max_;
-  mutable std::mutex mutex_;  // guards queue_ and stopping_
+  mutable std::mutex mutex_;  // guards what follows
   std::condition_variable ready_;
   std::deque<Work> queue_;
   bool stopping_ = false;

@@ -5,6 +5,36 @@
 #include <unistd.h>
 
 namespace penstock::store {
+namespace {
+
+// What went wrong with the file, and what to do about it.
+Error describe(int code, std::string_view why, const std::string& path) {
+  auto error = [&](Errc kind, std::string_view advice) {
+    return Error{kind, fmt::format("{}: {}{}{}", path, why, advice.empty() ? "" : "; ", advice), path};
+  };
+  switch (code & 0xff) {
+    case SQLITE_CONSTRAINT: return error(Errc::already_exists, "");
+    case SQLITE_FULL: return error(Errc::resource_exhausted, "make room for it");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return error(Errc::unavailable, "another process keeps it to itself: end that one (`fuser` names it)");
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+      return error(Errc::unavailable, "the file and its folder must be writable for the user the gateway runs as");
+    case SQLITE_IOERR: return error(Errc::unavailable, "the disk is full, read-only or failing");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR:
+      return error(
+          Errc::data_loss,
+          "the file is damaged, or not this program's: put a backup in its place, or move it away together with "
+          "its -wal, its -shm and secret.key to begin without stored keys and usage");
+    default: return error(Errc::unavailable, "");
+  }
+}
+
+}  // namespace
 
 Statement::~Statement() { sqlite3_finalize(statement_); }
 
@@ -27,12 +57,11 @@ Result<bool> Statement::step() {
   int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
-  std::string why = sqlite3_errmsg(sqlite3_db_handle(statement_));
+  sqlite3* handle = sqlite3_db_handle(statement_);
+  const char* path = sqlite3_db_filename(handle, "main");
+  Error error = describe(code, sqlite3_errmsg(handle), path == nullptr ? "" : path);
   sqlite3_reset(statement_);
-  if (code == SQLITE_CONSTRAINT) return fail(Errc::already_exists, why);
-  if (code == SQLITE_FULL) return fail(Errc::resource_exhausted, "the disk is full");
-  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return fail(Errc::data_loss, why);
-  return fail(Errc::unavailable, why);
+  return std::unexpected(std::move(error));
 }
 
 Result<void> Statement::run() {
@@ -58,12 +87,8 @@ void Database::set_patience(std::chrono::milliseconds patience) {
   sqlite3_busy_timeout(handle_, static_cast<int>(patience.count()));
 }
 
-Error Database::error(int code, std::string_view doing) const {
-  std::string why = handle_ != nullptr ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
-  Errc kind = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? Errc::data_loss
-              : code == SQLITE_FULL                           ? Errc::resource_exhausted
-                                                              : Errc::unavailable;
-  return {kind, fmt::format("{}: cannot {}: {}", path_, doing, why), path_};
+Error Database::error(int code) const {
+  return describe(code, handle_ != nullptr ? sqlite3_errmsg(handle_) : sqlite3_errstr(code), path_);
 }
 
 Result<Database> Database::open(const std::string& path, const std::vector<std::string>& migrations) {
@@ -75,7 +100,7 @@ Result<Database> Database::open(const std::string& path, const std::vector<std::
   int code =
       sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(handle, path);
-  if (code != SQLITE_OK) return std::unexpected(database.error(code, "open the database"));
+  if (code != SQLITE_OK) return std::unexpected(database.error(code));
   database.set_patience(std::chrono::seconds(2));
   // NORMAL in WAL mode: a commit survives the process; a power cut may lose the last ones but never tears the file.
   for (const char* sql :
@@ -95,9 +120,12 @@ Result<void> Database::migrate(const std::vector<std::string>& migrations) {
     version = static_cast<std::size_t>(statement->integer(0));
   }
   if (version > migrations.size()) {
-    return fail(Errc::failed_precondition,
-                fmt::format("{} was written by a newer version of this program (schema {}, known {})", path_, version,
-                            migrations.size()));
+    return fail(
+        Errc::failed_precondition,
+        fmt::format(
+            "{} was written by a newer version of this program (schema {}, known {}): run that version, or move "
+            "the file away together with its -wal, its -shm and secret.key",
+            path_, version, migrations.size()));
   }
   for (; version < migrations.size(); ++version) {
     auto done = transaction([&]() -> Result<void> {
@@ -113,14 +141,14 @@ Database::~Database() { sqlite3_close_v2(handle_); }
 
 Result<void> Database::execute(const std::string& sql) {
   int code = sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) return std::unexpected(error(code, "run a statement"));
+  if (code != SQLITE_OK) return std::unexpected(error(code));
   return {};
 }
 
 Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
   int code = sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
-  if (code != SQLITE_OK) return std::unexpected(error(code, "prepare a statement"));
+  if (code != SQLITE_OK) return std::unexpected(error(code));
   return Statement(statement);
 }
 

@@ -64,7 +64,7 @@ class Database {
  private:
   Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
   Result<void> migrate(const std::vector<std::string>& migrations);
-  Error error(int code, std::string_view doing) const;
+  Error error(int code) const;
   sqlite3* handle_;
   std::string path_;
 };

@@ -22,20 +22,63 @@ const std::vector<std::string> kMigrations{
          PRIMARY KEY (at, key, model, target, api)) STRICT, WITHOUT ROWID;)",
 };
 
-Result<void> make_folder(const std::string& dir) {
-  std::error_code ec;
-  std::filesystem::create_directories(dir, ec);
-  if (ec) return fail(Errc::permission_denied, fmt::format("cannot make the data folder '{}': {}", dir, ec.message()));
-  return {};
+// 256 bits, six to a character.
+constexpr std::size_t kSecretBytes = 32;
+constexpr std::size_t kSecretCharacters = 43;
+
+// The file is there whole or not at all, whatever interrupts this. Of two processes that start together one makes it
+// and both read the same.
+Result<void> make_secret(const std::string& path) {
+  std::string fresh = base::random_token(kSecretBytes);
+  std::string draft = fmt::format("{}.{}", path, ::getpid());
+  int fd = ::open(draft.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+  bool done =
+      fd >= 0 && ::write(fd, fresh.data(), fresh.size()) == static_cast<ssize_t>(fresh.size()) && ::fsync(fd) == 0;
+  if (fd >= 0) done = ::close(fd) == 0 && done;
+  if (done)
+    done = ::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0 || errno == EEXIST;
+  int why = errno;
+  ::unlink(draft.c_str());
+  if (done) return {};
+  return fail(Errc::resource_exhausted, fmt::format("cannot write '{}': {}", path, std::strerror(why)));
+}
+
+// The database is there before the secret is made. A secret without one means that stored keys are lost, and a gateway
+// without keys may be open to everybody.
+Result<void> check_together(const std::string& dir) {
+  std::error_code missing;
+  auto bytes = std::filesystem::file_size(dir + "/penstock.db", missing);
+  if ((!missing && bytes > 0) || ::access((dir + "/secret.key").c_str(), F_OK) != 0) return {};
+  return fail(Errc::data_loss,
+              fmt::format("'{0}/penstock.db' is {1} while '{0}/secret.key' is there: stored keys are lost. "
+                          "Put a backup in its place, or remove secret.key too, to begin without stored "
+                          "keys and usage",
+                          dir, missing ? "missing" : "empty"));
 }
 
 }  // namespace
 
+Result<void> make_data_dir(const std::string& dir) {
+  std::error_code ec;
+  if (std::filesystem::create_directories(dir, ec))
+    std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
+  if (ec) return fail(Errc::permission_denied, fmt::format("cannot make the data folder '{}': {}", dir, ec.message()));
+  return {};
+}
+
 Result<State> State::open(const std::string& dir) {
-  if (auto made = make_folder(dir); !made) return std::unexpected(made.error());
+  if (auto made = make_data_dir(dir); !made) return std::unexpected(made.error());
+  if (auto there = check_together(dir); !there) return std::unexpected(there.error());
   auto database = Database::open(dir + "/penstock.db", kMigrations);
   if (!database) return std::unexpected(database.error());
-  return State(std::move(*database));
+  // What is missing shows here, not at the first call that is to be counted.
+  for (std::string_view columns :
+       {"id,name,hash,models,rpm,tpm,created,expires,revoked FROM keys",
+        "at,key,model,target,api,requests,errors,input_tokens,output_tokens,cached_tokens FROM usage"}) {
+    if (auto known = database->prepare(fmt::format("SELECT {}", columns)); !known)
+      return std::unexpected(known.error());
+  }
+  return State(std::move(*database), dir);
 }
 
 Result<void> State::add_key(const StoredKey& key) {
@@ -137,26 +180,42 @@ Result<std::vector<UsageRow>> State::usage_by_key_and_model(base::WallMicros sin
   }
 }
 
-Result<base::Secret> load_installation_secret(const std::string& dir) {
-  if (auto made = make_folder(dir); !made) return std::unexpected(made.error());
-  std::string path = dir + "/secret.key";
-  // O_EXCL: of two processes that start together one makes it and both read the same.
-  if (int fd = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600); fd >= 0) {
-    std::string fresh = base::random_token(32);
-    ssize_t written = ::write(fd, fresh.data(), fresh.size());
-    ::close(fd);
-    if (written != static_cast<ssize_t>(fresh.size())) {
-      ::unlink(path.c_str());
-      return fail(Errc::resource_exhausted, fmt::format("cannot write '{}': is the disk full?", path));
+Result<std::int64_t> State::keys_in_force() {
+  auto statement = database_.prepare("SELECT COUNT(*) FROM keys WHERE revoked=0");
+  if (!statement) return std::unexpected(statement.error());
+  if (auto row = statement->step(); !row) return std::unexpected(row.error());
+  return statement->integer(0);
+}
+
+Result<base::Secret> State::installation_secret() {
+  std::string path = dir_ + "/secret.key";
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    auto keys = keys_in_force();
+    if (!keys) return std::unexpected(keys.error());
+    // Another process may have made both meanwhile.
+    if (*keys > 0 && ::access(path.c_str(), F_OK) != 0) {
+      return fail(Errc::failed_precondition,
+                  fmt::format("'{}' is missing, and {} stored keys cannot be checked without it: put it back from a "
+                              "backup, or revoke them (`penstock key list`, `penstock key revoke NAME`) and make new "
+                              "ones",
+                              path, *keys));
     }
+    if (auto made = make_secret(path); !made) return std::unexpected(made.error());
   }
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail(Errc::permission_denied, fmt::format("cannot read '{}': {}", path, std::strerror(errno)));
+  if (fd < 0) {
+    return fail(Errc::permission_denied, fmt::format("cannot read '{}': {}; stored keys cannot be checked without it",
+                                                     path, std::strerror(errno)));
+  }
   std::array<char, 256> buffer{};
   ssize_t got = ::read(fd, buffer.data(), buffer.size());
   ::close(fd);
-  if (got < 32)
-    return fail(Errc::data_loss, fmt::format("'{}' is damaged; stored keys cannot be checked without it", path));
+  if (got < static_cast<ssize_t>(kSecretCharacters)) {
+    return fail(Errc::data_loss,
+                fmt::format("'{}' is damaged, and stored keys cannot be checked without it: put it back "
+                            "from a backup; without one, revoke all stored keys and remove the file",
+                            path));
+  }
   return base::Secret(std::string(buffer.data(), static_cast<std::size_t>(got)));
 }
 

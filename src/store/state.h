@@ -49,15 +49,21 @@ class State {
   Result<std::int64_t> keys_version();
 
   Result<void> add_usage(const std::vector<UsageRow>& rows);  // one transaction
+  // The installation's random key for hashing secrets: <dir>/secret.key, mode 0600, made at first use. When the file is
+  // gone while there are stored keys in force, failed_precondition: with another one none of them would fit.
+  Result<base::Secret> installation_secret();
+
   // Sums per key and model since `since`, largest first.
   Result<std::vector<UsageRow>> usage_by_key_and_model(base::WallMicros since);
 
  private:
-  explicit State(Database database) : database_(std::move(database)) {}
+  State(Database database, std::string dir) : database_(std::move(database)), dir_(std::move(dir)) {}
+  Result<std::int64_t> keys_in_force();
   Database database_;
+  std::string dir_;
 };
 
-// The installation's random key for hashing secrets: <dir>/secret.key, mode 0600, made at first use.
-Result<base::Secret> load_installation_secret(const std::string& dir);
+// The folder, readable by its owner alone when it is made here. Errors: permission_denied.
+Result<void> make_data_dir(const std::string& dir);
 
 }  // namespace penstock::store

@@ -19,7 +19,8 @@ int hex_digit(char c) {
   return -1;
 }
 
-// What a trailer must not set: it would come after the decision it belongs to.
+}  // namespace
+
 bool may_trail(FieldId id, std::string_view name) {
   switch (id) {
     case FieldId::api_key:
@@ -55,8 +56,6 @@ bool may_trail(FieldId id, std::string_view name) {
   return std::none_of(kForbidden.begin(), kForbidden.end(),
                       [&](std::string_view forbidden) { return equal_ignoring_case(name, forbidden); });
 }
-
-}  // namespace
 
 void ChunkDecoder::reset() {
   step_ = Step::size_first;

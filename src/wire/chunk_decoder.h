@@ -13,6 +13,10 @@
 
 namespace penstock::wire {
 
+// False for what must not come behind a body, because it would come after the decision it belongs to (RFC 9110 section
+// 6.5.1). Framing fields are not asked about: they make a message malformed.
+bool may_trail(FieldId id, std::string_view name);
+
 class ChunkDecoder {
  public:
   // Of all trailers together; nobody needs more.

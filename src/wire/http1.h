@@ -80,6 +80,8 @@ class Http1Parser {
     length = length_;
     return body_kind_ == Body::length;
   }
+  // Responses: the body has no other end than the stream's.
+  bool ends_with_stream() const { return body_kind_ == Body::until_end; }
   // What the body is known to have at least: declared by Content-Length or by the chunks so far.
   std::uint64_t body_declared() const {
     return body_kind_ == Body::length ? length_ : body_kind_ == Body::chunked ? chunks_.declared() : 0;

@@ -39,7 +39,7 @@ TEST(GatewayConfig, HasSafeDefaults) {
   EXPECT_EQ(got.report, "");
   ASSERT_EQ(got.config.listen.size(), 1U);
   EXPECT_EQ(got.config.listen[0].endpoint.text(), "127.0.0.1:8080");
-  EXPECT_EQ(got.config.admin.text(), "127.0.0.1:8081");
+  EXPECT_EQ(got.config.admin.endpoint.text(), "127.0.0.1:8081");
   EXPECT_EQ(got.config.data_dir, "./var");
   EXPECT_EQ(got.config.threads, std::max(1U, std::thread::hardware_concurrency()));
   EXPECT_THAT(got.config.filters, ElementsAre("keys", "limits"));
@@ -118,9 +118,39 @@ TEST(GatewayConfig, ReadsListeners) {
   EXPECT_EQ(list.report, "");
   ASSERT_EQ(list.config.listen.size(), 2U);
   EXPECT_EQ(list.config.listen[1].endpoint.text(), "[::1]:2");
-  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{"c.pem", "k.pem"}));
+  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{{{"c.pem", "k.pem"}}}));
   EXPECT_FALSE(list.config.listen[0].tls);
   EXPECT_EQ(read("listen: { address: 'localhost:3' }\n").config.listen[0].endpoint.port(), 3);
+}
+
+TEST(GatewayConfig, ReadsTlsOfAListener) {
+  Read got = read(
+      "listen: { address: '127.0.0.1:1', tls: { certificates: [ { cert: a, key: b }, { cert: c, key: d } ], client_ca: "
+      "e, "
+      "client_auth: optional, min_version: 1.3, session_lifetime: 10m } }\n");
+  EXPECT_EQ(got.report, "");
+  net::TlsServerOptions wanted;
+  wanted.certificates = {{"a", "b"}, {"c", "d"}};
+  wanted.client_ca_file = "e";
+  wanted.client_auth = net::ClientAuth::optional;
+  wanted.min_version = net::TlsVersion::tls13;
+  wanted.session_lifetime = std::chrono::minutes(10);
+  EXPECT_EQ(got.config.listen[0].tls, wanted);
+  Read strict = read("listen: { address: '127.0.0.1:1', tls: { cert: a, key: b, client_ca: e } }\n");
+  EXPECT_EQ(strict.config.listen[0].tls->client_auth, net::ClientAuth::required);
+}
+
+TEST(GatewayConfig, SaysWhatIsWrongWithTls) {
+  auto report = [](const std::string& tls) {
+    return read("listen: { address: '127.0.0.1:1', tls: { " + tls + " } }\n").report;
+  };
+  EXPECT_THAT(report("certificates: []"), HasSubstr("the list is empty"));
+  EXPECT_THAT(report("cert: a, key: b, certificates: [ { cert: a, key: b } ]"), HasSubstr("not both"));
+  EXPECT_THAT(report("certificates: [ { cert: a } ]"), HasSubstr("key"));
+  EXPECT_THAT(report("cert: a, key: b, client_auth: required"), HasSubstr("add `client_ca: FILE`"));
+  EXPECT_THAT(report("cert: a, key: b, client_auth: maybe"), HasSubstr("client_auth"));
+  EXPECT_THAT(report("cert: a, key: b, min_version: 1.1"), HasSubstr("min_version"));
+  EXPECT_THAT(report("cert: a, key: b, session_lifetime: 25h"), HasSubstr("between 1s and 24h"));
 }
 
 TEST(GatewayConfig, SaysWhatIsWrongWithAListener) {
@@ -222,6 +252,37 @@ TEST(GatewayConfig, CollectsEveryMistake) {
   std::string report = read("listen: x\nadmin: y\nthreads: z\nfilters: [q]\nmodels: { m: {} }\nodd: 1\n").report;
   for (const char* place : {"g.yaml:1:", "g.yaml:2:", "g.yaml:3:", "g.yaml:4:", "g.yaml:5:", "g.yaml:6:"})
     EXPECT_THAT(report, HasSubstr(place));
+}
+
+TEST(GatewayConfig, ReadsListenersOfEveryKind) {
+  Read got = read(
+      "listen:\n"
+      "  - { address: 'unix:/run/p.sock', mode: 0660, trusted_proxies: [ unix, 10.0.0.0/8 ] }\n"
+      "  - { address: '127.0.0.1:1', proxy_protocol: true }\n"
+      "  - systemd:web\n"
+      "drain_timeout: 3s\n"
+      "drain_delay: 500ms\n");
+  EXPECT_EQ(got.report, "");
+  ASSERT_EQ(got.config.listen.size(), 3U);
+  EXPECT_EQ(got.config.listen[0].address(), "unix:/run/p.sock");
+  EXPECT_EQ(got.config.listen[0].mode, mode_t{0660});
+  EXPECT_EQ(got.config.listen[0].trusted_proxies.size(), 2U);
+  EXPECT_FALSE(got.config.listen[0].proxy_protocol);
+  EXPECT_TRUE(got.config.listen[1].proxy_protocol);
+  EXPECT_EQ(got.config.listen[2].address(), "systemd:web");
+  EXPECT_EQ(got.config.drain_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(got.config.drain_delay, std::chrono::milliseconds(500));
+  EXPECT_FALSE(serves_outside(got.config));
+}
+
+TEST(GatewayConfig, RefusesListenersThatCannotBeMeant) {
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', mode: 0660 }\n").report, HasSubstr("local socket"));
+  EXPECT_THAT(read("listen: { address: 'unix:/run/x', mode: 0999 }\n").report, HasSubstr("chmod"));
+  EXPECT_THAT(read("listen: 'unix:'\n").report, HasSubstr("path"));
+  EXPECT_THAT(read("listen: { address: '127.0.0.1:1', trusted_proxies: [ 10.0.0.1/8 ] }\n").report,
+              HasSubstr("first address"));
+  EXPECT_THAT(read("listen: [ '127.0.0.1:1', '127.0.0.1:1' ]\n").report, HasSubstr("twice"));
+  EXPECT_EQ(read("listen: [ '127.0.0.1:0', '127.0.0.1:0' ]\n").report, "");
 }
 
 }  // namespace

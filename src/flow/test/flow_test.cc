@@ -99,6 +99,37 @@ TEST(ParseKeys, ReportsMistakesInPlace) {
   EXPECT_NE(report.find("'a' appears twice"), std::string::npos) << report;
 }
 
+TEST(ParseKeys, TakesAnIdentityInsteadOfASecret) {
+  auto doc = config::Document::parse(
+      "- { name: press, identity: 'spiffe://plant/press' }\n- { name: app, secret: short }\n", "k.yaml");
+  auto keys = parse_keys(doc->root());
+  EXPECT_EQ(doc->report(), "");
+  ASSERT_EQ(keys.size(), 2U);
+  EXPECT_EQ(keys[0].identity, "spiffe://plant/press");
+  EXPECT_FALSE(keys[0].weak());
+  EXPECT_TRUE(keys[1].weak());
+  KeyTable table(std::move(keys), {}, base::Secret("installation"));
+  EXPECT_EQ(table.size(), 2U);
+  EXPECT_EQ(table.list().size(), 2U);
+  ASSERT_TRUE(table.find_identity("spiffe://plant/press"));
+  EXPECT_EQ(table.find_identity("spiffe://plant/press")->name.view(), "press");
+  for (const char* other : {"", "short", "spiffe://plant/pres", "SPIFFE://plant/press"})
+    EXPECT_FALSE(table.find_identity(other)) << other;
+  EXPECT_FALSE(table.find("")) << "a key without a secret is nobody's secret";
+}
+
+TEST(ParseKeys, ReportsMistakesWithIdentities) {
+  auto doc = config::Document::parse(
+      "- { name: a, identity: x, secret: 0123456789abcdef0 }\n- { name: b, identity: x }\n- { name: c, identity: '' "
+      "}\n",
+      "k.yaml");
+  parse_keys(doc->root());
+  std::string report = doc->report();
+  EXPECT_NE(report.find("known either by its `secret` or by the `identity`"), std::string::npos) << report;
+  EXPECT_NE(report.find("'a' and 'b' have the same identity"), std::string::npos) << report;
+  EXPECT_NE(report.find("the identity is empty"), std::string::npos) << report;
+}
+
 TEST(ErrorMapping, IsTotalAndGivesErrorStatuses) {
   for (int i = 0; i <= static_cast<int>(Errc::protocol_error); ++i) {
     auto code = static_cast<Errc>(i);

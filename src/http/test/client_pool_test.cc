@@ -4,8 +4,8 @@
 
 #include "http/client.h"
 #include "http/server.h"
-#include "http/test/certificate.h"
 #include "net/acceptor.h"
+#include "net/test/certificate.h"
 #include "net/test/full_listener.h"
 #include "rt/await.h"
 
@@ -270,10 +270,10 @@ TEST_F(Pool, AHandshakeEndsWithTheConnectTimeout) {
 }
 
 struct TlsPool : Pool {
-  Certificate certificate{"llm.example"};
+  net::TestCertificate certificate{"llm.example"};
 
   TlsPool() {
-    tls = *net::TlsContext::server({certificate.cert(), certificate.key()});
+    tls = *net::TlsContext::server({.certificates = {{certificate.cert(), certificate.key()}}});
     origin.url = *net::parse_http_url(fmt::format("https://127.0.0.1:{}", acceptor->endpoint().port()));
   }
   std::string outcome(const net::TlsClientOptions& options, std::string name) {
@@ -285,17 +285,16 @@ struct TlsPool : Pool {
   }
 };
 
-TEST_F(TlsPool, VerifiesTheNameItIsTold) { EXPECT_EQ(outcome({certificate.cert(), false}, "llm.example"), "a"); }
+TEST_F(TlsPool, VerifiesTheNameItIsTold) { EXPECT_EQ(outcome({.ca_file = certificate.cert()}, "llm.example"), "a"); }
 TEST_F(TlsPool, VerifiesTheHostOtherwise) {
-  EXPECT_THAT(outcome({certificate.cert(), false}, ""), HasSubstr("the certificate was not accepted"));
+  EXPECT_THAT(outcome({.ca_file = certificate.cert()}, ""), HasSubstr("the certificate was not accepted"));
 }
 TEST_F(TlsPool, TrustsOnlyItsAuthorities) {
   EXPECT_THAT(outcome({}, "llm.example"), HasSubstr("the certificate was not accepted"));
 }
-TEST_F(TlsPool, TakesAnyCertificateWhenToldTo) { EXPECT_EQ(outcome({"", true}, ""), "a"); }
 
 TEST_F(TlsPool, ResumesTheSessionOnANewConnection) {
-  origin.tls = *net::TlsContext::client({certificate.cert(), false});
+  origin.tls = *net::TlsContext::client({.ca_file = certificate.cert()});
   origin.tls_name = "llm.example";
   auto to = made();
   auto twice = [](Pool& f, std::shared_ptr<const Origin> o) -> rt::Task<void> {
@@ -311,7 +310,7 @@ TEST_F(TlsPool, ResumesTheSessionOnANewConnection) {
 }
 
 TEST_F(TlsPool, ReusesConnections) {
-  origin.tls = *net::TlsContext::client({certificate.cert(), false});
+  origin.tls = *net::TlsContext::client({.ca_file = certificate.cert()});
   origin.tls_name = "llm.example";
   auto to = made();
   auto calls = [](Pool& f, std::shared_ptr<const Origin> o) -> rt::Task<void> {

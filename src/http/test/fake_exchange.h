@@ -20,6 +20,9 @@ class FakeExchange : public Exchange {
   }
 
   void field(std::string_view name, std::string_view value) { fields_.add(name, value); }
+  void from(Peer peer) { peer_ = std::move(peer); }
+  // A field behind the request's body.
+  void trailing_field(std::string_view name, std::string_view value) { trailers_.add(name, value); }
   // The client closes its connection.
   void leave() {
     gone_ = true;
@@ -42,6 +45,7 @@ class FakeExchange : public Exchange {
     return {};
   }
   const std::string& answer() const { return answer_; }
+  const Fields& answer_trailers() const { return answer_trailers_; }
   const std::vector<std::string>& writes() const { return writes_; }
   bool finished() const { return finished_; }
   bool aborted() const { return aborted_; }
@@ -66,6 +70,8 @@ class FakeExchange : public Exchange {
   // How large the pieces of read_piece() are.
   void cut_body_into(std::size_t bytes) { piece_bytes_ = bytes; }
   void stop_reading() override {}
+  const Fields& trailers() const override { return trailers_; }
+  void trailer(std::string_view name, std::string_view value) override { answer_trailers_.add(name, value); }
   rt::Task<Result<void>> respond(ResponseHead head, std::string_view body) override {
     head_ = std::move(head);
     begun_ = true;
@@ -112,6 +118,8 @@ class FakeExchange : public Exchange {
   std::string target_;
   std::string body_;
   Fields fields_;
+  Fields trailers_;
+  Fields answer_trailers_;
   Peer peer_;
   Request request_;
   base::SteadyTime started_;

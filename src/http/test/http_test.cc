@@ -30,6 +30,12 @@ rt::Task<void> echo(Exchange& exchange) {
     co_return;
   }
   if (exchange.request().path == "/silent") co_return;
+  if (exchange.request().path == "/trailers") {
+    exchange.begin(ResponseHead(200));
+    exchange.trailer("x-seen", exchange.trailers().get("x-sum"));
+    auto sent = co_await exchange.finish();
+    co_return;
+  }
   ResponseHead head(200);
   head.add("x-path", exchange.request().path).add("x-query", exchange.request().query);
   std::string copy(*body);
@@ -93,6 +99,18 @@ struct HttpServer : testing::Test {
     co_return all;
   }
 };
+
+TEST_F(HttpServer, SendsTrailersToThoseWhoTakeThem) {
+  auto body = [](HttpServer& f) -> rt::Task<void> {
+    std::string request = "POST /trailers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n";
+    std::string rest = "\r\n2\r\nhi\r\n0\r\nx-sum: 42\r\n\r\n";
+    std::string wanted = co_await f.raw(request + "TE: gzip, Trailers\r\n" + rest);
+    EXPECT_TRUE(wanted.ends_with("0\r\nx-seen: 42\r\n\r\n")) << wanted;
+    std::string plain = co_await f.raw(request + rest);
+    EXPECT_TRUE(plain.ends_with("\r\n\r\n0\r\n\r\n")) << plain;
+  };
+  run(body(*this));
+}
 
 TEST_F(HttpServer, AnswersAndReusesConnections) {
   auto body = [](HttpServer& f, std::shared_ptr<const Origin> o) -> rt::Task<void> {

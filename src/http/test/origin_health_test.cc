@@ -70,6 +70,25 @@ TEST_F(Ejection, ForgetsAfterALongGoodTime) {
   EXPECT_EQ(health.ejected_until() - now, 30s) << "long after";
 }
 
+TEST_F(Ejection, IsFollowedByOneTrialAtATime) {
+  EXPECT_FALSE(health.on_trial(now));
+  fail(3);
+  EXPECT_FALSE(health.on_trial(now + 29s));
+  now += 30s;
+  ASSERT_TRUE(health.on_trial(now));
+  OriginHealth::Trial first = health.begin_trial();
+  EXPECT_TRUE(first);
+  EXPECT_FALSE(health.begin_trial()) << "another call tries it";
+  EXPECT_FALSE(health.usable(now));
+  first = OriginHealth::Trial();
+  EXPECT_TRUE(health.usable(now)) << "the caller left: nothing is known";
+  OriginHealth::Trial second = health.begin_trial();
+  EXPECT_TRUE(second);
+  health.succeeded(now);
+  EXPECT_FALSE(health.on_trial(now));
+  EXPECT_TRUE(health.usable(now));
+}
+
 TEST_F(Ejection, CanBeSwitchedOff) {
   policy.failures = 0;
   EXPECT_EQ(fail(1000), Change::none);

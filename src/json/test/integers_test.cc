@@ -21,7 +21,7 @@ std::optional<Usage> read(std::string_view text) {
                                    {.path = {"usage", "completion_tokens"}},
                                    {.path = {"usage", "prompt_tokens_details", "cached_tokens"}}}};
   if (!read_integers(text, wanted)) return std::nullopt;
-  return Usage{wanted[0].parent, wanted[0].within(0, kMost), wanted[1].within(0, kMost), wanted[2].within(0, kMost)};
+  return Usage{wanted[0].parent, wanted[0].up_to(kMost), wanted[1].up_to(kMost), wanted[2].up_to(kMost)};
 }
 
 // The same by way of a document.
@@ -32,7 +32,8 @@ std::optional<Usage> read_document(std::string_view text) {
   const Value* usage = find(*document, "usage");
   if (usage == nullptr || !usage->is_object()) return found;
   auto tokens = [](const Value& value, std::string_view name) {
-    return std::clamp<std::int64_t>(int_or(value, name, 0), 0, kMost);
+    std::int64_t count = int_or(value, name, 0);
+    return count >= 0 && count <= kMost ? count : 0;
   };
   found = {true, tokens(*usage, "prompt_tokens"), tokens(*usage, "completion_tokens"), 0};
   if (const Value* details = find(*usage, "prompt_tokens_details")) found.cached = tokens(*details, "cached_tokens");

@@ -255,12 +255,11 @@ TEST_F(Upstreams, LooksPastItsOwnEventsForTheFirstOfTheClient) {
   EXPECT_THAT(dispatch(route({"stream-ours-first"})).events, ElementsAre("data: one\n\n", "data: end\n\n"));
 }
 
-TEST_F(Upstreams, TakesAStreamWithoutEvents) {
+TEST_F(Upstreams, TakesAStreamWithoutEventsForAFailure) {
   request.stream = true;
   Outcome outcome = dispatch(route({"stream-empty"}));
-  EXPECT_FALSE(outcome.failure);
-  EXPECT_TRUE(outcome.events.empty());
-  EXPECT_FALSE(outcome.broken);
+  ASSERT_TRUE(outcome.failure);
+  EXPECT_EQ(outcome.failure->type, obs::ErrorType::provider_malformed);
 }
 
 TEST_F(Upstreams, GivesAWholeAnswerToWhoAskedForAStream) {
@@ -270,11 +269,15 @@ TEST_F(Upstreams, GivesAWholeAnswerToWhoAskedForAStream) {
   EXPECT_EQ(outcome.body, "an answer, usage 3 4 1");
 }
 
-// So many calls, one after the other, whatever comes of them.
+// So many calls, one after the other, whatever comes of them; streams are read to their end.
 rt::Task<void> call_often(Upstreams& f, std::shared_ptr<const Route> route, int times) {
   for (int i = 0; i < times; ++i) {
     Dispatch dispatch(f.pool, f.call, route, f.request);
-    (void)co_await dispatch.run();
+    auto won = co_await dispatch.run();
+    while (won && (*won)->streaming()) {
+      auto event = co_await next_event(**won);
+      if (!event || !event->has_value()) break;
+    }
   }
 }
 
@@ -287,6 +290,96 @@ TEST_F(Upstreams, AsksAProviderThatKeepsFailingLast) {
   EXPECT_EQ(std::count(asked.begin(), asked.end(), "plain"), 7);
   EXPECT_EQ(provider->origin()->state->health.ejections(), 1U);
   EXPECT_TRUE(other->origin()->state->health.usable(loop.now()));
+}
+
+TEST_F(Upstreams, AProviderThatOnlyEverBeginsStreamsIsAskedLast) {
+  request.stream = true;
+  auto other = std::make_shared<const FakeProvider>(provider->origin()->url);
+  auto to = route({"stream-cut"});
+  to->targets.push_back(target("stream", other));
+  run(call_often(*this, to, 8));
+  EXPECT_EQ(std::count(asked.begin(), asked.end(), "stream-cut"), 5) << "then it is ejected";
+  EXPECT_EQ(std::count(asked.begin(), asked.end(), "stream"), 3);
+  EXPECT_EQ(provider->origin()->state->health.ejections(), 1U);
+}
+
+TEST_F(Upstreams, ErrorsWithinStreamsCountAsFailures) {
+  request.stream = true;
+  run(call_often(*this, route({"stream-error-later"}), 5));
+  EXPECT_EQ(provider->origin()->state->health.ejections(), 1U);
+}
+
+TEST_F(Upstreams, StreamsThatEndWellAreASignOfGoodHealth) {
+  request.stream = true;
+  auto task = [](Upstreams& f) -> rt::Task<void> {
+    for (int i = 0; i < 3; ++i) {
+      co_await call_often(f, f.route({"stream-cut"}), 4);
+      co_await call_often(f, f.route({"stream"}), 1);
+    }
+  };
+  run(task(*this));
+  EXPECT_EQ(provider->origin()->state->health.ejections(), 0U);
+}
+
+// A provider whose ejection is over.
+std::shared_ptr<const FakeProvider> on_trial(const net::Url& url, base::SteadyTime now) {
+  auto made = std::make_shared<const FakeProvider>(url);
+  made->origin()->state->health.failed({.failures = 1, .eject = 1ns, .eject_max = 1ns}, now - 1s);
+  return made;
+}
+
+TEST_F(Upstreams, OneCallAtATimeTriesAProviderThatWasEjected) {
+  auto tried = on_trial(provider->origin()->url, loop.now());
+  auto to = route({});
+  to->targets.push_back(target("first", tried));
+  to->targets.push_back(target("second"));
+  Attempts one(*to, loop.now());
+  Attempts two(*to, loop.now());
+  http::OriginHealth::Trial trial_of_one;
+  http::OriginHealth::Trial trial_of_two;
+  EXPECT_EQ(one.next(loop.now(), trial_of_one)->model, "first");
+  EXPECT_TRUE(trial_of_one);
+  EXPECT_EQ(two.next(loop.now(), trial_of_two)->model, "second");
+  EXPECT_EQ(two.next(loop.now(), trial_of_two)->model, "first") << "put off, not left out";
+  EXPECT_EQ(two.next(loop.now(), trial_of_two), nullptr);
+  EXPECT_EQ(one.next(loop.now(), trial_of_one)->model, "second");
+  EXPECT_FALSE(trial_of_one) << "given up with the target";
+  Attempts three(*to, loop.now());
+  EXPECT_EQ(three.next(loop.now(), trial_of_two)->model, "first");
+}
+
+TEST_F(Upstreams, ATrialLastsAsLongAsItsStream) {
+  request.stream = true;
+  auto tried = on_trial(provider->origin()->url, loop.now());
+  auto to = route({});
+  to->targets.push_back(target("stream", tried));
+  auto task = [](Upstreams& f, std::shared_ptr<const Route> wanted,
+                 const http::OriginHealth& health) -> rt::Task<void> {
+    Dispatch dispatch(f.pool, f.call, wanted, f.request);
+    auto won = co_await dispatch.run();
+    EXPECT_TRUE(won.has_value());
+    EXPECT_TRUE(health.on_trial(f.loop.now())) << "it has only begun";
+    EXPECT_FALSE(health.usable(f.loop.now()));
+    while (won) {
+      auto event = co_await next_event(**won);
+      if (!event || !event->has_value()) break;
+    }
+    EXPECT_FALSE(health.on_trial(f.loop.now()));
+    EXPECT_TRUE(health.usable(f.loop.now()));
+  };
+  run(task(*this, to, tried->origin()->state->health));
+}
+
+TEST(RetryAfter, IsSecondsOrADateWithinReason) {
+  constexpr base::WallMicros kNow = 784'111'777'000'000;  // Sun, 06 Nov 1994 08:49:37 GMT
+  EXPECT_EQ(read_retry_after("7", kNow), 7s);
+  EXPECT_EQ(read_retry_after("0", kNow), 0s);
+  EXPECT_EQ(read_retry_after("604800", kNow), 604800s);
+  EXPECT_EQ(read_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", kNow), 60s);
+  for (const char* nonsense :
+       {"", "-1", "-99999999999999999999", "1000000000000", "99999999999999999999999", "604801", "1.5", "7s", "soon",
+        " ", "Sun, 06 Nov 1994 08:48:37 GMT", "Sun, 06 Nov 2094 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37"})
+    EXPECT_FALSE(read_retry_after(nonsense, kNow)) << nonsense;
 }
 
 TEST_F(Upstreams, ARefusalIsNoSignOfBadHealth) {
@@ -356,7 +449,7 @@ TEST_P(FallsBack, BeforeTheFirstByte) {
 }
 INSTANTIATE_TEST_SUITE_P(Upstreams, FallsBack,
                          testing::Values("status-500", "status-503", "status-429", "garbage", "stream-error",
-                                         "stream-cut-before-first"),
+                                         "stream-cut-before-first", "stream-empty"),
                          [](const auto& info) {
                            std::string name(info.param);
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -403,7 +496,7 @@ TEST_F(Upstreams, DoesNotRetryWhatTheCallerDidWrong) {
   EXPECT_EQ(outcome.failure->type, obs::ErrorType::provider_4xx);
   EXPECT_EQ(outcome.failure->upstream_body, R"({"error":"no"})");
   EXPECT_EQ(outcome.failure->upstream_content_type, "application/json");
-  EXPECT_EQ(outcome.failure->retry_after, "7");
+  EXPECT_EQ(outcome.failure->retry_after, 7s);
   EXPECT_EQ(call.event.attempts, 1);
   EXPECT_THAT(asked, ElementsAre("status-400"));
 }

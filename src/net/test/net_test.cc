@@ -40,6 +40,17 @@ TEST(Url, SplitsAndRefuses) {
   }
 }
 
+TEST(Url, RefusesAddressesThatResolversReadDifferently) {
+  for (const char* bad : {"http://0x7f.1/", "http://2130706433/", "http://127.1:80/", "http://0177.0.0.1/",
+                          "http://169.254.43518/", "http://0xA9FEA9FE/", "http://127.0.0.1./", "http://1.2.3.4.5/"}) {
+    EXPECT_FALSE(parse_http_url(bad).has_value()) << bad;
+  }
+  for (const char* good :
+       {"http://10.0.0.1/", "http://[::1]:80/", "http://a1/", "http://node-7.example/", "http://x.0y/"}) {
+    EXPECT_TRUE(parse_http_url(good).has_value()) << good;
+  }
+}
+
 struct Pair {
   std::unique_ptr<Stream> a;
   std::unique_ptr<Stream> b;

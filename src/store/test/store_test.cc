@@ -109,13 +109,41 @@ TEST(State, AnotherProcessDoesNotTakeTheLogAway) {
 
 TEST(InstallationSecret, IsMadeOnceAndPrivate) {
   Folder folder;
-  auto first = load_installation_secret(folder.path);
-  auto second = load_installation_secret(folder.path);
+  auto first = State::open(folder.path)->installation_secret();
+  auto second = State::open(folder.path)->installation_secret();
   ASSERT_TRUE(first && second);
   EXPECT_EQ(first->reveal(), second->reveal());
   struct stat info{};
   ASSERT_EQ(stat((folder.path + "/secret.key").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
+}
+
+TEST(InstallationSecret, IsNotMadeAgainWhileStoredKeysNeedTheOldOne) {
+  Folder folder;
+  auto state = State::open(folder.path);
+  ASSERT_TRUE(state->installation_secret() && state->add_key(key("app")));
+  std::string file = folder.path + "/secret.key";
+  std::filesystem::resize_file(file, 42);
+  EXPECT_EQ(state->installation_secret().error().code, Errc::data_loss);
+  std::filesystem::remove(file);
+  auto missing = state->installation_secret();
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error().code, Errc::failed_precondition);
+  EXPECT_NE(missing.error().detail.find("1 stored keys"), std::string::npos) << missing.error().detail;
+  ASSERT_TRUE(state->revoke_key("app", 9).has_value());
+  EXPECT_TRUE(state->installation_secret().has_value()) << "nobody needs the old one";
+}
+
+TEST(State, RefusesADatabaseWithoutItsTables) {
+  for (const char* damage : {"DROP TABLE keys", "DROP TABLE usage", "ALTER TABLE keys DROP COLUMN models"}) {
+    Folder folder;
+    ASSERT_TRUE(State::open(folder.path).has_value());
+    ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {""})->execute(damage).has_value());
+    auto state = State::open(folder.path);
+    ASSERT_FALSE(state.has_value()) << damage;
+    EXPECT_EQ(state.error().code, Errc::data_loss);
+    EXPECT_NE(state.error().detail.find("backup"), std::string::npos) << state.error().detail;
+  }
 }
 
 }  // namespace

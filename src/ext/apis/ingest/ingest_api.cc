@@ -27,17 +27,89 @@ rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
   }
   std::string type(call.exchange.request().field(wire::FieldId::content_type));
   std::string bytes(*body);
+  auto taken = co_await take(call, std::move(source), std::move(type), std::move(bytes));
+  if (!taken) {
+    co_await flow::refuse(call, taken.error());
+    co_return;
+  }
+  co_await flow::respond_json(call, 202, fmt::format(R"({{"accepted":{}}})", *taken));
+}
+
+// On the source's core and back.
+rt::Task<Result<std::size_t>> IngestApi::take(flow::Call& call, std::string source, std::string type,
+                                              std::string bytes) const {
   std::function<void(std::function<void(Result<std::size_t>)>)> start =
       [&](std::function<void(Result<std::size_t>)> done) {
         lane_.accept(source, std::move(type), std::move(bytes), call.exchange.loop(), std::move(done));
       };
   rt::Callback<Result<std::size_t>> taking(call.exchange.loop(), std::move(start));
   auto taken = co_await taking;
-  if (!taken) {
-    co_await flow::refuse(call, taken.error());
+  co_return taken;
+}
+
+rt::Task<void> IngestApi::socket(flow::Call& call, std::string source) const {
+  Result<void> passed = flow::identify(call);
+  if (passed) passed = flow::admit(call);
+  if (!passed) {
+    co_await flow::refuse(call, passed.error());
     co_return;
   }
-  co_await flow::respond_json(call, 202, fmt::format(R"({{"accepted":{}}})", *taken));
+  auto offer = co_await flow::read_websocket_offer(call);
+  if (!offer) co_return;
+  std::vector<std::string> names;
+  for (const auto& known : lane_.sources()) names.push_back(known.name);
+  if (std::find(names.begin(), names.end(), source) == names.end()) {
+    auto hint = base::closest(source, names);
+    passed = fail(Errc::not_found, fmt::format("there is no source '{}'{}", source.substr(0, 100),
+                                               hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+  }
+  auto place = passed ? flow::WebSocketPlace::take(call) : std::unexpected(passed.error());
+  if (!place) {
+    co_await flow::refuse(call, place.error());
+    co_return;
+  }
+  auto session = co_await flow::WebSocketSession::accept(call, std::move(*offer), {});
+  if (!session) co_return;
+  co_await take_messages(call, **session, std::move(source));
+}
+
+// One after the other: the next message is read when the one before it was answered, so that a full pipeline slows its
+// devices down.
+rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession& session, std::string source) const {
+  http::WebSocket& socket = session.socket();
+  while (true) {
+    auto message = co_await socket.receive();
+    if (!message) {
+      bool away = message.error().code != Errc::data_loss;
+      if (message.error().code == Errc::protocol_error) call.event.error_type = obs::ErrorType::caller_bad_request;
+      if (!away) call.event.error_type = obs::ErrorType::caller_cancelled;
+      co_await session.close(away ? wire::close_code::kGoingAway : wire::close_code::kCut, message.error().detail);
+      co_return;
+    }
+    if (!*message) {
+      co_await session.close(wire::close_code::kNormal, "");
+      co_return;
+    }
+    Result<std::size_t> taken = 0;
+    auto still = flow::reaffirm(call);
+    Result<void> admitted = still ? flow::admit(call) : still;  // every message is a request
+    if (admitted) {
+      std::string type = (*message)->text ? "application/json" : "application/octet-stream";
+      std::string bytes((*message)->data);
+      taken = co_await take(call, source, std::move(type), std::move(bytes));
+    } else {
+      taken = std::unexpected(admitted.error());
+    }
+    std::string answer = taken ? fmt::format(R"({{"accepted":{}}})", *taken)
+                               : call.dialect.error_body(call.dialect.status(taken.error()), taken.error());
+    auto sent = co_await socket.send(true, answer);
+    session.tally();
+    if (!still) {
+      call.event.error_type = flow::error_type_of(still.error().code);
+      co_await session.close(wire::close_code::kPolicy, still.error().detail);
+    }
+    if (!sent || !still) co_return;
+  }
 }
 
 rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {

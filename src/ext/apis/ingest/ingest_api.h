@@ -1,7 +1,9 @@
-// POST /ingest/{source}: devices push readings. GET /pipelines/{name}/events: what comes out, as server-sent events.
+// POST /ingest/{source}: devices push readings; GET /ingest/{source}/ws: the same in messages of a WebSocket. GET
+// /pipelines/{name}/events: what comes out, as server-sent events.
 #pragma once
 
 #include "flow/dialect.h"
+#include "flow/websocket.h"
 #include "ingest/lane.h"
 
 namespace penstock::ext {
@@ -10,9 +12,12 @@ class IngestApi {
  public:
   explicit IngestApi(ingest::Lane& lane) : lane_(lane) {}
   rt::Task<void> accept(flow::Call& call, std::string source) const;
+  rt::Task<void> socket(flow::Call& call, std::string source) const;
   rt::Task<void> events(flow::Call& call, std::string pipeline) const;
 
  private:
+  rt::Task<Result<std::size_t>> take(flow::Call& call, std::string source, std::string type, std::string bytes) const;
+  rt::Task<void> take_messages(flow::Call& call, flow::WebSocketSession& session, std::string source) const;
   ingest::Lane& lane_;
 };
 

@@ -11,6 +11,9 @@ void build(flow::ApiBuilder& builder) {
   builder.route("POST", "/ingest/{source}", "ingest", [api](flow::Call& call, http::Params params) {
     return api->accept(call, std::string(http::param(params, "source")));
   });
+  builder.route("GET", "/ingest/{source}/ws", "ingest", [api](flow::Call& call, http::Params params) {
+    return api->socket(call, std::string(http::param(params, "source")));
+  });
   builder.route("GET", "/pipelines/{name}/events", "ingest", [api](flow::Call& call, http::Params params) {
     return api->events(call, std::string(http::param(params, "name")));
   });

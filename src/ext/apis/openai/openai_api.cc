@@ -85,15 +85,16 @@ void estimate_missing_usage(flow::Call& call, std::size_t bytes_forwarded) {
 
 // The client already has part of the answer: the dialect's error event says that the rest will not come.
 rt::Task<void> end_broken_stream(flow::Call& call, Error error) {
-  call.event.error_type = error.code == Errc::deadline_exceeded ? obs::ErrorType::provider_timeout
-                          : error.code == Errc::cancelled       ? obs::ErrorType::caller_cancelled
-                                                                : obs::ErrorType::provider_cut;
+  // A call is cancelled for a client that left, or by a gateway that is being stopped.
+  bool stopping = error.code == Errc::cancelled;
+  call.event.error_type = stopping ? obs::ErrorType::penstock_overload : llm::type_of_transport(error.code);
   call.event.error.assign(error.detail);
   if (call.exchange.client_gone()) {
     call.event.error_type = obs::ErrorType::caller_cancelled;
     co_return;
   }
-  Error shown{Errc::data_loss, fmt::format("the answer of '{}' broke off: {}", call.event.target.view(), error.detail)};
+  std::string_view why = stopping ? "the gateway is being stopped; ask again" : std::string_view(error.detail);
+  Error shown{Errc::data_loss, fmt::format("the answer of '{}' broke off: {}", call.event.target.view(), why)};
   std::string event = "data: " + call.dialect.error_body(502, shown) + "\n\n";
   auto sent = co_await call.exchange.write(event);
   if (sent) co_await call.exchange.finish();
@@ -195,6 +196,10 @@ rt::Task<void> OpenAiApi::answer(flow::Call& call, const llm::Request& request) 
       call.event.status = 499;
       call.event.error_type = obs::ErrorType::caller_cancelled;
       call.event.error.assign("the client left before the answer came");
+      co_return;
+    }
+    if (answer.error().error.code == Errc::cancelled) {
+      co_await flow::refuse(call, {Errc::unavailable, "the gateway is being stopped; ask again"});
       co_return;
     }
     co_await report(call, std::move(answer.error()));

@@ -67,6 +67,7 @@ rt::Task<void> relay_whole(flow::Call& call, llm::PassThrough& passage) {
     llm::Waiting waiting(call);
     body = co_await upstream.read_all(kWholeAnswerBytesMax);
   }
+  passage.ended(body ? nullptr : &body.error());
   if (!body) {
     co_await report(call, llm::transport_failure(passage.target(), body.error()));
     co_return;
@@ -78,7 +79,8 @@ rt::Task<void> relay_whole(flow::Call& call, llm::PassThrough& passage) {
 // About a megabyte.
 constexpr std::uint32_t kPiecesPerTurn = 16;
 
-rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
+rt::Task<void> relay_pieces(flow::Call& call, llm::PassThrough& passage) {
+  http::ClientCall& upstream = passage.answer();
   http::ResponseHead head = answer_head(call, upstream);
   call.event.streamed = true;
   call.exchange.begin(std::move(head));
@@ -88,11 +90,16 @@ rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
     auto piece = co_await next_piece(call, upstream);
     if (!piece) {
       broken = piece.error();
+      passage.ended(&broken);
       break;
     }
     if (call.event.events++ == 0)
       call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
     if (piece->empty()) {
+      passage.ended(nullptr);
+      const wire::Fields& trailers = upstream.trailers();
+      for (std::size_t i = 0; i < trailers.size(); ++i)
+        call.exchange.trailer(trailers.at(i).name, trailers.at(i).value);
       co_await call.exchange.finish();
       co_return;
     }
@@ -100,15 +107,15 @@ rt::Task<void> relay_pieces(flow::Call& call, http::ClientCall& upstream) {
     // Neither side need ever be slower than this core.
     if (call.event.events % kPiecesPerTurn == 0) co_await rt::Yield(call.exchange.loop());
   }
-  bool left = broken.code == Errc::cancelled || call.exchange.client_gone();
-  call.event.error_type = left ? obs::ErrorType::caller_cancelled : obs::ErrorType::provider_cut;
+  bool left = call.exchange.client_gone();
+  call.event.error_type = left ? obs::ErrorType::caller_cancelled : llm::type_of_transport(broken.code);
   call.event.error.assign(broken.detail);
   call.exchange.abort();
 }
 
 // The provider's answer of any size and type.
 rt::Task<void> relay(flow::Call& call, llm::PassThrough& passage) {
-  return is_small(passage.answer()) ? relay_whole(call, passage) : relay_pieces(call, passage.answer());
+  return is_small(passage.answer()) ? relay_whole(call, passage) : relay_pieces(call, passage);
 }
 
 rt::Task<void> conclude(flow::Call& call, llm::PassThrough& passage, llm::PassThrough::Outcome outcome) {
@@ -184,7 +191,6 @@ std::size_t PassThroughApi::core_of(flow::Call& call) const {
   return static_cast<std::size_t>(call.exchange.loop().index());
 }
 
-// The route of call.model when the caller may use it; null after a refusal.
 rt::Task<std::shared_ptr<const llm::Route>> PassThroughApi::route_for(flow::Call& call) const {
   auto route = lane_.plan(core_of(call))->find(call.model);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.

@@ -21,9 +21,11 @@ class PassThroughApi {
   // GET and DELETE below /v1/files.
   rt::Task<void> look_at_files(flow::Call& call) const;
 
+  // The route of call.model when the caller may use it; null after a refusal.
+  rt::Task<std::shared_ptr<const llm::Route>> route_for(flow::Call& call) const;
+
  private:
   std::size_t core_of(flow::Call& call) const;
-  rt::Task<std::shared_ptr<const llm::Route>> route_for(flow::Call& call) const;
   rt::Task<std::shared_ptr<const llm::Route>> route_to_files(flow::Call& call) const;
   // The upload and its answer.
   rt::Task<void> pass_on(flow::Call& call, Upload& upload, std::shared_ptr<const llm::Route> route,

@@ -2,6 +2,7 @@
 #include "ext/apis/openai/openai_api.h"
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
+#include "ext/apis/openai/realtime_api.h"
 
 namespace penstock::ext {
 namespace {
@@ -24,6 +25,9 @@ void build(flow::ApiBuilder& builder) {
     return api->show_model(call, std::string(http::param(params, "id")));
   });
   add_pass_through(builder, *lane);
+  auto realtime = std::make_shared<RealtimeApi>(*lane);
+  builder.route("GET", "/v1/realtime", "openai",
+                [realtime](flow::Call& call, http::Params) { return realtime->serve(call); });
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ rt::Task<void> report(flow::Call& call, llm::Failure failure) {
     if (our_key) {
       error.detail += ": the gateway's own key for it is wrong or may not do this";
     }
+    if (failure.retry_after) call.retry_after = *failure.retry_after;
     co_await flow::refuse(call, std::move(error), failure.type);
     co_return;
   }
@@ -22,7 +23,7 @@ rt::Task<void> report(flow::Call& call, llm::Failure failure) {
   call.event.error.assign(failure.error.detail);
   http::ResponseHead head(failure.upstream_status);
   head.add("content-type", failure.upstream_content_type);
-  if (!failure.retry_after.empty()) head.add("retry-after", failure.retry_after);
+  if (failure.retry_after) head.add("retry-after", failure.retry_after->count());
   flow::add_common_fields(call, head);
   std::string body = std::move(failure.upstream_body);
   co_await call.exchange.respond(std::move(head), body);

@@ -15,23 +15,43 @@ std::string credential_of(const http::Request& request) {
   for (wire::FieldId id : {wire::FieldId::x_api_key, wire::FieldId::x_goog_api_key, wire::FieldId::api_key}) {
     if (std::string_view value = request.field(id); !value.empty()) return std::string(value);
   }
+  // Browsers cannot send headers of their own with a WebSocket; OpenAI's realtime API takes the key in this place.
+  std::string_view protocols = request.field("sec-websocket-protocol");
+  constexpr std::string_view kInProtocols = "openai-insecure-api-key.";
+  if (std::size_t at = protocols.find(kInProtocols); at != std::string_view::npos) {
+    std::string_view key = protocols.substr(at + kInProtocols.size());
+    return std::string(key.substr(0, key.find_first_of(", \t")));
+  }
   return http::query_value(request.query, "key");
+}
+
+// By the credential that was sent, else by the client certificate: SDKs want some key, so one that nobody knows does
+// not stand in the way of a certificate.
+Result<std::shared_ptr<const flow::Key>> find_key(flow::Call& call) {
+  const flow::KeyTable& keys = call.policy->keys();
+  std::string credential = credential_of(call.exchange.request());
+  const std::string& identity = call.exchange.peer().tls.identity;
+  std::shared_ptr<const flow::Key> key = credential.empty() ? nullptr : keys.find(credential);
+  if (!key && !identity.empty()) key = keys.find_identity(identity);
+  if (key) return key;
+  call.wrong_key = !credential.empty();
+  if (call.wrong_key) return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
+  if (!identity.empty()) {
+    return fail(Errc::unauthenticated,
+                fmt::format("no API key was sent, and no key is bound to the identity '{}' of the client certificate",
+                            identity));
+  }
+  return fail(Errc::unauthenticated,
+              "no API key was sent; send one as 'Authorization: Bearer <key>' (`penstock key create` makes one)");
 }
 
 }  // namespace
 
 Result<void> KeysFilter::on_head(flow::Call& call) {
   if (call.policy->open_to_all()) return {};
-  std::string credential = credential_of(call.exchange.request());
-  if (credential.empty()) {
-    return fail(Errc::unauthenticated,
-                "no API key was sent; send one as 'Authorization: Bearer <key>' (`penstock key create` makes one)");
-  }
-  auto key = call.policy->keys().find(credential);
-  if (!key) {
-    call.wrong_key = true;
-    return fail(Errc::unauthenticated, "this API key is not known to the gateway, or was revoked");
-  }
+  auto found = find_key(call);
+  if (!found) return std::unexpected(found.error());
+  std::shared_ptr<const flow::Key> key = std::move(*found);
   if (key->expires != 0 && call.event.at >= key->expires) {
     return fail(Errc::unauthenticated,
                 fmt::format("the API key '{}' expired at {}", key->name.view(), base::to_rfc3339(key->expires)));

@@ -35,6 +35,21 @@ Result<void> LimitsFilter::on_request(flow::Call& call) {
   return {};
 }
 
+Result<void> LimitsFilter::on_usage(flow::Call& call) {
+  if (!call.key || call.key->tpm == 0) return {};
+  const flow::Key& key = *call.key;
+  base::SteadyTime now = call.exchange.loop().now();
+  std::int64_t used = call.event.input_tokens + call.event.output_tokens;
+  if (used > call.charged_tokens) {
+    key.state->tokens.adjust(now, used - call.charged_tokens, key.tpm);
+    call.charged_tokens = used;
+  }
+  auto left = key.state->tokens.take(now, 0, key.tpm);
+  if (left.remaining > 0) return {};
+  base::Duration wait = std::max<base::Duration>(left.full_after - std::chrono::minutes(1), std::chrono::seconds(1));
+  return refusal(call, "tokens", key.tpm, wait);
+}
+
 void LimitsFilter::on_settle(flow::Call& call) {
   if (!call.key || call.charged_tokens == 0) return;
   std::int64_t used = call.event.usage_known ? call.event.input_tokens + call.event.output_tokens : 0;

@@ -11,6 +11,7 @@ namespace penstock::ext {
 class LimitsFilter : public flow::Filter {
  public:
   Result<void> on_request(flow::Call& call) override;
+  Result<void> on_usage(flow::Call& call) override;
   void on_settle(flow::Call& call) override;
 };
 

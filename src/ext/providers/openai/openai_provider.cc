@@ -59,9 +59,9 @@ std::optional<Edit> ask_for_usage(const llm::Request& request, std::string& inse
   return edit;
 }
 
-// What a provider reports; nonsense counts as nothing. 10^12: beyond any context, and safe to add up.
+// What a provider reports; nonsense counts as nothing. 10^9: beyond any context, and safe to add up.
 Result<llm::Usage> usage_in(std::string_view text) {
-  constexpr std::int64_t kTokensMax = 1'000'000'000'000;
+  constexpr std::int64_t kTokensMax = 1'000'000'000;
   std::array<json::IntegerAt, 4> counts{{{.path = {"usage", "prompt_tokens"}},
                                          {.path = {"usage", "completion_tokens"}},
                                          {.path = {"usage", "prompt_tokens_details", "cached_tokens"}},
@@ -70,9 +70,9 @@ Result<llm::Usage> usage_in(std::string_view text) {
   if (!counts[3].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
   usage.known = counts[0].parent;
-  usage.input = counts[0].within(0, kTokensMax);
-  usage.output = counts[1].within(0, kTokensMax);
-  usage.cached = counts[2].within(0, kTokensMax);
+  usage.input = counts[0].up_to(kTokensMax);
+  usage.output = counts[1].up_to(kTokensMax);
+  usage.cached = counts[2].up_to(kTokensMax);
   return usage;
 }
 
@@ -136,6 +136,7 @@ Result<std::string> OpenAiProvider::pass_through(const llm::PassHead& head, std:
   auto out = std::back_inserter(lines);
   if (!head.content_type.empty()) fmt::format_to(out, "content-type: {}\r\n", head.content_type);
   if (head.has_body && head.body_bytes) fmt::format_to(out, "content-length: {}\r\n", *head.body_bytes);
+  lines += head.lines;
   if (head.has_body && !head.body_bytes) lines += "transfer-encoding: chunked\r\n";
   return lines;
 }

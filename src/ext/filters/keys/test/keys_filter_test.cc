@@ -41,6 +41,8 @@ struct KeysFilterTest : testing::Test {
       keys.push_back(declared("narrow", "secret-of-narrow", {"chat", "lab/*"}));
       keys.push_back(declared("old", "secret-of-old-01", {}, kNow));
       keys.push_back(declared("odd", "a/b c+d&e=f-0001"));
+      keys.push_back(declared("press", ""));
+      keys.back().identity = "spiffe://plant/press";
     }
     return std::make_shared<const flow::Policy>(flow::KeyTable(std::move(keys), {}, base::Secret("x")), !with_keys,
                                                 std::vector<std::unique_ptr<flow::Filter>>{});
@@ -94,6 +96,38 @@ TEST_F(KeysFilterTest, RefusesWhoSendsNone) {
   http::FakeExchange exchange(loop, "GET", "/?key=&apikey=secret-of-app-01");
   exchange.field("authorization", "Bearer ");
   EXPECT_THAT(identify(exchange), HasSubstr("no API key was sent"));
+}
+
+TEST_F(KeysFilterTest, KnowsACallerByItsCertificate) {
+  http::FakeExchange exchange(loop, "GET", "/");
+  http::Peer peer;
+  peer.tls.identity = "spiffe://plant/press";
+  exchange.from(peer);
+  EXPECT_EQ(identify(exchange), "press");
+  exchange.field("authorization", "Bearer made-up-by-an-sdk");
+  EXPECT_EQ(identify(exchange), "press");
+  exchange.field("x-api-key", "secret-of-app-01");
+  EXPECT_EQ(identify(exchange), "press") << "the bearer token comes first, and nobody knows it";
+}
+
+TEST_F(KeysFilterTest, BelievesAKnownKeyBeforeTheCertificate) {
+  http::FakeExchange exchange(loop, "GET", "/");
+  http::Peer peer;
+  peer.tls.identity = "spiffe://plant/press";
+  exchange.from(peer);
+  exchange.field("x-api-key", "secret-of-app-01");
+  EXPECT_EQ(identify(exchange), "app");
+}
+
+TEST_F(KeysFilterTest, RefusesACertificateThatNoKeyIsBoundTo) {
+  http::FakeExchange exchange(loop, "GET", "/");
+  http::Peer peer;
+  peer.tls.identity = "spiffe://plant/press2";
+  exchange.from(peer);
+  EXPECT_THAT(identify(exchange), HasSubstr("no key is bound to the identity 'spiffe://plant/press2'"));
+  // The identity is no secret that could be sent.
+  EXPECT_THAT(identify_with("x-api-key", "spiffe://plant/press"), HasSubstr("not known"));
+  EXPECT_THAT(identify_with("x-api-key", ""), HasSubstr("no API key was sent"));
 }
 
 TEST_F(KeysFilterTest, RefusesUnknownKeysWithoutRepeatingThem) {

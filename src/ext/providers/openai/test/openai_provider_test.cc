@@ -198,8 +198,8 @@ TEST(OpenAiProviderReadAnswer, DoesNotBelieveEveryNumber) {
   EXPECT_EQ(usage->output, 0);
   EXPECT_EQ(usage->cached, 0);
   auto huge = usage_of(R"({"usage":{"prompt_tokens":9223372036854775807,"completion_tokens":9223372036854775807}})");
-  EXPECT_GT(huge->input, 0);
-  EXPECT_LE(huge->input, std::numeric_limits<std::int64_t>::max() - huge->output) << "they are added up further on";
+  EXPECT_EQ(huge->input, 0);
+  EXPECT_EQ(huge->output, 0);
 }
 
 TEST(OpenAiProviderReadAnswer, RefusesWhatIsNoAnswer) {

@@ -1,0 +1,69 @@
+// Who may use the admin listener.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "config/document.h"
+#include "http/exchange.h"
+
+namespace penstock::app {
+
+// `admin:` of the configuration: an address, or { address, key, tls, metrics_open }.
+struct AdminConfig {
+  net::Endpoint endpoint;
+  std::optional<net::TlsServerOptions> tls;
+  base::Secret key;           // empty: whoever reaches the address may use it
+  bool metrics_open = false;  // /metrics needs no key
+
+  std::vector<std::string> files() const { return tls ? tls->files() : std::vector<std::string>(); }
+};
+
+// Mistakes are reported on the node; `insecure` permits an address beyond loopback without key and TLS.
+AdminConfig read_admin(const config::Node& node, bool insecure);
+
+// Decides about one request after the other. Lives on one thread.
+//
+// The key comes in `Authorization: Bearer` and nowhere else: no cookie, so a page of another site cannot send it along.
+// Where there is no key, the checks of Host (against names that lead here by DNS) and of Origin and content type
+// (against forms and scripts of other sites) are what protects a loopback listener from the operator's own browser.
+class AdminAccess {
+ public:
+  struct Refusal {
+    int status = 403;
+    std::string message;
+    int retry_after = 0;  // seconds; 0: not said
+  };
+
+  // Wrong keys one address may try at once; one more every kWrongKeyEvery. Then its keys are not looked at.
+  static constexpr int kWrongKeys = 10;
+  static constexpr base::Duration kWrongKeyEvery = std::chrono::seconds(6);
+  static constexpr std::size_t kAddressesMax = 1024;  // remembered; the one heard longest ago is forgotten
+
+  AdminAccess();
+  // What addresses have tried is kept.
+  void change(const AdminConfig& config);
+
+  // Why the request is not served; nothing when it is.
+  std::optional<Refusal> check(const http::Request& request, const net::Endpoint& peer, base::SteadyTime now);
+
+ private:
+  struct Tries {
+    std::string address;
+    double left = kWrongKeys;
+    base::SteadyTime at;
+  };
+  std::optional<Refusal> check_key(const http::Request& request, const net::Endpoint& peer, base::SteadyTime now);
+  Tries& tries_of(const net::Endpoint& peer, base::SteadyTime now);
+
+  bool loopback_ = true;
+  bool metrics_open_ = false;
+  std::string hash_key_;  // random: keys are compared by their hashes, which are equally long
+  std::string key_hash_;  // empty: no key
+  std::vector<Tries> tries_;
+};
+
+}  // namespace penstock::app

@@ -1,0 +1,20 @@
+// The system calls the gateway makes, and a filter that refuses all others.
+#pragma once
+
+#include "base/result.h"
+
+namespace penstock::app {
+
+class SystemCalls {
+ public:
+  // `log` refuses nothing: the kernel's audit log names what `on` would refuse.
+  enum class Mode { off, log, on };
+
+  // Installs the filter in every thread, for good; what it refuses fails with EPERM and is in the audit log. Also
+  // refused: memory both writable and executable, sockets but unix, IPv4, IPv6 and netlink, signals to other processes,
+  // new processes and programs. `upgrade` permits these last two, which a successor needs to start, and no more.
+  // Errors: the kernel has no seccomp, or refused it.
+  static Result<void> restrict(Mode mode, bool upgrade);
+};
+
+}  // namespace penstock::app

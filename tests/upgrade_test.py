@@ -1,0 +1,202 @@
+"""Another process takes over, and a process ends: nobody who asks notices more than a closed connection."""
+
+import contextlib
+import http.client
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import threading
+import time
+
+import harness
+from harness import check, equal, until
+from load import Load
+
+KEY = "sk-upgrade-test-001"
+
+
+def config(mock, more=""):
+    return (f"providers:\n  lab: {{ type: openai, base_url: {mock.url} }}\nmodels:\n  chat: {{ route: [ lab/small ] }}\n"
+            f"keys: [ {{ name: app, secret: {KEY} }} ]\n{more}")
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Lineage:
+    """A gateway and those that took over from it. Only the first is our child; all are ended by pid."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.pids = [gateway.pid]
+
+    def newest(self):
+        return self.pids[-1]
+
+    def started(self):
+        return [int(pid) for pid in re.findall(r'"upgrade: starting another process","pid":"(\d+)"', self.gateway.log())]
+
+    def begin(self):
+        """SIGUSR2; the new process's id."""
+        known = len(self.started())
+        os.kill(self.newest(), signal.SIGUSR2)
+        return until(lambda: self.started()[known:], "the new process")[0]
+
+    def upgrade(self):
+        old, lines = self.newest(), len(self.gateway.lines)
+        self.pids.append(self.begin())
+        until(lambda: len(self.gateway.lines) > lines, "the ready line of the new process", 30)
+        return old
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for pid in self.pids[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_upgrades_under_load_refuse_and_fail_nothing():
+    with harness.Mock("--tokens", "8", "--per-token", "2ms") as mock, harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+        first_line = gateway.lines[0]
+        with Load(gateway.port, key=KEY) as load:
+            for _ in range(4):
+                done = load.done
+                old = lineage.upgrade()
+                until(lambda: not alive(old) or old == gateway.pid and not gateway.alive(), "the old process to end", 40)
+                until(lambda: load.done > done + 20, "answers from the new process")
+        check(load.done > 100, "only", load.done, "requests")
+        equal(set(gateway.lines), {first_line}, "ready lines:")
+        equal(harness.request(gateway.admin_port, "GET", "/healthz").status, 200)
+        os.kill(lineage.newest(), signal.SIGTERM)
+        until(lambda: not alive(lineage.newest()), "the last process to end", 30)
+        with sqlite3.connect(gateway.data_dir / "penstock.db") as database:
+            equal(database.execute("PRAGMA integrity_check").fetchone()[0], "ok")
+            stored = database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0]
+        equal(stored, load.done, "requests in the usage of all processes:")
+
+
+def test_a_new_process_that_dies_while_starting_changes_nothing():
+    with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+        with Load(gateway.port, key=KEY):
+            for _ in range(3):
+                pid = lineage.begin()
+                failed = gateway.log().count("upgrade failed")
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                until(lambda: gateway.log().count("upgrade failed") > failed or not gateway.alive(), "word of the failure")
+                check(gateway.alive(), "the old process ended:", gateway.tail())
+        gateway.write(config(mock, "nonsense: 1\n"))
+        until(lambda: "reload refused" in gateway.log(), "the bad file to be noticed")
+        failed = gateway.log().count("upgrade failed")
+        lineage.begin()
+        until(lambda: gateway.log().count("upgrade failed") > failed, "word of the failure")
+        equal(gateway.chat(key=KEY).status, 200)
+        equal(gateway.stop(), 0)
+
+
+def test_the_program_of_that_name_is_started_whatever_it_is_now():
+    """A file renamed over the program's path is what an upgrade starts."""
+    with harness.Mock() as mock:
+        program = harness.folder() / "penstock"
+        shutil.copy2(harness.BINARY, program)
+        original, harness.BINARY = harness.BINARY, str(program)
+        try:
+            with harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+                program.rename(program.with_suffix(".old"))
+                program.write_text("#!/bin/sh\nexit 3\n")
+                program.chmod(0o755)
+                lineage.begin()
+                until(lambda: "ended with status 3" in gateway.log(), "the other program's status")
+                equal(gateway.chat(key=KEY).status, 200)
+                program.unlink()
+                program.with_suffix(".old").rename(program)
+                lineage.upgrade()
+                equal(gateway.chat(key=KEY).status, 200)
+        finally:
+            harness.BINARY = original
+
+
+def test_the_device_lane_runs_once():
+    more = "sources:\n  bench: { http: {} }\npipelines:\n  p: { from: bench, to: [ { log: {} } ] }\n"
+    with harness.Mock() as mock, harness.Gateway(config(mock, more)) as gateway, Lineage(gateway) as lineage:
+        taken, lost, stopping = [0], [0], threading.Event()
+
+        def feed():
+            while not stopping.is_set():
+                status = gateway.post("/ingest/bench", {"x": 1}, KEY).status
+                check(status in (202, 503), "a sample was answered", status)
+                (taken if status == 202 else lost)[0] += 1
+
+        feeder = threading.Thread(target=feed, daemon=True)
+        feeder.start()
+        until(lambda: taken[0] > 20, "samples")
+        lineage.upgrade()
+        before = taken[0]
+        until(lambda: taken[0] > before + 20, "samples in the new process")
+        stopping.set()
+        feeder.join(20)
+        log = gateway.log()
+        check(log.index("took over from another process") > log.index("another process has taken over"), "the order in the log")
+
+
+def test_a_local_socket_outlives_its_first_process():
+    path = harness.folder() / "http.sock"
+    with harness.Mock() as mock:
+        with harness.Gateway(config(mock), listen=f"[ unix:{path}, 127.0.0.1:0 ]") as gateway, Lineage(gateway) as lineage:
+            old = lineage.upgrade()
+            until(lambda: not alive(old) or not gateway.alive(), "the old process to end", 30)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                check(client.recv(100).startswith(b"HTTP/1.1 200"), "no answer over the socket")
+            os.kill(lineage.newest(), signal.SIGTERM)
+            until(lambda: not alive(lineage.newest()), "the new process to end", 30)
+            check(not path.exists(), "the socket's file was left behind")
+
+
+def test_readiness_ends_before_the_listener_closes():
+    with harness.Mock() as mock, harness.Gateway(config(mock, "drain_delay: 2s\n")) as gateway:
+        equal(gateway.request("GET", "/readyz").status, 200)
+        gateway.send(signal.SIGTERM)
+        answer = until(lambda: (lambda a: a if a.status == 503 else None)(gateway.request("GET", "/readyz")), "readyz to say no")
+        check("being stopped" in answer.text(), answer)
+        equal(gateway.chat(key=KEY).status, 200, "a call during the delay:")
+        equal(gateway.wait(), 0)
+
+
+def test_draining_tells_kept_connections():
+    with harness.Mock("--first-token", "1s") as mock, harness.Gateway(config(mock)) as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
+        connection.request("POST", "/v1/chat/completions", harness.encode(harness.chat_body()), harness.fields(KEY, None))
+        until(lambda: mock.stats() and "requests" in mock.stats(), "the mock")
+        time.sleep(0.2)
+        gateway.send(signal.SIGTERM)
+        answer = connection.getresponse()
+        equal((answer.status, answer.headers.get("connection")), (200, "close"))
+        answer.read()
+        equal(gateway.wait(), 0)
+
+
+def test_a_stream_past_the_bound_ends_with_an_error_event():
+    with harness.Mock("--tokens", "400", "--per-token", "50ms") as mock, harness.Gateway(config(mock, "drain_timeout: 300ms\n")) as gateway:
+        with harness.Stream(gateway.port, "/v1/chat/completions", harness.chat_body(stream=True), KEY) as answer:
+            events = answer.events()
+            next(events)
+            gateway.send(signal.SIGTERM)
+            last = [data for _, data in events][-1]
+            check(b'"error"' in last and b"being stopped" in last, "the last event:", last)
+        equal(gateway.wait(), 0)
+
+
+if __name__ == "__main__":
+    harness.run(globals())
