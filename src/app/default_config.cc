@@ -35,6 +35,7 @@ std::string quoted(const std::string& text) {
 
 Result<std::string> write_default_config(const std::string& data_dir) {
   if (auto made = store::make_data_dir(data_dir); !made) return std::unexpected(made.error());
+  std::error_code ec;
   std::string path = data_dir + "/found.yaml";
   std::string text =
       "# What this gateway found around it. Copy it, change it, and run it with --config.\n"
