@@ -163,7 +163,9 @@ void H2Upstream::read() {
     auto got = stream_->read_now(scratch);
     if (!got && got.error().code == Errc::backpressure) break;
     if (!got || *got == 0) {
-      return end(got ? Error{Errc::unavailable, "the other side closed the connection"} : got.error());
+      Error closed{Errc::unavailable, "the other side closed the connection"};
+      if (!settled_) closed.detail += " before it said anything in HTTP/2";
+      return end(got ? closed : got.error());
     }
     heard_at_ = stream_->loop().now();
     if (!session_.feed(std::string_view(scratch.data(), *got))) {

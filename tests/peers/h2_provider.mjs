@@ -22,6 +22,7 @@ const answer = JSON.stringify({
 const event = (text) => `data: ${JSON.stringify({ id: "x", object: "chat.completion.chunk", created: 1, model: "m",
   choices: [{ index: 0, delta: { content: text }, finish_reason: null }] })}\n\n`;
 const json = { ":status": 200, "content-type": "application/json" };
+const cut = { ":status": 200, "content-type": "text/event-stream", "content-length": 100000 };  // and more than comes
 const sse = { ":status": 200, "content-type": "text/event-stream" };
 
 const modes = {
@@ -48,8 +49,8 @@ const modes = {
     more();
   },
   "reset-before-head": (s) => s.close(NGHTTP2_INTERNAL_ERROR),
-  "reset-after-head": (s) => { s.respond(sse); setTimeout(() => s.close(NGHTTP2_INTERNAL_ERROR), 20); },
-  "reset-in-body": (s) => { s.respond(sse); s.write(event("one")); setTimeout(() => s.close(NGHTTP2_CANCEL), 20); },
+  "reset-after-head": (s) => { s.respond(cut); setTimeout(() => s.close(NGHTTP2_INTERNAL_ERROR), 20); },
+  "reset-in-body": (s) => { s.respond(cut); s.write(event("one")); setTimeout(() => s.close(NGHTTP2_CANCEL), 20); },
   "half": (s) => { s.respond(sse); s.write(event("one")); },
   refuse: (s) => {
     if (count.refused++ === 0) s.close(NGHTTP2_REFUSED_STREAM);
