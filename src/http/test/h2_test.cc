@@ -145,7 +145,7 @@ struct H2Server : testing::Test, wire::H2Owner {
   // Talks until `done`, the end of the connection or `patience`.
   rt::Task<void> talk(std::function<bool()> done, base::Duration patience) {
     base::SteadyTime end = std::chrono::steady_clock::now() + patience;
-    std::array<char, 65536> buffer;
+    std::string buffer(65536, '\0');
     while (true) {
       for (auto& [id, call] : calls) {
         if (consuming && call->held > 0) session.consume(id, std::exchange(call->held, 0));
@@ -290,7 +290,8 @@ TEST_F(H2Server, TellsTheHandlerThatTheClientGaveUp) {
   run([&] { return true; });
   for (std::int32_t id : ids) session.reset(id, H2Error::cancel);
   run([&] { return slow[3].closed.has_value(); });
-  // All four places are free again.
+  // All four places are free again, once their handlers have ended.
+  run([] { return false; }, 20ms);
   ask(probe, "/probe");
   run([&] { return probe.closed.has_value(); });
   EXPECT_EQ(probe.status, 200);
