@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "net/acceptor.h"
 #include "rt/await.h"
+#include "wire/h2_session.h"
 
 namespace penstock::http {
 namespace {
@@ -63,7 +64,9 @@ rt::Task<void> handle(Exchange& exchange) {
   }
   const Request& request = exchange.request();
   std::string text = fmt::format("{} {} {} {}", request.method, request.path, request.query, request.field("host"));
-  auto sent = co_await exchange.respond(ResponseHead(200).add("x-a", "b"), text);
+  ResponseHead head(200);
+  head.add("x-a", "b");
+  auto sent = co_await exchange.respond(std::move(head), text);
 }
 
 struct Call : wire::H2Stream {
@@ -113,8 +116,11 @@ struct H2Server : testing::Test, wire::H2Owner {
       loop, handle,
       [](int status, std::string_view, const std::string& detail) { return fmt::format("{} {}", status, detail); },
       limits};
-  std::shared_ptr<const ListenerOptions> listener =
-      std::make_shared<const ListenerOptions>(ListenerOptions{nullptr, true});
+  std::shared_ptr<const ListenerOptions> listener = [] {
+    ListenerOptions options;
+    options.h2c = true;
+    return std::make_shared<const ListenerOptions>(std::move(options));
+  }();
   std::unique_ptr<net::Acceptor> acceptor =
       net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
         server.accept(fd, peer, listener);
