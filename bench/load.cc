@@ -175,8 +175,10 @@ class Load {
   void take_from_backlog() {
     drop_expired_backlog();
     if (backlog_.empty()) return;
-    std::int64_t due = backlog_.front();
-    backlog_.pop_front();
+    // The newest where callers do not wait for ever: behind a queue of old ones every call would begin too late.
+    bool newest = options_.deadline_ns != 0;
+    std::int64_t due = newest ? backlog_.back() : backlog_.front();
+    newest ? backlog_.pop_back() : backlog_.pop_front();
     begin(*pop_idle(), due);
   }
 
@@ -190,7 +192,7 @@ class Load {
   }
 
   std::int64_t next_expiry() const {
-    return waiting_.empty() ? INT64_MAX : waiting_.front().due_ns + options_.deadline_ns;
+    return waiting_.empty() ? INT64_MAX : waiting_.begin()->first + options_.deadline_ns;
   }
 
   // Callers whose time is over hang up; somebody else calls in their place.
@@ -198,9 +200,9 @@ class Load {
     if (options_.deadline_ns == 0) return;
     std::int64_t now = now_ns();
     drop_expired_backlog();
-    for (; !waiting_.empty() && expired(waiting_.front().due_ns, now); waiting_.pop_front()) {
-      Connection& connection = *waiting_.front().connection;
-      if (connection.state != State::busy || connection.begun != waiting_.front().begun) continue;
+    for (; !waiting_.empty() && expired(waiting_.begin()->first, now); waiting_.erase(waiting_.begin())) {
+      Connection& connection = *waiting_.begin()->second.connection;
+      if (connection.state != State::busy || connection.begun != waiting_.begin()->second.begun) continue;
       --busy_;
       ++counts_.expired;
       reopen(connection);
@@ -249,7 +251,7 @@ class Load {
     connection.scanner.reset();
     ++connection.begun;
     ++busy_;
-    if (options_.deadline_ns != 0) waiting_.push_back({&connection, connection.begun, due_ns});
+    if (options_.deadline_ns != 0) waiting_.emplace(due_ns, Waiting{&connection, connection.begun});
     send(connection);
   }
 
@@ -294,7 +296,9 @@ class Load {
   void finish(Connection& connection, std::int64_t now) {
     --busy_;
     int status = connection.response.status();
-    if (status >= 200 && status < 300) {
+    if (expired(connection.due_ns, now)) {
+      ++counts_.expired;
+    } else if (status >= 200 && status < 300) {
       ++counts_.requests;
       counts_.latency.add(now - connection.due_ns);
     } else {
@@ -351,9 +355,8 @@ class Load {
   struct Waiting {
     Connection* connection;
     std::uint64_t begun;
-    std::int64_t due_ns;
   };
-  std::deque<Waiting> waiting_;  // begun, in order of their deadlines
+  std::multimap<std::int64_t, Waiting> waiting_;  // begun, by when they were due
   std::array<char, 256 * 1024> buffer_{};
   std::int64_t start_ns_ = 0;
   std::int64_t end_ns_ = INT64_MAX;

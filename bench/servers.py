@@ -21,7 +21,8 @@ def penstock_command(folder, config, threads=1):
     """A configuration file in `folder`, and the command that starts the gateway with it and an empty data folder."""
     path = folder / "penstock.yaml"
     config = re.sub(r"^(listen|admin|threads|data_dir):.*\n", "", config, flags=re.M)
-    path.write_text(f"listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nthreads: {threads}\n{config}")
+    # The memory of what is measured is read from /proc, which a process hides from its own user otherwise.
+    path.write_text(f"listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nthreads: {threads}\nsecurity: {{ core_dumps: true }}\n{config}")
     return [programs.BINARY, "run", "--config", str(path), "--data-dir", str(folder / "data")]
 
 

@@ -8,7 +8,7 @@ import tempfile
 
 import browser
 import harness
-import tls_test
+import tls_pair
 from harness import Gateway, Mock, check, equal, request, until
 
 KEY = "admin-key-0123456789abcdef"
@@ -68,11 +68,9 @@ def test_metrics_may_be_open_and_the_key_changes_with_a_reload():
         until(lambda: gateway.ask("/admin/v1/status", KEY + "-new").status == 200, "the new key")
         equal(gateway.ask("/admin/v1/status", KEY).status, 401)
         equal(gateway.ask("/metrics").status, 401)
-        # A key may not vanish for another address while this one still listens.
-        gateway.admin = "127.0.0.1:1"
+        gateway.admin = "127.0.0.1:0"
         gateway.write("")
-        until(lambda: "change with a restart" in gateway.log(), "the reload")
-        equal(gateway.ask("/admin/v1/status").status, 401)
+        until(lambda: gateway.ask("/admin/v1/status").status == 200, "the key that is gone")
 
 
 def test_other_sites_change_and_read_nothing():
@@ -94,7 +92,7 @@ def test_other_sites_change_and_read_nothing():
 
 def test_beyond_loopback_it_takes_key_and_tls():
     folder = tempfile.mkdtemp(dir=harness.FOLDER)
-    tls_test.make_certificates(folder)
+    tls_pair.make_certificates(folder)
     for admin in ("0.0.0.0:0", f"{{ address: '0.0.0.0:0', key: {KEY} }}"):
         path = harness.folder() / "c.yaml"
         path.write_text(f"admin: {admin}\n")

@@ -5,13 +5,14 @@ import contextlib
 import email.utils
 import gzip
 import json
+import socket
 import time
 
 import harness
 import scripted_upstream as upstream
-from broken_provider import answer_with, ask, logged, refused, running, together
+from broken_provider import answer_with, ask, config, logged, refused, running, together
 from harness import check, equal, until
-from scripted_upstream import BODY, CHUNKED, STREAM_HEAD, chunk, chunked_stream, whole
+from scripted_upstream import BODY, CHUNKED, STREAM_HEAD, ScriptedUpstream, chunk, chunked_stream, whole
 
 STREAMS = {"chunked": chunked_stream(),
            "closed": STREAM_HEAD + b"connection: close\r\n\r\n" + b"".join(upstream.sse_events())}

@@ -336,6 +336,9 @@ def test_nghttpd_with_padding_and_trailers():
             for _ in range(100):
                 answer = gateway.request("GET", "/v1/files/f1", headers={"x-penstock-provider": "a"})
                 equal((answer.status, len(answer.body)), (200, 300_000), answer)
+            told = harness.raw(gateway.port, b"GET /v1/files/f1 HTTP/1.1\r\nhost: x\r\nte: trailers\r\nconnection: close\r\n"
+                                             b"x-penstock-provider: a\r\n\r\n")
+            check(told.lower().endswith(b"x-sum: 7\r\n\r\n"), "no trailers behind the answer:", told[-60:])
             missing = gateway.request("GET", "/v1/files/none", headers={"x-penstock-provider": "a"})
             equal(missing.status, 404, missing)
             equal(gateway.metric("penstock_upstream_connects_total"), 1)

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 
 import harness
-import tls_test
+import tls_pair
 from harness import Gateway, Mock, Stream, check, equal, request, until
 
 SHUT = "security: { seccomp: on, capabilities: drop }\n"
@@ -34,8 +34,8 @@ def every_thread(gateway, **wanted):
 
 
 def test_no_new_privileges_and_no_dumps_are_the_rule():
-    with Gateway("") as gateway:
-        every_thread(gateway, NoNewPrivs="1", Seccomp="0")
+    with Gateway("security: {}\n") as gateway:
+        every_thread(gateway, NoNewPrivs="1", Seccomp=status(os.getpid())[0]["Seccomp"])
         limits = pathlib.Path(f"/proc/{gateway.pid}/limits").read_text()
         check(re.search(r"Max core file size\s+0\s+0", limits), limits)
         # What cannot be dumped belongs to root: another process of the same user cannot look into it.
@@ -99,8 +99,8 @@ DIGITS = harness.ROOT / "configs" / "models" / "digits"
 def all_lanes(config_more, environment=None):
     """Everything the gateway can do, once, with `config_more` in the configuration; the checks follow."""
     folder = tempfile.mkdtemp(dir=harness.FOLDER)
-    tls_test.make_certificates(folder)
-    upstream = tls_test.start_upstream(folder)
+    tls_pair.make_certificates(folder)
+    upstream = tls_pair.start_provider(folder)
     with Mock() as mock, Broker() as broker:
         config = f"""
 providers:

@@ -170,6 +170,25 @@ def test_wrong_frames_end_both_sides():
     until(lambda: gateway.metric("penstock_websocket_connections") == 0, "both sides to end")
 
 
+def test_a_provider_that_speaks_http2_is_reached_over_http1():
+    listen = tls_listener()
+    certificate = listen.split("cert: ")[1].split(",")[0]
+    with harness.Gateway(config(mock), listen=listen) as provider:
+        front = f"""
+providers:
+  far: {{ type: openai, base_url: "https://127.0.0.1:{provider.port}/v1", api_key: {KEY}, tls: {{ ca: {certificate} }} }}
+models:
+  talk: {{ route: [ {{ to: far/talk }} ] }}
+"""
+        with harness.Gateway(front) as other:
+            for _ in range(2):
+                equal(other.request("GET", "/v1/models").status, 200)
+                other.chat("talk")  # over HTTP/2
+                with connect(at=other, key=None) as ws:
+                    equal(ws.event()["type"], "session.created")
+                    equal(respond(ws)[1]["output_tokens"], 8)
+
+
 def test_close_codes_pass_both_ways():
     with connect() as ws:
         ws.event()

@@ -19,7 +19,8 @@ def tls_listener():
     """An address of a configuration with a certificate nobody knows."""
     where = folder()
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", where / "key.pem", "-out",
-                    where / "cert.pem", "-days", "2", "-subj", "/CN=localhost"], check=True, capture_output=True)
+                    where / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     return f'{{ address: "127.0.0.1:0", tls: {{ cert: {where}/cert.pem, key: {where}/key.pem }} }}'
 
 

@@ -35,6 +35,7 @@ std::string quoted(const std::string& text) {
 
 Result<std::string> write_default_config(const std::string& data_dir) {
   if (auto made = store::make_data_dir(data_dir); !made) return std::unexpected(made.error());
+  std::error_code ec;
   std::string path = data_dir + "/found.yaml";
   std::string text =
       "# What this gateway found around it. Copy it, change it, and run it with --config.\n"
@@ -45,7 +46,8 @@ Result<std::string> write_default_config(const std::string& data_dir) {
       "providers:\n  found: { type: openai, base_url: ${PENSTOCK_FOUND_LLM_URL}, api_key: ${PENSTOCK_FOUND_LLM_KEY} }\n"
       "models:\n  chat: { route: [ { to: \"found/${PENSTOCK_FOUND_LLM_MODEL}\" } ] }\n";
   std::vector<std::string> models;
-  for (const auto& entry : fs::directory_iterator("models", ec)) {
+  std::error_code ignored;  // no such folder: no models
+  for (const auto& entry : fs::directory_iterator("models", ignored)) {
     // The name of the route above is taken.
     if (!entry.is_directory() || entry.path().filename() == "chat" || !holds_model(entry.path())) continue;
     models.push_back(entry.path().filename().string());

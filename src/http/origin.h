@@ -88,6 +88,9 @@ struct Origin {
   std::vector<std::string> files;        // certificates and authorities that `tls` was made of
   std::string tls_name;                  // to verify and to send; empty: the URL's host
   Http2Use http2 = Http2Use::automatic;
+  // The same over HTTP/1.1 alone, for calls that change the protocol: a connection of HTTP/2 carries others' calls too.
+  // Null: this one does.
+  std::shared_ptr<const Origin> for_upgrades;
   base::Duration connect_timeout = std::chrono::seconds(5);  // name, TCP and TLS together; also the wait for a place
   ConnectionLimits connections;
   OutlierPolicy outlier;

@@ -114,6 +114,9 @@ Result<bool> ServerConnection::take_available() {
   if (refused_status_ == 0 && input_.empty()) feed(bytes);
   input_.append(bytes);
   if (body_.capacity() + input_.capacity() > kKeptBytes && !take_room() && refused_status_ == 0) {
+    body_ = {};
+    input_ = {};
+    hold_input(0);
     refused_status_ = 503;
     refused_detail_ = "the gateway holds as many bytes of requests as it may; try again in a moment";
   }

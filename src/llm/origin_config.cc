@@ -119,6 +119,27 @@ std::string identity_of(const http::Origin& origin, const Tls& tls) {
                      origin.outlier.eject.count(), check);
 }
 
+// What connections of HTTP/2 cannot do. Null when TLS cannot start, which was told about the origin itself.
+std::shared_ptr<const http::Origin> origin_for_upgrades(const http::Origin& origin, Tls tls) {
+  http::Origin own;
+  own.name = origin.name;
+  own.url = origin.url;
+  own.files = origin.files;
+  own.tls_name = origin.tls_name;
+  own.http2 = http::Http2Use::off;
+  own.connect_timeout = origin.connect_timeout;
+  own.connections = origin.connections;
+  own.outlier = origin.outlier;
+  tls.options.alpn = protocols(own.http2);
+  if (origin.tls) {
+    auto context = net::TlsContext::client(tls.options);
+    if (!context) return nullptr;
+    own.tls = std::move(*context);
+  }
+  std::string identity = identity_of(own, tls);
+  return http::share_origin(identity, std::move(own));
+}
+
 }  // namespace
 
 std::shared_ptr<const http::Origin> read_origin(const std::string& name, config::Map& map,
@@ -150,6 +171,9 @@ std::shared_ptr<const http::Origin> read_origin(const std::string& name, config:
     origin.tls = std::move(*context);
     origin.files = tls.options.files();
   }
+  bool may_speak_h2 = origin.http2 == http::Http2Use::prior_knowledge ||
+                      (origin.http2 == http::Http2Use::automatic && origin.tls != nullptr);
+  if (may_speak_h2) origin.for_upgrades = origin_for_upgrades(origin, tls);
   std::string identity = identity_of(origin, tls);
   return http::share_origin(identity, std::move(origin));
 }

@@ -45,10 +45,12 @@ rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
 }
 
 // A fresh call to the target, and the head to send.
-Result<std::string> PassThrough::open(std::optional<std::uint64_t> length) {
+Result<std::string> PassThrough::open(std::optional<std::uint64_t> length, bool upgrade) {
   PassHead head = head_;
   head.body_bytes = length;
-  upstream_ = std::make_unique<http::ClientCall>(pool_, target_->provider->origin(), route_->timeouts, deadline_);
+  std::shared_ptr<const http::Origin> origin = target_->provider->origin();
+  if (upgrade && origin->for_upgrades) origin = origin->for_upgrades;
+  upstream_ = std::make_unique<http::ClientCall>(pool_, std::move(origin), route_->timeouts, deadline_);
   return target_->provider->pass_through(head, call_.event.id.view());
 }
 
@@ -78,7 +80,7 @@ rt::Task<PassThrough::Outcome> PassThrough::upgrade(BodyFor path_for) {
 rt::Task<PassThrough::Outcome> PassThrough::attempt_upgrade() {
   std::string path = body_for_(target_->model);
   head_.path = path;
-  auto head = open(std::nullopt);
+  auto head = open(std::nullopt, true);
   if (!head) co_return std::unexpected(Failure(head.error(), obs::ErrorType::caller_bad_request));
   upstream_->expect_upgrade();
   Result<void> sent;

@@ -56,7 +56,7 @@ class PassThrough {
   rt::Task<Outcome> accept();
   Failure sending_failure(const Error& error) const;
   Failure broken(const Error& error) const;
-  Result<std::string> open(std::optional<std::uint64_t> length);
+  Result<std::string> open(std::optional<std::uint64_t> length, bool upgrade = false);
 
   http::ClientPool& pool_;
   flow::Call& call_;

@@ -192,10 +192,9 @@ void Loop::note_wait(bool slept, bool took_all) {
 }
 
 int Loop::wait_millis() {
-  before_wait_ = now_;
   if (!deferred_.empty() || !sends_.empty() || !turn_ends_.empty()) return 0;
-  if (heap_.empty()) return -1;
   before_wait_ = std::chrono::steady_clock::now();
+  if (heap_.empty()) return -1;
   auto left = heap_.front()->when_ - before_wait_;
   if (left <= base::Duration::zero()) return 0;
   auto millis = std::chrono::ceil<std::chrono::milliseconds>(left).count();

@@ -74,11 +74,6 @@ server.on("stream", (stream, head) => {
   stream.on("close", () => { count.open--; held.delete(stream); });
   stream.on("data", (bytes) => { body.length < 1e6 ? body += bytes : 0; count.bytes += bytes.length; });
   stream.on("end", () => {
-    if (head[":path"].startsWith("/v1/files")) {
-      stream.respond({ ...json, "trailer": "x-sum" }, { waitForTrailers: true });
-      stream.on("wantTrailers", () => stream.sendTrailers({ "x-sum": "42" }));
-      return stream.end("x".repeat(100000));
-    }
     const model = /"model"\s*:\s*"([^"]*)"/.exec(body) ?? /name="model"\r\n\r\n([^\r]*)/.exec(body) ?? ["", "plain"];
     (modes[model[1]] ?? modes.plain)(stream);
   });

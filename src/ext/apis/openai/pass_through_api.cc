@@ -97,6 +97,9 @@ rt::Task<void> relay_pieces(flow::Call& call, llm::PassThrough& passage) {
       call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
     if (piece->empty()) {
       passage.ended(nullptr);
+      const wire::Fields& trailers = upstream.trailers();
+      for (std::size_t i = 0; i < trailers.size(); ++i)
+        call.exchange.trailer(trailers.at(i).name, trailers.at(i).value);
       co_await call.exchange.finish();
       co_return;
     }
