@@ -64,7 +64,7 @@ std::size_t look(const Case& one) {
     std::array<json::IntegerAt, 3> wanted{{{.path = {"usage", "prompt_tokens"}},
                                            {.path = {"usage", "completion_tokens"}},
                                            {.path = {"usage", "prompt_tokens_details", "cached_tokens"}}}};
-    return json::read_integers(one.text, wanted) ? static_cast<std::size_t>(wanted[1].within(0, 1000)) : 0;
+    return json::read_integers(one.text, wanted) ? static_cast<std::size_t>(wanted[1].up_to(1000)) : 0;
   }
   std::array<json::Field, kNames.size()> fields;
   return json::peek(one.text, kNames, fields) ? fields[5].end : 0;

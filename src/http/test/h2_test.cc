@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "net/acceptor.h"
 #include "rt/await.h"
+#include "wire/h2_session.h"
 
 namespace penstock::http {
 namespace {
@@ -63,7 +64,9 @@ rt::Task<void> handle(Exchange& exchange) {
   }
   const Request& request = exchange.request();
   std::string text = fmt::format("{} {} {} {}", request.method, request.path, request.query, request.field("host"));
-  auto sent = co_await exchange.respond(ResponseHead(200).add("x-a", "b"), text);
+  ResponseHead head(200);
+  head.add("x-a", "b");
+  auto sent = co_await exchange.respond(std::move(head), text);
 }
 
 struct Call : wire::H2Stream {
@@ -113,8 +116,11 @@ struct H2Server : testing::Test, wire::H2Owner {
       loop, handle,
       [](int status, std::string_view, const std::string& detail) { return fmt::format("{} {}", status, detail); },
       limits};
-  std::shared_ptr<const ListenerOptions> listener =
-      std::make_shared<const ListenerOptions>(ListenerOptions{nullptr, true});
+  std::shared_ptr<const ListenerOptions> listener = [] {
+    ListenerOptions options;
+    options.h2c = true;
+    return std::make_shared<const ListenerOptions>(std::move(options));
+  }();
   std::unique_ptr<net::Acceptor> acceptor =
       net::Acceptor::listen(loop, *net::parse_endpoint({"127.0.0.1", 0}), [this](int fd, const net::Endpoint& peer) {
         server.accept(fd, peer, listener);
@@ -139,7 +145,7 @@ struct H2Server : testing::Test, wire::H2Owner {
   // Talks until `done`, the end of the connection or `patience`.
   rt::Task<void> talk(std::function<bool()> done, base::Duration patience) {
     base::SteadyTime end = std::chrono::steady_clock::now() + patience;
-    std::array<char, 65536> buffer;
+    std::string buffer(65536, '\0');
     while (true) {
       for (auto& [id, call] : calls) {
         if (consuming && call->held > 0) session.consume(id, std::exchange(call->held, 0));
@@ -284,7 +290,8 @@ TEST_F(H2Server, TellsTheHandlerThatTheClientGaveUp) {
   run([&] { return true; });
   for (std::int32_t id : ids) session.reset(id, H2Error::cancel);
   run([&] { return slow[3].closed.has_value(); });
-  // All four places are free again.
+  // All four places are free again, once their handlers have ended.
+  run([] { return false; }, 20ms);
   ask(probe, "/probe");
   run([&] { return probe.closed.has_value(); });
   EXPECT_EQ(probe.status, 200);

@@ -19,7 +19,6 @@ struct WebSocketTest : testing::Test {
   WebSocketOptions client;
   std::string ended;  // what the server's side saw last
   bool lazy = false;  // the server does not receive
-  bool drain_under_way = false;
   Server server{
       loop,
       [this](Exchange& exchange) { return serve(exchange); },
@@ -132,6 +131,13 @@ rt::Task<void> wait_for_the_end(WebSocketTest& t, std::string* outcome) {
                          : "a message";
 }
 
+// A server has one who drains it at a time.
+rt::Task<void> wait_until_drained(WebSocketTest& t, std::string* outcome) {
+  co_await wait_for_the_end(t, outcome);
+  while (t.server.connections() > 0) co_await rt::Sleep(t.loop, 1ms);
+  co_await rt::Sleep(t.loop, 5ms);
+}
+
 rt::Task<void> drain_meanwhile(WebSocketTest& t) {
   while (t.server.connections() == 0) co_await rt::Sleep(t.loop, 1ms);
   co_await rt::Sleep(t.loop, 20ms);
@@ -142,7 +148,7 @@ TEST_F(WebSocketTest, DrainingClosesWith1001) {
   std::string outcome;
   rt::TaskScope scope(loop);
   scope.spawn(drain_meanwhile(*this));
-  run(wait_for_the_end(*this, &outcome));
+  run(wait_until_drained(*this, &outcome));
   EXPECT_EQ(outcome, "1001 draining");
   EXPECT_EQ(scope.running(), 0U);
 }
