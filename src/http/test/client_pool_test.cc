@@ -112,7 +112,7 @@ TEST_F(Pool, RefusesWhenTheLineIsFull) {
   for (const char* name : {"a", "b", "c"}) scope.spawn(call(*this, to, name));
   run();
   ASSERT_EQ(ended.size(), 3U);
-  EXPECT_THAT(ended[0], HasSubstr("c backpressure: all 1 connections to 127.0.0.1:"));
+  EXPECT_THAT(ended[0], HasSubstr("c backpressure: all 1 connections to http://127.0.0.1:"));
   EXPECT_EQ(ended[1], "a");
   EXPECT_EQ(ended[2], "b");
   EXPECT_EQ(to->state->figures().refusals, 1U);
