@@ -66,6 +66,8 @@ rt::Task<void> H2Exchange::run() {
     co_await refuse(refused_status_, refused_detail_);
   }
   if (!gone_ && !finished_) abort();
+  // What nobody took counts against the connection's window also when the stream is over.
+  give_back();
   if (!gone_) close_request();
 }
 
@@ -95,7 +97,6 @@ rt::Task<void> H2Exchange::refuse(int status, std::string detail) {
 // The answer is out. What is left of the request is of no use: a small rest may come, a large one is declined.
 void H2Exchange::close_request() {
   if (ended_) return;
-  give_back();
   bool small = declared_ > 0 && declared_ <= kDiscardBytesMax && (continued_ || !head_.fields.has(FieldId::expect));
   if (!small) connection_.session().reset(id_, H2Error::no_error);
   connection_.flush_soon();

@@ -81,6 +81,7 @@ rt::Task<bool> Server::open(Client& client) {
     h2 = *preface;
   }
   if (h2) {
+    stream.clear_deadline();  // of the handshake: HTTP/2 has timers of its own
     client.speaking = std::make_unique<H2Connection>(*this, stream, client.peer, std::move(client.early));
   } else {
     client.speaking = std::make_unique<ServerConnection>(*this, stream, client.peer, listener, std::move(client.early));
