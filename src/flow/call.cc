@@ -97,8 +97,11 @@ Result<void> refuse_unknown(Call& call, Result<void> passed) {
 Result<void> take(Call& call) {
   if (call.admission == nullptr) return {};
   Priority priority = call.key ? call.key->priority : Priority::normal;
+  call.admission->enter(call.exchange.loop());
   auto reason = call.admission->refuses(call.exchange.loop(), priority, call.exchange.peer().spare);
+  call.in_flight = !reason;
   if (!reason) return {};
+  call.admission->leave(call.exchange.loop());
   call.retry_after = jittered_retry();
   return fail(
       Errc::unavailable,
