@@ -152,6 +152,26 @@ TEST(Admission, CountsOnlyCallsThatWereTaken) {
   EXPECT_EQ(admission.in_flight(), 1) << "and the one that was refused has none";
 }
 
+TEST(Admission, CountsWrongKeysForTheClientThatAProxyNames) {
+  rt::Loop loop;
+  Words words;
+  AdmissionLimits limits;
+  limits.wrong_keys_per_minute = 1;
+  Admission admission(1, std::make_shared<http::Burden>(1), limits);
+  http::FakeExchange exchange(loop);  // over a local socket
+  auto policy = policy_with(std::make_unique<Stranger>());
+  auto code_of = [&](const char* address) {
+    Call call(exchange, words, policy);
+    call.admission = &admission;
+    call.forwarded.emplace();
+    call.forwarded->endpoint = *net::parse_endpoint({address, 0});
+    return identify(call).error().code;
+  };
+  EXPECT_EQ(code_of("203.0.113.1"), Errc::unauthenticated);
+  EXPECT_EQ(code_of("203.0.113.1"), Errc::resource_exhausted);
+  EXPECT_EQ(code_of("203.0.113.2"), Errc::unauthenticated) << "another client of the same proxy";
+}
+
 // A core that works `busy` per turn and always has something to do, and is asked for a call of every class each turn.
 struct BusyCore : rt::Listener {
   rt::Loop loop;
