@@ -160,7 +160,7 @@ void ServerConnection::start_request() {
   body_.clear();
   trailers_.clear();
   request_ = {};
-  refused_status_ = 0;
+  refused_status_ = status_ = 0;
   bytes_sent_ = 0;
   bytes_received_ = 0;
   body_waited_ = {};
@@ -315,6 +315,7 @@ bool ServerConnection::body_left_is_large() const {
 void ServerConnection::write_head(const ResponseHead& head) {
   close_after_ = close_after_ || body_left_is_large();
   begun_ = true;
+  status_ = head.status();
   out_.clear();
   std::string_view connection;
   if (!keep_alive()) {
@@ -338,15 +339,15 @@ rt::Task<Result<void>> ServerConnection::send(net::Stream::Write write, bool las
 
 rt::Task<Result<void>> ServerConnection::send_slowly(net::Stream::Write write, bool last) {
   const ServerLimits& limits = server_.limits_;
+  base::Duration patience = limits.write_patience(status_);
   std::size_t bytes = write.bytes();
   if (bytes <= kKeptBytes) {
-    stream_.set_write_deadline(limits.write_timeout);
+    stream_.set_write_deadline(patience);
     bytes = 0;
   } else {
     base::SteadyTime latest = base::SteadyTime::max();
-    if (limits.answer_rate_min > 0)
-      latest = loop().now() + limits.write_timeout + time_at_rate(bytes, limits.answer_rate_min);
-    stream_.set_write_deadline(limits.write_timeout, latest);
+    if (limits.answer_rate_min > 0) latest = loop().now() + patience + time_at_rate(bytes, limits.answer_rate_min);
+    stream_.set_write_deadline(patience, latest);
     server_.burden_->buffer(loop().index(), static_cast<std::int64_t>(bytes));
   }
   auto sent = co_await write;
