@@ -22,6 +22,7 @@ struct ServerLimits {
   base::Duration idle_timeout = std::chrono::seconds(75);    // between two requests on one connection
   base::Duration write_timeout = std::chrono::seconds(60);   // a client that takes no bytes for this long is cut off
   base::Duration refusal_timeout = std::chrono::seconds(5);  // the same for an answer whose status is 400 or more
+  base::Duration spare_timeout = std::chrono::seconds(2);    // all of a connection beyond the limit, to its last byte
   base::Duration proxy_timeout = std::chrono::seconds(5);    // for the PROXY header, where one is expected
   std::uint32_t h2_streams_max = 100;                        // of an HTTP/2 connection, open at a time
   // Bytes per second. All waiting for a body is at most body_timeout and its bytes at this rate; a write ends within

@@ -29,8 +29,6 @@ bool takes_trailers(std::string_view te) {
 
 // An idle connection keeps no more than an ordinary request needs; what is larger counts as a burden.
 constexpr std::size_t kKeptBytes = 16 * 1024;
-// A client beyond the limit of connections asks at once, or goes.
-constexpr auto kSpareIdle = std::chrono::seconds(1);
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
@@ -181,8 +179,7 @@ rt::Task<bool> ServerConnection::read_head() {
   while (refused_status_ == 0 && !parser_.head_done()) {
     auto taken = take_available();
     if (taken && *taken) continue;
-    base::Duration idle_timeout = peer_.spare ? kSpareIdle : server_.limits_.idle_timeout;
-    stream_.set_deadline(idle_ ? loop().now() + idle_timeout : started_ + server_.limits_.head_timeout);
+    stream_.set_deadline(idle_ ? loop().now() + server_.limits_.idle_timeout : started_ + server_.limits_.head_timeout);
     Result<void> waited = taken ? Result<void>{} : std::unexpected(taken.error());
     if (waited) {
       auto ready = co_await stream_.readable();
