@@ -31,6 +31,13 @@ def alive(pid):
         return False
 
 
+def over_local_socket(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        check(client.recv(100).startswith(b"HTTP/1.1 200"), "no answer over the socket")
+
+
 class Lineage:
     """A gateway and those that took over from it. Only the first is our child; all are ended by pid."""
 
@@ -155,10 +162,31 @@ def test_a_local_socket_outlives_its_first_process():
         with harness.Gateway(config(mock), listen=f"[ unix:{path}, 127.0.0.1:0 ]") as gateway, Lineage(gateway) as lineage:
             old = lineage.upgrade()
             until(lambda: not alive(old) or not gateway.alive(), "the old process to end", 30)
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(path))
-                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                check(client.recv(100).startswith(b"HTTP/1.1 200"), "no answer over the socket")
+            over_local_socket(path)
+            os.kill(lineage.newest(), signal.SIGTERM)
+            until(lambda: not alive(lineage.newest()), "the new process to end", 30)
+            check(not path.exists(), "the socket's file was left behind")
+
+
+def test_a_failed_upgrade_leaves_the_files_of_local_sockets_alone():
+    path = harness.folder() / "http.sock"
+    with harness.Mock() as mock:
+        listen = f"[ unix:{path}, 127.0.0.1:0 ]"
+        with harness.Gateway(config(mock), listen=listen) as gateway, Lineage(gateway) as lineage:
+            # Refused while the file is read, then while listeners are opened: a socket was claimed by then.
+            for listen in [f"[ unix:{path}, 127.0.0.1:0, nonsense ]", f"[ unix:{path}, 127.0.0.1:0, unix:/nowhere/at/all.sock ]"]:
+                refused, failed = gateway.log().count("reload refused"), gateway.log().count("upgrade failed")
+                gateway.listen = listen
+                gateway.write(config(mock))
+                until(lambda: gateway.log().count("reload refused") > refused, "the bad file to be noticed")
+                lineage.begin()
+                until(lambda: gateway.log().count("upgrade failed") > failed, "word of the failure", 30)
+                over_local_socket(path)
+            gateway.listen = f"[ unix:{path}, 127.0.0.1:0 ]"
+            gateway.write(config(mock))
+            lineage.upgrade()
+            until(lambda: not gateway.alive(), "the old process to end", 30)
+            over_local_socket(path)
             os.kill(lineage.newest(), signal.SIGTERM)
             until(lambda: not alive(lineage.newest()), "the new process to end", 30)
             check(not path.exists(), "the socket's file was left behind")

@@ -88,9 +88,13 @@ void Gateway::print_ready() const {
   std::fflush(stdout);
 }
 
-// We accept already; the device lane waits until the other process has let go of devices and brokers.
+// We accept already; the device lane waits until the other process has let go of devices and brokers. Until we are
+// ready it may have to go on without us: the files of its sockets are left alone before.
 void Gateway::take_over() {
   predecessor_->tell_ready();
+  listeners_->take_files();
+  if (inherited_.name_of(admin_->endpoint()).empty()) admin_->take_file();
+  inherited_.close_unclaimed();
   predecessor_->wait(kPredecessorPatience);
   predecessor_.reset();
   obs::log(obs::Level::info, "took over from another process");
@@ -160,7 +164,8 @@ void Gateway::start_upgrade() {
     return;
   }
   std::vector<HandedSocket> sockets = listeners_->sockets();
-  sockets.push_back({admin_->listening_fd(), std::string(kAdminSocket)});
+  std::string admin = inherited_.name_of(admin_->endpoint());
+  sockets.push_back({admin_->listening_fd(), admin.empty() ? std::string(kAdminSocket) : admin});
   auto started = Successor::start(options_.invocation, sockets, kSuccessorPatience);
   if (!started) {
     obs::log(obs::Level::error, "upgrade failed, this process goes on", {{"why", started.error().detail}});
