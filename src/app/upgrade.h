@@ -32,7 +32,8 @@ class Successor {
  public:
   enum class State { starting, ready, failed };
 
-  // Starts it. Errors: internal, with the reason. `patience`: how long it may take to be ready.
+  // Starts it. Errors: internal, with the reason; resource_exhausted when a socket cannot be handed over. `patience`:
+  // how long it may take to be ready.
   static Result<Successor> start(const Invocation& invocation, const std::vector<HandedSocket>& sockets,
                                  base::Duration patience);
   Successor(Successor&& other) noexcept;
