@@ -192,6 +192,26 @@ def test_a_failed_upgrade_leaves_the_files_of_local_sockets_alone():
             check(not path.exists(), "the socket's file was left behind")
 
 
+def test_a_stop_during_an_upgrade_leaves_nobody_behind():
+    program = harness.folder() / "penstock"
+    shutil.copy2(harness.BINARY, program)
+    original, harness.BINARY = harness.BINARY, str(program)
+    try:
+        with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+            # A new process that takes its time, then serves whatever became of the old one.
+            program.rename(program.with_suffix(".real"))
+            program.write_text(f'#!/bin/sh\nsleep 2\nexec "{program}.real" "$@"\n')
+            program.chmod(0o755)
+            lineage.pids.append(lineage.begin())
+            equal(gateway.stop(), 0)
+            check(not alive(lineage.newest()), "the new process was left behind")
+            with contextlib.suppress(ConnectionRefusedError):
+                gateway.request("GET", "/healthz")
+                check(False, "somebody still serves")
+    finally:
+        harness.BINARY = original
+
+
 def test_readiness_ends_before_the_listener_closes():
     with harness.Mock() as mock, harness.Gateway(config(mock, "drain_delay: 2s\n")) as gateway:
         equal(gateway.request("GET", "/readyz").status, 200)

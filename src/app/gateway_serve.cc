@@ -62,6 +62,8 @@ int Gateway::serve() {
     hand_over();
     drain(kIdleGraceAtUpgrade);
   } else {
+    // It would go on serving, with devices and brokers of ours, and nobody would know of it.
+    if (successor_) successor_->end();
     obs::log(obs::Level::info, "draining: no new connections, answers under way finish");
     manager_.stopping();
     announce_drain();

@@ -158,13 +158,11 @@ Successor::~Successor() {
   if (channel_ >= 0) ::close(channel_);
 }
 
-void Successor::fail(std::string why) {
-  why_ = std::move(why);
-  if (pid_ > 0) {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
+void Successor::end() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
 }
 
 Successor::State Successor::look(base::SteadyTime now) {
@@ -178,11 +176,13 @@ Successor::State Successor::look(base::SteadyTime now) {
     return State::failed;
   }
   if (got == 0) {
-    fail("the new process closed its channel before it was ready");
+    why_ = "the new process closed its channel before it was ready";
+    end();
     return State::failed;
   }
   if (now < deadline_) return State::starting;
-  fail("the new process was not ready in time and was ended");
+  why_ = "the new process was not ready in time and was ended";
+  end();
   return State::failed;
 }
 

@@ -44,13 +44,13 @@ class Successor {
   State look(base::SteadyTime now);
   const std::string& why() const { return why_; }  // it failed
   pid_t pid() const { return pid_; }
+  // Ends it at once, and waits for its end.
+  void end();
   // Lets it start its sources and pipelines.
   void let_go();
 
  private:
   Successor(pid_t pid, int channel, base::SteadyTime deadline) : pid_(pid), channel_(channel), deadline_(deadline) {}
-  void fail(std::string why);
-
   pid_t pid_ = -1;
   int channel_ = -1;
   base::SteadyTime deadline_;
