@@ -212,6 +212,21 @@ def test_a_stop_during_an_upgrade_leaves_nobody_behind():
         harness.BINARY = original
 
 
+def test_a_process_that_handed_over_finishes_when_it_is_told_to_stop():
+    with harness.Mock("--tokens", "60", "--per-token", "50ms") as mock, harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+        with harness.Stream(gateway.port, "/v1/chat/completions", harness.chat_body(stream=True), KEY) as answer:
+            events = answer.events()
+            next(events)
+            lineage.upgrade()
+            until(lambda: "another process has taken over" in gateway.log(), "the hand-over")
+            gateway.send(signal.SIGTERM)
+            last = [data for _, data in events][-1]
+            equal(last, b"[DONE]", "the last event:")
+        equal(gateway.wait(), 0)
+        with contextlib.closing(sqlite3.connect(gateway.data_dir / "penstock.db")) as database:
+            equal(database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0], 1, "requests in the usage:")
+
+
 def test_readiness_ends_before_the_listener_closes():
     with harness.Mock() as mock, harness.Gateway(config(mock, "drain_delay: 2s\n")) as gateway:
         equal(gateway.request("GET", "/readyz").status, 200)
