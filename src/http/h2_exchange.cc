@@ -233,6 +233,7 @@ void H2Exchange::send_head(const ResponseHead& head, bool has_body, std::string_
   fields.push_back({"date", http_date()});
   if (!length.empty()) fields.push_back({"content-length", length});
   begun_ = true;
+  status_ = head.status();
   no_data_ = !has_body;
   connection_.session().respond(id_, head.status(), fields, has_body);
   connection_.flush_soon();
@@ -302,11 +303,11 @@ bool H2Exchange::all_taken() const {
 
 rt::Task<Result<void>> H2Exchange::wait_until_taken() {
   const ServerLimits& limits = connection_.server().limits_;
+  base::Duration patience = limits.write_patience(status_);
   write_latest_ = base::SteadyTime::max();
   std::size_t bytes = pending_.size() - pending_at_ + large_.size();
-  if (limits.answer_rate_min > 0)
-    write_latest_ = loop().now() + limits.write_timeout + time_at_rate(bytes, limits.answer_rate_min);
-  write_deadline_ = loop().now() + limits.write_timeout;
+  if (limits.answer_rate_min > 0) write_latest_ = loop().now() + patience + time_at_rate(bytes, limits.answer_rate_min);
+  write_deadline_ = loop().now() + patience;
   connection_.watch(write_deadline_);
   while (!gone_ && !all_taken()) co_await output_;
   write_deadline_ = base::SteadyTime::max();
@@ -329,7 +330,7 @@ wire::H2Data H2Exchange::take_data(std::span<char> room) {
   large_.remove_prefix(large);
   wire::H2Data data{small + large, false, {}};
   if (write_deadline_ != base::SteadyTime::max() && data.bytes > 0)
-    write_deadline_ = std::min(loop().now() + connection_.server().limits_.write_timeout, write_latest_);
+    write_deadline_ = std::min(loop().now() + connection_.server().limits_.write_patience(status_), write_latest_);
   if (!pending_.empty() || !large_.empty()) return data;
   if (finishing_) {
     data.end = finished_ = true;

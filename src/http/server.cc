@@ -45,6 +45,8 @@ rt::Task<void> Server::serve(int fd, Peer peer, std::uint64_t counted,
                              std::shared_ptr<const ListenerOptions> listener) {
   Client client(loop_, fd, std::move(peer), counted, std::move(listener));
   clients_.insert(&client);
+  rt::Timer spare_over(loop_);
+  if (client.peer.spare) spare_over.arm_in(limits_.spare_timeout, [&client] { client.stream.cut(); });
   bool opened = co_await open(client);
   if (opened && (draining_ || client.removed())) client.speaking->leave();
   if (opened) co_await client.speaking->run();
