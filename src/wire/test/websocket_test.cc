@@ -157,6 +157,16 @@ TEST(WebSocketReader, StopsABombAtTheLimit) {
   EXPECT_EQ(read(reader, bomb, bomb.size()), "!1009");
 }
 
+TEST(WebSocketReader, RefusesAMessageThatEndsAgainAndAgain) {
+  auto ends = [](int count) {
+    std::string coded;
+    for (int i = 0; i < count; ++i) coded += std::string_view("\x03\x00", 2);
+    return served(masked(0xC1, coded), DeflateAgreement{});
+  };
+  EXPECT_EQ(ends(16), "text: ");
+  EXPECT_EQ(ends(17), "!1007");
+}
+
 TEST(WebSocketReader, ChecksCompressedText) {
   DeflateAgreement agreed;
   WebSocketWriter writer(WebSocketRole::client, agreed);
