@@ -84,6 +84,10 @@ void Admin::change(AdminDoor door) {
   thread_.run_and_wait([&] { enter(std::move(door)); });
 }
 
+void Admin::take_file() {
+  thread_.run_and_wait([this] { acceptor_->socket().take_file(); });
+}
+
 void Admin::hand_over() {
   thread_.run_and_wait([this] { acceptor_->hand_over(); });
 }
