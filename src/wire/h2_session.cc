@@ -269,7 +269,7 @@ bool H2Session::feed(std::string_view bytes) {
     broken_ = true;
     auto error = static_cast<int>(used);
     if (defect_.empty()) defect_ = nghttp2_strerror(error);
-    flooded_ = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    flooded_ = flooded_ || error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     nghttp2_session_terminate_session(session_, flooded_ ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
     return false;
   };
