@@ -17,6 +17,8 @@ def test_a_denied_address_is_named_with_its_rule():
         with Gateway(one_provider(f"'http://{host}:80/v1'")) as gateway:
             message = refusal(gateway)
             check("is not called" in message and rule in message, host, message)
+            status, _, error = harness.command("check", str(gateway.config_path))
+            check(status == 2 and "base_url: " in error and rule in error, "check says", status, error)
 
 
 def test_numbers_that_only_look_like_addresses_are_mistakes():

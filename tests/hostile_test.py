@@ -13,6 +13,7 @@ import time
 import zlib
 
 import harness
+import http2
 from harness import check, equal, until
 
 KEY, LOW, CRITICAL = "sk-hostile-normal-01", "sk-hostile-low-00001", "sk-hostile-critical"
@@ -71,10 +72,10 @@ def large_provider():
 
 
 @contextlib.contextmanager
-def gateway(*mock_arguments, overload="", url=None):
+def gateway(*mock_arguments, overload="", url=None, listen="127.0.0.1:0"):
     with harness.Mock(*mock_arguments) as mock:
         text = CONFIG.format(url=url or mock.url, overload=overload, key=KEY, low=LOW, critical=CRITICAL)
-        with harness.Gateway(text) as running:
+        with harness.Gateway(text, listen=listen) as running:
             yield running
             check(running.alive(), "the gateway ended")
             until(lambda: running.request("GET", "/healthz").status == 200, "health afterwards")
@@ -283,6 +284,15 @@ def test_at_the_limit_of_connections_health_is_answered_and_calls_get_503():
             equal(running.request("GET", "/readyz").status, 200)
             check(running.metric("penstock_shed_total", reason="connections", **{"class": "critical"}) >= 1, "nothing counted")
         until(lambda: running.chat(key=KEY).status == 200, "an ordinary call afterwards")
+
+
+def test_refusals_that_nobody_takes_fill_no_places():
+    with gateway(overload="requests: 50", listen='{ address: "127.0.0.1:0", h2c: true }') as running, \
+            watched(running, "100 refusals nobody takes"), http2.Connection(running.port, window=0) as client:
+        streams = [client.request("GET", "/v1/models") for _ in range(100)]
+        client.until(lambda: all(client.of(http2.HEADERS, stream) for stream in streams), "the heads of all refusals")
+        equal([running.chat(key=key).status for key in (LOW, KEY, CRITICAL)], [200] * 3)
+        client.until(lambda: all(client.reset_code(stream) == http2.CANCEL for stream in streams), "the end of all refusals")
 
 
 def test_a_flood_of_requests_on_one_connection_is_answered_in_turn():

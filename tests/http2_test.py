@@ -11,6 +11,7 @@ import harness
 import http2
 from harness import check, equal, until
 from http2 import frame
+from tls_pair import make_certificates
 
 LISTEN = '{ address: "127.0.0.1:0", h2c: true }'
 CONFIG = """
@@ -162,6 +163,29 @@ def test_trailers_of_a_request_are_taken():
         client.send(frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, stream, http2.field("x-sum", "1")))
         client.until(lambda: client.finished(stream), "the answer")
         equal(client.status(stream), 200)
+
+
+def test_what_was_refused_unread_does_not_use_up_the_window():
+    with pair() as (_, gateway), http2.Connection(gateway.port) as client:
+        for _ in range(60):
+            stream = client.request("POST", "/v1/nothing", b"x" * 16_000)
+            client.until(lambda: client.finished(stream) or client.reset_code(stream) is not None, "the refusal")
+        last = client.request("POST", CHAT, chat())
+        client.until(lambda: client.finished(last), "the answer after many refusals")
+        equal(client.status(last), 200)
+
+
+def test_an_answer_over_tls_may_take_longer_than_a_handshake():
+    if not (needs("curl") and needs("openssl")):
+        return
+    folder = harness.folder()
+    make_certificates(folder)
+    listen = f'{{ address: "127.0.0.1:0", tls: {{ cert: {folder}/server.pem, key: {folder}/server.key }} }}'
+    with harness.Mock("--tokens", "25", "--per-token", "100ms") as mock, \
+            harness.Gateway(CONFIG.format(url=mock.url, more=""), listen=listen) as gateway:
+        out = run("curl", "-sSN", "--http2", "--cacert", f"{folder}/ca.pem", "-w", "%{http_version} %{http_code}",
+                  "-d", chat(stream=True).decode(), f"https://127.0.0.1:{gateway.port}{CHAT}")
+        check(out.endswith("2 200") and "[DONE]" in out, out[-300:])
 
 
 def test_requests_over_a_limit_are_answered():

@@ -31,6 +31,13 @@ def alive(pid):
         return False
 
 
+def over_local_socket(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        check(client.recv(100).startswith(b"HTTP/1.1 200"), "no answer over the socket")
+
+
 class Lineage:
     """A gateway and those that took over from it. Only the first is our child; all are ended by pid."""
 
@@ -155,13 +162,69 @@ def test_a_local_socket_outlives_its_first_process():
         with harness.Gateway(config(mock), listen=f"[ unix:{path}, 127.0.0.1:0 ]") as gateway, Lineage(gateway) as lineage:
             old = lineage.upgrade()
             until(lambda: not alive(old) or not gateway.alive(), "the old process to end", 30)
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(path))
-                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                check(client.recv(100).startswith(b"HTTP/1.1 200"), "no answer over the socket")
+            over_local_socket(path)
             os.kill(lineage.newest(), signal.SIGTERM)
             until(lambda: not alive(lineage.newest()), "the new process to end", 30)
             check(not path.exists(), "the socket's file was left behind")
+
+
+def test_a_failed_upgrade_leaves_the_files_of_local_sockets_alone():
+    path = harness.folder() / "http.sock"
+    with harness.Mock() as mock:
+        listen = f"[ unix:{path}, 127.0.0.1:0 ]"
+        with harness.Gateway(config(mock), listen=listen) as gateway, Lineage(gateway) as lineage:
+            # Refused while the file is read, then while listeners are opened: a socket was claimed by then.
+            for listen in [f"[ unix:{path}, 127.0.0.1:0, nonsense ]", f"[ unix:{path}, 127.0.0.1:0, unix:/nowhere/at/all.sock ]"]:
+                refused, failed = gateway.log().count("reload refused"), gateway.log().count("upgrade failed")
+                gateway.listen = listen
+                gateway.write(config(mock))
+                until(lambda: gateway.log().count("reload refused") > refused, "the bad file to be noticed")
+                lineage.begin()
+                until(lambda: gateway.log().count("upgrade failed") > failed, "word of the failure", 30)
+                over_local_socket(path)
+            gateway.listen = f"[ unix:{path}, 127.0.0.1:0 ]"
+            gateway.write(config(mock))
+            lineage.upgrade()
+            until(lambda: not gateway.alive(), "the old process to end", 30)
+            over_local_socket(path)
+            os.kill(lineage.newest(), signal.SIGTERM)
+            until(lambda: not alive(lineage.newest()), "the new process to end", 30)
+            check(not path.exists(), "the socket's file was left behind")
+
+
+def test_a_stop_during_an_upgrade_leaves_nobody_behind():
+    program = harness.folder() / "penstock"
+    shutil.copy2(harness.BINARY, program)
+    original, harness.BINARY = harness.BINARY, str(program)
+    try:
+        with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+            # A new process that takes its time, then serves whatever became of the old one.
+            program.rename(program.with_suffix(".real"))
+            program.write_text(f'#!/bin/sh\nsleep 2\nexec "{program}.real" "$@"\n')
+            program.chmod(0o755)
+            lineage.pids.append(lineage.begin())
+            equal(gateway.stop(), 0)
+            check(not alive(lineage.newest()), "the new process was left behind")
+            with contextlib.suppress(ConnectionRefusedError):
+                gateway.request("GET", "/healthz")
+                check(False, "somebody still serves")
+    finally:
+        harness.BINARY = original
+
+
+def test_a_process_that_handed_over_finishes_when_it_is_told_to_stop():
+    with harness.Mock("--tokens", "60", "--per-token", "50ms") as mock, harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+        with harness.Stream(gateway.port, "/v1/chat/completions", harness.chat_body(stream=True), KEY) as answer:
+            events = answer.events()
+            next(events)
+            lineage.upgrade()
+            until(lambda: "another process has taken over" in gateway.log(), "the hand-over")
+            gateway.send(signal.SIGTERM)
+            last = [data for _, data in events][-1]
+            equal(last, b"[DONE]", "the last event:")
+        equal(gateway.wait(), 0)
+        with contextlib.closing(sqlite3.connect(gateway.data_dir / "penstock.db")) as database:
+            equal(database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0], 1, "requests in the usage:")
 
 
 def test_readiness_ends_before_the_listener_closes():

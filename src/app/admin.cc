@@ -49,6 +49,10 @@ Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
   admin->add_routes();
   http::BurdenLimits burden;
   burden.connections = 200;
+  burden.connections_per_client = 50;
+  http::ServerLimits limits;
+  limits.head_timeout = std::chrono::seconds(5);
+  limits.idle_timeout = std::chrono::seconds(20);
   Admin* self = admin.get();
   admin->server_ = std::make_unique<http::Server>(
       admin->thread_.loop(), [self](http::Exchange& exchange) { return self->handle(exchange); },
@@ -57,7 +61,7 @@ Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
         json::append_quoted(body, detail);
         return body + "}";
       },
-      http::ServerLimits{}, std::make_shared<http::Burden>(1, burden));
+      limits, std::make_shared<http::Burden>(1, burden));
   admin->server_->on_abuse(report_abuse(*admin->parts_.observer));
   admin->enter(std::move(door));
   admin->thread_.start();
@@ -78,6 +82,10 @@ void Admin::enter(AdminDoor door) {
 
 void Admin::change(AdminDoor door) {
   thread_.run_and_wait([&] { enter(std::move(door)); });
+}
+
+void Admin::take_file() {
+  thread_.run_and_wait([this] { acceptor_->socket().take_file(); });
 }
 
 void Admin::hand_over() {

@@ -53,6 +53,8 @@ class Admin {
   int listening_fd() const { return acceptor_->socket().fd(); }
   // For connections and requests that follow. By one thread at a time, as hand_over().
   void change(AdminDoor door);
+  // The process that had the listening socket has let go: its file is ours.
+  void take_file();
   // Accepts no more: another process has the same socket. Connections go on until stop().
   void hand_over();
 

@@ -111,13 +111,13 @@ std::optional<AdminAccess::Refusal> AdminAccess::check_key(const http::Request& 
   if (given.size() <= kBearer.size() || !wire::equal_ignoring_case(given.substr(0, kBearer.size()), kBearer))
     return Refusal{
         401, "the admin key is needed: send `Authorization: Bearer` with the key under `admin` in the configuration"};
+  std::string hash = base::hmac_sha256_hex(hash_key_, given.substr(kBearer.size()));
+  if (base::constant_time_equal(hash, key_hash_)) return std::nullopt;
   Tries& tries = tries_of(peer, now);
   if (tries.left < 1) {
     int wait = static_cast<int>(std::chrono::ceil<std::chrono::seconds>(kWrongKeyEvery).count());
     return Refusal{429, "too many wrong admin keys from this address; wait, then try again", wait};
   }
-  std::string hash = base::hmac_sha256_hex(hash_key_, given.substr(kBearer.size()));
-  if (base::constant_time_equal(hash, key_hash_)) return std::nullopt;
   tries.left -= 1;
   obs::log(obs::Level::warn, "a wrong admin key was refused", {{"address", peer.text()}});
   return Refusal{401, "this is not the admin key; it stands under `admin` in the configuration"};

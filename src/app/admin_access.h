@@ -38,7 +38,8 @@ class AdminAccess {
     int retry_after = 0;  // seconds; 0: not said
   };
 
-  // Wrong keys one address may try at once; one more every kWrongKeyEvery. Then its keys are not looked at.
+  // Wrong keys one address may try at once; one more every kWrongKeyEvery: further ones are told to wait. The right key
+  // always passes: whoever shares the operator's address cannot lock the operator out.
   static constexpr int kWrongKeys = 10;
   static constexpr base::Duration kWrongKeyEvery = std::chrono::seconds(6);
   static constexpr std::size_t kAddressesMax = 1024;  // remembered; the one heard longest ago is forgotten

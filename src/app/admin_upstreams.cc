@@ -63,7 +63,7 @@ json::Array describe_providers(const llm::Plan& plan) {
   json::Array providers;
   for (const auto& [name, provider] : plan.providers()) {
     const http::Origin& origin = *provider->origin();
-    http::PoolFigures figures = origin.state->figures();
+    http::PoolFigures figures = figures_of(origin);
     json::Object o;
     o["name"] = text(name);
     o["address"] = text(origin.url.place());
@@ -92,7 +92,7 @@ void collect_upstreams(const llm::Plan& plan, obs::MetricWriter& writer) {
   for (const auto& [name, provider] : plan.providers()) {
     const http::OriginState& state = *provider->origin()->state;
     writer.sample("penstock_upstream_healthy", {{"provider", name}}, state.health.usable(now) ? 1 : 0);
-    figures.emplace_back(name, state.figures());
+    figures.emplace_back(name, figures_of(*provider->origin()));
   }
   writer.family("penstock_upstream_ejections_total", "counter", "Times taken out, by failures or by checks.");
   for (const auto& [name, provider] : plan.providers()) {

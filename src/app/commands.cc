@@ -52,6 +52,18 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
   std::fputs(out.c_str(), stdout);
 }
 
+// Calls to them would be refused: better known before the first one. Names are judged by where they lead, with each
+// call.
+void report_denied_providers(const GatewayConfig& config, config::Map& root) {
+  for (const auto& [name, provider] : config.llm->providers()) {
+    const net::Url& url = provider->origin()->url;
+    auto endpoint = net::parse_endpoint({url.host, url.port});
+    if (!url.socket.empty() || !endpoint) continue;
+    if (auto permitted = config.egress.permits(*endpoint); !permitted)
+      root.get("providers").map().get(name).map().get("base_url").problem(permitted.error().detail);
+  }
+}
+
 // The data folder a key command works on.
 Result<std::string> data_dir_of(const KeyOptions& options) {
   if (!options.data_dir.empty()) return options.data_dir;
@@ -79,6 +91,7 @@ int check(const base::Registry& registry, const std::string& file) {
   ingest::Context context{&registry, &base::system_clock(), nullptr, nullptr};
   ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
   root.done();
+  if (!document->failed()) report_denied_providers(config, root);
   if (document->failed()) return complain(2, document->report());
   print_plan(config, plan, file);
   return 0;

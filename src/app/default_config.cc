@@ -34,9 +34,9 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 Result<std::string> write_default_config(const std::string& data_dir) {
-  if (auto made = store::make_data_dir(data_dir); !made) return std::unexpected(made.error());
-  std::error_code ec;
   std::string path = data_dir + "/found.yaml";
+  if (auto made = store::make_data_dir(data_dir); !made)
+    return fail(made.error().code, fmt::format("cannot write '{}': {}", path, made.error().detail));
   std::string text =
       "# What this gateway found around it. Copy it, change it, and run it with --config.\n"
       "listen: 127.0.0.1:8080\nadmin: 127.0.0.1:8081\n"

@@ -260,7 +260,6 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   auto admin = Admin::start(std::move(*door), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
-  inherited_.close_unclaimed();
   for (const std::string& socket : inherited_.unclaimed())
     obs::log(obs::Level::warn, "a socket was handed over that `listen` does not name", {{"socket", socket}});
   return {};

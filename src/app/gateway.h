@@ -90,6 +90,7 @@ class Gateway {
   void announce_drain();
   void stop_ingest();
   void drain(base::Duration idle_grace);
+  void wait_for(const std::function<bool()>& done, base::Duration at_most);
   std::vector<std::string> obstacles() const;
   void print_ready() const;
 
@@ -130,6 +131,7 @@ class Gateway {
   ServiceManager manager_;
   std::shared_ptr<std::atomic<std::size_t>> heartbeats_;  // cores that answered since the last sign of life
   std::atomic<bool> draining_{false};
+  bool told_to_stop_ = false;  // by SIGTERM or SIGINT
 };
 
 }  // namespace penstock::app

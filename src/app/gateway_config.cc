@@ -101,6 +101,8 @@ flow::WebSocketPolicy read_websocket(const config::Node& node) {
   config::Map map = node.map();
   http::WebSocketOptions& options = policy.options;
   options.message_bytes_max = read_bound(map, "message_max", options.message_bytes_max, 1024, 1ULL << 30);
+  options.compressed_bytes_max =
+      read_bound(map, "compressed_message_max", options.compressed_bytes_max, 1024, 1ULL << 30);
   options.ping_after = config::read_timeout(map, "ping", options.ping_after);
   options.pong_within = config::read_timeout(map, "pong_timeout", options.pong_within);
   options.idle_timeout = config::read_timeout(map, "idle_timeout", options.idle_timeout);

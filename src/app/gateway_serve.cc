@@ -29,18 +29,6 @@ constexpr auto kIngestPatience = std::chrono::seconds(5);
 constexpr auto kIdleGraceAtStop = std::chrono::milliseconds(250);
 constexpr auto kIdleGraceAtUpgrade = std::chrono::seconds(5);
 
-// For the main thread while it drains; a second SIGTERM or SIGINT ends the program at once.
-void wait_for(const std::function<bool()>& done, base::Duration at_most) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
-  timespec pause{0, 2'000'000};
-  base::SteadyTime give_up = std::chrono::steady_clock::now() + at_most;
-  while (!done() && std::chrono::steady_clock::now() < give_up) {
-    if (sigtimedwait(&signals, nullptr, &pause) > 0) std::_Exit(1);
-  }
-}
-
 std::set<std::string> folders_of(const std::vector<std::string>& files) {
   std::set<std::string> folders;
   for (const std::string& file : files) {
@@ -62,6 +50,9 @@ int Gateway::serve() {
     hand_over();
     drain(kIdleGraceAtUpgrade);
   } else {
+    told_to_stop_ = true;
+    // It would go on serving, with devices and brokers of ours, and nobody would know of it.
+    if (successor_) successor_->end();
     obs::log(obs::Level::info, "draining: no new connections, answers under way finish");
     manager_.stopping();
     announce_drain();
@@ -88,9 +79,13 @@ void Gateway::print_ready() const {
   std::fflush(stdout);
 }
 
-// We accept already; the device lane waits until the other process has let go of devices and brokers.
+// We accept already; the device lane waits until the other process has let go of devices and brokers. Until we are
+// ready it may have to go on without us: the files of its sockets are left alone before.
 void Gateway::take_over() {
   predecessor_->tell_ready();
+  listeners_->take_files();
+  if (inherited_.name_of(admin_->endpoint()).empty()) admin_->take_file();
+  inherited_.close_unclaimed();
   predecessor_->wait(kPredecessorPatience);
   predecessor_.reset();
   obs::log(obs::Level::info, "took over from another process");
@@ -160,7 +155,8 @@ void Gateway::start_upgrade() {
     return;
   }
   std::vector<HandedSocket> sockets = listeners_->sockets();
-  sockets.push_back({admin_->listening_fd(), std::string(kAdminSocket)});
+  std::string admin = inherited_.name_of(admin_->endpoint());
+  sockets.push_back({admin_->listening_fd(), admin.empty() ? std::string(kAdminSocket) : admin});
   auto started = Successor::start(options_.invocation, sockets, kSuccessorPatience);
   if (!started) {
     obs::log(obs::Level::error, "upgrade failed, this process goes on", {{"why", started.error().detail}});
@@ -187,6 +183,19 @@ void Gateway::hand_over() {
   admin_->hand_over();
   stop_ingest();
   successor_->let_go();
+}
+
+// For the main thread while it drains. The second SIGTERM or SIGINT ends the program at once; after a hand-over the
+// first may still come, and changes nothing about a drain that is under way.
+void Gateway::wait_for(const std::function<bool()>& done, base::Duration at_most) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  timespec pause{0, 2'000'000};
+  base::SteadyTime give_up = std::chrono::steady_clock::now() + at_most;
+  while (!done() && std::chrono::steady_clock::now() < give_up) {
+    if (sigtimedwait(&signals, nullptr, &pause) > 0 && std::exchange(told_to_stop_, true)) std::_Exit(1);
+  }
 }
 
 void Gateway::announce_drain() {

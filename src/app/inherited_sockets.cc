@@ -41,10 +41,9 @@ InheritedSockets InheritedSockets::from_environment(bool from_predecessor) {
   if (count <= 0 || (!from_predecessor && pid != ::getpid())) return inherited;
   for (int fd = kFirst; fd < kFirst + count; ++fd) {
     std::size_t colon = std::min(names.find(':'), names.size());
-    std::string name = names.substr(0, colon);
+    std::string name = colon == 0 ? "unknown" : names.substr(0, colon);
     names.erase(0, std::min(colon + 1, names.size()));
-    bool ours = from_predecessor && (name == kDataSocket || name == kAdminSocket);
-    auto socket = net::ListenSocket::adopt(fd, ours);
+    auto socket = net::ListenSocket::adopt(fd);
     if (socket) {
       inherited.sockets_.push_back({std::move(name), std::move(*socket), false});
     } else {
@@ -74,7 +73,7 @@ std::optional<net::ListenSocket> InheritedSockets::claim(const net::Endpoint& wa
         return socket;
       }
       one.claimed = true;
-      auto copy = net::ListenSocket::adopt(::fcntl(one.socket.fd(), F_DUPFD_CLOEXEC, kFirst), false);
+      auto copy = net::ListenSocket::adopt(::fcntl(one.socket.fd(), F_DUPFD_CLOEXEC, kFirst));
       if (copy) return std::move(*copy);
     }
   }
@@ -89,7 +88,10 @@ std::string InheritedSockets::name_of(const net::Endpoint& endpoint) const {
 }
 
 void InheritedSockets::close_unclaimed() {
-  std::erase_if(sockets_, [](const Socket& one) { return one.ours(); });
+  std::erase_if(sockets_, [](Socket& one) {
+    if (one.ours()) one.socket.take_file();
+    return one.ours();
+  });
 }
 
 std::vector<std::string> InheritedSockets::unclaimed() const {

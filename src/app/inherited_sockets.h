@@ -29,8 +29,8 @@ class InheritedSockets {
   std::optional<net::ListenSocket> claim(const net::Endpoint& wanted, std::string_view role);
   // What systemd called the socket at this address; empty when it is none of systemd's.
   std::string name_of(const net::Endpoint& endpoint) const;
-  // Closes what a predecessor had and nobody wants any more. systemd's stay: it holds them itself, and a later
-  // configuration may name them again.
+  // Closes what a predecessor had and nobody wants any more, with its files: it has let go. systemd's stay: it holds
+  // them itself, and a later configuration may name them again.
   void close_unclaimed();
   // Those of systemd that nobody claimed, for the log.
   std::vector<std::string> unclaimed() const;

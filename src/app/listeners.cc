@@ -98,6 +98,15 @@ void Listeners::close(bool handed_over) {
   });
 }
 
+void Listeners::take_files() {
+  cores_.thread(0).run_and_wait([&] {
+    for (const auto& listener : running_) {
+      net::ListenSocket& socket = listener->acceptor->socket();
+      if (inherited_.name_of(socket.endpoint()).empty()) socket.take_file();
+    }
+  });
+}
+
 std::vector<net::Endpoint> Listeners::endpoints() const {
   std::vector<net::Endpoint> endpoints;
   for (const auto& listener : running_) endpoints.push_back(listener->acceptor->endpoint());

@@ -52,6 +52,9 @@ class Listeners {
   // Accepts no more; connections go on. `handed_over`: another process has the same sockets.
   void close(bool handed_over);
 
+  // The process that had these sockets has let go: their files are ours, but for systemd's.
+  void take_files();
+
   std::vector<net::Endpoint> endpoints() const;
   // For a successor.
   std::vector<HandedSocket> sockets() const;

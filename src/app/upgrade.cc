@@ -73,6 +73,7 @@ class Plan {
     ::posix_spawn_file_actions_destroy(&actions_);
     ::posix_spawnattr_destroy(&attributes_);
   }
+  int error() const { return error_; }  // of what could not be handed over; 0: all of it is there
   const posix_spawn_file_actions_t* actions() const { return &actions_; }
   const posix_spawnattr_t* attributes() const { return &attributes_; }
 
@@ -80,13 +81,17 @@ class Plan {
   // By a copy above all places, so that no place is overwritten before it was copied.
   void add(int from, int to, int count) {
     int copy = ::fcntl(from, F_DUPFD_CLOEXEC, kFirst + count + 1);
-    if (copy < 0) return;
+    if (copy < 0) {
+      error_ = errno;
+      return;
+    }
     copies_.push_back(copy);
-    ::posix_spawn_file_actions_adddup2(&actions_, copy, to);
+    if (int error = ::posix_spawn_file_actions_adddup2(&actions_, copy, to); error != 0) error_ = error;
   }
   posix_spawn_file_actions_t actions_;
   posix_spawnattr_t attributes_;
   std::vector<int> copies_;
+  int error_ = 0;
 };
 
 std::string describe_end(int status) {
@@ -113,6 +118,13 @@ Result<Successor> Successor::start(const Invocation& invocation, const std::vect
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, channel.data()) != 0)
     return penstock::fail(Errc::internal, fmt::format("cannot make a channel: {}", std::strerror(errno)));
   Plan plan(sockets, channel[1]);
+  if (plan.error() != 0) {
+    for (int end : channel) ::close(end);
+    return penstock::fail(Errc::resource_exhausted,
+                          fmt::format("the listening sockets cannot be handed over: {}; mostly the limit of open files "
+                                      "(ulimit -n) leaves no room for them",
+                                      std::strerror(plan.error())));
+  }
   std::vector<std::string> arguments = invocation.arguments;
   std::vector<std::string> environment = make_environment(sockets, kFirst + static_cast<int>(sockets.size()));
   std::vector<char*> argv = pointers_to(arguments);
@@ -146,13 +158,11 @@ Successor::~Successor() {
   if (channel_ >= 0) ::close(channel_);
 }
 
-void Successor::fail(std::string why) {
-  why_ = std::move(why);
-  if (pid_ > 0) {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
+void Successor::end() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
 }
 
 Successor::State Successor::look(base::SteadyTime now) {
@@ -166,11 +176,13 @@ Successor::State Successor::look(base::SteadyTime now) {
     return State::failed;
   }
   if (got == 0) {
-    fail("the new process closed its channel before it was ready");
+    why_ = "the new process closed its channel before it was ready";
+    end();
     return State::failed;
   }
   if (now < deadline_) return State::starting;
-  fail("the new process was not ready in time and was ended");
+  why_ = "the new process was not ready in time and was ended";
+  end();
   return State::failed;
 }
 

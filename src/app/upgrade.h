@@ -32,7 +32,8 @@ class Successor {
  public:
   enum class State { starting, ready, failed };
 
-  // Starts it. Errors: internal, with the reason. `patience`: how long it may take to be ready.
+  // Starts it. Errors: internal, with the reason; resource_exhausted when a socket cannot be handed over. `patience`:
+  // how long it may take to be ready.
   static Result<Successor> start(const Invocation& invocation, const std::vector<HandedSocket>& sockets,
                                  base::Duration patience);
   Successor(Successor&& other) noexcept;
@@ -43,13 +44,13 @@ class Successor {
   State look(base::SteadyTime now);
   const std::string& why() const { return why_; }  // it failed
   pid_t pid() const { return pid_; }
+  // Ends it at once, and waits for its end.
+  void end();
   // Lets it start its sources and pipelines.
   void let_go();
 
  private:
   Successor(pid_t pid, int channel, base::SteadyTime deadline) : pid_(pid), channel_(channel), deadline_(deadline) {}
-  void fail(std::string why);
-
   pid_t pid_ = -1;
   int channel_ = -1;
   base::SteadyTime deadline_;

@@ -256,7 +256,7 @@ void Admission::collect(obs::MetricWriter& writer) const {
       static_cast<double>(burden_->refused(http::Burden::Refused::bodies)));
   one("penstock_connections", "gauge", "Open connections of the data listeners.",
       static_cast<double>(burden_->connections()));
-  one("penstock_requests_in_flight", "gauge", "Requests begun and not ended.", static_cast<double>(in_flight()));
+  one("penstock_requests_in_flight", "gauge", "Requests taken and not ended.", static_cast<double>(in_flight()));
   one("penstock_buffered_bytes", "gauge", "Memory of large requests, and of answers slow clients take.",
       static_cast<double>(burden_->buffered_bytes()));
   double lag = 0;

@@ -57,10 +57,11 @@ class Admission {
   void report();
 
   // --- on the loop given, of core `loop.index()` ---
-  // Every call, whoever asks: between enter() and leave() it is in flight.
+  // Of a call whose caller is known: between enter() and leave() it is in flight. One that is refused leaves at once;
+  // however long its refusal takes to go out, strangers fill nothing.
   void enter(const rt::Loop& loop);
   void leave(const rt::Loop& loop);
-  // Nothing when a call of this class is taken.
+  // Nothing when a call of this class, which has entered, is taken.
   std::optional<ShedReason> refuses(rt::Loop& loop, Priority priority, bool spare = false);
   // Counts a wrong key from this client; how long it should wait when it sent too many. Right keys are not asked.
   std::optional<base::Duration> too_many_wrong_keys(const rt::Loop& loop, std::uint64_t client);

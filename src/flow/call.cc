@@ -87,8 +87,7 @@ base::Duration jittered_retry() {
 
 Result<void> refuse_unknown(Call& call, Result<void> passed) {
   if (!call.wrong_key || call.admission == nullptr) return passed;
-  const net::Endpoint& endpoint = call.exchange.peer().endpoint;
-  call.retry_after = call.admission->too_many_wrong_keys(call.exchange.loop(), net::client_of(endpoint));
+  call.retry_after = call.admission->too_many_wrong_keys(call.exchange.loop(), net::client_of(call.client()));
   if (!call.retry_after) return passed;
   return fail(Errc::resource_exhausted,
               "this address sent too many wrong API keys: check the key, then try again after the time in retry-after");
@@ -97,8 +96,11 @@ Result<void> refuse_unknown(Call& call, Result<void> passed) {
 Result<void> take(Call& call) {
   if (call.admission == nullptr) return {};
   Priority priority = call.key ? call.key->priority : Priority::normal;
+  call.admission->enter(call.exchange.loop());
   auto reason = call.admission->refuses(call.exchange.loop(), priority, call.exchange.peer().spare);
+  call.in_flight = !reason;
   if (!reason) return {};
+  call.admission->leave(call.exchange.loop());
   call.retry_after = jittered_retry();
   return fail(
       Errc::unavailable,

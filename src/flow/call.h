@@ -36,6 +36,7 @@ struct Call {
   const std::shared_ptr<const Policy>* in_force = nullptr;
   obs::RequestEvent event{};
   Admission* admission = nullptr;  // null: every call is taken
+  bool in_flight = false;          // it was taken, and counts until it is settled
   bool wrong_key = false;          // a credential came that nobody has
 
   std::optional<http::Client> forwarded;  // whom a trusted proxy names

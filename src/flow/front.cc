@@ -85,7 +85,6 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
     call.forwarded = http::read_forwarded(request, exchange.peer());
   call.event.client = {call.client().address(), call.client().is_local_socket()};
   call.admission = admission_.get();
-  if (admission_) admission_->enter(exchange.loop());
   std::string_view asked_id = request.field(wire::FieldId::x_request_id);
   if (usable_request_id(asked_id)) {
     call.event.id.assign(asked_id);
@@ -144,7 +143,7 @@ rt::Task<void> Front::refuse_unrouted(Call& call, const http::Router::Match& mat
 }
 
 void Front::finish(Call& call) {
-  if (admission_) admission_->leave(call.exchange.loop());
+  if (call.in_flight) admission_->leave(call.exchange.loop());
   call.policy->settle(call);
   obs::RequestEvent& event = call.event;
   auto total = std::chrono::steady_clock::now() - call.exchange.started();

@@ -66,8 +66,6 @@ rt::Task<Result<void>> ClientCall::send(std::string_view head, net::Pieces body)
       stream_ = std::move(*opened);
       if (cancelled()) co_return fail(Errc::cancelled, "the call was cancelled");
     }
-    if (h2() != nullptr && upgrade_wanted_)
-      co_return fail(Errc::unimplemented, "the connection speaks HTTP/2, where the protocol cannot be changed");
     auto answered =
         h2() != nullptr ? co_await exchange_heads_h2(h2(), head, body) : co_await exchange_heads(head, body);
     if (answered || cancelled()) co_return answered;

@@ -56,7 +56,7 @@ class ClientCall {
   void on_answered(std::function<void()> notify) { notify_answered_ = std::move(notify); }
 
   // The request asks for another protocol: 101 is an answer then, and take_upgraded() gives the connection with what
-  // came behind the answer. Before send(), which fails with unimplemented where HTTP/2 is spoken.
+  // came behind the answer. Before send(), to an origin that speaks HTTP/1.1 alone.
   void expect_upgrade() { upgrade_wanted_ = true; }
   std::pair<PooledStream, std::string> take_upgraded();
 

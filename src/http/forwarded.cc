@@ -11,14 +11,18 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
+// Whether a part may be a quoted string, in which separators are text (RFC 7239). The older fields know no quotes, and
+// what a client puts there must not hide what its proxy appended.
+enum class Quotes { none, parts };
+
 // The part behind the last `mark` outside of quotes, which is taken off `rest`.
-std::string_view take_last(std::string_view& rest, char mark) {
+std::string_view take_last(std::string_view& rest, char mark, Quotes quotes) {
   std::size_t begin = 0;
   bool quoted = false;
   for (std::size_t i = 0; i < rest.size(); ++i) {
     if (quoted && rest[i] == '\\') {
       ++i;
-    } else if (rest[i] == '"') {
+    } else if (quotes == Quotes::parts && rest[i] == '"') {
       quoted = !quoted;
     } else if (!quoted && rest[i] == mark) {
       begin = i + 1;
@@ -29,26 +33,40 @@ std::string_view take_last(std::string_view& rest, char mark) {
   return trim(last);
 }
 
+// A quote left open would swallow what proxies append.
+bool quotes_balanced(std::string_view text) {
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    }
+  }
+  return !quoted;
+}
+
 // Hops looked at: more proxies than anybody has in a row, and a bound on the work a client's fields can make.
 constexpr int kHopsMax = 32;
 
 // Calls `take` with each element of all fields of that name, the last one first, until it says false.
 template <class Take>
-void each_from_last(const Fields& fields, std::string_view name, Take take) {
+void each_from_last(const Fields& fields, std::string_view name, Quotes quotes, Take take) {
   int hops = 0;
   for (std::size_t i = fields.size(); i-- > 0;) {
     Fields::Field field = fields.at(i);
     if (!wire::equal_ignoring_case(field.name, name)) continue;
     std::string_view rest = field.value;
+    if (quotes == Quotes::parts && !quotes_balanced(rest)) return;
     do {
-      if (++hops > kHopsMax || !take(take_last(rest, ','))) return;
+      if (++hops > kHopsMax || !take(take_last(rest, ',', quotes))) return;
     } while (!rest.empty());
   }
 }
 
 std::string_view last_element(const Fields& fields, std::string_view name) {
   std::string_view found;
-  each_from_last(fields, name, [&](std::string_view element) {
+  each_from_last(fields, name, Quotes::none, [&](std::string_view element) {
     found = element;
     return false;
   });
@@ -86,7 +104,7 @@ struct Element {
 Element read_element(std::string_view text) {
   Element element;
   while (!text.empty()) {
-    std::string_view pair = take_last(text, ';');
+    std::string_view pair = take_last(text, ';', Quotes::parts);
     std::size_t equals = std::min(pair.find('='), pair.size());
     std::string_view name = pair.substr(0, equals);
     std::string_view value = unquoted(pair.substr(std::min(equals + 1, pair.size())));
@@ -112,7 +130,7 @@ bool step_to(Client& client, std::string_view node, const Peer& peer) {
 }
 
 Client read_standard(const Fields& fields, const Peer& peer, Client client) {
-  each_from_last(fields, "forwarded", [&](std::string_view text) {
+  each_from_last(fields, "forwarded", Quotes::parts, [&](std::string_view text) {
     Element element = read_element(text);
     bool further = step_to(client, element.node, peer);
     describe(client, element.proto, element.host);
@@ -122,7 +140,8 @@ Client read_standard(const Fields& fields, const Peer& peer, Client client) {
 }
 
 Client read_customary(const Fields& fields, const Peer& peer, Client client) {
-  each_from_last(fields, "x-forwarded-for", [&](std::string_view node) { return step_to(client, node, peer); });
+  each_from_last(fields, "x-forwarded-for", Quotes::none,
+                 [&](std::string_view node) { return step_to(client, node, peer); });
   describe(client, last_element(fields, "x-forwarded-proto"), last_element(fields, "x-forwarded-host"));
   return client;
 }

@@ -17,8 +17,6 @@ constexpr std::size_t kOutputBytes = 64 * 1024;
 constexpr std::size_t kQueuedMax = 64;
 // After the session ended the client may have much under way: 16 MiB or a second of it, whichever ends first.
 constexpr std::size_t kLingerBytesMax = 16U << 20;
-// A client beyond the limit of connections asks at once, or goes.
-constexpr base::Duration kSpareIdle = std::chrono::seconds(1);
 constexpr base::Duration kFarewell = std::chrono::seconds(1);
 // A client that does not answer the PING of a drain gets no longer than this for requests it sent before it knew.
 constexpr base::Duration kLastCallAfter = std::chrono::seconds(1);
@@ -56,7 +54,7 @@ H2Connection::~H2Connection() { loop().forget_turn_end(this); }
 
 rt::Task<void> H2Connection::run() {
   scope_.spawn(write_all());
-  watch(idle_since_ + idle_timeout());
+  watch(idle_since_ + server_.limits_.idle_timeout);
   bool ended = co_await read_all();
   std::vector<H2Exchange*> left(exchanges_.begin(), exchanges_.end());
   for (H2Exchange* exchange : left) exchange->lose();
@@ -179,12 +177,8 @@ rt::Task<void> H2Connection::serve(std::int32_t stream, wire::H2Head head) {
   exchanges_.erase(&exchange);
   if (!exchanges_.empty()) co_return;
   idle_since_ = loop().now();
-  watch(idle_since_ + idle_timeout());
+  watch(idle_since_ + server_.limits_.idle_timeout);
   if (peer_.spare) leave();
-}
-
-base::Duration H2Connection::idle_timeout() const {
-  return peer_.spare ? std::min(kSpareIdle, server_.limits_.idle_timeout) : server_.limits_.idle_timeout;
 }
 
 void H2Connection::on_frame(wire::H2FrameType type, bool end_stream, std::size_t length) {
@@ -251,7 +245,7 @@ void H2Connection::on_timer() {
   if (due(last_call_at_)) last_call();
   if (midway_since_ != base::SteadyTime::max() && due(midway_since_ + limits.head_timeout))
     session_.terminate(wire::H2Error::enhance_your_calm, "a frame or head that does not end");
-  if (exchanges_.empty() && due(idle_since_ + idle_timeout()))
+  if (exchanges_.empty() && due(idle_since_ + limits.idle_timeout))
     session_.terminate(wire::H2Error::no_error, "nothing to do");
   for (H2Exchange* exchange : exchanges_) next = std::min(next, exchange->expire(now));
   if (next != base::SteadyTime::max()) watch(next);

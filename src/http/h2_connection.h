@@ -51,7 +51,6 @@ class H2Connection : public Connection, private wire::H2Owner, private rt::TurnE
   void cut_off(std::string_view what);
   void tell_abuse(std::string_view what);
   void last_call();
-  base::Duration idle_timeout() const;
   void on_timer();
 
   // co_await: until on_turn_end(), or at once when the session has something to send.

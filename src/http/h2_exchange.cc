@@ -67,6 +67,8 @@ rt::Task<void> H2Exchange::run() {
     co_await refuse(refused_status_, refused_detail_);
   }
   if (!gone_ && !finished_) abort();
+  // What nobody took counts against the connection's window also when the stream is over.
+  give_back();
   if (!gone_) close_request();
 }
 
@@ -96,7 +98,6 @@ rt::Task<void> H2Exchange::refuse(int status, std::string detail) {
 // The answer is out. What is left of the request is of no use: a small rest may come, a large one is declined.
 void H2Exchange::close_request() {
   if (ended_) return;
-  give_back();
   bool small = declared_ > 0 && declared_ <= kDiscardBytesMax && (continued_ || !head_.fields.has(FieldId::expect));
   if (!small) connection_.session().reset(id_, H2Error::no_error);
   connection_.flush_soon();
@@ -236,6 +237,7 @@ void H2Exchange::send_head(const ResponseHead& head, bool has_body, std::string_
   // While the request still comes, the end of an answer is a frame of its own: once that is taken the rest of the
   // request can be declined, and not before.
   has_body = has_body || !ended_;
+  status_ = head.status();
   no_data_ = !has_body;
   connection_.session().respond(id_, head.status(), fields, has_body);
   connection_.flush_soon();
@@ -305,11 +307,11 @@ bool H2Exchange::all_taken() const {
 
 rt::Task<Result<void>> H2Exchange::wait_until_taken() {
   const ServerLimits& limits = connection_.server().limits_;
+  base::Duration patience = limits.write_patience(status_);
   write_latest_ = base::SteadyTime::max();
   std::size_t bytes = pending_.size() - pending_at_ + large_.size();
-  if (limits.answer_rate_min > 0)
-    write_latest_ = loop().now() + limits.write_timeout + time_at_rate(bytes, limits.answer_rate_min);
-  write_deadline_ = loop().now() + limits.write_timeout;
+  if (limits.answer_rate_min > 0) write_latest_ = loop().now() + patience + time_at_rate(bytes, limits.answer_rate_min);
+  write_deadline_ = loop().now() + patience;
   connection_.watch(write_deadline_);
   while (!gone_ && !all_taken()) co_await output_;
   write_deadline_ = base::SteadyTime::max();
@@ -332,7 +334,7 @@ wire::H2Data H2Exchange::take_data(std::span<char> room) {
   large_.remove_prefix(large);
   wire::H2Data data{small + large, false, {}};
   if (write_deadline_ != base::SteadyTime::max() && data.bytes > 0)
-    write_deadline_ = std::min(loop().now() + connection_.server().limits_.write_timeout, write_latest_);
+    write_deadline_ = std::min(loop().now() + connection_.server().limits_.write_patience(status_), write_latest_);
   if (!pending_.empty() || !large_.empty()) return data;
   if (finishing_) {
     data.end = finished_ = true;

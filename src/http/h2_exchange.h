@@ -81,6 +81,7 @@ class H2Exchange : public Exchange, public wire::H2Stream {
   wire::H2Head head_;
   Request request_;
   base::SteadyTime started_;
+  int status_ = 0;          // of the answer, once it has begun
   int refused_status_ = 0;  // the request broke a rule
   std::string refused_detail_;
 

@@ -44,8 +44,13 @@ void OriginState::add_pool(std::shared_ptr<const PoolCounters> counters) {
 }
 
 PoolFigures OriginState::figures() const {
-  std::lock_guard lock(mutex_);
   PoolFigures sum;
+  add_figures(sum);
+  return sum;
+}
+
+void OriginState::add_figures(PoolFigures& sum) const {
+  std::lock_guard lock(mutex_);
   for (const auto& pool : pools_) {
     sum.connects += pool->connects.load(std::memory_order_relaxed);
     sum.connect_failures += pool->connect_failures.load(std::memory_order_relaxed);
@@ -59,6 +64,11 @@ PoolFigures OriginState::figures() const {
     sum.resets += pool->resets.load(std::memory_order_relaxed);
     sum.goaways += pool->goaways.load(std::memory_order_relaxed);
   }
+}
+
+PoolFigures figures_of(const Origin& origin) {
+  PoolFigures sum = origin.state->figures();
+  if (origin.for_upgrades) origin.for_upgrades->state->add_figures(sum);
   return sum;
 }
 

@@ -72,6 +72,7 @@ class OriginState {
 
   void add_pool(std::shared_ptr<const PoolCounters> counters);
   PoolFigures figures() const;
+  void add_figures(PoolFigures& sum) const;
 
  private:
   std::size_t index_;
@@ -97,6 +98,9 @@ struct Origin {
   std::optional<HealthCheck> check;
   std::unique_ptr<OriginState> state = std::make_unique<OriginState>();
 };
+
+// Of all connections to it, those for upgrades among them.
+PoolFigures figures_of(const Origin& origin);
 
 // `origin`, or the one that was given earlier with the same `identity` when it is still in use somewhere: this is how
 // connections and health outlive a reload. `identity` says everything that makes origins different. Any thread.

@@ -45,6 +45,8 @@ rt::Task<void> Server::serve(int fd, Peer peer, std::uint64_t counted,
                              std::shared_ptr<const ListenerOptions> listener) {
   Client client(loop_, fd, std::move(peer), counted, std::move(listener));
   clients_.insert(&client);
+  rt::Timer spare_over(loop_);
+  if (client.peer.spare) spare_over.arm_in(limits_.spare_timeout, [&client] { client.stream.cut(); });
   bool opened = co_await open(client);
   if (opened && (draining_ || client.removed())) client.speaking->leave();
   if (opened) co_await client.speaking->run();
@@ -81,6 +83,7 @@ rt::Task<bool> Server::open(Client& client) {
     h2 = *preface;
   }
   if (h2) {
+    stream.clear_deadline();  // of the handshake: HTTP/2 has timers of its own
     client.speaking = std::make_unique<H2Connection>(*this, stream, client.peer, std::move(client.early));
   } else {
     client.speaking = std::make_unique<ServerConnection>(*this, stream, client.peer, listener, std::move(client.early));

@@ -17,16 +17,22 @@ namespace penstock::http {
 
 struct ServerLimits {
   wire::Http1Limits message;
-  base::Duration head_timeout = std::chrono::seconds(15);   // from the first byte of a request to the end of its head
-  base::Duration body_timeout = std::chrono::seconds(60);   // between two pieces of a body
-  base::Duration idle_timeout = std::chrono::seconds(75);   // between two requests on one connection
-  base::Duration write_timeout = std::chrono::seconds(60);  // a client that takes no bytes for this long is cut off
-  base::Duration proxy_timeout = std::chrono::seconds(5);   // for the PROXY header, where one is expected
-  std::uint32_t h2_streams_max = 100;                       // of an HTTP/2 connection, open at a time
+  base::Duration head_timeout = std::chrono::seconds(15);    // from the first byte of a request to the end of its head
+  base::Duration body_timeout = std::chrono::seconds(60);    // between two pieces of a body
+  base::Duration idle_timeout = std::chrono::seconds(75);    // between two requests on one connection
+  base::Duration write_timeout = std::chrono::seconds(60);   // a client that takes no bytes for this long is cut off
+  base::Duration refusal_timeout = std::chrono::seconds(5);  // the same for an answer whose status is 400 or more
+  base::Duration spare_timeout = std::chrono::seconds(2);    // all of a connection beyond the limit, to its last byte
+  base::Duration proxy_timeout = std::chrono::seconds(5);    // for the PROXY header, where one is expected
+  std::uint32_t h2_streams_max = 100;                        // of an HTTP/2 connection, open at a time
   // Bytes per second. All waiting for a body is at most body_timeout and its bytes at this rate; a write ends within
   // write_timeout and its bytes at this rate. 0: no such bound.
   std::uint64_t body_rate_min = 1024;
   std::uint64_t answer_rate_min = 4096;
+
+  base::Duration write_patience(int status) const {
+    return status < 400 ? write_timeout : std::min(write_timeout, refusal_timeout);
+  }
 
   bool operator==(const ServerLimits&) const = default;
 };

@@ -29,8 +29,6 @@ bool takes_trailers(std::string_view te) {
 
 // An idle connection keeps no more than an ordinary request needs; what is larger counts as a burden.
 constexpr std::size_t kKeptBytes = 16 * 1024;
-// A client beyond the limit of connections asks at once, or goes.
-constexpr auto kSpareIdle = std::chrono::seconds(1);
 // A body nobody read is taken off the connection up to this size so that the connection can be used again.
 constexpr std::uint64_t kDiscardBytesMax = 256 * 1024;
 // After a refusal the client may have much under way: 16 MiB or a second of it, whichever ends first.
@@ -160,7 +158,7 @@ void ServerConnection::start_request() {
   body_.clear();
   trailers_.clear();
   request_ = {};
-  refused_status_ = 0;
+  refused_status_ = status_ = 0;
   bytes_sent_ = 0;
   bytes_received_ = 0;
   body_waited_ = {};
@@ -181,8 +179,7 @@ rt::Task<bool> ServerConnection::read_head() {
   while (refused_status_ == 0 && !parser_.head_done()) {
     auto taken = take_available();
     if (taken && *taken) continue;
-    base::Duration idle_timeout = peer_.spare ? kSpareIdle : server_.limits_.idle_timeout;
-    stream_.set_deadline(idle_ ? loop().now() + idle_timeout : started_ + server_.limits_.head_timeout);
+    stream_.set_deadline(idle_ ? loop().now() + server_.limits_.idle_timeout : started_ + server_.limits_.head_timeout);
     Result<void> waited = taken ? Result<void>{} : std::unexpected(taken.error());
     if (waited) {
       auto ready = co_await stream_.readable();
@@ -315,6 +312,7 @@ bool ServerConnection::body_left_is_large() const {
 void ServerConnection::write_head(const ResponseHead& head) {
   close_after_ = close_after_ || body_left_is_large();
   begun_ = true;
+  status_ = head.status();
   out_.clear();
   std::string_view connection;
   if (!keep_alive()) {
@@ -338,15 +336,15 @@ rt::Task<Result<void>> ServerConnection::send(net::Stream::Write write, bool las
 
 rt::Task<Result<void>> ServerConnection::send_slowly(net::Stream::Write write, bool last) {
   const ServerLimits& limits = server_.limits_;
+  base::Duration patience = limits.write_patience(status_);
   std::size_t bytes = write.bytes();
   if (bytes <= kKeptBytes) {
-    stream_.set_write_deadline(limits.write_timeout);
+    stream_.set_write_deadline(patience);
     bytes = 0;
   } else {
     base::SteadyTime latest = base::SteadyTime::max();
-    if (limits.answer_rate_min > 0)
-      latest = loop().now() + limits.write_timeout + time_at_rate(bytes, limits.answer_rate_min);
-    stream_.set_write_deadline(limits.write_timeout, latest);
+    if (limits.answer_rate_min > 0) latest = loop().now() + patience + time_at_rate(bytes, limits.answer_rate_min);
+    stream_.set_write_deadline(patience, latest);
     server_.burden_->buffer(loop().index(), static_cast<std::int64_t>(bytes));
   }
   auto sent = co_await write;

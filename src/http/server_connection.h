@@ -92,6 +92,7 @@ class ServerConnection : public Connection, public Exchange {
   Request request_;
   base::SteadyTime started_{};
   std::function<void()> notify_drain_;
+  int status_ = 0;          // of the answer, once it has begun
   int refused_status_ = 0;  // the request broke a rule: answer this and close
   std::string refused_detail_;
   std::uint64_t bytes_sent_ = 0;

@@ -39,7 +39,7 @@ WebSocket::WebSocket(wire::WebSocketRole role, net::Stream& stream, std::string 
                      std::optional<wire::DeflateAgreement> deflate, const WebSocketOptions& options)
     : stream_(stream),
       options_(options),
-      reader_(role, options.message_bytes_max, deflate),
+      reader_(role, options.message_bytes_max, deflate, options.compressed_bytes_max),
       writer_(role, deflate),
       input_(std::move(received)),
       timer_(stream.loop()),

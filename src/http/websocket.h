@@ -17,7 +17,8 @@
 namespace penstock::http {
 
 struct WebSocketOptions {
-  std::uint64_t message_bytes_max = 16U << 20;              // as sent and as decoded
+  std::uint64_t message_bytes_max = 16U << 20;                     // as sent and as decoded
+  std::uint64_t compressed_bytes_max = wire::kCompressedBytesMax;  // the same of one that comes compressed
   base::Duration ping_after = std::chrono::seconds(30);     // nothing heard for so long: asks whether anybody is there
   base::Duration pong_within = std::chrono::seconds(20);    // nothing heard after that: the other side is gone
   base::Duration idle_timeout = std::chrono::minutes(30);   // no message either way; zero: none is needed

@@ -80,12 +80,13 @@ Result<ListenSocket> ListenSocket::open(const Endpoint& endpoint, std::optional<
     ::close(fd);
     return fail(Errc::failed_precondition, explain_bind_error(code, endpoint));
   }
-  ListenSocket socket(fd, local);
+  ListenSocket socket(fd);
+  socket.take_file();
   if (mode) socket.set_mode(*mode);
   return socket;
 }
 
-Result<ListenSocket> ListenSocket::adopt(int fd, bool own_file) {
+Result<ListenSocket> ListenSocket::adopt(int fd) {
   int listening = 0;
   int type = 0;
   socklen_t size = sizeof listening;
@@ -96,15 +97,19 @@ Result<ListenSocket> ListenSocket::adopt(int fd, bool own_file) {
   }
   ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-  return ListenSocket(fd, own_file);
+  return ListenSocket(fd);
 }
 
-ListenSocket::ListenSocket(int fd, bool own_file) : fd_(fd), own_file_(own_file) {
+ListenSocket::ListenSocket(int fd) : fd_(fd) {
   endpoint_.length = sizeof endpoint_.storage;
   getsockname(fd, reinterpret_cast<sockaddr*>(&endpoint_.storage), &endpoint_.length);
-  own_file_ = own_file && !endpoint_.path().empty();
+}
+
+void ListenSocket::take_file() {
   struct stat info{};
-  if (own_file_ && ::stat(endpoint_.path().c_str(), &info) == 0) inode_ = info.st_ino;
+  std::string path = endpoint_.path();
+  own_file_ = !path.empty() && ::stat(path.c_str(), &info) == 0;
+  if (own_file_) inode_ = info.st_ino;
 }
 
 ListenSocket::ListenSocket(ListenSocket&& other) noexcept

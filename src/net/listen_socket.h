@@ -16,9 +16,9 @@ class ListenSocket {
   // Binds and listens. Port 0 takes a free one: read it back from endpoint(). The file of a local socket gets `mode`
   // (else what the umask leaves); one that nobody listens on any more is replaced. Errors say who may hold the address.
   static Result<ListenSocket> open(const Endpoint& endpoint, std::optional<mode_t> mode = std::nullopt);
-  // Takes a descriptor that listens already. `own_file`: its file goes with it. Errors: invalid_argument when it is no
-  // listening stream socket; the descriptor stays the caller's then.
-  static Result<ListenSocket> adopt(int fd, bool own_file);
+  // Takes a descriptor that listens already; its file stays somebody else's until take_file(). Errors: invalid_argument
+  // when it is no listening stream socket; the descriptor stays the caller's then.
+  static Result<ListenSocket> adopt(int fd);
 
   ListenSocket(ListenSocket&& other) noexcept;
   ListenSocket& operator=(ListenSocket&& other) noexcept;
@@ -27,13 +27,15 @@ class ListenSocket {
   int fd() const { return fd_; }
   const Endpoint& endpoint() const { return endpoint_; }
   bool owns_file() const { return own_file_; }
+  // Whoever had it goes: its file is removed when this one closes.
+  void take_file();
   // Somebody else goes on with the same socket: its file stays when this one closes.
   void leave_file() { own_file_ = false; }
   void set_mode(mode_t mode) const;
   void close();
 
  private:
-  ListenSocket(int fd, bool own_file);
+  explicit ListenSocket(int fd);
 
   int fd_ = -1;
   Endpoint endpoint_;

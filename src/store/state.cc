@@ -62,7 +62,12 @@ Result<void> make_data_dir(const std::string& dir) {
   std::error_code ec;
   if (std::filesystem::create_directories(dir, ec))
     std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
-  if (ec) return fail(Errc::permission_denied, fmt::format("cannot make the data folder '{}': {}", dir, ec.message()));
+  if (ec) {
+    return fail(Errc::permission_denied,
+                fmt::format("cannot make the data folder '{}': {}; name another one (`data_dir`), or make room for it "
+                            "where this user may write",
+                            dir, ec.message()));
+  }
   return {};
 }
 

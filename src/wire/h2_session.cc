@@ -181,7 +181,8 @@ struct H2Session::Callbacks {
     if (is_request(*frame)) me.last_request_ = frame->hd.stream_id;
     me.owner_.on_sent(static_cast<H2FrameType>(frame->hd.type));
     if (frame->hd.type != NGHTTP2_RST_STREAM) return 0;
-    me.late_[me.late_at_++ % me.late_.size()] = frame->hd.stream_id;
+    std::int32_t& place = me.late_[me.late_at_++ % me.late_.size()];
+    me.late_forgotten_ = std::max(me.late_forgotten_, std::exchange(place, frame->hd.stream_id));
     auto ours = std::find(me.our_resets_.begin(), me.our_resets_.end(), frame->hd.stream_id);
     if (ours != me.our_resets_.end()) {
       me.our_resets_.erase(ours);
@@ -343,7 +344,7 @@ void H2Session::check_stream(H2FrameType type, std::int32_t stream) {
   if (type != H2FrameType::data && type != H2FrameType::headers) return;
   bool ended = stream % 2 == 1 && stream <= nghttp2_session_get_last_proc_stream_id(session_) &&
                nghttp2_session_find_stream(session_, stream) == nullptr;
-  if (!ended || std::find(late_.begin(), late_.end(), stream) != late_.end()) return;
+  if (!ended || stream <= late_forgotten_ || std::find(late_.begin(), late_.end(), stream) != late_.end()) return;
   terminate(H2Error::stream_closed, "a frame of a stream that has ended");
 }
 

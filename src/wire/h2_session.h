@@ -208,6 +208,7 @@ class H2Session {
   std::vector<std::int32_t> our_resets_;  // submitted and not yet sent
   std::array<std::int32_t, 128> late_{};  // the streams reset here last: what still comes of them is let go
   std::size_t late_at_ = 0;
+  std::int32_t late_forgotten_ = 0;  // the highest that was: nobody can tell any more about those below
   std::string defect_;
   // Where the other side is in its frames.
   std::size_t preface_left_;

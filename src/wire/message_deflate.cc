@@ -11,6 +11,8 @@ namespace {
 // Every message ends with an empty stored block whose last four bytes are left out (RFC 7692 section 7.2.1).
 constexpr std::string_view kTail("\x00\x00\xff\xff", 4);
 constexpr std::size_t kPieceBytes = 16 * 1024;
+// Blocks of a message that are marked as the last of a stream: going on after one copies the window.
+constexpr int kFinalBlocksMax = 16;
 
 Bytef* input_of(std::string_view text) { return reinterpret_cast<Bytef*>(const_cast<char*>(text.data())); }
 
@@ -36,6 +38,7 @@ MessageInflater& MessageInflater::of_thread() {
 // A block marked as the last of a stream ends the stream for zlib, but not the message (RFC 7692 section 7.2.3.4):
 // starts anew with what the next blocks may refer to.
 bool MessageInflater::restart_with_window() {
+  if (++restarts_ > kFinalBlocksMax) return false;
   std::array<Bytef, 32768> window;
   auto size = static_cast<uInt>(window.size());
   if (inflateGetDictionary(&stream_, window.data(), &size) != Z_OK) return false;
@@ -56,7 +59,7 @@ Result<bool> MessageInflater::feed(std::string_view coded, std::string& out, std
       return fail(Errc::out_of_range, fmt::format("the message decodes to more than {} bytes", bytes_max));
     out.append(piece.data(), made);
     if (status == Z_STREAM_END) {
-      if (!restart_with_window()) return fail(Errc::internal, "zlib could not go on");
+      if (!restart_with_window()) return fail(Errc::invalid_argument, "the compressed message ends again and again");
       if (stream_.avail_in == 0) return true;
       continue;
     }
@@ -67,6 +70,7 @@ Result<bool> MessageInflater::feed(std::string_view coded, std::string& out, std
 
 Result<void> MessageInflater::decode(std::string_view coded, std::string& out, std::uint64_t bytes_max, bool forget) {
   if (!ready_) return fail(Errc::internal, "zlib could not start");
+  restarts_ = 0;
   auto fed = feed(coded, out, bytes_max);
   if (fed && !*fed) fed = feed(kTail, out, bytes_max);
   if (forget || !fed) inflateReset(&stream_);

@@ -57,6 +57,7 @@ class MessageInflater {
   Result<bool> feed(std::string_view coded, std::string& out, std::uint64_t bytes_max);
   bool restart_with_window();
   z_stream stream_{};
+  int restarts_ = 0;  // within the message
   bool ready_ = false;
 };
 

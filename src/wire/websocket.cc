@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kKeptBytes = 16 * 1024;
 // Shorter messages hardly shrink.
 constexpr std::size_t kDeflatedBytesMin = 64;
+// Longer ones would keep others waiting for a millisecond and more.
+constexpr std::size_t kDeflatedBytesMax = 64 * 1024;
 constexpr std::size_t kControlBytesMax = 125;
 
 std::unexpected<WebSocketViolation> broken(const char* why, std::uint16_t code = close_code::kProtocolError) {
@@ -48,8 +50,11 @@ bool is_close_code(unsigned code) {
 void FrameContextDeleter::operator()(wslay_frame_context* context) const { wslay_frame_context_free(context); }
 
 WebSocketReader::WebSocketReader(WebSocketRole role, std::uint64_t message_bytes_max,
-                                 std::optional<DeflateAgreement> deflate)
-    : role_(role), message_bytes_max_(message_bytes_max), deflate_(deflate.has_value()) {
+                                 std::optional<DeflateAgreement> deflate, std::uint64_t compressed_bytes_max)
+    : role_(role),
+      message_bytes_max_(message_bytes_max),
+      compressed_bytes_max_(std::min(compressed_bytes_max, message_bytes_max)),
+      deflate_(deflate.has_value()) {
   if (deflate) {
     inflate_forgets_ =
         role == WebSocketRole::server ? deflate->client_no_context_takeover : deflate->server_no_context_takeover;
@@ -139,7 +144,7 @@ std::expected<void, WebSocketViolation> WebSocketReader::add(std::string_view da
     control_ += data;
   } else {
     // By what the head promises, before it is there.
-    if (frame_left_ > message_bytes_max_ || message_.size() > message_bytes_max_ - frame_left_)
+    if (frame_left_ > bytes_max() || message_.size() > bytes_max() - frame_left_)
       return broken("the message is larger than the limit", close_code::kTooBig);
     message_ += data;
     if (text_ && !compressed_ && !utf8_.feed(data)) return broken("the text is not UTF-8", close_code::kInvalidData);
@@ -167,7 +172,7 @@ WebSocketReader::Outcome WebSocketReader::end_message() {
   if (compressed_) {
     if (!inflate_forgets_ && !inflater_) inflater_ = std::make_unique<MessageInflater>();
     MessageInflater& inflater = inflater_ ? *inflater_ : MessageInflater::of_thread();
-    auto decoded = inflater.decode(message_, inflated_, message_bytes_max_, inflate_forgets_);
+    auto decoded = inflater.decode(message_, inflated_, bytes_max(), inflate_forgets_);
     if (!decoded && decoded.error().code == Errc::out_of_range)
       return broken("the message decodes to more than the limit", close_code::kTooBig);
     if (!decoded) return broken("the compressed message is no DEFLATE data", close_code::kInvalidData);
@@ -245,7 +250,7 @@ void WebSocketWriter::frame(std::uint8_t opcode, bool compressed, std::string_vi
 
 void WebSocketWriter::message(bool text, std::string_view data, std::string& out) {
   std::uint8_t opcode = text ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME;
-  if (deflate_bits_ > 0 && data.size() >= kDeflatedBytesMin) {
+  if (deflate_bits_ > 0 && data.size() >= kDeflatedBytesMin && data.size() <= kDeflatedBytesMax) {
     if (!deflate_forgets_ && !deflater_) deflater_ = std::make_unique<MessageDeflater>(deflate_bits_);
     MessageDeflater& deflater = deflater_ ? *deflater_ : MessageDeflater::of_thread(deflate_bits_);
     std::string coded;

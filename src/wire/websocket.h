@@ -56,10 +56,16 @@ struct FrameContextDeleter {
 };
 using FrameContext = std::unique_ptr<wslay_frame_context, FrameContextDeleter>;
 
+// Decoding keeps everybody else waiting, at some 2 ms for each of these; most compressed messages are texts of a few
+// KiB.
+constexpr std::uint64_t kCompressedBytesMax = 1U << 20;
+
 class WebSocketReader {
  public:
-  // `role` is ours. A message may have `message_bytes_max` bytes, as sent and as decoded.
-  WebSocketReader(WebSocketRole role, std::uint64_t message_bytes_max, std::optional<DeflateAgreement> deflate);
+  // `role` is ours. A message may have `message_bytes_max` bytes, and one that comes compressed no more than
+  // `compressed_bytes_max` either, as sent and as decoded.
+  WebSocketReader(WebSocketRole role, std::uint64_t message_bytes_max, std::optional<DeflateAgreement> deflate,
+                  std::uint64_t compressed_bytes_max = kCompressedBytesMax);
   ~WebSocketReader();
   WebSocketReader(const WebSocketReader&) = delete;
   WebSocketReader& operator=(const WebSocketReader&) = delete;
@@ -80,7 +86,10 @@ class WebSocketReader {
   void forget_given();
 
   const WebSocketRole role_;
+  std::uint64_t bytes_max() const { return compressed_ ? compressed_bytes_max_ : message_bytes_max_; }
+
   const std::uint64_t message_bytes_max_;
+  const std::uint64_t compressed_bytes_max_;  // no more than that
   const bool deflate_;
   bool inflate_forgets_ = true;
   std::unique_ptr<MessageInflater> inflater_;  // of its own when messages refer to earlier ones
@@ -109,7 +118,8 @@ class WebSocketWriter {
   WebSocketWriter(const WebSocketWriter&) = delete;
   WebSocketWriter& operator=(const WebSocketWriter&) = delete;
 
-  // One message in one frame. Text must be valid UTF-8.
+  // One message in one frame. Text must be valid UTF-8. What is longer than 64 KiB goes out as it is: compressing it
+  // keeps everybody else waiting.
   void message(bool text, std::string_view data, std::string& out);
   // At most 125 bytes; the rest is cut off.
   void ping(std::string_view data, std::string& out);

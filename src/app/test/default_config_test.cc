@@ -87,7 +87,9 @@ TEST_F(DefaultConfig, SaysWhyItCannotBeWritten) {
   put("./data");
   auto path = write_default_config("data");
   ASSERT_FALSE(path.has_value());
-  EXPECT_THAT(path.error().detail, HasSubstr("cannot write 'data/found.yaml'"));
+  EXPECT_THAT(path.error().detail,
+              AllOf(HasSubstr("cannot write 'data/found.yaml'"), HasSubstr("make the data folder 'data'"),
+                    HasSubstr("name another one (`data_dir`)")));
 }
 
 }  // namespace

@@ -118,7 +118,8 @@ TEST(GatewayConfig, ReadsListeners) {
   EXPECT_EQ(list.report, "");
   ASSERT_EQ(list.config.listen.size(), 2U);
   EXPECT_EQ(list.config.listen[1].endpoint.text(), "[::1]:2");
-  EXPECT_EQ(list.config.listen[1].tls, (net::TlsServerOptions{{{"c.pem", "k.pem"}}}));
+  EXPECT_EQ(list.config.listen[1].tls,
+            (net::TlsServerOptions{.certificates = {{"c.pem", "k.pem"}}, .alpn = {"h2", "http/1.1"}}));
   EXPECT_FALSE(list.config.listen[0].tls);
   EXPECT_EQ(read("listen: { address: 'localhost:3' }\n").config.listen[0].endpoint.port(), 3);
 }
@@ -135,6 +136,7 @@ TEST(GatewayConfig, ReadsTlsOfAListener) {
   wanted.client_auth = net::ClientAuth::optional;
   wanted.min_version = net::TlsVersion::tls13;
   wanted.session_lifetime = std::chrono::minutes(10);
+  wanted.alpn = {"h2", "http/1.1"};
   EXPECT_EQ(got.config.listen[0].tls, wanted);
   Read strict = read("listen: { address: '127.0.0.1:1', tls: { cert: a, key: b, client_ca: e } }\n");
   EXPECT_EQ(strict.config.listen[0].tls->client_auth, net::ClientAuth::required);
@@ -183,7 +185,8 @@ TEST(GatewayConfig, RefusesToLetEverybodyInByLeavingOutAFilter) {
 }
 
 TEST(GatewayConfig, KeepsTheAdminApiOnThisMachine) {
-  EXPECT_THAT(read("admin: '0.0.0.0:8081'\n").report, HasSubstr("the admin API has no keys of its own yet"));
+  EXPECT_THAT(read("admin: '0.0.0.0:8081'\n").report,
+              HasSubstr("the admin API is reachable from outside: give it `key` and `tls`"));
   EXPECT_EQ(read("admin: '0.0.0.0:8081'\ninsecure: true\n").report, "");
 }
 

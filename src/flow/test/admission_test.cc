@@ -4,6 +4,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "flow/dialect.h"
+#include "flow/filter.h"
+#include "http/test/fake_exchange.h"
+
 namespace penstock::flow {
 namespace {
 
@@ -102,6 +106,70 @@ TEST(Admission, TellsAClientWithTooManyWrongKeysToWait) {
   EXPECT_FALSE(admission->too_many_wrong_keys(loop, 8)) << "somebody else";
   for (int i = 0; i < 10; ++i) EXPECT_FALSE(admission->too_many_wrong_keys(loop, 0)) << "a local socket";
   EXPECT_THAT(metrics_of(*admission), HasSubstr("penstock_wrong_keys_refused_total 1\n"));
+}
+
+class Words : public Dialect {
+ public:
+  std::string error_body(int, const Error& error) const override { return error.detail; }
+};
+
+struct Stranger : Filter {
+  Result<void> on_head(Call& call) override {
+    call.wrong_key = true;
+    return fail(Errc::unauthenticated, "not a key");
+  }
+};
+
+std::shared_ptr<const Policy> policy_with(std::unique_ptr<Filter> filter) {
+  std::vector<std::unique_ptr<Filter>> filters;
+  if (filter) filters.push_back(std::move(filter));
+  return std::make_shared<const Policy>(KeyTable({}, {}, base::Secret("here")), true, std::move(filters));
+}
+
+TEST(Admission, CountsOnlyCallsThatWereTaken) {
+  rt::Loop loop;
+  Words words;
+  Admission admission(1, std::make_shared<http::Burden>(1), without_lag(1));
+  http::FakeExchange exchange(loop);
+  Call stranger(exchange, words, policy_with(std::make_unique<Stranger>()));
+  stranger.admission = &admission;
+  EXPECT_FALSE(identify(stranger));
+  EXPECT_FALSE(stranger.in_flight);
+  EXPECT_EQ(admission.in_flight(), 0) << "however long its refusal takes to go out";
+
+  auto ask = [&] {
+    auto call = std::make_unique<Call>(exchange, words, policy_with(nullptr));
+    call->admission = &admission;
+    auto key = std::make_shared<Key>();
+    key->priority = Priority::critical;
+    call->key = key;
+    EXPECT_EQ(identify(*call).has_value(), call->in_flight);
+    return call;
+  };
+  EXPECT_TRUE(ask()->in_flight);
+  EXPECT_EQ(admission.in_flight(), 1);
+  EXPECT_FALSE(ask()->in_flight) << "the place is taken";
+  EXPECT_EQ(admission.in_flight(), 1) << "and the one that was refused has none";
+}
+
+TEST(Admission, CountsWrongKeysForTheClientThatAProxyNames) {
+  rt::Loop loop;
+  Words words;
+  AdmissionLimits limits;
+  limits.wrong_keys_per_minute = 1;
+  Admission admission(1, std::make_shared<http::Burden>(1), limits);
+  http::FakeExchange exchange(loop);  // over a local socket
+  auto policy = policy_with(std::make_unique<Stranger>());
+  auto code_of = [&](const char* address) {
+    Call call(exchange, words, policy);
+    call.admission = &admission;
+    call.forwarded.emplace();
+    call.forwarded->endpoint = *net::parse_endpoint({address, 0});
+    return identify(call).error().code;
+  };
+  EXPECT_EQ(code_of("203.0.113.1"), Errc::unauthenticated);
+  EXPECT_EQ(code_of("203.0.113.1"), Errc::resource_exhausted);
+  EXPECT_EQ(code_of("203.0.113.2"), Errc::unauthenticated) << "another client of the same proxy";
 }
 
 // A core that works `busy` per turn and always has something to do, and is asked for a call of every class each turn.

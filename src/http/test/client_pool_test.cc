@@ -87,6 +87,18 @@ struct Pool : testing::Test {
   }
 };
 
+TEST_F(Pool, ConnectionsForUpgradesAreCountedWithTheOthers) {
+  auto for_upgrades = made();
+  origin.state = std::make_unique<OriginState>();
+  origin.for_upgrades = for_upgrades;
+  auto to = made();
+  scope.spawn(call(*this, to, "a"));
+  scope.spawn(call(*this, for_upgrades, "b"));
+  run();
+  EXPECT_EQ(to->state->figures().connects, 1U);
+  EXPECT_EQ(figures_of(*to).connects, 2U);
+}
+
 TEST_F(Pool, CallsWaitInLineForTheConnectionsThereMayBe) {
   slow = true;
   origin.connections.max = 2;

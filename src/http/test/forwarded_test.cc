@@ -64,6 +64,25 @@ TEST_F(Forwarded, BelievesNeitherOfTwoThatDisagree) {
   EXPECT_EQ(who({{"Forwarded", "for=203.0.113.1"}, {"X-Forwarded-For", "203.0.113.1"}}), "203.0.113.1:0");
 }
 
+TEST_F(Forwarded, QuotesOfAClientHideNothingInFieldsWithoutQuotedStrings) {
+  EXPECT_EQ(who({{"X-Forwarded-For", "6.6.6.6, \", 203.0.113.1"}}), "203.0.113.1:0");
+  EXPECT_EQ(who({{"X-Forwarded-For", "6.6.6.6, \"x, 203.0.113.1, 10.0.0.2"}}), "203.0.113.1:0");
+  EXPECT_EQ(who({{"X-Forwarded-For", "6.6.6.6\\, 203.0.113.1"}}), "203.0.113.1:0");
+  Client client = read({{"X-Forwarded-For", "203.0.113.1"},
+                        {"X-Forwarded-Proto", "\", http"},
+                        {"X-Forwarded-Host", "\"evil.example, good.example"}});
+  EXPECT_FALSE(client.secure);
+  EXPECT_EQ(client.host, "good.example");
+}
+
+TEST_F(Forwarded, DoesNotBelieveAFieldWithAnOpenQuote) {
+  EXPECT_EQ(who({{"Forwarded", "for=6.6.6.6;x=\", for=203.0.113.1"}}), "10.0.0.1:999");
+  EXPECT_EQ(who({{"Forwarded", "for=6.6.6.6;x=\", for=\"[2001:db8::1]:4711\""}}), "10.0.0.1:999");
+  EXPECT_EQ(who({{"Forwarded", "for=6.6.6.6;x=\"\\, for=\"[2001:db8::1]:4711\""}}), "10.0.0.1:999");
+  EXPECT_EQ(who({{"Forwarded", "for=6.6.6.6;x=\""}, {"Forwarded", "for=203.0.113.1"}}), "203.0.113.1:0");
+  EXPECT_EQ(who({{"Forwarded", "for=6.6.6.6;x=\""}, {"Forwarded", "for=10.0.0.2"}}), "10.0.0.2:0");
+}
+
 TEST_F(Forwarded, GoesNoFurtherThanManyHops) {
   std::string many = "203.0.113.1";
   for (int i = 0; i < 100; ++i) many += ", 10.0.0.9";

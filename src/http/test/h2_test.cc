@@ -21,7 +21,8 @@ using wire::H2Error;
 using wire::H2Field;
 
 // "/echo" gives the body back, with its trailers; "/pieces" takes it in pieces; "/large" is 1 MB; "/slow" waits for the
-// client to leave; "/broken" breaks off; "/silent" says nothing; all others say what was asked.
+// client to leave; "/refused" is 1 MB of refusal; "/broken" breaks off; "/silent" says nothing; all others say what was
+// asked.
 rt::Task<void> handle(Exchange& exchange) {
   std::string_view path = exchange.request().path;
   if (path == "/silent") co_return;
@@ -37,9 +38,9 @@ rt::Task<void> handle(Exchange& exchange) {
     exchange.abort();
     co_return;
   }
-  if (path == "/large") {
+  if (path == "/large" || path == "/refused") {
     std::string text(1'000'000, 'x');
-    auto sent = co_await exchange.respond(ResponseHead(200), text);
+    auto sent = co_await exchange.respond(ResponseHead(path == "/large" ? 200 : 403), text);
     co_return;
   }
   if (path == "/pieces") {
@@ -280,6 +281,18 @@ TEST_F(H2Server, ResetsAStreamThatTakesNothing) {
   ask(quick, "/quick");
   run([&] { return quick.closed.has_value(); });
   EXPECT_EQ(quick.status, 200);
+}
+
+TEST_F(H2Server, WaitsForARefusalToBeTakenNotAsLongAsForAnAnswer) {
+  limits.write_timeout = 1min;
+  limits.refusal_timeout = 100ms;
+  server.set_limits(limits);
+  consuming = false;
+  Call refused;
+  ask(refused, "/refused");
+  run([&] { return refused.closed.has_value(); });
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(refused.closed, H2Error::cancel);
 }
 
 TEST_F(H2Server, TellsTheHandlerThatTheClientGaveUp) {

@@ -353,6 +353,39 @@ TEST_F(HttpServer, AFloodOnOneConnectionLeavesTurnsForOthers) {
 
 rt::Task<void> plain(Exchange&, Params) { co_return; }
 
+// Whatever it does with its time: without TLS and with, saying nothing, dripping, or taking no answer over HTTP/2.
+TEST_F(HttpServer, AConnectionBeyondTheLimitHasOneShortTimeForEverything) {
+  auto burden = std::make_shared<Burden>(1, BurdenLimits{.connections = 0});
+  ServerLimits patient;
+  patient.spare_timeout = 100ms;
+  Server full(
+      loop, [](Exchange& exchange) { return echo(exchange); }, [](auto...) { return std::string(); }, patient, burden);
+  ListenerOptions h2c;
+  h2c.h2c = true;
+  ListenerOptions proxied;
+  proxied.proxy_protocol = true;
+  std::array listeners{ListenerOptions(), h2c, proxied};
+  std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  std::vector<int> clients;
+  for (const ListenerOptions& options : listeners) {
+    for (const std::string& said : {std::string(), std::string("GET / HT"), preface.substr(0, 5), preface + settings}) {
+      std::array<int, 2> ends{};
+      ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+      EXPECT_EQ(::write(ends[0], said.data(), said.size()), static_cast<ssize_t>(said.size()));
+      clients.push_back(ends[0]);
+      full.accept(ends[1], {}, std::make_shared<const ListenerOptions>(options));
+    }
+  }
+  EXPECT_EQ(full.connections(), 12U);
+  rt::Timer over(loop);
+  over.arm_in(1s, [&] { loop.stop(); });
+  loop.run();
+  EXPECT_EQ(full.connections(), 0U);
+  EXPECT_EQ(burden->connections(), 0U);
+  for (int fd : clients) ::close(fd);
+}
+
 TEST(Router, MatchesLiteralsAndSegments) {
   Router router;
   router.add("GET", "/v1/models", "openai", plain);

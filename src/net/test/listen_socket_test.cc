@@ -79,14 +79,28 @@ TEST_F(LocalSocket, DoesNotRemoveTheFileOfItsReplacement) {
 TEST_F(LocalSocket, AdoptsWhatListensAndNothingElse) {
   auto first = ListenSocket::open(endpoint);
   ASSERT_TRUE(first);
-  auto adopted = ListenSocket::adopt(::dup(first->fd()), false);
+  auto adopted = ListenSocket::adopt(::dup(first->fd()));
   ASSERT_TRUE(adopted);
   EXPECT_TRUE(adopted->endpoint() == endpoint);
+  EXPECT_FALSE(adopted->owns_file());
   adopted->close();
   EXPECT_TRUE(reachable());
   int plain = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  EXPECT_FALSE(ListenSocket::adopt(plain, false));
+  EXPECT_FALSE(ListenSocket::adopt(plain));
   ::close(plain);
+}
+
+TEST_F(LocalSocket, TakesOverTheFileOfWhoeverHadIt) {
+  auto first = ListenSocket::open(endpoint);
+  ASSERT_TRUE(first);
+  auto adopted = ListenSocket::adopt(::dup(first->fd()));
+  ASSERT_TRUE(adopted);
+  adopted->take_file();
+  first->leave_file();
+  first->close();
+  EXPECT_TRUE(reachable());
+  adopted->close();
+  EXPECT_FALSE(std::filesystem::exists(folder / "s"));
 }
 
 TEST(LocalEndpoint, RefusesPathsTheSystemCannotTake) {

@@ -148,13 +148,38 @@ TEST(WebSocketReader, RefusesWrongCompression) {
 }
 
 TEST(WebSocketReader, StopsABombAtTheLimit) {
-  DeflateAgreement agreed;
-  WebSocketWriter bomber(WebSocketRole::client, agreed);
-  std::string bomb;
-  bomber.message(false, std::string(8U << 20, '\0'), bomb);
-  ASSERT_LT(bomb.size(), 64U << 10);
-  WebSocketReader reader(WebSocketRole::server, 1 << 20, agreed);
-  EXPECT_EQ(read(reader, bomb, bomb.size()), "!1009");
+  std::string coded;
+  ASSERT_TRUE(MessageDeflater(15).encode(std::string(8U << 20, '\0'), coded, true));
+  ASSERT_LT(coded.size(), 64U << 10);
+  WebSocketReader reader(WebSocketRole::server, 16U << 20, DeflateAgreement{});
+  EXPECT_EQ(read(reader, masked(0xC2, coded), coded.size()), "!1009");
+}
+
+TEST(WebSocketReader, BoundsCompressedMessagesOfTheirOwn) {
+  auto read_all = [](unsigned first, const std::string& payload) {
+    WebSocketReader reader(WebSocketRole::server, 1000, DeflateAgreement{}, 100);
+    std::string frame = masked(first, payload);
+    return read(reader, frame, frame.size());
+  };
+  auto deflated = [](std::size_t size) {
+    std::string coded;
+    EXPECT_TRUE(MessageDeflater(15).encode(std::string(size, 'x'), coded, true));
+    return coded;
+  };
+  EXPECT_EQ(read_all(0xC1, deflated(100)), "text:" + std::string(100, 'x') + " ");
+  EXPECT_EQ(read_all(0xC1, deflated(101)), "!1009") << "as decoded";
+  EXPECT_EQ(read_all(0xC1, std::string(101, '\0')), "!1009") << "as sent";
+  EXPECT_EQ(read_all(0x81, std::string(1000, 'x')), "text:" + std::string(1000, 'x') + " ");
+}
+
+TEST(WebSocketReader, RefusesAMessageThatEndsAgainAndAgain) {
+  auto ends = [](int count) {
+    std::string coded;
+    for (int i = 0; i < count; ++i) coded += std::string_view("\x03\x00", 2);
+    return served(masked(0xC1, coded), DeflateAgreement{});
+  };
+  EXPECT_EQ(ends(16), "text: ");
+  EXPECT_EQ(ends(17), "!1007");
 }
 
 TEST(WebSocketReader, ChecksCompressedText) {
@@ -199,6 +224,17 @@ TEST(WebSocketWriter, RepeatedMessagesShrinkToAFewBytesWithContext) {
   writer.message(true, message, first);
   writer.message(true, message, second);
   EXPECT_LT(second.size() * 4, first.size());
+}
+
+TEST(WebSocketWriter, SendsLargeMessagesAsTheyAre) {
+  auto written = [](std::size_t size) {
+    WebSocketWriter writer(WebSocketRole::server, DeflateAgreement{});
+    std::string out;
+    writer.message(true, std::string(size, 'x'), out);
+    return out.size();
+  };
+  EXPECT_LT(written(64 * 1024), 1000U);
+  EXPECT_GT(written(64 * 1024 + 1), 64U * 1024);
 }
 
 TEST(WebSocketWriter, CutsReasonsBetweenCharacters) {
