@@ -236,7 +236,7 @@ class Gateway(Process):
         """The sum of the samples of `name` that carry `labels`."""
         total = 0.0
         for line in self.metrics().splitlines():
-            match = re.match(r"([a-zA-Z_:]+)(?:\{(.*)\})? (\S+)", line)
+            match = re.match(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})? (\S+)", line)
             if match and match[1] == name:
                 have = dict(re.findall(r'(\w+)="([^"]*)"', match[2] or ""))
                 if all(have.get(k) == v for k, v in labels.items()):

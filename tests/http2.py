@@ -11,6 +11,7 @@ from harness import Failure, check
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+FRAME_MAX = 16384
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 NO_ERROR, PROTOCOL_ERROR, CANCEL, ENHANCE_YOUR_CALM = 0, 1, 8, 11
 STATIC_STATUS = {0x88: 200, 0x89: 204, 0x8A: 206, 0x8B: 304, 0x8C: 400, 0x8D: 404, 0x8E: 500}
@@ -59,8 +60,14 @@ class Connection:
         """Sends a request and returns its stream's number."""
         stream = self.next_stream
         self.next_stream += 2
-        flags = END_HEADERS | (END_STREAM if body is None and end else 0)
-        self.send(frame(HEADERS, flags, stream, head(method, path, fields)))
+        block = head(method, path, fields)
+        parts = [block[at:at + FRAME_MAX] for at in range(0, len(block), FRAME_MAX)]
+        for at, part in enumerate(parts):
+            flags = END_HEADERS if at + 1 == len(parts) else 0
+            if at == 0:
+                self.send(frame(HEADERS, flags | (END_STREAM if body is None and end else 0), stream, part))
+            else:
+                self.send(frame(CONTINUATION, flags, stream, part))
         if body is not None:
             self.send(frame(DATA, END_STREAM if end else 0, stream, body))
         return stream
@@ -91,8 +98,9 @@ class Connection:
     def until(self, condition, what):
         end = time.monotonic() + harness.PATIENCE
         while not condition():
-            if time.monotonic() > end or not self.read(1) and self.ended:
+            if time.monotonic() > end or self.ended:
                 raise Failure(f"{what} did not happen; frames: {[f[:3] for f in self.frames][-20:]}")
+            self.read(1)
 
     def of(self, kind, stream=0):
         return [f for f in self.frames if f[0] == kind and f[2] == stream]

@@ -97,7 +97,7 @@ rt::Task<bool> H2Connection::read_all() {
 bool H2Connection::feed(std::string_view bytes) {
   bool flooded = session_.flooded();
   bool going = session_.feed(bytes);
-  if (!flooded && session_.flooded() && server_.on_abuse_) server_.on_abuse_(abuse_, peer_);
+  if (!flooded && session_.flooded()) tell_abuse("header fields or unread answers");
   if (!session_.midway()) {
     midway_since_ = base::SteadyTime::max();
   } else if (midway_since_ == base::SteadyTime::max()) {
@@ -191,8 +191,12 @@ void H2Connection::on_forced_reset(std::int32_t) {
 
 void H2Connection::cut_off(std::string_view what) {
   if (session_.flooded()) return;
-  abuse_ = what;
   session_.terminate(wire::H2Error::enhance_your_calm, fmt::format("too many {}", what));
+  tell_abuse(what);
+}
+
+void H2Connection::tell_abuse(std::string_view what) {
+  if (!std::exchange(abuse_told_, true) && server_.on_abuse_) server_.on_abuse_(what, peer_);
 }
 
 void H2Connection::give_up() {

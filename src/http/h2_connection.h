@@ -49,6 +49,7 @@ class H2Connection : public Connection, private wire::H2Owner, private rt::TurnE
   rt::Task<void> linger();
   bool feed(std::string_view bytes);
   void cut_off(std::string_view what);
+  void tell_abuse(std::string_view what);
   void last_call();
   void on_timer();
 
@@ -70,10 +71,9 @@ class H2Connection : public Connection, private wire::H2Owner, private rt::TurnE
   base::SteadyTime idle_since_;                              // of exchanges
   base::SteadyTime midway_since_ = base::SteadyTime::max();  // a frame or head began and did not end
   base::SteadyTime last_call_at_ = base::SteadyTime::max();  // the second GOAWAY of a drain
-  // What there was too much of, when the session ends because of that: one of a few fixed texts.
-  std::string_view abuse_ = "header fields or unread answers";
-  bool flushing_ = false;  // told the loop to call at the end of the turn
+  bool flushing_ = false;                                    // told the loop to call at the end of the turn
   bool leaving_ = false;
+  bool abuse_told_ = false;
   bool stopped_ = false;  // nothing is written any more
 };
 

@@ -48,7 +48,8 @@ H2Exchange::H2Exchange(H2Connection& connection, std::int32_t id, wire::H2Head h
       body_bytes_max_(connection.server().limits_.message.body_bytes_max),
       declared_(declared_length(head_.fields)),
       input_(connection.loop()),
-      output_(connection.loop()) {
+      output_(connection.loop()),
+      ended_(head_.ends) {
   std::string_view path = head_.path;
   std::size_t mark = std::min(path.find('?'), path.size());
   request_ = {head_.method, path.substr(0, mark), path.substr(std::min(mark + 1, path.size())), &head_.fields};
@@ -233,6 +234,9 @@ void H2Exchange::send_head(const ResponseHead& head, bool has_body, std::string_
   fields.push_back({"date", http_date()});
   if (!length.empty()) fields.push_back({"content-length", length});
   begun_ = true;
+  // While the request still comes, the end of an answer is a frame of its own: once that is taken the rest of the
+  // request can be declined, and not before.
+  has_body = has_body || !ended_;
   status_ = head.status();
   no_data_ = !has_body;
   connection_.session().respond(id_, head.status(), fields, has_body);

@@ -132,7 +132,10 @@ struct H2Session::Callbacks {
   static int on_frame(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     H2Session& me = self(user);
     switch (frame->hd.type) {
-      case NGHTTP2_HEADERS: me.head_done(frame->hd.stream_id, frame->headers.cat == NGHTTP2_HCAT_REQUEST); break;
+      case NGHTTP2_HEADERS:
+        me.head_.ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+        me.head_done(frame->hd.stream_id, frame->headers.cat == NGHTTP2_HCAT_REQUEST);
+        break;
       case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) me.owner_.on_settings();
         break;
@@ -267,7 +270,7 @@ bool H2Session::feed(std::string_view bytes) {
     broken_ = true;
     auto error = static_cast<int>(used);
     if (defect_.empty()) defect_ = nghttp2_strerror(error);
-    flooded_ = error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+    flooded_ = flooded_ || error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
     nghttp2_session_terminate_session(session_, flooded_ ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR);
     return false;
   };

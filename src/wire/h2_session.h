@@ -74,6 +74,7 @@ struct H2Head {
   std::string protocol;  // of an extended CONNECT (RFC 8441)
   int status = 0;        // responses; 1xx are followed by another head
   Fields fields;
+  bool ends = false;       // nothing follows: no body, no trailers
   bool too_large = false;  // more than the limits allow: the fields are not complete
 };
 
