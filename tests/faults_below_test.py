@@ -259,6 +259,15 @@ def test_stored_keys_that_cannot_be_read_again_stay_as_they_were():
             equal(gateway.chat().status, 401, "nobody else gets in:")
             check("stored keys cannot be read" in gateway.log(), "no word of it in the log")
             other.execute("ALTER TABLE gone RENAME TO keys")
+            # Revoked while the rows cannot be read: noticed when they can.
+            other.execute("BEGIN")
+            other.execute("ALTER TABLE keys RENAME COLUMN models TO gone")
+            other.execute("UPDATE keys SET revoked = 1")
+            other.execute("COMMIT")
+            until(lambda: gateway.log().count("stored keys cannot be read") > 1, "the change to be noticed")
+            equal(gateway.chat(key=key).status, 200, "a key that was read before:")
+            other.execute("ALTER TABLE keys RENAME COLUMN gone TO models")
+            until(lambda: gateway.chat(key=key).status == 401, "the revocation to be noticed")
         equal(gateway.stop(), 0)
 
 

@@ -227,6 +227,28 @@ def test_a_process_that_handed_over_finishes_when_it_is_told_to_stop():
             equal(database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0], 1, "requests in the usage:")
 
 
+def test_a_key_is_revoked_while_another_process_is_being_started():
+    program = harness.folder() / "penstock"
+    shutil.copy2(harness.BINARY, program)
+    original, harness.BINARY = harness.BINARY, str(program)
+    try:
+        with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway, Lineage(gateway) as lineage:
+            code, key, error = harness.command("key", "create", "--name", "other", "--data-dir", str(gateway.data_dir))
+            equal(code, 0, error)
+            until(lambda: gateway.chat(key=key.strip()).status == 200, "the key to be known")
+            program.rename(program.with_suffix(".real"))
+            program.write_text("#!/bin/sh\nexec sleep 50\n")
+            program.chmod(0o755)
+            lineage.pids.append(lineage.begin())
+            with contextlib.closing(sqlite3.connect(gateway.data_dir / "penstock.db", isolation_level=None)) as database:
+                database.execute("UPDATE keys SET revoked = 1")
+            until(lambda: gateway.chat(key=key.strip()).status == 401, "the key to be refused")
+            check(alive(lineage.newest()), "the new process is not being started any more")
+            equal(gateway.stop(), 0)
+    finally:
+        harness.BINARY = original
+
+
 def test_readiness_ends_before_the_listener_closes():
     with harness.Mock() as mock, harness.Gateway(config(mock, "drain_delay: 2s\n")) as gateway:
         equal(gateway.request("GET", "/readyz").status, 200)

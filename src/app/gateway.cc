@@ -119,6 +119,7 @@ std::expected<void, StartFailure> Gateway::start() {
   if (document->failed()) return cannot_start(2, document->report());
   if (auto reach = check_reach(config_); !reach) return reach;
   repository_->apply(config_.models);
+  read_stored_keys();  // models may have taken a while
   publish(config_);
   observer_->start();
   cores_->start();
@@ -255,7 +256,7 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   parts.threads = config_.threads;
   parts.simulated = surroundings_->simulated();
   parts.listen = listen_addresses();
-  parts.policy = make_policy(config_);
+  parts.policy = policy_;
   parts.plan = config_.llm;
   auto admin = Admin::start(std::move(*door), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
@@ -269,6 +270,23 @@ std::vector<std::string> Gateway::listen_addresses() const {
   std::vector<std::string> addresses;
   for (const net::Endpoint& endpoint : listeners_->endpoints()) addresses.push_back(endpoint.text());
   return addresses;
+}
+
+// The version is read first: what changes meanwhile is noticed later. When the keys cannot be read they are tried
+// again.
+bool Gateway::read_stored_keys() {
+  auto version = keys_state_->keys_version();
+  auto rows = keys_state_->keys();
+  bool failed = !version || !rows;
+  if (failed && !std::exchange(keys_unreadable_, true)) {
+    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay",
+             {{"why", version ? rows.error().detail : version.error().detail}});
+  }
+  if (failed) return false;
+  keys_unreadable_ = false;
+  stored_keys_ = std::move(*rows);
+  keys_version_ = *version;
+  return true;
 }
 
 std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& config) {
@@ -287,11 +305,6 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     }
   }
   std::unordered_map<std::string, flow::Key> stored;
-  if (auto rows = keys_state_->keys()) {
-    stored_keys_ = std::move(*rows);
-  } else {
-    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay", {{"why", rows.error().detail}});
-  }
   for (const store::StoredKey& row : stored_keys_) {
     if (row.revoked != 0) continue;
     flow::Key key;
@@ -304,7 +317,6 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     key.state = state_of(row.name);
     stored.emplace(row.hash, std::move(key));
   }
-  keys_version_ = keys_state_->keys_version().value_or(0);
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
   bool keyless = declared.empty() && stored_keys_.empty();
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
@@ -320,7 +332,7 @@ void Gateway::publish(const GatewayConfig& config) {
   burden_->set_limits(config.overload.burden);
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
-  std::shared_ptr<const flow::Policy> policy = make_policy(config);
+  std::shared_ptr<const flow::Policy> policy = policy_ = make_policy(config);
   if (admin_) {
     admin_->set_policy(policy);
     admin_->set_plan(config.llm);
@@ -371,6 +383,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
+  read_stored_keys();
   if (auto reach = check_reach(fresh); !reach) return reach;
   auto change = listeners_->prepare(fresh.listen);
   if (!change) return cannot_start(1, change.error().detail);
@@ -391,7 +404,8 @@ std::expected<void, StartFailure> Gateway::try_reload() {
 
 void Gateway::reload_keys_when_changed() {
   auto version = keys_state_->keys_version();
-  if (!version || *version == keys_version_) return;
+  if (version && *version == keys_version_) keys_unreadable_ = false;
+  if (!version || *version == keys_version_ || !read_stored_keys()) return;
   publish(config_);
   obs::log(obs::Level::info, "keys reloaded");
 }

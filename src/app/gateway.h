@@ -69,6 +69,7 @@ class Gateway {
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
+  bool read_stored_keys();
   bool has_keys(const GatewayConfig& config);
   std::expected<void, StartFailure> check_reach(const GatewayConfig& config);
   void reload(const char* why);
@@ -98,12 +99,14 @@ class Gateway {
   RunOptions options_;
   std::unique_ptr<Surroundings> surroundings_;
   GatewayConfig config_;
-  std::int64_t stamp_ = 0;                     // of the files the configuration was read from
-  std::int64_t changing_ = 0;                  // the same, seen changing
-  bool file_gone_ = false;                     // and that was said
-  std::optional<store::State> keys_state_;     // this thread's
-  std::vector<store::StoredKey> stored_keys_;  // as last read
-  std::int64_t keys_version_ = 0;
+  std::int64_t stamp_ = 0;                      // of the files the configuration was read from
+  std::int64_t changing_ = 0;                   // the same, seen changing
+  bool file_gone_ = false;                      // and that was said
+  std::optional<store::State> keys_state_;      // this thread's
+  std::vector<store::StoredKey> stored_keys_;   // as last read
+  std::int64_t keys_version_ = 0;               // of them, or older
+  bool keys_unreadable_ = false;                // and that was said
+  std::shared_ptr<const flow::Policy> policy_;  // last published
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
   base::Secret installation_secret_;
   std::map<std::string, std::shared_ptr<flow::KeyState>> key_states_;  // outlive reloads

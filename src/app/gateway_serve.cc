@@ -94,7 +94,7 @@ void Gateway::take_over() {
 Gateway::End Gateway::watch() {
   std::set<std::string> folders;
   std::optional<Changes> changes;
-  bool soon = false;
+  bool soon = true;  // after a hand-over nobody has looked for a while
   while (true) {
     std::set<std::string> wanted = folders_of(watched_files(config_));
     wanted.insert(config_.data_dir);
@@ -121,7 +121,11 @@ Gateway::End Gateway::watch() {
 // True when it is to be called again soon: files are read once they have kept still, for editors and copies write in
 // pieces.
 bool Gateway::look_at_files(bool changed) {
-  if (changed || successor_) return true;
+  if (successor_) {
+    reload_keys_when_changed();
+    return true;
+  }
+  if (changed) return true;
   bool soon = false;
   if (std::int64_t now = files_stamp(config_); now != stamp_) {
     std::error_code ignored;
