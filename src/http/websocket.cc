@@ -148,6 +148,8 @@ rt::Task<Result<WebSocket::Event>> WebSocket::read_some() {
 
 // Until there are bytes. Pings on the way.
 rt::Task<Result<void>> WebSocket::wait() {
+  // Interrupted while a ping was written.
+  if (ended_) co_return std::unexpected(*ended_);
   burst_ = 0;
   if (!timer_.armed()) arm(next_look());
   waiting_ = true;

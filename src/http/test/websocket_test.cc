@@ -1,6 +1,7 @@
 #include "http/websocket.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "http/server.h"
 #include "http/test/fake_exchange.h"
@@ -235,6 +236,70 @@ TEST_F(WebSocketTest, SeveralMaySendAtOnce) {
   std::map<char, int> seen;
   run(send_together(*this, &seen));
   EXPECT_EQ(seen, (std::map<char, int>{{'0', 20}, {'1', 20}, {'2', 20}}));
+}
+
+// One side of a connection; the other takes bytes as the test says, and says nothing.
+struct MuteWebSocketTest : testing::Test {
+  rt::Loop loop;
+  rt::TaskScope scope{loop};
+  std::array<int, 2> fds = [] {
+    std::array<int, 2> pair{};
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair.data()), 0);
+    return pair;
+  }();
+  net::Stream ours{loop, fds[0]};
+  net::Stream theirs{loop, fds[1]};
+  WebSocketOptions options;
+  std::optional<Result<void>> sent;
+  std::optional<Errc> received;
+
+  static rt::Task<void> send(MuteWebSocketTest& t, WebSocket& socket, std::size_t size) {
+    std::string message(size, 'x');
+    t.sent = co_await socket.send(false, message);
+  }
+  static rt::Task<void> receive(MuteWebSocketTest& t, WebSocket& socket) {
+    auto message = co_await socket.receive();
+    t.received = message ? Errc::internal : message.error().code;
+  }
+  // 8 KiB at a time, until there is a word about the message.
+  static rt::Task<void> take(MuteWebSocketTest& t, base::Duration pause) {
+    std::array<char, 8192> buffer;
+    base::SteadyTime latest = t.loop.now() + 20s;
+    while (!t.sent && t.loop.now() < latest) {
+      (void)t.theirs.read_now(buffer);
+      co_await rt::Sleep(t.loop, pause);
+    }
+  }
+  void run(rt::Task<void> task) {
+    auto body = [](MuteWebSocketTest& t, rt::Task<void> inner) -> rt::Task<void> {
+      co_await inner;
+      co_await t.scope.idle();
+      t.loop.stop();
+    };
+    rt::spawn(body(*this, std::move(task)));
+    loop.run();
+  }
+};
+
+rt::Task<void> interrupt_while_a_ping_waits(MuteWebSocketTest& t, base::Duration* waited) {
+  WebSocket socket(wire::WebSocketRole::server, t.ours, "", std::nullopt, t.options);
+  t.scope.spawn(MuteWebSocketTest::send(t, socket, 4'000'000));
+  t.scope.spawn(MuteWebSocketTest::receive(t, socket));
+  co_await rt::Sleep(t.loop, 50ms);
+  base::SteadyTime at = t.loop.now();
+  socket.interrupt({Errc::cancelled, "enough"});
+  co_await MuteWebSocketTest::take(t, 1ms);
+  co_await t.scope.idle();
+  *waited = t.loop.now() - at;
+}
+
+TEST_F(MuteWebSocketTest, AnInterruptionIsHeardWhileAPingIsWritten) {
+  options.ping_after = 10ms;
+  options.pong_within = 6s;
+  base::Duration waited{};
+  run(interrupt_while_a_ping_waits(*this, &waited));
+  EXPECT_EQ(received, Errc::cancelled);
+  EXPECT_LT(waited, 4s);
 }
 
 std::expected<WebSocketOffer, WebSocketRefusal> offer_of(std::vector<std::pair<std::string, std::string>> fields,
