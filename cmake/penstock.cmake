@@ -6,7 +6,7 @@ find_package(Threads REQUIRED)
 include(GoogleTest)
 
 # Release builds keep line tables so that a crash report has lines; they cost no run time.
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -g1")
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG -g1 -fstack-protector-strong -D_FORTIFY_SOURCE=2")
 set(CMAKE_CXX_FLAGS_DEV "-O1 -g1 -fno-omit-frame-pointer")
 set(CMAKE_EXE_LINKER_FLAGS_DEV "")
 
