@@ -206,6 +206,33 @@ def test_started_as_root_it_binds_a_low_port_before_it_steps_down():
         equal(gateway.port, port)
 
 
+def test_started_as_root_its_local_sockets_are_the_users_and_can_be_changed():
+    if os.getuid() != 0:
+        print("     (needs root)")
+        return
+    os.chmod(harness.FOLDER, 0o755)
+    nobody = pwd.getpwnam("nobody")
+    path = harness.folder() / "http.sock"
+    os.chmod(path.parent, 0o755)  # root's: only root can make the file
+    config = "security: { user: nobody }\n"
+
+    def listen(mode):
+        return f"[ {{ address: 'unix:{path}', mode: {mode} }}, 127.0.0.1:0 ]"
+    with Gateway(config, data_dir=harness.FOLDER / "local" / "data", listen=listen("0660")) as gateway:
+        info = path.stat()
+        equal((info.st_uid, info.st_gid, info.st_mode & 0o777), (nobody.pw_uid, nobody.pw_gid, 0o660))
+        os.chmod(gateway.folder, 0o755)
+        os.chmod(gateway.config_path, 0o644)
+        gateway.listen = listen("0600")
+        gateway.write(config)
+        until(lambda: path.stat().st_mode & 0o777 == 0o600, "the new mode")
+        os.chown(path, 0, 0)
+        gateway.listen = listen("0666")
+        gateway.write(config)
+        until(lambda: "mode stays as it was" in gateway.log(), "word of the mode that cannot be set")
+        equal(gateway.stop(), 0)
+
+
 def as_nobody(*arguments):
     """The program as an ordinary user from the start."""
     nobody = pwd.getpwnam("nobody")

@@ -123,8 +123,11 @@ std::expected<void, StartFailure> Gateway::start() {
   publish(config_);
   observer_->start();
   cores_->start();
-  if (auto listening = privileges.bind([this] { return start_listeners(); }); !listening) return listening;
+  // Nobody is served before the rights of the start are given up.
+  auto doors = privileges.bind([&] { return open_doors(privileges); });
+  if (!doors) return std::unexpected(doors.error());
   if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
+  if (auto entered = enter(std::move(*doors)); !entered) return entered;
   if (predecessor_) take_over();
   ingest_->apply(std::move(plan));
   return {};
@@ -237,7 +240,7 @@ std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& ad
   return door;
 }
 
-std::expected<void, StartFailure> Gateway::start_listeners() {
+std::expected<Gateway::Doors, StartFailure> Gateway::open_doors(const Privileges& privileges) {
   std::vector<http::Server*> servers;
   for (const Core& core : per_core_) servers.push_back(core.server.get());
   listeners_ = std::make_unique<Listeners>(*cores_, std::move(servers), inherited_);
@@ -245,7 +248,19 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   if (!change) return cannot_start(change.error().code == Errc::invalid_argument ? 2 : 1, change.error().detail);
   auto door = open_admin(config_.admin);
   if (!door) return std::unexpected(door.error());
-  listeners_->apply(std::move(*change));
+  Doors doors{std::move(*change), std::move(*door)};
+  std::vector<const net::ListenSocket*> opened;
+  for (const Listeners::Change::Entry& entry : doors.listeners.entries) opened.push_back(&*entry.socket);
+  opened.push_back(&*doors.admin.socket);
+  for (const net::ListenSocket* socket : opened) {
+    if (!socket->owns_file()) continue;
+    if (auto given = privileges.give(socket->endpoint().path()); !given) return cannot_start(1, given.error().detail);
+  }
+  return doors;
+}
+
+std::expected<void, StartFailure> Gateway::enter(Doors doors) {
+  listeners_->apply(std::move(doors.listeners));
   AdminParts parts;
   parts.observer = observer_.get();
   parts.llm = llm_.get();
@@ -258,7 +273,7 @@ std::expected<void, StartFailure> Gateway::start_listeners() {
   parts.listen = listen_addresses();
   parts.policy = policy_;
   parts.plan = config_.llm;
-  auto admin = Admin::start(std::move(*door), std::move(parts));
+  auto admin = Admin::start(std::move(doors.admin), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
   for (const std::string& socket : inherited_.unclaimed())

@@ -12,6 +12,7 @@
 #include "app/inherited_sockets.h"
 #include "app/listeners.h"
 #include "app/ports.h"
+#include "app/privilege.h"
 #include "app/service_manager.h"
 #include "app/upgrade.h"
 #include "app/usage_writer.h"
@@ -65,7 +66,13 @@ class Gateway {
   std::expected<config::Document, StartFailure> load_document();
   std::expected<void, StartFailure> start_state();
   void start_lanes();
-  std::expected<void, StartFailure> start_listeners();
+  // Everything that is listened on, before anybody is accepted.
+  struct Doors {
+    Listeners::Change listeners;
+    AdminDoor admin;
+  };
+  std::expected<Doors, StartFailure> open_doors(const Privileges& privileges);
+  std::expected<void, StartFailure> enter(Doors doors);
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);

@@ -63,7 +63,10 @@ void Listeners::apply(Change change) {
       }
       Listener& listener = *running_.back();
       listener.options = std::move(entry.options);
-      if (entry.mode && entry.mode != listener.mode) listener.acceptor->socket().set_mode(*entry.mode);
+      if (entry.mode && entry.mode != listener.mode) {
+        if (auto set = listener.acceptor->socket().set_mode(*entry.mode); !set)
+          obs::log(obs::Level::warn, "a listener's mode stays as it was", {{"why", set.error().detail}});
+      }
       listener.mode = entry.mode;
     }
     for (const auto& listener : before) {

@@ -133,6 +133,12 @@ void Privileges::set_effective(uid_t uid, gid_t gid) {
   if (!done) std::abort();
 }
 
+Result<void> Privileges::give(const std::string& path) const {
+  if (changing_ && ::lchown(path.c_str(), uid_, gid_) != 0)
+    return failed(fmt::format("{} cannot be given to '{}'", path, config_.user));
+  return {};
+}
+
 Result<void> Privileges::settle() {
   if (changing_) {
     set_effective(0, 0);

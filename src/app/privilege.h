@@ -31,7 +31,7 @@ SecurityConfig read_security(const config::Node& node);
 void forbid_new_privileges();
 
 // The way down from root, in steps: begin() before files are made and threads started, bind() around what needs root,
-// settle() when the gateway serves. Started as an ordinary user it has nothing to give up but memory and system calls.
+// settle() before anybody is served. Started as an ordinary user it has nothing to give up but memory and system calls.
 class Privileges {
  public:
   explicit Privileges(SecurityConfig config) : config_(std::move(config)) {}
@@ -45,6 +45,8 @@ class Privileges {
     Elevated elevated(*this);
     return action();
   }
+  // A file made within bind() becomes the user's, who changes and removes it later. Errors: the system refused.
+  Result<void> give(const std::string& path) const;
   // Gives up the rest for good, in every thread. Errors: the system refused.
   Result<void> settle();
 

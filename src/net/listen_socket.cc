@@ -82,7 +82,9 @@ Result<ListenSocket> ListenSocket::open(const Endpoint& endpoint, std::optional<
   }
   ListenSocket socket(fd);
   socket.take_file();
-  if (mode) socket.set_mode(*mode);
+  if (mode) {
+    if (auto set = socket.set_mode(*mode); !set) return std::unexpected(set.error());
+  }
   return socket;
 }
 
@@ -128,8 +130,11 @@ ListenSocket& ListenSocket::operator=(ListenSocket&& other) noexcept {
   return *this;
 }
 
-void ListenSocket::set_mode(mode_t mode) const {
-  if (std::string path = endpoint_.path(); !path.empty()) ::chmod(path.c_str(), mode);
+Result<void> ListenSocket::set_mode(mode_t mode) const {
+  std::string path = endpoint_.path();
+  if (path.empty() || ::chmod(path.c_str(), mode) == 0) return {};
+  return fail(Errc::permission_denied,
+              fmt::format("the mode of {} cannot be set: {}", endpoint_.text(), std::strerror(errno)));
 }
 
 void ListenSocket::close() {

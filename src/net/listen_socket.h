@@ -31,7 +31,8 @@ class ListenSocket {
   void take_file();
   // Somebody else goes on with the same socket: its file stays when this one closes.
   void leave_file() { own_file_ = false; }
-  void set_mode(mode_t mode) const;
+  // Of its file. Errors: permission_denied.
+  Result<void> set_mode(mode_t mode) const;
   void close();
 
  private:
