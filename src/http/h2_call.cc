@@ -5,6 +5,9 @@
 namespace penstock::http {
 namespace {
 
+// A close that was under way when a request went out arrives within a round trip.
+constexpr base::Duration kCrossingMax = std::chrono::seconds(1);
+
 // What the reset of a stream means to its call.
 Error error_of(wire::H2Error code, bool head_done) {
   using wire::H2Error;
@@ -47,6 +50,8 @@ Result<void> H2Call::submit(std::string_view head, const net::Pieces& body, bool
   body_ = body;
   unsent_ = body.bytes();
   more_ = more;
+  submitted_at_ = connection_->stream_->loop().now();
+  reads_before_ = connection_->reads_;
   id_ = connection_->session_.request(*fields, more || unsent_ > 0, *this);
   if (id_ == 0) {
     give_up({Errc::unavailable, "the connection can open no more streams"});
@@ -195,13 +200,18 @@ void H2Call::on_closed(wire::H2Error code) {
   tell();
 }
 
+bool H2Call::crossed_the_close(const Error& why) const {
+  return reused_ && why.code == Errc::unavailable && connection_->reads_ == reads_before_ &&
+         connection_->stream_->loop().now() - submitted_at_ <= kCrossingMax;
+}
+
 void H2Call::connection_lost(const Error& why) {
   drop_body();
   open_ = false;
   if (!complete_ && !error_) {
     error_ = why;
     if (why.code != Errc::protocol_error) error_->code = head_done_ ? Errc::data_loss : Errc::unavailable;
-    if (reused_ && !head_done_ && interim_ == 0) repeat_ = Repeat::once;
+    if (crossed_the_close(why)) repeat_ = Repeat::once;
     if (id_ == 0) repeat_ = Repeat::elsewhere;
   }
   tell();

@@ -168,6 +168,7 @@ void H2Upstream::read() {
       return end(got ? closed : got.error());
     }
     heard_at_ = stream_->loop().now();
+    ++reads_;
     if (!session_.feed(std::string_view(scratch.data(), *got))) {
       write();
       return end(defect());
@@ -210,7 +211,7 @@ void H2Upstream::close() {
   session_.pull(goodbye, kWriteBytes);
   // Whoever is too slow to take it learns from the end of the connection.
   if (out_at_ == out_.size()) (void)stream_->write_now(goodbye);
-  end({Errc::unavailable, "the connection was closed"});
+  end({Errc::cancelled, "the connection was closed"});
 }
 
 void H2Upstream::end(Error why) {
@@ -237,7 +238,7 @@ void H2Upstream::on_watch() {
   if (calls_ == 0 && now >= next) return close();
   if (calls_ > 0) {
     base::SteadyTime lost_at = std::max(pinged_at_, heard_at_) + kPongWait;
-    if (pong_due_ && now >= lost_at) return end({Errc::unavailable, "the other side does not answer a PING"});
+    if (pong_due_ && now >= lost_at) return end({Errc::deadline_exceeded, "the other side does not answer a PING"});
     base::SteadyTime ping_at = heard_at_ + kPingAfter[std::min(pings_, kPingAfter.size() - 1)];
     if (!pong_due_ && now >= ping_at) {
       session_.ping();

@@ -58,8 +58,8 @@ class H2Call : private wire::H2Stream {
   // With error(), whether the request may be sent again.
   enum class Repeat {
     no,
-    // Refused; or a connection that had served others ended before a byte of this answer came: probably it was closed
-    // for want of use while the request was on its way.
+    // Refused; or a connection that had served others was closed soon after the request, and nothing at all came in
+    // between: probably it was closed for want of use while the request was on its way.
     once,
     // The upstream said goodbye and that it has not begun with this one.
     elsewhere
@@ -88,6 +88,7 @@ class H2Call : private wire::H2Stream {
   void give_up(Error error);
   void reset();
   void connection_lost(const Error& why);
+  bool crossed_the_close(const Error& why) const;
   void leave();
   void tell();
 
@@ -95,6 +96,8 @@ class H2Call : private wire::H2Stream {
   std::int32_t id_ = 0;  // 0: not begun
   bool open_ = true;     // counted by the connection
   bool reused_;
+  base::SteadyTime submitted_at_;
+  std::uint64_t reads_before_ = 0;  // of the connection, when it was submitted
   // The request's body:
   net::Pieces body_;
   std::size_t piece_ = 0;     // the next piece to go out,
@@ -159,6 +162,7 @@ class H2Upstream : private wire::H2Owner, public std::enable_shared_from_this<H2
   void write();
   void on_watch();
   void left(H2Call& call);
+  // `unavailable` is for a connection that the other side, or what is between, closed or reset.
   void end(Error why);
   Error defect() const;
   void count_reset();
@@ -179,6 +183,7 @@ class H2Upstream : private wire::H2Owner, public std::enable_shared_from_this<H2
   std::uint32_t idle_frames_ = 0;  // since the last that carried anything
   base::SteadyTime made_at_;
   base::SteadyTime heard_at_;
+  std::uint64_t reads_ = 0;  // that brought bytes
   base::SteadyTime idle_since_;
   std::size_t pings_ = 0;  // since something other than an answer to one came
   base::SteadyTime pinged_at_;

@@ -279,6 +279,48 @@ TEST_F(Http2, AConnectionThatClosedMeanwhileIsReplaced) {
   EXPECT_THAT(ended, ElementsAre("200 fine", "200 again"));
 }
 
+TEST_F(Http2, ARequestThatMayHaveBeenTakenIsNotSentAgain) {
+  auto twice = [](Http2& f, std::function<void(ServerCall&)> handle) -> rt::Task<void> {
+    co_await call(f);
+    f.server.handle = std::move(handle);
+    co_await call(f);
+  };
+  auto close_later = [](net::Stream& stream, base::Duration after) -> rt::Task<void> {
+    co_await rt::Sleep(stream.loop(), after);
+    stream.close();
+  };
+  timeouts.first_byte = 5s;
+  int here = 0;
+  scope.spawn(twice(*this, [&](ServerCall& asked) {
+    ++here;
+    asked.connection.session.ping();
+    asked.connection.schedule();
+    rt::spawn(close_later(asked.connection.stream, 20ms));
+  }));
+  run();
+  EXPECT_EQ(here, 1);
+  EXPECT_THAT(ended.back(), HasSubstr("unavailable"));
+}
+
+TEST_F(Http2, ARequestThatWaitedForLongIsNotSentAgain) {
+  auto twice = [](Http2& f) -> rt::Task<void> {
+    co_await call(f);
+    f.server.handle = [](ServerCall& asked) {
+      auto close_later = [](net::Stream& stream) -> rt::Task<void> {
+        co_await rt::Sleep(stream.loop(), 1500ms);
+        stream.close();
+      };
+      rt::spawn(close_later(asked.connection.stream));
+    };
+    co_await call(f);
+  };
+  timeouts.first_byte = 5s;
+  scope.spawn(twice(*this));
+  run();
+  EXPECT_EQ(server.requests, 2);
+  EXPECT_THAT(ended.back(), HasSubstr("unavailable"));
+}
+
 TEST_F(Http2, AFreshConnectionThatEndsIsNoReasonToSendAgain) {
   server.handle = [](ServerCall& call) { call.connection.stream.close(); };
   EXPECT_THAT(one(), HasSubstr("unavailable: the other side closed the connection"));
