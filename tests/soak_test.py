@@ -20,6 +20,8 @@ import threading
 import time
 
 import harness
+import http2
+import websocket_client
 from harness import Gateway, Mock, check, equal, folder, skip
 
 SECONDS = float(os.environ.get("PENSTOCK_SOAK_SECONDS", "10"))
@@ -194,6 +196,31 @@ class Soak:
                 answer += part
         return None if answer.startswith(b"HTTP/1.1 200") else answer[:200]
 
+    def over_http2(self):
+        """A plain call, a stream and a refusal on one connection; now and then one is given up."""
+        fields = [("authorization", f"Bearer {KEY}"), ("content-type", "application/json")]
+        with http2.Connection(self.gateway.port, window=1 << 20) as client:
+            streams = [client.request("POST", "/v1/chat/completions", json.dumps(harness.chat_body(stream=flag)).encode(), fields)
+                       for flag in (False, True)]
+            refused = client.request("POST", "/v1/nothing", b"x" * 5000, fields)
+            given_up = client.request("POST", "/v1/chat/completions", json.dumps(harness.chat_body(stream=True)).encode(), fields)
+            client.send(http2.frame(http2.RST_STREAM, 0, given_up, http2.CANCEL.to_bytes(4, "big")))
+            client.until(lambda: all(client.finished(stream) for stream in streams), "both answers")
+            client.until(lambda: client.finished(refused) or client.reset_code(refused) is not None, "the refusal")
+            right = all(client.status(stream) == 200 for stream in streams) and b"[DONE]" in client.data(streams[1])
+            return None if right else client.frames[-10:]
+
+    def web_socket(self):
+        with websocket_client.WebSocket(self.gateway.port, "/ingest/press/ws", KEY, offer="permessage-deflate") as line:
+            for _ in range(5):
+                line.text([{"device": f"d{random.randrange(20)}", "temp": random.random() * 100}])
+                answer = line.event()
+                if answer != {"accepted": 1}:
+                    return answer
+            if random.random() < 0.7:
+                line.close()
+        return None
+
     def admin(self):
         return None if "penstock_process_resident_bytes" in self.gateway.metrics() else "no metrics"
 
@@ -260,7 +287,7 @@ def test_nothing_breaks_under_everything_at_once():
     cert, key = certificate(folder())
     tls_port = free_port()
     # The harness takes the last address for the plain one.
-    listen = f"[ {{ address: '127.0.0.1:{tls_port}', tls: {{ cert: {cert}, key: {key} }} }}, '127.0.0.1:{free_port()}' ]"
+    listen = f"[ {{ address: '127.0.0.1:{tls_port}', tls: {{ cert: {cert}, key: {key} }} }}, {{ address: '127.0.0.1:{free_port()}', h2c: true }} ]"
     models = harness.ROOT / "configs" / "models"
     with Mock("--tokens", "16") as good, Mock("--fail", "10%:503", "--fail", "5%:429") as moody:
         texts = [CONFIG.format(good=good.url, moody=moody.url, rude=rude.port, key=KEY, models=models, more=more) for more in
@@ -281,6 +308,8 @@ def test_nothing_breaks_under_everything_at_once():
                 soak.actor("infer", 0.05, soak.infer),
                 soak.actor("ingest", 0.05, soak.ingest),
                 soak.actor("tls", 0.2, soak.over_tls),
+                soak.actor("http2", 0.2, soak.over_http2),
+                soak.actor("websocket", 0.2, soak.web_socket),
                 soak.actor("admin", 1, soak.admin),
                 soak.actor("leaves early", 0.1, soak.leave_early),
                 soak.actor("garbage", 0.2, soak.garbage),
