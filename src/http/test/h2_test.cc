@@ -350,13 +350,19 @@ TEST_F(H2Server, FinishesWhatIsOpenWhenItDrains) {
   call.finish = false;
   std::int32_t id = ask(call, "/echo");
   run([&] { return session.remote_streams_max() == 4; });
-  rt::spawn(server.drain(std::chrono::steady_clock::now() + 3s));
+  bool drained = false;
+  rt::spawn(server.drain(std::chrono::steady_clock::now() + 3s), [&] { drained = true; });
   run([&] { return goaway.has_value(); });
   EXPECT_EQ(goaway, H2Error::no_error);
   call.send = "last";
   call.finish = true;
   session.resume(id);
   run([&] { return false; });
+  for (int turn = 0; turn < 1000 && !drained; ++turn) {
+    loop.post([&] { loop.stop(); });
+    loop.run();
+  }
+  EXPECT_TRUE(drained);
   EXPECT_EQ(call.status, 200);
   EXPECT_EQ(call.body, "last");
 }
