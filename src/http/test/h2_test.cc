@@ -358,8 +358,10 @@ TEST_F(H2Server, FinishesWhatIsOpenWhenItDrains) {
   call.finish = true;
   session.resume(id);
   run([&] { return false; });
+  stream->close();
   for (int turn = 0; turn < 1000 && !drained; ++turn) {
-    loop.post([&] { loop.stop(); });
+    rt::Timer timer(loop);
+    timer.arm_in(5ms, [&] { loop.stop(); });
     loop.run();
   }
   EXPECT_TRUE(drained);
