@@ -4,11 +4,10 @@ import http.client
 import json
 import shutil
 import ssl
-import tempfile
 
 import browser
+import certificates
 import harness
-import tls_pair
 from harness import Gateway, Mock, check, equal, request, until
 
 KEY = "admin-key-0123456789abcdef"
@@ -93,15 +92,14 @@ def test_other_sites_change_and_read_nothing():
 
 
 def test_beyond_loopback_it_takes_key_and_tls():
-    folder = tempfile.mkdtemp(dir=harness.FOLDER)
-    tls_pair.make_certificates(folder)
+    made = certificates.local()
     for admin in ("0.0.0.0:0", f"{{ address: '0.0.0.0:0', key: {KEY} }}"):
         path = harness.folder() / "c.yaml"
         path.write_text(f"admin: {admin}\n")
         status, _, error = harness.command("check", str(path))
         check(status == 2 and "reachable from outside" in error, status, error)
-    with Keyed(admin=f"key: {KEY}, tls: {{ cert: {folder}/server.pem, key: {folder}/server.key }}", address="0.0.0.0:0") as gateway:
-        context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+    with Keyed(admin=f"key: {KEY}, tls: {{ {made.pair('server')} }}", address="0.0.0.0:0") as gateway:
+        context = ssl.create_default_context(cafile=made.path("ca.pem"))
         connection = http.client.HTTPSConnection("127.0.0.1", gateway.admin_port, context=context, timeout=10)
         for key, wanted in ((None, 401), (KEY, 200)):
             connection.request("GET", "/admin/v1/status", headers=harness.fields(key, {}))

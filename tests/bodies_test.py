@@ -5,14 +5,13 @@ import contextlib
 import gzip
 import http.client
 import json
-import os
 import socket
-import threading
 import time
 import zlib
 
 import harness
 from harness import check, equal, until
+from scripted_upstream import raw_server, say
 
 KEY = "sk-bodies-test-0001"
 OTHER = "sk-bodies-test-0002"
@@ -184,23 +183,6 @@ def test_the_console_is_coded():
         check(b"<html" in decoded(page), "no page")
 
 
-def scripted(answer):
-    """A provider that sends `answer` to whoever connects; (port, close)."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                with connection:
-                    connection.recv(65536)
-                    connection.sendall(answer)
-                    time.sleep(0.05)
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener
-
-
 def coded_answer(body, coding):
     return (f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: {coding}\r\nConnection: close\r\n"
             f"Content-Length: {len(body)}\r\n\r\n").encode() + body
@@ -209,7 +191,7 @@ def coded_answer(body, coding):
 def test_answers_a_provider_coded_unasked_are_read():
     text = json.dumps({"id": "1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}).encode()
     for body, coding, status in ((gzip.compress(text), "gzip", 200), (gzip.compress(text)[:-3], "gzip", 502), (b"x", "lzma", 502)):
-        with scripted(coded_answer(body, coding)) as listener:
+        with raw_server(say(coded_answer(body, coding))) as listener:
             config = f"""
 providers:
   lab: {{ type: openai, base_url: "http://127.0.0.1:{listener.getsockname()[1]}/v1" }}
@@ -229,7 +211,7 @@ def test_answers_without_a_body_and_coded_ones_pass_through():
     for script, status, body in ((b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 204, b""),
                                  (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 204, b""),
                                  (coded_answer(gzip.compress(text), "gzip"), 200, text)):
-        with scripted(script) as listener:
+        with raw_server(say(script)) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
             with harness.Gateway(f"providers: {{ lab: {{ type: openai, base_url: '{url}' }} }}\n") as gateway:
                 connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)

@@ -7,12 +7,21 @@ import subprocess
 import harness
 
 
+PAST = ("20200101000000Z", "20200201000000Z")
+FUTURE = ("20980101000000Z", "20990101000000Z")
+LOCAL = "DNS:localhost,IP:127.0.0.1"
+
+
+def local():
+    """An authority, and `server` signed by it for this machine."""
+    return Certificates().leaf("server", LOCAL)
+
+
 class Certificates:
     """An authority (ca.pem, ca.key) and what it signs. Names are files without .pem and .key."""
 
     def __init__(self):
-        if shutil.which("openssl") is None:
-            harness.skip("the openssl program is not installed")
+        harness.need("openssl")
         self.folder = harness.folder()
         self.own("ca", "DNS:nobody.invalid")
 
@@ -30,12 +39,12 @@ class Certificates:
                      "-addext", f"subjectAltName={names}")
         return self
 
-    def leaf(self, name, names, days=2, kind="ec", by="ca"):
-        """Signed by the authority; with days below zero it has expired."""
+    def leaf(self, name, names, dates=None, kind="ec", by="ca"):
+        """Signed by the authority; valid for two days from now when no `dates` are given."""
         self.key(name, kind)
         self.openssl("req", "-new", "-key", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         (self.folder / f"{name}.ext").write_text(f"subjectAltName={names}\n" if names else "")
-        if days <= 0:
+        if dates:
             # `openssl x509` of version 3.0 sets no dates; `openssl ca` does.
             (self.folder / "ca.conf").write_text(
                 "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\npolicy=p\ndefault_md=sha256\n"
@@ -43,11 +52,11 @@ class Certificates:
             (self.folder / "index").write_text("")
             (self.folder / "serial").write_text("1000\n")
             self.openssl("ca", "-batch", "-config", "ca.conf", "-in", f"{name}.csr", "-cert", f"{by}.pem", "-keyfile",
-                         f"{by}.key", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z", "-extfile",
+                         f"{by}.key", "-startdate", dates[0], "-enddate", dates[1], "-extfile",
                          f"{name}.ext", "-notext", "-out", f"{name}.pem")
         else:
             self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{by}.pem", "-CAkey", f"{by}.key",
-                         "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+                         "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
         return self
 
     def path(self, file):

@@ -2,16 +2,14 @@
 docs/reliability.md says what to expect of each."""
 
 import concurrent.futures
-import contextlib
 import json
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 
+import certificates
 import harness
 import scripted_upstream as upstream
 from broken_provider import ask, config, logged, refused, together
@@ -45,52 +43,13 @@ def test_refused_connections_and_unusable_names_are_502():
             refused(gateway, [ask(gateway, "x", model="silent/m")], ("provider_connect", "provider_timeout"), (502, 504))
 
 
-def openssl(folder, *arguments):
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-def make_certificates(folder):
-    """ca.pem and, signed by it: good, expired and other (a name nobody asks for); self is signed by itself."""
-    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "ca.key",
-            "-out", "ca.pem", "-days", "2", "-subj", "/CN=test CA")
-    (folder / "index.txt").write_text("")
-    (folder / "ca.cnf").write_text("[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nrand_serial=yes\nnew_certs_dir=.\ndefault_md=sha256\n"
-                                   "policy=p\ncopy_extensions=copy\nunique_subject=no\n[p]\ncommonName=supplied\n")
-    for name, host, start, end in (("good", "localhost", "20200101000000Z", "20990101000000Z"),
-                                   ("expired", "localhost", "20200101000000Z", "20210101000000Z"),
-                                   ("future", "localhost", "20980101000000Z", "20990101000000Z"),
-                                   ("other", "elsewhere.example", "20200101000000Z", "20990101000000Z")):
-        openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{name}.key",
-                "-out", f"{name}.csr", "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}")
-        openssl(folder, "ca", "-config", "ca.cnf", "-batch", "-notext", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr",
-                "-out", f"{name}.pem", "-startdate", start, "-enddate", end)
-    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "self.key",
-            "-out", "self.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost")
-
-
-def raw_server(play):
-    """A listener whose connections `play` gets as they are."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def accept():
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-
-                def serve(connection=connection):
-                    with contextlib.suppress(OSError), connection:
-                        play(connection)
-                threading.Thread(target=serve, daemon=True).start()
-    threading.Thread(target=accept, daemon=True).start()
-    return listener
-
-
 def test_tls_that_fails_is_told_with_its_reason():
-    if shutil.which("openssl") is None:
-        print("     without the openssl program there are no certificates: left out")
-        return
-    folder = harness.folder()
-    make_certificates(folder)
+    made = certificates.Certificates()
+    for name, host, dates in (("good", "localhost", None), ("expired", "localhost", certificates.PAST), ("future", "localhost", certificates.FUTURE),
+                              ("other", "elsewhere.example", None)):
+        made.leaf(name, f"DNS:{host}", dates=dates)
+    made.own("self", "DNS:localhost")
+    folder = made.folder
 
     def answer(connection, request, words):
         if words[-1] == "goodbye":
@@ -120,7 +79,7 @@ def test_tls_that_fails_is_told_with_its_reason():
              "alert": lambda c: (c.recv(4096), c.sendall(b"\x15\3\3\0\2\2\x28")), "warning": lambda c: (c.recv(4096), c.sendall(b"\x15\3\3\0\2\1\0")),
              "closing": lambda c: c.recv(4096), "resetting": lambda c: (c.recv(1), upstream.reset(c)), "silent": silent, "dripping": dripping}
     servers = {name: ScriptedUpstream(answer, tls=context) for name, context in contexts()}
-    listeners = {name: raw_server(play) for name, play in plays.items()}
+    listeners = {name: upstream.raw_server(play) for name, play in plays.items()}
     ports = {**{n: s.port for n, s in servers.items()}, **{n: s.getsockname()[1] for n, s in listeners.items()}}
     text = "providers:\n" + "".join(
         f"  {n}: {{ type: openai, base_url: 'https://localhost:{p}/v1', connect_timeout: 700ms, outlier: {{ failures: 0 }}, tls: {{ ca: {folder}/ca.pem }} }}\n"

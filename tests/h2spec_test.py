@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 
+import certificates
 import harness
 from harness import check, equal
 
@@ -46,10 +47,7 @@ def test_every_case_passes_without_tls():
 
 
 def test_every_case_passes_with_tls():
-    folder = harness.folder()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem",
-                    "-days", "2", "-subj", "/CN=localhost"], cwd=folder, check=True, capture_output=True)
-    listen = f'{{ address: "127.0.0.1:0", tls: {{ cert: {folder}/cert.pem, key: {folder}/key.pem }} }}'
+    listen = f'{{ address: "127.0.0.1:0", tls: {{ {certificates.local().pair("server")} }} }}'
     with harness.Gateway(CONFIG, listen=listen) as gateway:
         passes(gateway.port, "--strict", "-t", "-k")
 
@@ -59,6 +57,4 @@ if __name__ == "__main__":
         reason = harness.ROOT / ".cache" / "sdk_h2spec.reason"
         harness.skip(reason.read_text().strip() if reason.exists() else
                      "h2spec is not installed; with Go here, ./dev setup test fetches it")
-    if shutil.which("openssl") is None:
-        harness.skip("the openssl program is not installed")
     harness.run(globals())

@@ -34,6 +34,7 @@ SEEN = "" if os.getuid() == 0 else "security: { core_dumps: true }\n"
 
 # Everything a test writes; removed when all of it passed.
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="penstock-test-"))
+running = False  # a test
 
 
 def folder():
@@ -53,10 +54,23 @@ def equal(got, wanted, *what):
     check(got == wanted, *what, "got", repr(got), "instead of", repr(wanted))
 
 
+class Skipped(Exception):
+    """One test cannot be made here; the others go on."""
+
+
 def skip(reason):
+    """Within a test: leaves it out. Before run(): leaves out the file."""
+    if running:
+        raise Skipped(reason)
     print(f"SKIP {reason}")
     shutil.rmtree(FOLDER, ignore_errors=True)
     sys.exit(SKIP)
+
+
+def need(*programs):
+    for program in programs:
+        if shutil.which(program) is None:
+            skip(f"{program} is not installed; ./dev setup test installs it")
 
 
 def until(condition, what, seconds=PATIENCE):
@@ -71,19 +85,24 @@ def until(condition, what, seconds=PATIENCE):
 
 
 def run(names):
-    """Runs the test_* functions in `names` (globals()) and exits with 1 when one failed."""
+    """Runs the test_* functions in `names` (globals()) and exits with 1 when one failed, with 77 when none could be made."""
+    global running
     if not os.access(BINARY, os.X_OK):
         print(f"FAIL no program at {BINARY}: build it, or set PENSTOCK_BINARY")
         sys.exit(1)
     only = sys.argv[1:]
-    failed = passed = 0
+    failed = passed = skipped = 0
     for name, function in list(names.items()):
         if not name.startswith("test_") or (only and name not in only):
             continue
+        running = True
         try:
             function()
             passed += 1
             print(f"ok   {name}", flush=True)
+        except Skipped as reason:
+            skipped += 1
+            print(f"SKIP {name}: {reason}", flush=True)
         except Exception as error:  # a test may fail in any way
             failed += 1
             print(f"FAIL {name}: {error}", flush=True)
@@ -93,10 +112,11 @@ def run(names):
                 print(process.tail(), flush=True)
             for process in list(Process.running):
                 process.kill()
-    print(f"{passed} passed, {failed} failed" + (f"; logs and data are in {FOLDER}" if failed else ""))
+    running = False
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "") + (f"; logs and data are in {FOLDER}" if failed else ""))
     if not failed:
         shutil.rmtree(FOLDER, ignore_errors=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed else SKIP if skipped and not passed else 0)
 
 
 class Process:

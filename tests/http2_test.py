@@ -2,16 +2,15 @@
 
 import contextlib
 import json
-import shutil
 import signal
 import struct
 import subprocess
 
+import certificates
 import harness
 import http2
 from harness import check, equal, until
 from http2 import frame
-from tls_pair import make_certificates
 
 LISTEN = '{ address: "127.0.0.1:0", h2c: true }'
 CONFIG = """
@@ -35,13 +34,6 @@ def chat(**more):
     return json.dumps(harness.chat_body(**more)).encode()
 
 
-def needs(program):
-    found = shutil.which(program)
-    if found is None:
-        print(f"  left out: {program} is not installed")
-    return found
-
-
 def run(*arguments):
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     equal(done.returncode, 0, arguments[0], done.stdout[-500:], done.stderr[-500:])
@@ -51,8 +43,7 @@ def run(*arguments):
 # --- clients ----------------------------------------------------------------------------------------------------------
 
 def test_curl_speaks_it_without_tls():
-    if not needs("curl"):
-        return
+    harness.need("curl")
     with pair() as (_, gateway):
         url = f"http://127.0.0.1:{gateway.port}{CHAT}"
         out = run("curl", "-sS", "--http2-prior-knowledge", "-w", "\n%{http_version} %{http_code}", "-d", chat().decode(), url)
@@ -64,23 +55,19 @@ def test_curl_speaks_it_without_tls():
 
 
 def test_curl_agrees_on_it_in_the_handshake():
-    if not (needs("curl") and needs("openssl")):
-        return
-    folder = harness.folder()
-    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem",
-        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-    listen = f'{{ address: "127.0.0.1:0", tls: {{ cert: {folder}/cert.pem, key: {folder}/key.pem }} }}'
+    harness.need("curl")
+    made = certificates.local()
+    listen = f'{{ address: "127.0.0.1:0", tls: {{ {made.pair("server")} }} }}'
     with harness.Mock() as mock, harness.Gateway(CONFIG.format(url=mock.url, more=""), listen=listen) as gateway:
         url = f"https://127.0.0.1:{gateway.port}{CHAT}"
         for option, version in (("--http2", "2"), ("--http1.1", "1.1")):
-            out = run("curl", "-sS", "--cacert", f"{folder}/cert.pem", option, "-o", "/dev/null", "-w",
+            out = run("curl", "-sS", "--cacert", made.path("ca.pem"), option, "-o", "/dev/null", "-w",
                       "%{http_version} %{http_code}", "-d", chat().decode(), url)
             equal(out, f"{version} 200", option)
 
 
 def test_h2load_gets_all_its_answers():
-    if not needs("h2load"):
-        return
+    harness.need("h2load")
     with pair() as (_, gateway):
         body = harness.folder() / "body.json"
         body.write_bytes(chat())
@@ -90,8 +77,7 @@ def test_h2load_gets_all_its_answers():
 
 
 def test_an_upload_goes_through_curl():
-    if not needs("curl"):
-        return
+    harness.need("curl")
     with pair() as (mock, gateway):
         sound = harness.folder() / "sound.wav"
         sound.write_bytes(bytes(range(256)) * 8192)
@@ -176,14 +162,12 @@ def test_what_was_refused_unread_does_not_use_up_the_window():
 
 
 def test_an_answer_over_tls_may_take_longer_than_a_handshake():
-    if not (needs("curl") and needs("openssl")):
-        return
-    folder = harness.folder()
-    make_certificates(folder)
-    listen = f'{{ address: "127.0.0.1:0", tls: {{ cert: {folder}/server.pem, key: {folder}/server.key }} }}'
+    harness.need("curl")
+    made = certificates.local()
+    listen = f'{{ address: "127.0.0.1:0", tls: {{ {made.pair("server")} }} }}'
     with harness.Mock("--tokens", "25", "--per-token", "100ms") as mock, \
             harness.Gateway(CONFIG.format(url=mock.url, more=""), listen=listen) as gateway:
-        out = run("curl", "-sSN", "--http2", "--cacert", f"{folder}/ca.pem", "-w", "%{http_version} %{http_code}",
+        out = run("curl", "-sSN", "--http2", "--cacert", made.path("ca.pem"), "-w", "%{http_version} %{http_code}",
                   "-d", chat(stream=True).decode(), f"https://127.0.0.1:{gateway.port}{CHAT}")
         check(out.endswith("2 200") and "[DONE]" in out, out[-300:])
 

@@ -8,25 +8,19 @@ import subprocess
 import threading
 import time
 
+import certificates
 import harness
 from harness import check, equal, until
 
 SCRIPT = harness.ROOT / "tests" / "peers" / "h2_provider.mjs"
-CERTIFICATES = harness.folder()
-
-
-def make_certificates():
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=CERTIFICATES, check=True, capture_output=True)
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem", "-out",
-            "cert.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+CERTIFICATES = certificates.local()
 
 
 class Provider:
     def __init__(self, kind="plain", streams=100, also=""):
         self.kind = kind
         self.process = subprocess.Popen(
-            ["node", str(SCRIPT), kind, str(CERTIFICATES / "cert.pem"), str(CERTIFICATES / "key.pem"), str(streams), also],
+            ["node", str(SCRIPT), kind, CERTIFICATES.path("server.pem"), CERTIFICATES.path("server.key"), str(streams), also],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         check(line.startswith("ready "), "the provider said", repr(line))
@@ -45,7 +39,7 @@ class Provider:
 
     def entry(self, more="", name="a"):
         http2 = "" if self.kind == "secure" else "http2: prior_knowledge, "
-        tls = f"tls: {{ ca: {CERTIFICATES}/cert.pem }}, " if self.kind == "secure" else ""
+        tls = f"tls: {{ ca: {CERTIFICATES.path('ca.pem')} }}, " if self.kind == "secure" else ""
         scheme = "https" if self.kind == "secure" else "http"
         return f"  {name}: {{ type: openai, base_url: '{scheme}://127.0.0.1:{self.port}/v1', {http2}{tls}{more} }}\n"
 
@@ -164,14 +158,14 @@ def test_a_provider_without_http2_gets_http1():
     for alpn in ([], ["http/1.1"]):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Old)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATES / "cert.pem", CERTIFICATES / "key.pem")
+        context.load_cert_chain(CERTIFICATES.path("server.pem"), CERTIFICATES.path("server.key"))
         if alpn:
             context.set_alpn_protocols(alpn)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         config = f"""
 providers:
-  a: {{ type: openai, base_url: 'https://127.0.0.1:{server.server_port}/v1', tls: {{ ca: {CERTIFICATES}/cert.pem }} }}
+  a: {{ type: openai, base_url: 'https://127.0.0.1:{server.server_port}/v1', tls: {{ ca: {CERTIFICATES.path('ca.pem')} }} }}
 models:
   chat: {{ route: [ a/m ] }}
 """
@@ -365,8 +359,5 @@ models:
 
 
 if __name__ == "__main__":
-    for program in ("node", "openssl"):
-        if not shutil.which(program):
-            harness.skip(f"{program} is not installed; ./dev setup test installs it")
-    make_certificates()
+    harness.need("node")
     harness.run(globals())

@@ -1,7 +1,6 @@
 """What is shipped beside the program: the systemd units, the bill of materials, and how the program itself was linked."""
 
 import json
-import pathlib
 import re
 import shutil
 import subprocess

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import tempfile
 
+import certificates
 import harness
-import tls_pair
+import tls_provider
 from harness import Gateway, Mock, Stream, check, equal, request, until
 
 SHUT = "security: { seccomp: on, capabilities: drop }\n"
@@ -98,16 +99,14 @@ DIGITS = harness.ROOT / "configs" / "models" / "digits"
 
 def all_lanes(config_more, environment=None):
     """Everything the gateway can do, once, with `config_more` in the configuration; the checks follow."""
-    folder = tempfile.mkdtemp(dir=harness.FOLDER)
-    tls_pair.make_certificates(folder)
-    upstream = tls_pair.start_provider(folder)
-    with Mock() as mock, Broker() as broker:
+    made = certificates.local()
+    with Mock() as mock, Broker() as broker, tls_provider.provider(made, "server") as upstream:
         config = f"""
 providers:
   lab: {{ type: openai, base_url: {mock.url} }}
   named: {{ type: openai, base_url: 'http://localhost:{mock.port}/v1' }}
   nowhere: {{ type: openai, base_url: 'http://nowhere.invalid/v1', connect_timeout: 2s }}
-  secure: {{ type: openai, base_url: 'https://localhost:{upstream.server_address[1]}/v1', tls: {{ ca: {folder}/ca.pem }} }}
+  secure: {{ type: openai, base_url: 'https://localhost:{upstream.port}/v1', tls: {{ ca: {made.path('ca.pem')} }} }}
 models:
   chat: {{ route: [ lab/m ] }}
   named: {{ route: [ named/m ] }}
@@ -124,7 +123,7 @@ pipelines:
     steps: [ {{ map: {{ twice: "x * 2" }} }}, {{ alarm: {{ name: high, raise: "x > 5", clear: "x < 1" }} }} ]
     to: [ {{ mqtt: {{ url: 'mqtt://127.0.0.1:{broker.port}', topic: out }} }}, {{ http: {{ url: '{mock.url}/hook' }} }}, {{ log: {{}} }} ]
 {config_more}"""
-        listen = f'[ "127.0.0.1:0", {{ address: "127.0.0.1:0", tls: {{ cert: {folder}/server.pem, key: {folder}/server.key }} }} ]'
+        listen = f'[ "127.0.0.1:0", {{ address: "127.0.0.1:0", tls: {{ {made.pair("server")} }} }} ]'
         key = "pk-app-0123456789abcdef"
         with Gateway(config, listen=listen, environment=environment) as gateway:
             gateway.port, tls_port = map(int, re.search(r"data=\S+?:(\d+),\S+?:(\d+) ", gateway.lines[0]).groups())
@@ -134,7 +133,7 @@ pipelines:
             equal(gateway.chat("secure", key=key).status, 200)
             with Stream(gateway.port, "/v1/chat/completions", harness.chat_body(stream=True), key) as stream:
                 check(sum(1 for _ in stream.events()) > 3, "too few events")
-            sent = subprocess.run(["curl", "-s", "--cacert", f"{folder}/ca.pem", f"https://localhost:{tls_port}/healthz"], capture_output=True, check=False)
+            sent = subprocess.run(["curl", "-s", "--cacert", f"{made.path('ca.pem')}", f"https://localhost:{tls_port}/healthz"], capture_output=True, check=False)
             check(b"alive" in sent.stdout, "over TLS:", sent)
             sample = json.loads((harness.ROOT / "configs" / "samples" / "digit_7.json").read_text())
             if "digits" not in request(gateway.port, "GET", "/readyz").text():

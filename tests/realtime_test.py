@@ -1,5 +1,6 @@
 """OpenAI's realtime API through the gateway to the mock: raw, and with OpenAI's, npm's and PyPI's own clients."""
 
+import pathlib
 import shutil
 import subprocess
 
@@ -172,11 +173,11 @@ def test_wrong_frames_end_both_sides():
 
 def test_a_provider_that_speaks_http2_is_reached_over_http1():
     listen = tls_listener()
-    certificate = listen.split("cert: ")[1].split(",")[0]
+    authority = pathlib.Path(listen.split("cert: ")[1].split(",")[0]).with_name("ca.pem")
     with harness.Gateway(config(mock), listen=listen) as provider:
         front = f"""
 providers:
-  far: {{ type: openai, base_url: "https://127.0.0.1:{provider.port}/v1", api_key: {KEY}, tls: {{ ca: {certificate} }} }}
+  far: {{ type: openai, base_url: "https://127.0.0.1:{provider.port}/v1", api_key: {KEY}, tls: {{ ca: {authority} }} }}
 models:
   talk: {{ route: [ {{ to: far/talk }} ] }}
 """

@@ -8,16 +8,12 @@ import ssl
 import subprocess
 
 import harness
+from certificates import LOCAL, Certificates
 from harness import check, equal, until
 from load import Load
 
 KEY = "sk-reload-test-0001"
 RELOADS = 200
-
-
-def make_certificate(folder, name):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key",
-                    "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"], cwd=folder, check=True, capture_output=True)
 
 
 def free_port():
@@ -31,10 +27,9 @@ class Changing:
 
     def __init__(self, mock):
         self.mock = mock
-        self.folder = harness.folder()
+        made = Certificates().own("first", LOCAL).own("second", LOCAL)
+        self.folder = made.folder
         self.main, self.extra, self.tls = free_port(), free_port(), free_port()
-        for name in ("first", "second"):
-            make_certificate(self.folder, name)
         self.use_certificate("first")
         self.path = self.folder / "penstock.yaml"
         self.admin = free_port()

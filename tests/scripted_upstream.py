@@ -149,6 +149,34 @@ class ScriptedUpstream:
         self.stop()
 
 
+def raw_server(play):
+    """A listener whose connections `play` gets as they are."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+
+                def serve(connection=connection):
+                    with contextlib.suppress(OSError), connection:
+                        play(connection)
+                threading.Thread(target=serve, daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    return listener
+
+
+def say(answer):
+    """For raw_server(): the same answer whatever was asked, then the end."""
+    def play(connection):
+        connection.recv(65536)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+    return play
+
+
 def drip(connection, data, seconds):
     """A byte at a time."""
     for i in range(len(data)):

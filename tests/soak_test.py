@@ -11,18 +11,17 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 
+import certificates
 import harness
 import http2
 import websocket_client
-from harness import Gateway, Mock, check, equal, folder, skip
+from harness import Gateway, Mock, check, equal, folder
 
 SECONDS = float(os.environ.get("PENSTOCK_SOAK_SECONDS", "10"))
 KEY = "sk-soak-000000000001"
@@ -263,15 +262,6 @@ class Soak:
         self.gateway.send(signal.SIGHUP)
 
 
-def certificate(where):
-    if shutil.which("openssl") is None:
-        skip("openssl makes the certificate, and is not here")
-    cert, key = where / "cert.pem", where / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
-    return cert, key
-
-
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return taken.getsockname()[1]
@@ -284,10 +274,10 @@ def memory(pid):
 
 def test_nothing_breaks_under_everything_at_once():
     rude = RudeUpstream(7)
-    cert, key = certificate(folder())
+    made = certificates.local()
     tls_port = free_port()
     # The harness takes the last address for the plain one.
-    listen = f"[ {{ address: '127.0.0.1:{tls_port}', tls: {{ cert: {cert}, key: {key} }} }}, {{ address: '127.0.0.1:{free_port()}', h2c: true }} ]"
+    listen = f"[ {{ address: '127.0.0.1:{tls_port}', tls: {{ {made.pair('server')} }} }}, {{ address: '127.0.0.1:{free_port()}', h2c: true }} ]"
     models = harness.ROOT / "configs" / "models"
     with Mock("--tokens", "16") as good, Mock("--fail", "10%:503", "--fail", "5%:429") as moody:
         texts = [CONFIG.format(good=good.url, moody=moody.url, rude=rude.port, key=KEY, models=models, more=more) for more in

@@ -1,7 +1,6 @@
 """TLS towards callers: certificates by name, clients' certificates, sessions, reload, and who speaks no TLS."""
 import contextlib
 import http.client
-import json
 import os
 import signal
 import socket
@@ -9,7 +8,7 @@ import ssl
 import subprocess
 
 import harness
-from certificates import Certificates
+from certificates import PAST, Certificates
 from harness import check, equal, until
 
 CERTIFICATES = Certificates()
@@ -117,7 +116,7 @@ def refused(gateway, client):
 
 
 def test_a_wrong_client_certificate_is_refused_with_a_reason():
-    CERTIFICATES.leaf("press", "DNS:press").leaf("old", "DNS:old", days=-1).own("stranger", "DNS:stranger")
+    CERTIFICATES.leaf("press", "DNS:press").leaf("old", "DNS:old", dates=PAST).own("stranger", "DNS:stranger")
     tls = f"{CERTIFICATES.pair('first')}, client_ca: {FILES('ca.pem')}"
     with harness.Gateway(QUIET, listen=listen(tls)) as gateway:
         with connected(gateway, using=context("press")) as secure:

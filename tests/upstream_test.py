@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import threading
-import time
 
 import harness
 from harness import check, equal, until

@@ -6,10 +6,10 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import zlib
 
-from harness import check, equal, folder
+import certificates
+from harness import check, equal
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 FIN, RSV1 = 0x80, 0x40
@@ -17,11 +17,7 @@ FIN, RSV1 = 0x80, 0x40
 
 def tls_listener():
     """An address of a configuration with a certificate nobody knows."""
-    where = folder()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", where / "key.pem", "-out",
-                    where / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    return f'{{ address: "127.0.0.1:0", tls: {{ cert: {where}/cert.pem, key: {where}/key.pem }} }}'
+    return f'{{ address: "127.0.0.1:0", tls: {{ {certificates.local().pair("server")} }} }}'
 
 
 class Refused(Exception):
