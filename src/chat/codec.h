@@ -26,6 +26,11 @@ class ClientCodec {
   virtual std::string write_answer(const Request& request, const Answer& answer) const = 0;
   // `request` outlives the writer.
   virtual std::unique_ptr<StreamWriter> stream_writer(const Request& request) const = 0;
+  // The answer to a request for the number of input tokens. Only where operation() is count_tokens.
+  virtual std::string write_count(std::int64_t tokens) const {
+    (void)tokens;
+    return {};
+  }
   // The name of a field in this dialect, as a client would look for it.
   virtual std::string_view field_name(Field field) const = 0;
   // A provider's error as this dialect's clients expect it; `status` is what goes out.
@@ -44,6 +49,10 @@ class EmbeddingsCodec {
 
 struct ClientCodecFactory {
   std::function<std::shared_ptr<const ClientCodec>()> make;
+};
+
+struct EmbeddingsCodecFactory {  // under "family.embeddings"
+  std::function<std::shared_ptr<const EmbeddingsCodec>()> make;
 };
 
 }  // namespace penstock::chat

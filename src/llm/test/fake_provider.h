@@ -32,6 +32,17 @@ class FakeProvider : public Provider {
     upstream.body.add(request.body);
     return upstream;
   }
+  Family family() const override { return Family::openai; }
+  bool speaks(Operation) const override { return true; }
+  Result<UpstreamRequest> encode(const chat::Request&, std::string_view, std::string_view,
+                                 chat::Dropped&) const override {
+    return fail(Errc::unimplemented, "this provider speaks only its own dialect");
+  }
+  Result<chat::Answer> read_chat(const chat::Request&, std::string_view) const override { return chat::Answer{}; }
+  std::unique_ptr<chat::StreamReader> stream_reader(const chat::Request&) const override { return nullptr; }
+  chat::ProviderError read_error(int status, std::string_view body) const override {
+    return {.status = status, .message = std::string(body)};
+  }
   std::string probe_head() const override { return "GET / HTTP/1.1\r\nhost: x\r\n"; }
   Result<Usage> read_answer(Operation, std::string_view body) const override {
     if (body.starts_with("garbage")) return fail(Errc::invalid_argument, "garbage");

@@ -87,6 +87,8 @@ std::string_view path_of(llm::Operation operation) {
     case llm::Operation::chat: return "/chat/completions";
     case llm::Operation::completions: return "/completions";
     case llm::Operation::embeddings: return "/embeddings";
+    case llm::Operation::responses: return "/responses";
+    case llm::Operation::count_tokens: return "/responses/input_tokens";
   }
   return "/chat/completions";
 }
@@ -174,5 +176,23 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   verdict.forward = request.wants_usage || !extra;
   return verdict;
 }
+
+bool OpenAiProvider::speaks(llm::Operation operation) const {
+  return operation == llm::Operation::chat || operation == llm::Operation::completions ||
+         operation == llm::Operation::embeddings;
+}
+
+Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::Request&, std::string_view, std::string_view,
+                                                    chat::Dropped&) const {
+  return fail(Errc::unimplemented, "translation");
+}
+
+Result<chat::Answer> OpenAiProvider::read_chat(const chat::Request&, std::string_view) const {
+  return fail(Errc::unimplemented, "translation");
+}
+
+std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Request&) const { return nullptr; }
+
+chat::ProviderError OpenAiProvider::read_error(int status, std::string_view) const { return {.status = status}; }
 
 }  // namespace penstock::ext

@@ -21,14 +21,21 @@ class OpenAiProvider : public llm::Provider {
                                       std::string_view request_id) const override;
   Result<std::string> pass_through(const llm::PassHead& head, std::string_view request_id) const override;
   std::string probe_head() const override;
+  chat::Family family() const override { return chat::Family::openai; }
+  bool speaks(llm::Operation operation) const override;
   Result<llm::Usage> read_answer(llm::Operation operation, std::string_view body) const override;
   llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event,
                                llm::Usage& usage) const override;
+  Result<llm::UpstreamRequest> encode(const chat::Request& request, std::string_view model, std::string_view request_id,
+                                      chat::Dropped& dropped) const override;
+  Result<chat::Answer> read_chat(const chat::Request& request, std::string_view body) const override;
+  std::unique_ptr<chat::StreamReader> stream_reader(const chat::Request& request) const override;
+  chat::ProviderError read_error(int status, std::string_view body) const override;
 
  private:
   std::shared_ptr<const http::Origin> origin_;
   http::ClientTimeouts timeouts_;
-  std::array<base::Secret, 3> heads_;  // per operation; they carry the key
+  std::array<base::Secret, chat::kOperations> heads_;  // per operation; they carry the key
   base::Secret probe_head_;
   std::string base_path_;
   base::Secret common_fields_;
