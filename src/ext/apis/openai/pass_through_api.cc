@@ -2,9 +2,9 @@
 
 #include <charconv>
 
-#include "ext/apis/openai/report.h"
 #include "ext/apis/openai/upload.h"
 #include "json/value.h"
+#include "llm/report.h"
 #include "rt/await.h"
 
 namespace penstock::ext {
@@ -69,7 +69,7 @@ rt::Task<void> relay_whole(flow::Call& call, llm::PassThrough& passage) {
   }
   passage.ended(body ? nullptr : &body.error());
   if (!body) {
-    co_await report(call, llm::transport_failure(passage.target(), body.error()));
+    co_await llm::report(call, llm::transport_failure(passage.target(), body.error()));
     co_return;
   }
   http::ResponseHead head = answer_head(call, upstream);
@@ -124,7 +124,7 @@ rt::Task<void> conclude(flow::Call& call, llm::PassThrough& passage, llm::PassTh
   } else if (call.exchange.client_gone()) {
     cancelled_by_client(call);
   } else {
-    co_await report(call, std::move(outcome.error()));
+    co_await llm::report(call, std::move(outcome.error()));
   }
   call.exchange.on_client_gone({});
 }
