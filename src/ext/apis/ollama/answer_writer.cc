@@ -27,7 +27,7 @@ struct Piece {
 
 // The end of an answer. Times are left out: a gateway does not know how long another's model took for what.
 struct End {
-  chat::Finish finish = chat::Finish::none;
+  std::string_view reason;
   chat::Usage usage;
 };
 
@@ -59,11 +59,11 @@ void write_calls(const std::vector<Call>& calls, std::string& out) {
 
 class LineWriter {
  public:
-  LineWriter(OllamaForm form, const chat::Request& request) : chat_(form == OllamaForm::chat) {
+  // `created` in seconds since 1970.
+  LineWriter(OllamaForm form, std::string_view model, std::int64_t created) : chat_(form == OllamaForm::chat) {
     begin_ = "{\"model\":";
-    json::append_quoted(begin_, request.model);
-    std::string created = base::to_rfc3339(request.created * 1'000'000);
-    base::append(begin_, ",\"created_at\":\"", created,
+    json::append_quoted(begin_, model);
+    base::append(begin_, ",\"created_at\":\"", base::to_rfc3339(created * 1'000'000),
                  chat_ ? R"(","message":{"role":"assistant","content":")" : R"(","response":")");
   }
 
@@ -98,8 +98,7 @@ class LineWriter {
     out += ']';
   }
   static void write_end(const End& end, std::string& out) {
-    if (std::string_view reason = chat::write_finish(chat::Family::ollama, end.finish); !reason.empty())
-      base::append(out, ",\"done_reason\":\"", reason, "\"");
+    if (!end.reason.empty()) base::append(out, ",\"done_reason\":\"", end.reason, "\"");
     if (!end.usage.known) return;
     base::append(out, ",\"prompt_eval_count\":", base::Digits(end.usage.input),
                  ",\"eval_count\":", base::Digits(end.usage.output));
@@ -116,11 +115,15 @@ class LineWriter {
 
 class OllamaStreamWriter : public chat::StreamWriter {
  public:
-  OllamaStreamWriter(OllamaForm form, const chat::Request& request) : lines_(form, request) {}
+  OllamaStreamWriter(OllamaForm form, const chat::Request& request)
+      : form_(form), request_(request), lines_(form, request.model, request.created) {}
   std::string_view content_type() const override { return "application/x-ndjson"; }
   std::string_view keep_alive() const override { return {}; }
 
-  void begin(const chat::StreamHead&) override {}
+  void begin(const chat::StreamHead& head) override {
+    lines_ = LineWriter(form_, head.model.empty() ? request_.model : head.model,
+                        head.created == 0 ? request_.created : head.created);
+  }
   void text(int choice, std::string_view text) override { add(choice, {.content = text}); }
   void citation(int, const chat::Citation&) override {}
   void refusal(int choice, std::string_view text) override { add(choice, {.content = text}); }
@@ -146,15 +149,16 @@ class OllamaStreamWriter : public chat::StreamWriter {
   // Calls go out whole, in one line, which can only be when nothing of them is missing.
   void finish(int choice, chat::Finish finish, std::string_view) override {
     if (choice != 0) return;
-    end_.finish = finish;
+    finish_ = finish;
     if (std::ranges::any_of(calls_, [](const Call& call) { return is_object(call.arguments); }))
       add(choice, {.calls = &calls_});
   }
-  void usage(const chat::Usage& usage) override { end_.usage = usage; }
+  void usage(const chat::Usage& usage) override { usage_ = usage; }
   void error(const chat::ProviderError& error) override { fail(error.message); }
   void end() override {
-    if (end_.finish == chat::Finish::error) return fail(kFailed);
-    lines_.write({}, &end_, output_);
+    if (finish_ == chat::Finish::error) return fail(kFailed);
+    End end{chat::write_finish(chat::Family::ollama, finish_), usage_};
+    lines_.write({}, &end, output_);
     output_ += '\n';
   }
 
@@ -167,9 +171,12 @@ class OllamaStreamWriter : public chat::StreamWriter {
   }
   void fail(std::string_view message) { base::append(output_, write_ollama_error(message), "\n"); }
 
+  OllamaForm form_;
+  const chat::Request& request_;
   LineWriter lines_;
   std::vector<Call> calls_;
-  End end_;
+  chat::Finish finish_ = chat::Finish::none;
+  chat::Usage usage_;
 };
 
 // The parts of a whole answer, put together.
@@ -197,14 +204,23 @@ std::string write_ollama_answer(OllamaForm form, const chat::Request& request, c
   if (choice.finish == chat::Finish::error) return write_ollama_error(kFailed);
   Collected all;
   for (const chat::Part& part : choice.parts) std::visit(all, part.content);
-  End end{choice.finish, answer.usage};
+  End end{chat::write_finish(chat::Family::ollama, choice.finish), answer.usage};
   Piece piece{.content = all.content,
               .thinking = all.thinking,
               .calls = &all.calls,
               .images = &all.images,
               .logprobs = choice.logprobs.is_null() ? nullptr : &choice.logprobs};
   std::string out;
-  LineWriter(form, request).write(piece, &end, out);
+  LineWriter(form, answer.model.empty() ? request.model : answer.model,
+             answer.created == 0 ? request.created : answer.created)
+      .write(piece, &end, out);
+  return out;
+}
+
+std::string write_ollama_load(OllamaForm form, const chat::Request& request, bool unload) {
+  End end{unload ? "unload" : "load", {}};
+  std::string out;
+  LineWriter(form, request.model, request.created).write({}, &end, out);
   return out;
 }
 

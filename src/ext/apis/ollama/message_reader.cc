@@ -59,15 +59,15 @@ void add_result(ObjectReader& in, Contents contents, chat::Message& message) {
   chat::ToolResult result;
   result.id = in.text("tool_call_id");
   result.name = in.text("tool_name");
-  for (auto& image : contents.images) result.content.emplace_back(std::move(image));
   if (!contents.text.empty()) result.content.emplace_back(chat::Text{std::move(contents.text)});
+  for (auto& image : contents.images) result.content.emplace_back(std::move(image));
   message.parts.push_back({.content = std::move(result)});
 }
 
 void add_parts(ObjectReader& in, Contents contents, chat::Message& message) {
   if (!contents.thinking.empty()) message.parts.push_back({.content = chat::Thinking{std::move(contents.thinking)}});
-  for (auto& image : contents.images) message.parts.push_back({.content = std::move(image)});
   if (!contents.text.empty()) message.parts.push_back({.content = chat::Text{std::move(contents.text)}});
+  for (auto& image : contents.images) message.parts.push_back({.content = std::move(image)});
   const json::Array* calls = in.list("tool_calls");
   for (std::size_t i = 0; calls != nullptr && i < calls->size(); ++i)
     read_call((*calls)[i], in.path(fmt::format("tool_calls[{}].", i)), in.findings(), message.parts);

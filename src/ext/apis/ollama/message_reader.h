@@ -8,7 +8,7 @@ namespace penstock::ext {
 
 // The member `messages`; calls and results are tied together.
 void read_ollama_messages(ObjectReader& body, std::vector<chat::Message>& messages);
-// The member `images`: base64 without a header. They stand before the text, as Ollama puts them in front of it.
+// The member `images`: base64 without a header.
 void read_ollama_images(ObjectReader& in, std::vector<chat::Media>& images);
 // The member `tools`.
 void read_ollama_tools(ObjectReader& body, std::vector<chat::Tool>& tools);

@@ -1,4 +1,4 @@
-// Errors as Ollama's API writes them: {"error":"words"}.
+// Errors as Ollama's API writes them: {"error":"words"}, within a stream as a line of it.
 #pragma once
 
 #include "flow/dialect.h"
@@ -8,6 +8,7 @@ namespace penstock::ext {
 class OllamaDialect : public flow::Dialect {
  public:
   std::string error_body(int status, const Error& error) const override;
+  std::string stream_error(int status, const Error& error) const override { return error_body(status, error) + "\n"; }
 };
 
 }  // namespace penstock::ext

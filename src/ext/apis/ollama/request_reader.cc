@@ -81,10 +81,10 @@ void read_prompt(ObjectReader& body, chat::Request& request) {
   chat::Message message{.role = chat::Role::user};
   std::vector<chat::Media> images;
   read_ollama_images(body, images);
-  for (chat::Media& image : images) message.parts.push_back({.content = std::move(image)});
   std::string prompt = body.text("prompt");
   if (prompt.empty()) body.mistake("prompt", "must be a text");
   message.parts.push_back({.content = chat::Text{std::move(prompt)}});
+  for (chat::Media& image : images) message.parts.push_back({.content = std::move(image)});
   request.messages.push_back(std::move(message));
   if (body.boolean("raw").value_or(false)) body.findings().unread.push_back("raw");
   if (!body.text("suffix").empty())

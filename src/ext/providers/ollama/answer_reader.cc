@@ -190,13 +190,18 @@ Result<chat::EmbeddingsAnswer> read_ollama_embeddings(const chat::EmbeddingsRequ
 
 Result<void> OllamaStreamReader::feed(std::string_view bytes, chat::StreamSink& sink) {
   if (ended_) return {};
-  return lines_.feed(bytes, [&](std::string_view line) { return read_line(line, sink); });
+  if (!lines_.feed(bytes)) return fail(Errc::protocol_error, "the provider sent a line larger than 8 MiB");
+  while (auto line = lines_.next()) {
+    if (auto read = read_line(*line, sink); !read) return read;
+  }
+  return {};
 }
 
 Result<void> OllamaStreamReader::finish(chat::StreamSink& sink) {
   if (ended_) return {};
-  auto read = lines_.finish([&](std::string_view line) { return read_line(line, sink); });
-  if (!read) return read;
+  if (auto line = lines_.last()) {
+    if (auto read = read_line(*line, sink); !read) return read;
+  }
   if (!ended_) return fail(Errc::data_loss, "the stream ended before its last line, the one with \"done\":true");
   return {};
 }

@@ -7,8 +7,8 @@
 #include "chat/embeddings.h"
 #include "chat/request.h"
 #include "chat/stream.h"
-#include "ext/providers/ollama/line_splitter.h"
 #include "json/value.h"
+#include "wire/lines.h"
 
 namespace penstock::ext {
 
@@ -31,7 +31,7 @@ class OllamaStreamReader : public chat::StreamReader {
   Result<void> read_line(std::string_view line, chat::StreamSink& sink);
 
   const chat::Request& request_;
-  LineSplitter lines_;
+  wire::LineSplitter lines_;
   int calls_ = 0;
   bool begun_ = false;
   bool ended_ = false;  // by the last line, or by an error

@@ -129,7 +129,7 @@ void write_logprobs(const chat::Request& request, std::string& out) {
 void note_unsayable(const chat::Request& request, chat::Dropped& dropped) {
   if (!request.logit_bias.empty()) dropped.add(Field::logit_bias);
   if (request.n.value_or(1) != 1) dropped.add(Field::n);
-  if (!request.service_tier.empty() && request.service_tier != "auto") dropped.add(Field::service_tier);
+  if (!request.service_tier.empty()) dropped.add(Field::service_tier);
   if (!request.user.empty()) dropped.add(Field::user);
   if (!request.metadata.empty()) dropped.add(Field::metadata);
   if (!request.verbosity.empty()) dropped.add(Field::verbosity);
