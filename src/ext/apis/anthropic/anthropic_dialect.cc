@@ -14,4 +14,8 @@ std::string AnthropicDialect::error_body(int status, const Error& error) const {
   return write_error_body(error_type_of(status), error.detail);
 }
 
+std::string AnthropicDialect::stream_error(int status, const Error& error) const {
+  return "event: error\ndata: " + error_body(status, error) + "\n\n";
+}
+
 }  // namespace penstock::ext

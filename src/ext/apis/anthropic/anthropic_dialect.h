@@ -10,6 +10,7 @@ class AnthropicDialect : public flow::Dialect {
   // An overloaded gateway says 529, as Anthropic does.
   int status(const Error& error) const override;
   std::string error_body(int status, const Error& error) const override;
+  std::string stream_error(int status, const Error& error) const override;
 };
 
 }  // namespace penstock::ext
