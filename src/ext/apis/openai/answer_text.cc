@@ -39,7 +39,7 @@ void write_openai_finish(json::Writer& out, chat::Finish finish) {
   }
 }
 
-void write_thinking_block(json::Writer& out, std::string_view text, const chat::Signature& signature, bool redacted) {
+void write_openai_thinking(json::Writer& out, std::string_view text, const chat::Signature& signature, bool redacted) {
   std::string seal = chat::write_signature(signature, chat::Family::anthropic);
   out.open_object();
   if (redacted) {
@@ -78,7 +78,7 @@ void write_openai_audio(json::Writer& out, const chat::Media& audio, std::string
   out.member("expires_at", 0).member("transcript", "").close_object();
 }
 
-void write_call_signature(json::Writer& out, const chat::Signature& signature) {
+void write_openai_signature(json::Writer& out, const chat::Signature& signature) {
   if (signature.empty()) return;
   out.key("extra_content")
       .open_object()
@@ -89,7 +89,7 @@ void write_call_signature(json::Writer& out, const chat::Signature& signature) {
       .close_object();
 }
 
-std::int64_t count_characters(std::string_view text) {
+std::int64_t count_openai_characters(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
@@ -123,7 +123,7 @@ void write_top(json::Writer& out, const json::Value& token) {
 
 }  // namespace
 
-void write_completion_logprobs(json::Writer& out, const json::Value& logprobs, std::int64_t offset) {
+void write_openai_completion_logprobs(json::Writer& out, const json::Value& logprobs, std::int64_t offset) {
   const json::Value* content = json::find(logprobs, "content");
   if (content == nullptr || !content->is_array()) {
     out.null();
@@ -139,7 +139,7 @@ void write_completion_logprobs(json::Writer& out, const json::Value& logprobs, s
   out.close_array().key("text_offset").open_array();
   for (const json::Value& token : tokens) {
     out.number(offset);
-    offset += count_characters(json::string_or(token, "token", ""));
+    offset += count_openai_characters(json::string_or(token, "token", ""));
   }
   out.close_array().close_object();
 }

@@ -19,7 +19,7 @@ std::string openai_answer_id(std::string_view answer_id, const chat::Request& re
 void write_openai_finish(json::Writer& out, chat::Finish finish);
 
 // A thought that can be given back as it came: {"type": "thinking", ...}.
-void write_thinking_block(json::Writer& out, std::string_view text, const chat::Signature& signature, bool redacted);
+void write_openai_thinking(json::Writer& out, std::string_view text, const chat::Signature& signature, bool redacted);
 
 // {"type": "url_citation", ...}; `text_end` counts the characters of the answer so far, for citations that do not say
 // where they belong. Citations without a URL have no form here.
@@ -33,13 +33,13 @@ void write_openai_image(json::Writer& out, const chat::Media& media);
 void write_openai_audio(json::Writer& out, const chat::Media& audio, std::string_view answer_id);
 
 // The seal of a call: Google's extension of this dialect.
-void write_call_signature(json::Writer& out, const chat::Signature& signature);
+void write_openai_signature(json::Writer& out, const chat::Signature& signature);
 
 // In characters (Unicode code points).
-std::int64_t count_characters(std::string_view text);
+std::int64_t count_openai_characters(std::string_view text);
 
 // The completions API has lists side by side where the chat API has a list of objects. `offset` is where the text of
 // these tokens begins in the answer, in characters.
-void write_completion_logprobs(json::Writer& out, const json::Value& logprobs, std::int64_t offset);
+void write_openai_completion_logprobs(json::Writer& out, const json::Value& logprobs, std::int64_t offset);
 
 }  // namespace penstock::ext

@@ -11,11 +11,11 @@ namespace penstock::ext {
 Result<chat::Request> OpenAiChatCodec::read_request(std::string_view body) const { return read_openai_chat(body); }
 
 std::string OpenAiChatCodec::write_answer(const chat::Request& request, const chat::Answer& answer) const {
-  return write_chat_completion(request, answer);
+  return write_openai_chat(request, answer);
 }
 
 std::unique_ptr<chat::StreamWriter> OpenAiChatCodec::stream_writer(const chat::Request& request) const {
-  return std::make_unique<ChatStreamWriter>(request);
+  return std::make_unique<OpenAiChatStreamWriter>(request);
 }
 
 std::string_view OpenAiChatCodec::field_name(chat::Field field) const { return openai_field_name(field); }

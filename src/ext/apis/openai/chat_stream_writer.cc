@@ -6,13 +6,13 @@
 
 namespace penstock::ext {
 
-ChatStreamWriter::State& ChatStreamWriter::at(int choice) {
+OpenAiChatStreamWriter::State& OpenAiChatStreamWriter::at(int choice) {
   auto index = static_cast<std::size_t>(choice);
   if (states_.size() <= index) states_.resize(index + 1);
   return states_[index];
 }
 
-json::Writer ChatStreamWriter::open_delta(int choice, bool without_text) {
+json::Writer OpenAiChatStreamWriter::open_delta(int choice, bool without_text) {
   json::Writer out = open_chunk(choice);
   output_ += R"(,"delta":{)";
   if (!std::exchange(at(choice).begun, true)) {
@@ -22,7 +22,7 @@ json::Writer ChatStreamWriter::open_delta(int choice, bool without_text) {
   return out;
 }
 
-void ChatStreamWriter::close_delta() {
+void OpenAiChatStreamWriter::close_delta() {
   output_ += R"(},"logprobs":)";
   logprobs_at_ = output_.size();
   output_ += R"(null,"finish_reason":null)";
@@ -30,13 +30,13 @@ void ChatStreamWriter::close_delta() {
   end_at_ = output_.size();
 }
 
-void ChatStreamWriter::text(int choice, std::string_view text) {
+void OpenAiChatStreamWriter::text(int choice, std::string_view text) {
   open_delta(choice, false).member("content", text);
   close_delta();
-  at(choice).characters += count_characters(text);
+  at(choice).characters += count_openai_characters(text);
 }
 
-void ChatStreamWriter::citation(int choice, const chat::Citation& citation) {
+void OpenAiChatStreamWriter::citation(int choice, const chat::Citation& citation) {
   if (citation.url.empty()) return;
   json::Writer out = open_delta(choice);
   write_openai_citation(out.key("annotations").open_array(), citation, at(choice).characters);
@@ -44,27 +44,27 @@ void ChatStreamWriter::citation(int choice, const chat::Citation& citation) {
   close_delta();
 }
 
-void ChatStreamWriter::refusal(int choice, std::string_view text) {
+void OpenAiChatStreamWriter::refusal(int choice, std::string_view text) {
   open_delta(choice).member("refusal", text);
   close_delta();
 }
 
-void ChatStreamWriter::thinking(int choice, std::string_view text) {
+void OpenAiChatStreamWriter::thinking(int choice, std::string_view text) {
   open_delta(choice).member("reasoning_content", text);
   close_delta();
   at(choice).thought += text;
 }
 
-void ChatStreamWriter::thinking_end(int choice, const chat::Signature& signature, bool redacted) {
+void OpenAiChatStreamWriter::thinking_end(int choice, const chat::Signature& signature, bool redacted) {
   std::string thought = redacted ? std::string() : std::exchange(at(choice).thought, {});
   if (signature.empty()) return;
   json::Writer out = open_delta(choice);
-  write_thinking_block(out.key("thinking_blocks").open_array(), thought, signature, redacted);
+  write_openai_thinking(out.key("thinking_blocks").open_array(), thought, signature, redacted);
   out.close_array();
   close_delta();
 }
 
-void ChatStreamWriter::media(int choice, const chat::Media& media) {
+void OpenAiChatStreamWriter::media(int choice, const chat::Media& media) {
   if (media.kind == chat::Media::Kind::image) {
     json::Writer out = open_delta(choice);
     write_openai_image(out.key("images").open_array(), media);
@@ -77,24 +77,24 @@ void ChatStreamWriter::media(int choice, const chat::Media& media) {
   }
 }
 
-void ChatStreamWriter::call(int choice, int call, std::string_view id, std::string_view name,
-                            const chat::Signature& signature) {
+void OpenAiChatStreamWriter::call(int choice, int call, std::string_view id, std::string_view name,
+                                  const chat::Signature& signature) {
   json::Writer out = open_delta(choice);
   out.key("tool_calls").open_array().open_object().member("index", call).member("id", id).member("type", "function");
   out.key("function").open_object().member("name", name).member("arguments", "").close_object();
-  write_call_signature(out, signature);
+  write_openai_signature(out, signature);
   out.close_object().close_array();
   close_delta();
 }
 
-void ChatStreamWriter::arguments(int choice, int call, std::string_view fragment) {
+void OpenAiChatStreamWriter::arguments(int choice, int call, std::string_view fragment) {
   json::Writer out = open_delta(choice);
   out.key("tool_calls").open_array().open_object().member("index", call);
   out.key("function").open_object().member("arguments", fragment).close_object().close_object().close_array();
   close_delta();
 }
 
-void ChatStreamWriter::logprobs(int choice, const json::Value& logprobs) {
+void OpenAiChatStreamWriter::logprobs(int choice, const json::Value& logprobs) {
   if (output_.size() != end_at_ || last_choice_ != choice) {
     open_delta(choice);
     close_delta();
@@ -103,7 +103,7 @@ void ChatStreamWriter::logprobs(int choice, const json::Value& logprobs) {
   end_at_ = std::string::npos;
 }
 
-void ChatStreamWriter::finish(int choice, chat::Finish finish, std::string_view) {
+void OpenAiChatStreamWriter::finish(int choice, chat::Finish finish, std::string_view) {
   if (!at(choice).begun) text(choice, "");
   json::Writer out = open_delta(choice);
   out.close_object().key("logprobs").null();

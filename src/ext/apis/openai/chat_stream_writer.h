@@ -5,9 +5,9 @@
 
 namespace penstock::ext {
 
-class ChatStreamWriter : public OpenAiChunkWriter {
+class OpenAiChatStreamWriter : public OpenAiChunkWriter {
  public:
-  explicit ChatStreamWriter(const chat::Request& request)
+  explicit OpenAiChatStreamWriter(const chat::Request& request)
       : OpenAiChunkWriter(request, "chat.completion.chunk", "chatcmpl-") {}
 
   void begin(const chat::StreamHead& head) override { OpenAiChunkWriter::begin(head); }

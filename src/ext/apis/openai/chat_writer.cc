@@ -25,7 +25,7 @@ struct Gathered {
       if (citation.url.empty()) continue;
       if (!annotations.empty()) annotations += ',';
       json::Writer out(annotations);
-      write_openai_citation(out, citation, count_characters(text));
+      write_openai_citation(out, citation, count_openai_characters(text));
     }
   }
   void operator()(const chat::Thinking& part) {
@@ -54,7 +54,7 @@ void write_string_or_null(json::Writer& out, std::string_view name, std::string_
 void write_call(json::Writer& out, const chat::ToolCall& call) {
   out.open_object().member("id", call.id).member("type", "function");
   out.key("function").open_object().member("name", call.name).member("arguments", call.arguments).close_object();
-  write_call_signature(out, call.signature);
+  write_openai_signature(out, call.signature);
   out.close_object();
 }
 
@@ -67,7 +67,7 @@ void write_message(json::Writer& out, const Gathered& all, std::string_view answ
   if (all.sealed) {
     out.key("thinking_blocks").open_array();
     for (const chat::Thinking* part : all.thinking)
-      write_thinking_block(out, part->text, part->signature, part->redacted);
+      write_openai_thinking(out, part->text, part->signature, part->redacted);
     out.close_array();
   }
   if (!all.annotations.empty()) out.key("annotations").open_array().raw(all.annotations).close_array();
@@ -87,7 +87,7 @@ void write_message(json::Writer& out, const Gathered& all, std::string_view answ
 
 }  // namespace
 
-std::string write_chat_completion(const chat::Request& request, const chat::Answer& answer) {
+std::string write_openai_chat(const chat::Request& request, const chat::Answer& answer) {
   std::string text;
   json::Writer out(text);
   std::string id = openai_answer_id(answer.id, request, "chatcmpl-");

@@ -6,6 +6,6 @@
 
 namespace penstock::ext {
 
-std::string write_chat_completion(const chat::Request& request, const chat::Answer& answer);
+std::string write_openai_chat(const chat::Request& request, const chat::Answer& answer);
 
 }  // namespace penstock::ext

@@ -38,7 +38,7 @@ class CompletionStreamWriter : public OpenAiChunkWriter {
     auto index = static_cast<std::size_t>(choice);
     if (characters_.size() <= index) characters_.resize(index + 1);
     characters_[index].before = characters_[index].all;
-    characters_[index].all += count_characters(text);
+    characters_[index].all += count_openai_characters(text);
   }
   void citation(int, const chat::Citation&) override {}
   void refusal(int choice, std::string_view refusal) override { text(choice, refusal); }
@@ -51,7 +51,7 @@ class CompletionStreamWriter : public OpenAiChunkWriter {
     if (output_.size() != end_at_ || last_choice_ != choice) text(choice, "");
     std::string document;
     json::Writer out(document);
-    write_completion_logprobs(out, logprobs, characters_[static_cast<std::size_t>(choice)].before);
+    write_openai_completion_logprobs(out, logprobs, characters_[static_cast<std::size_t>(choice)].before);
     output_.replace(logprobs_at_, std::string_view("null").size(), document);
     end_at_ = std::string::npos;
   }
@@ -90,7 +90,7 @@ std::string OpenAiCompletionsCodec::write_answer(const chat::Request& request, c
   std::int64_t index = 0;
   for (const chat::Choice& choice : answer.choices) {
     out.open_object().member("index", index++).member("text", text_of(choice)).key("logprobs");
-    write_completion_logprobs(out, choice.logprobs, 0);
+    write_openai_completion_logprobs(out, choice.logprobs, 0);
     write_openai_finish(out, choice.finish);
     out.close_object();
   }

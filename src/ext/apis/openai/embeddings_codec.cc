@@ -103,7 +103,7 @@ std::string OpenAiEmbeddingsCodec::write_answer(const chat::EmbeddingsRequest& r
   for (const std::vector<float>& vector : answer.vectors) {
     out.open_object().member("object", "embedding").member("index", index++).key("embedding");
     if (request.base64) {
-      out.string(chat::encode_base64(to_bytes(vector)));
+      out.string(chat::write_base64(to_bytes(vector)));
     } else {
       out.open_array();
       for (float value : vector) out.number(value);
