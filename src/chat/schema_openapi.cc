@@ -196,9 +196,9 @@ json::Object OpenApiWriter::members(const json::Object& given) {
     out["type"] = "OBJECT";
   else if (from.contains("items") || from.contains("prefixItems"))
     out["type"] = "ARRAY";
-  constexpr auto kSame = std::to_array<std::string_view>({"title", "minItems", "maxItems", "minProperties",
-                                                          "maxProperties", "minLength", "maxLength", "pattern",
-                                                          "minimum", "maximum", "propertyOrdering"});
+  constexpr auto kSame =
+      std::to_array<std::string_view>({"title", "minItems", "maxItems", "minProperties", "maxProperties", "minLength",
+                                       "maxLength", "pattern", "minimum", "maximum", "propertyOrdering"});
   for (std::string_view key : kSame) {
     if (const json::Value* value = from.if_contains(key)) out[key] = *value;
   }
@@ -248,8 +248,7 @@ Result<json::Value> to_openapi(const json::Value& schema) {
   OpenApiWriter writer;
   json::Value out = writer.schema(schema);
   if (writer.too_large())
-    return fail(Errc::invalid_argument,
-                fmt::format("the schema has more than {} parts in Gemini's words", kNodesMax));
+    return fail(Errc::invalid_argument, fmt::format("the schema has more than {} parts in Gemini's words", kNodesMax));
   return out;
 }
 

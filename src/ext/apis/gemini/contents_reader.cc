@@ -68,8 +68,7 @@ void read_response(const json::Value* response, chat::ToolResult& result) {
   result.error = alone && first.key() == "error";
   bool wrapped = alone && (result.error || first.key() == "result" || first.key() == "output");
   const json::Value& told = wrapped ? first.value() : *response;
-  result.content.push_back(
-      chat::Text{wrapped && told.is_string() ? std::string(told.get_string()) : json::dump(told)});
+  result.content.push_back(chat::Text{wrapped && told.is_string() ? std::string(told.get_string()) : json::dump(told)});
 }
 
 chat::ToolResult tool_result(Reading& reading, Members from) {
@@ -85,7 +84,8 @@ chat::ToolResult tool_result(Reading& reading, Members from) {
   read_response(response, result);
   for (const auto& [value, path] : from.list("parts")) {
     Members part(reading, value, path);
-    if (Members data = part.object("inlineData"); !data.empty()) result.content.push_back(inline_media(std::move(data)));
+    if (Members data = part.object("inlineData"); !data.empty())
+      result.content.push_back(inline_media(std::move(data)));
     if (Members file = part.object("fileData"); !file.empty()) result.content.push_back(file_media(std::move(file)));
     part.done();
   }
@@ -141,8 +141,8 @@ class ContentReader {
     }
     kinds += add("inlineData", members, [](Members from) { return inline_media(std::move(from)); });
     kinds += add("fileData", members, [](Members from) { return file_media(std::move(from)); });
-    kinds += add("functionCall", members,
-                 [&](Members from) { return tool_call(std::move(from), std::move(signature)); });
+    kinds +=
+        add("functionCall", members, [&](Members from) { return tool_call(std::move(from), std::move(signature)); });
     kinds += add("functionResponse", members, [&](Members from) { return tool_result(reading_, std::move(from)); });
     // What only Google's servers run.
     for (std::string_view name : {"executableCode", "codeExecutionResult", "toolCall", "toolResponse"}) {
@@ -178,7 +178,8 @@ class ContentReader {
     auto made = read(Members(reading_, value, members.at(name)));
     constexpr bool kResult = std::is_same_v<decltype(made), chat::ToolResult>;
     constexpr bool kCall = std::is_same_v<decltype(made), chat::ToolCall>;
-    if (kCall && role_ != chat::Role::assistant) reading_.wrong(members.at(name), "stands in a content of role 'model'");
+    if (kCall && role_ != chat::Role::assistant)
+      reading_.wrong(members.at(name), "stands in a content of role 'model'");
     parts(kResult ? chat::Role::tool : role_).push_back({.content = std::move(made)});
     return 1;
   }

@@ -70,7 +70,8 @@ class EmbedReader {
 void append_vector(std::string& out, const std::vector<float>& values) {
   out += R"({"values":[)";
   auto end = std::back_inserter(out);
-  for (std::size_t i = 0; i < values.size(); ++i) fmt::format_to(end, "{}{}", i == 0 ? "" : ",", std::isfinite(values[i]) ? values[i] : 0.0F);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    fmt::format_to(end, "{}{}", i == 0 ? "" : ",", std::isfinite(values[i]) ? values[i] : 0.0F);
   out += "]}";
 }
 

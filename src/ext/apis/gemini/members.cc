@@ -58,8 +58,8 @@ std::optional<std::int64_t> Members::integer(std::string_view name) {
   if (value == nullptr) return std::nullopt;
   if (const auto* whole = value->if_int64()) return *whole;
   // 1e15: beyond any limit of tokens, and exact as a double.
-  if (const auto* real = value->if_double(); real && *real == static_cast<double>(static_cast<std::int64_t>(
-                                                                 std::abs(*real) < 1e15 ? *real : 0.5)))
+  if (const auto* real = value->if_double();
+      real && *real == static_cast<double>(static_cast<std::int64_t>(std::abs(*real) < 1e15 ? *real : 0.5)))
     return static_cast<std::int64_t>(*real);
   if (const auto* text = value->if_string()) {
     std::int64_t number = 0;
@@ -94,7 +94,8 @@ std::vector<std::pair<const json::Value*, std::string>> Members::list(std::strin
     out.emplace_back(value, at(name));
     return out;
   }
-  for (const json::Value& entry : value->get_array()) out.emplace_back(&entry, fmt::format("{}[{}]", at(name), out.size()));
+  for (const json::Value& entry : value->get_array())
+    out.emplace_back(&entry, fmt::format("{}[{}]", at(name), out.size()));
   return out;
 }
 

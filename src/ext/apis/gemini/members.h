@@ -35,7 +35,9 @@ class Members {
   std::vector<std::pair<const json::Value*, std::string>> list(std::string_view name);
   std::vector<std::string> texts(std::string_view name);
 
-  std::string at(std::string_view name) const { return path_.empty() ? std::string(name) : path_ + '.' + std::string(name); }
+  std::string at(std::string_view name) const {
+    return path_.empty() ? std::string(name) : path_ + '.' + std::string(name);
+  }
   const std::string& path() const { return path_; }
   void wrong(std::string_view name, std::string_view what) { reading_->wrong(at(name), what); }
   void unread(std::string_view name) { reading_->unread.push_back(at(name)); }

@@ -118,7 +118,8 @@ void read_config(Members& body, chat::Request& request) {
   request.logprobs = config.boolean("responseLogprobs");
   request.top_logprobs = config.integer("logprobs");
   if (request.n && (*request.n < 1 || *request.n > 128)) config.wrong("candidateCount", "must be from 1 to 128");
-  if (request.max_output_tokens && *request.max_output_tokens < 1) config.wrong("maxOutputTokens", "must be at least 1");
+  if (request.max_output_tokens && *request.max_output_tokens < 1)
+    config.wrong("maxOutputTokens", "must be at least 1");
   read_format(config, request.format);
   read_thinking(config, request.reasoning);
   read_modalities(config);

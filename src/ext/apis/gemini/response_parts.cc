@@ -111,9 +111,9 @@ void append_end(std::string& out, std::string_view reason, int index, std::strin
 
 void append_usage(std::string& out, const chat::Usage& usage) {
   if (!usage.known) return;
-  base::append(out, R"(,"usageMetadata":{"promptTokenCount":)", base::Digits(usage.input), R"(,"candidatesTokenCount":)",
-               base::Digits(std::max<std::int64_t>(usage.output - usage.reasoning, 0)), R"(,"totalTokenCount":)",
-               base::Digits(usage.input + usage.output));
+  base::append(out, R"(,"usageMetadata":{"promptTokenCount":)", base::Digits(usage.input),
+               R"(,"candidatesTokenCount":)", base::Digits(std::max<std::int64_t>(usage.output - usage.reasoning, 0)),
+               R"(,"totalTokenCount":)", base::Digits(usage.input + usage.output));
   if (usage.cached > 0) base::append(out, R"(,"cachedContentTokenCount":)", base::Digits(usage.cached));
   if (usage.reasoning > 0) base::append(out, R"(,"thoughtsTokenCount":)", base::Digits(usage.reasoning));
   out += '}';

@@ -10,11 +10,11 @@ std::string_view status_name(int http_status) {
     int status;
     std::string_view name;
   };
-  constexpr Row kRows[] = {{400, "INVALID_ARGUMENT"},  {401, "UNAUTHENTICATED"}, {403, "PERMISSION_DENIED"},
-                           {404, "NOT_FOUND"},         {409, "ABORTED"},         {412, "FAILED_PRECONDITION"},
-                           {429, "RESOURCE_EXHAUSTED"}, {499, "CANCELLED"},      {500, "INTERNAL"},
-                           {501, "UNIMPLEMENTED"},     {502, "UNAVAILABLE"},     {503, "UNAVAILABLE"},
-                           {504, "DEADLINE_EXCEEDED"}, {529, "UNAVAILABLE"}};
+  constexpr Row kRows[] = {{400, "INVALID_ARGUMENT"},   {401, "UNAUTHENTICATED"}, {403, "PERMISSION_DENIED"},
+                           {404, "NOT_FOUND"},          {409, "ABORTED"},         {412, "FAILED_PRECONDITION"},
+                           {429, "RESOURCE_EXHAUSTED"}, {499, "CANCELLED"},       {500, "INTERNAL"},
+                           {501, "UNIMPLEMENTED"},      {502, "UNAVAILABLE"},     {503, "UNAVAILABLE"},
+                           {504, "DEADLINE_EXCEEDED"},  {529, "UNAVAILABLE"}};
   for (const Row& row : kRows) {
     if (row.status == http_status) return row.name;
   }
