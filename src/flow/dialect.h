@@ -16,6 +16,12 @@ class Dialect {
   virtual ~Dialect() = default;
   virtual int status(const Error& error) const { return http_status(error.code); }
   virtual std::string error_body(int status, const Error& error) const = 0;
+  // The same within a stream that had begun, as a whole event.
+  virtual std::string stream_error(int status, const Error& error) const {
+    return "data: " + error_body(status, error) + "\n\n";
+  }
+  // Adds the fields that show the call's limits; by default OpenAI's.
+  virtual void add_limits(const Call& call, http::ResponseHead& head) const;
 };
 
 // What an API extension adds: a dialect under its name and handlers for its paths.

@@ -109,10 +109,12 @@ void Plan::parse_route(const std::string& name, const config::Node& node) {
   route->targets = parse_targets(targets, true);
   route->fallback = parse_targets(map.get("fallback"), false);
   route->by_priority = map.choice("strategy", {"weighted", "priority"}, "weighted") == "priority";
+  route->strict = map.boolean("strict", false);
   route->retry = parse_retry(map.get("retry"));
   http::ClientTimeouts defaults;
   if (!route->targets.empty()) defaults = route->targets.front().provider->timeouts();
   route->timeouts = parse_timeouts(map.get("timeout"), defaults);
+  route->keep_alive = config::read_timeout(map, "keep_alive", route->keep_alive);
   map.done();
   if (route->targets.empty()) {
     if (targets.kind() == config::Node::Kind::list && targets.items().empty())
