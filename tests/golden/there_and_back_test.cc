@@ -69,6 +69,7 @@ struct Loss {
 constexpr Loss kRequestLosses[] = {
     {Family::openai, "turns[].parts[].result.name", "results are tied to calls by their ids"},
     {Family::anthropic, "turns[].parts[].result.name", "results are tied to calls by their ids"},
+    {Family::gemini, "turns[].parts[].document.name", "files within a request have no names"},
 };
 constexpr Loss kAnswerLosses[] = {
     {Family::openai, "choices[].stop_sequence", "it does not say which one it was"},

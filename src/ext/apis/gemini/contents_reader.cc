@@ -47,9 +47,10 @@ Media file_media(Members file) {
   std::string uri = file.text("fileUri");
   media.type = file.text("mimeType");
   media.name = file.text("displayName");
-  if (media.type.empty()) media.type = chat::media_type_of_name(uri);
+  std::string_view named = chat::media_type_of_name(uri);
   bool video = uri.starts_with("https://www.youtube.com/") || uri.starts_with("https://youtu.be/");
-  media.kind = video ? Media::Kind::video : kind_of(media.type);
+  media.kind = video ? Media::Kind::video : kind_of(media.type.empty() ? named : std::string_view(media.type));
+  if (media.type == named) media.type.clear();  // says no more than the name
   bool everywhere = uri.starts_with("https://") || uri.starts_with("http://");
   if (uri.find("://generativelanguage.googleapis.com/") != std::string::npos) everywhere = false;
   (everywhere ? media.url : media.file) = uri;

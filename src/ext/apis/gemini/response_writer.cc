@@ -185,7 +185,7 @@ class ResponseStream : public chat::StreamWriter {
   }
   void open_element() {
     if (framing_ == llm::Framing::array) {
-      output_ += std::exchange(begun_, true) ? ",\n" : "[";
+      output_ += std::exchange(begun_, true) ? ",\r\n" : "[";
     } else {
       output_ += "data: ";
     }
@@ -194,7 +194,7 @@ class ResponseStream : public chat::StreamWriter {
     if (framing_ != llm::Framing::array) output_ += "\n\n";
   }
   void close_stream() {
-    if (framing_ == llm::Framing::array) output_ += "]\n";
+    if (framing_ == llm::Framing::array) output_ += "]";
   }
 
   const chat::Request& request_;
