@@ -1,4 +1,7 @@
 #include "base/registry.h"
+#include "ext/apis/openai/chat_codec.h"
+#include "ext/apis/openai/completions_codec.h"
+#include "ext/apis/openai/embeddings_codec.h"
 #include "ext/apis/openai/openai_api.h"
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
@@ -24,14 +27,22 @@ void build(flow::ApiBuilder& builder) {
   builder.route("GET", "/v1/models/{id...}", "openai", [api](flow::Call& call, http::Params params) {
     return api->show_model(call, std::string(http::param(params, "id")));
   });
-  add_pass_through(builder, *lane);
-  auto realtime = std::make_shared<RealtimeApi>(*lane);
+  auto relay = std::make_shared<const llm::Relay>(*lane, llm::Family::openai);
+  add_pass_through(builder, relay);
+  auto realtime = std::make_shared<RealtimeApi>(*lane, relay);
   builder.route("GET", "/v1/realtime", "openai",
                 [realtime](flow::Call& call, http::Params) { return realtime->serve(call); });
 }
 
 }  // namespace
 
-void register_apis_openai(base::Registry& registry) { registry.add("openai", flow::ApiFactory{build}); }
+void register_apis_openai(base::Registry& registry) {
+  registry.add("openai", flow::ApiFactory{build});
+  registry.add("openai.chat", chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiChatCodec>(); }});
+  registry.add("openai.completions",
+               chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiCompletionsCodec>(); }});
+  registry.add("openai.embeddings",
+               chat::EmbeddingsCodecFactory{[] { return std::make_shared<const OpenAiEmbeddingsCodec>(); }});
+}
 
 }  // namespace penstock::ext
