@@ -3,6 +3,7 @@
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
 #include "ext/apis/openai/realtime_api.h"
+#include "ext/apis/openai/responses_codec.h"
 
 namespace penstock::ext {
 namespace {
@@ -32,6 +33,11 @@ void build(flow::ApiBuilder& builder) {
 
 }  // namespace
 
-void register_apis_openai(base::Registry& registry) { registry.add("openai", flow::ApiFactory{build}); }
+void register_apis_openai(base::Registry& registry) {
+  registry.add("openai", flow::ApiFactory{build});
+  registry.add("openai.responses", chat::ClientCodecFactory{[] {
+                 return std::make_shared<const ResponsesCodec>(chat::Operation::responses);
+               }});
+}
 
 }  // namespace penstock::ext
