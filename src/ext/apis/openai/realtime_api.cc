@@ -1,10 +1,10 @@
 #include "ext/apis/openai/realtime_api.h"
 
-#include "ext/apis/openai/form_model.h"
 #include "ext/apis/openai/realtime_relay.h"
-#include "ext/apis/openai/report.h"
 #include "flow/filter.h"
+#include "llm/form_model.h"
 #include "llm/pass_through.h"
+#include "llm/report.h"
 
 namespace penstock::ext {
 namespace {
@@ -67,13 +67,13 @@ rt::Task<void> RealtimeApi::serve(flow::Call& call) const {
   if (!offer) co_return;
   const http::Request& request = call.exchange.request();
   call.model = http::query_value(request.query, "model");
-  if (call.model.empty() || !is_model_name(call.model)) {
+  if (call.model.empty() || !llm::is_model_name(call.model)) {
     call.model.clear();
     Error error{Errc::invalid_argument, "the query must name the model: /v1/realtime?model=NAME"};
     co_await flow::refuse(call, std::move(error));
     co_return;
   }
-  auto route = co_await pass_.route_for(call);
+  auto route = co_await relay_->route_for(call);
   if (!route) co_return;
   auto place = flow::WebSocketPlace::take(call);
   if (!place) {
@@ -111,7 +111,7 @@ rt::Task<void> RealtimeApi::serve(flow::Call& call) const {
                                                   Errc::protocol_error, provider.error().detail));
   }
   if (!outcome) {
-    co_await report(call, std::move(outcome.error()));
+    co_await llm::report(call, std::move(outcome.error()));
     co_return;
   }
   auto session = co_await flow::WebSocketSession::accept(call, std::move(*offer), std::move(protocol));

@@ -2,19 +2,21 @@
 // in what the provider says, which limits and accounting go by.
 #pragma once
 
-#include "ext/apis/openai/pass_through_api.h"
+#include <memory>
+
 #include "flow/dialect.h"
+#include "llm/relay.h"
 
 namespace penstock::ext {
 
 class RealtimeApi {
  public:
-  explicit RealtimeApi(const llm::Lane& lane) : lane_(lane), pass_(lane) {}
+  RealtimeApi(const llm::Lane& lane, std::shared_ptr<const llm::Relay> relay) : lane_(lane), relay_(std::move(relay)) {}
   rt::Task<void> serve(flow::Call& call) const;
 
  private:
   const llm::Lane& lane_;
-  PassThroughApi pass_;
+  std::shared_ptr<const llm::Relay> relay_;
 };
 
 }  // namespace penstock::ext

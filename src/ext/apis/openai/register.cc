@@ -25,8 +25,9 @@ void build(flow::ApiBuilder& builder) {
   builder.route("GET", "/v1/models/{id...}", "openai", [api](flow::Call& call, http::Params params) {
     return api->show_model(call, std::string(http::param(params, "id")));
   });
-  add_pass_through(builder, *lane);
-  auto realtime = std::make_shared<RealtimeApi>(*lane);
+  auto relay = std::make_shared<const llm::Relay>(*lane, llm::Family::openai);
+  add_pass_through(builder, relay);
+  auto realtime = std::make_shared<RealtimeApi>(*lane, relay);
   builder.route("GET", "/v1/realtime", "openai",
                 [realtime](flow::Call& call, http::Params) { return realtime->serve(call); });
 }

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "wire/multipart.h"
 
-namespace penstock::ext {
+namespace penstock::llm {
 
 // Whether a text may be the name of a model: neither empty nor with control characters in it.
 bool is_model_name(std::string_view text);
@@ -53,4 +53,4 @@ class FormModel : private wire::MultipartListener {
   bool found_ = false;
 };
 
-}  // namespace penstock::ext
+}  // namespace penstock::llm

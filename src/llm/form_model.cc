@@ -1,4 +1,4 @@
-#include "ext/apis/openai/form_model.h"
+#include "llm/form_model.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "wire/fields.h"
 
-namespace penstock::ext {
+namespace penstock::llm {
 namespace {
 
 // Longer than any name of a model.
@@ -78,4 +78,4 @@ void FormModel::on_part_end(std::uint64_t offset) {
   }
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::llm

@@ -1,9 +1,9 @@
-#include "ext/apis/openai/upload.h"
+#include "llm/upload.h"
 #include "rt/await.h"
 
 #include <charconv>
 
-namespace penstock::ext {
+namespace penstock::llm {
 namespace {
 
 // What the body's length may be. Nothing of it is held, so that only the client's patience bounds it.
@@ -15,7 +15,7 @@ constexpr std::uint64_t kUploadBytesMax = UINT64_MAX;
 rt::Task<Result<bool>> Upload::read_more() {
   Result<std::string_view> piece;
   {
-    llm::Waiting waiting(call_);
+    Waiting waiting(call_);
     piece = co_await call_.exchange.read_piece(kUploadBytesMax);
   }
   if (!piece) co_return std::unexpected(piece.error());
@@ -76,15 +76,19 @@ rt::Task<Result<void>> Upload::read_small() {
   co_return Result<void>{};
 }
 
-llm::PassThrough::Outcome Upload::blame_client(Error error) {
+PassThrough::Outcome Upload::blame_client(Error error) {
   client_failed_ = true;
   client_error_ = std::move(error);
-  return std::unexpected(llm::Failure(client_error_, obs::ErrorType::caller_bad_request));
+  return std::unexpected(Failure(client_error_, obs::ErrorType::caller_bad_request));
 }
 
-rt::Task<llm::PassThrough::Outcome> Upload::send(llm::PassThrough& passage, std::string_view asked) {
+rt::Task<PassThrough::Outcome> Upload::send(PassThrough& passage, std::string_view asked) {
   asked_ = asked;
   std::uint64_t length = declared();
+  if (length == 0 && held_.empty()) {  // no body, or one in chunks
+    auto first = co_await read_more();
+    if (!first) co_return blame_client(first.error());
+  }
   if (length > 0 && length <= kWholeBytesMax) {
     auto read = co_await read_small();
     if (!read) co_return blame_client(read.error());
@@ -119,7 +123,7 @@ std::string Upload::take_settled(std::string_view model) {
   return out;
 }
 
-rt::Task<llm::PassThrough::Outcome> Upload::send_rest(llm::PassThrough& passage) {
+rt::Task<PassThrough::Outcome> Upload::send_rest(PassThrough& passage) {
   passage.on_answered([this] { call_.exchange.stop_reading(); });
   // Neither side need ever be slower than this core: about a megabyte, then it is others' turn.
   constexpr int kPiecesPerTurn = 16;
@@ -136,4 +140,4 @@ rt::Task<llm::PassThrough::Outcome> Upload::send_rest(llm::PassThrough& passage)
   co_return co_await passage.finish();
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::llm

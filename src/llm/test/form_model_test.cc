@@ -1,9 +1,9 @@
-#include "ext/apis/openai/form_model.h"
+#include "llm/form_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace penstock::ext {
+namespace penstock::llm {
 namespace {
 
 using testing::HasSubstr;
@@ -76,4 +76,4 @@ TEST(FormModel, TakesTheExpectedName) {
 }
 
 }  // namespace
-}  // namespace penstock::ext
+}  // namespace penstock::llm

@@ -1,10 +1,10 @@
-// One form on its way from a client to a provider, in pieces.
+// One body on its way from a client to a provider, in pieces: a form that names its model, or anything unread.
 #pragma once
 
-#include "ext/apis/openai/form_model.h"
+#include "llm/form_model.h"
 #include "llm/pass_through.h"
 
-namespace penstock::ext {
+namespace penstock::llm {
 
 // How much of a form is held while it is not known yet which model it is for. The file often comes before the name.
 constexpr std::size_t kHeldBytesMax = 32U << 20;
@@ -13,15 +13,14 @@ constexpr std::uint64_t kWholeBytesMax = 256 * 1024;
 
 class Upload {
  public:
-  // `asked`: the model when it is known already; empty when the form has to say it. `form` null when the form names no
-  // model.
+  // `form` null: the body names no model.
   Upload(flow::Call& call, FormModel* form) : call_(call), form_(form) {}
 
   // Reads until the form has named its model. Errors: those of read_piece(), invalid_argument, out_of_range.
   rt::Task<Result<void>> read_model();
   // Sends what is held and what follows. The error is a failure that the client must hear of; after a success the head
   // of the answer is there.
-  rt::Task<llm::PassThrough::Outcome> send(llm::PassThrough& passage, std::string_view asked);
+  rt::Task<PassThrough::Outcome> send(PassThrough& passage, std::string_view asked);
   // The client's own mistake ended the upload: the failure is no news about the provider.
   bool client_failed() const { return client_failed_; }
   const Error& client_error() const { return client_error_; }
@@ -29,8 +28,8 @@ class Upload {
  private:
   rt::Task<Result<bool>> read_more();
   rt::Task<Result<void>> read_small();
-  rt::Task<llm::PassThrough::Outcome> send_rest(llm::PassThrough& passage);
-  llm::PassThrough::Outcome blame_client(Error error);
+  rt::Task<PassThrough::Outcome> send_rest(PassThrough& passage);
+  PassThrough::Outcome blame_client(Error error);
   std::string held_for(std::string_view model) const;
   std::string take_settled(std::string_view model);
   std::optional<std::uint64_t> length_for(std::string_view model) const;
@@ -47,4 +46,4 @@ class Upload {
   std::string_view asked_;
 };
 
-}  // namespace penstock::ext
+}  // namespace penstock::llm

@@ -1,0 +1,269 @@
+#include "llm/relay.h"
+
+#include <algorithm>
+
+#include "json/value.h"
+#include "llm/upload.h"
+
+namespace penstock::llm {
+namespace {
+
+// The query without the gateway's own key.
+std::string query_without_key(std::string_view query) {
+  std::string kept;
+  while (!query.empty()) {
+    std::size_t end = query.find('&');
+    std::string_view pair = query.substr(0, end);
+    query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
+    if (pair.empty() || pair.substr(0, pair.find('=')) == "key") continue;
+    kept += kept.empty() ? "?" : "&";
+    kept += pair;
+  }
+  return kept;
+}
+
+bool is_plain_word(std::string_view text) {
+  auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+           c == '-';
+  };
+  return std::all_of(text.begin(), text.end(), allowed) && text.find_first_not_of('.') != std::string_view::npos;
+}
+
+// The path at the provider, of /v1/SERVICE and what is below it. Built of plain words only: with dots, separators or
+// escapes in it, it could name something else there.
+std::optional<std::string> provider_path(std::string_view path) {
+  path.remove_prefix(std::string_view("/v1").size());
+  std::string plain;
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    std::string_view segment = path.substr(0, path.find('/'));
+    path.remove_prefix(segment.size());
+    std::string word = http::percent_decode(segment);
+    if (!is_plain_word(word)) return std::nullopt;
+    plain += '/' + word;
+  }
+  return plain;
+}
+
+// The boundary of the form in the body; empty after a refusal.
+rt::Task<std::string> boundary_of(flow::Call& call) {
+  std::string boundary = wire::form_boundary(call.exchange.request().field(wire::FieldId::content_type));
+  if (boundary.empty()) {
+    Error error{Errc::invalid_argument,
+                "the body must be multipart/form-data with one boundary of 1 to 70 characters in its content-type"};
+    co_await flow::refuse(call, std::move(error));
+  }
+  co_return boundary;
+}
+
+rt::Task<bool> identified(flow::Call& call) {
+  auto known = flow::identify(call);
+  if (known) co_return true;
+  co_await flow::refuse(call, known.error());
+  co_return false;
+}
+
+// What is asked for, when it is a model.
+Result<void> take_model(flow::Call& call, const json::Field& model) {
+  if (model.kind != json::Field::Kind::string || model.string.empty())
+    return fail(Errc::invalid_argument, "the field 'model' must be the name of a model");
+  if (!is_model_name(model.string))
+    return fail(Errc::invalid_argument, "the field 'model' has control characters in it");
+  call.model = model.string;
+  return {};
+}
+
+bool is_absent(const json::Field& field) {
+  return field.kind == json::Field::Kind::absent || field.kind == json::Field::Kind::null;
+}
+
+}  // namespace
+
+std::string Relay::lines_of(flow::Call& call) const {
+  std::string lines;
+  for (std::string_view name : fields_) {
+    if (std::string_view value = call.exchange.request().field(name); !value.empty())
+      http::append_field(lines, name, value);
+  }
+  return lines;
+}
+
+Result<std::shared_ptr<const Route>> Relay::speaking(std::shared_ptr<const Route> route) const {
+  auto strange = [this](const Target& target) { return target.provider->family() != family_; };
+  if (std::none_of(route->targets.begin(), route->targets.end(), strange) &&
+      std::none_of(route->fallback.begin(), route->fallback.end(), strange)) {
+    return route;
+  }
+  auto kept = std::make_shared<Route>(*route);
+  std::erase_if(kept->targets, strange);
+  std::erase_if(kept->fallback, strange);
+  if (kept->targets.empty()) kept->targets.swap(kept->fallback);
+  if (!kept->targets.empty()) return std::shared_ptr<const Route>(std::move(kept));
+  return fail(Errc::invalid_argument,
+              fmt::format("no provider of '{}' speaks the {} API, which this call needs: it passes through as it is",
+                          route->name.view(), to_string(family_)));
+}
+
+rt::Task<std::shared_ptr<const Route>> Relay::route_for(flow::Call& call) const {
+  auto route = lane_.plan(core_of(call))->find(call.model);
+  // Whether a model exists is nobody's business whose key does not cover it: permission first.
+  auto admitted = flow::admit(call);
+  if (admitted && route) route = speaking(*route);
+  if (admitted && !route) admitted = std::unexpected(route.error());
+  if (!admitted) {
+    co_await flow::refuse(call, admitted.error());
+    co_return nullptr;
+  }
+  call.event.model = (*route)->name;
+  co_return *route;
+}
+
+rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call, std::string_view service) const {
+  std::shared_ptr<const Plan> plan = lane_.plan(core_of(call));
+  std::string provider(call.exchange.request().field("x-penstock-provider"));
+  if (provider.empty()) {
+    auto speaks = [this](const auto& entry) { return entry.second->family() == family_; };
+    auto first = std::find_if(plan->providers().begin(), plan->providers().end(), speaks);
+    if (first != plan->providers().end()) provider = first->first;
+  }
+  call.model = provider + "/" + std::string(service);
+  if (plan->providers().contains(provider)) co_return co_await route_for(call);
+  // A name with a slash in it would be read as another provider's, under the permission for some other name.
+  auto admitted = flow::admit(call);
+  if (admitted && provider.empty()) {
+    admitted = fail(Errc::not_found, fmt::format("no provider of this gateway speaks the {} API", to_string(family_)));
+  } else if (admitted) {
+    admitted = fail(Errc::not_found, fmt::format("the provider '{}' does not exist in this gateway",
+                                                 std::string_view(provider).substr(0, 100)));
+  }
+  co_await flow::refuse(call, admitted.error());
+  co_return nullptr;
+}
+
+rt::Task<void> Relay::send(flow::Call& call, std::shared_ptr<const Route> route, PassHead head,
+                           PassThrough::BodyFor body_for, bool charged) const {
+  std::string lines = lines_of(call);
+  head.lines = lines;
+  head.accept = call.exchange.request().field("accept");
+  PassThrough passage(lane_.pool(core_of(call)), call, std::move(route), head);
+  call.exchange.on_client_gone([&passage] { passage.cancel(); });
+  auto outcome = co_await passage.send(std::move(body_for));
+  co_await conclude(call, passage, std::move(outcome), charged, family_);
+}
+
+rt::Task<void> Relay::upload(flow::Call& call, Upload& body, std::shared_ptr<const Route> route, PassHead head,
+                             bool charged) const {
+  std::string lines = lines_of(call);
+  head.lines = lines;
+  head.accept = call.exchange.request().field("accept");
+  PassThrough passage(lane_.pool(core_of(call)), call, std::move(route), head);
+  call.exchange.on_client_gone([&passage] { passage.cancel(); });
+  auto outcome = co_await body.send(passage, call.model);
+  if (body.client_failed()) {
+    call.exchange.on_client_gone({});
+    co_await refuse_body(call, body.client_error());
+    co_return;
+  }
+  co_await conclude(call, passage, std::move(outcome), charged, family_);
+}
+
+rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
+  auto body = co_await flow::identify_and_read(call, what.bytes_max);
+  if (!body) co_return;
+  std::array<std::string_view, 2> names{"model", what.text};
+  std::array<json::Field, 2> fields;
+  auto peeked = json::peek(*body, names, fields);
+  const json::Field& model = fields[0];
+  const json::Field& text = fields[1];
+  Result<void> readable = peeked ? Result<void>{} : std::unexpected(peeked.error());
+  bool named = what.service.empty() || !is_absent(model);
+  if (readable && named) readable = take_model(call, model);
+  if (!readable) {
+    co_await flow::refuse(call, readable.error());
+    co_return;
+  }
+  call.estimated_input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
+  call.estimated_tokens = call.estimated_input_tokens;
+  auto route = named ? co_await route_for(call) : co_await route_to_provider(call, what.service);
+  if (!route) co_return;
+  PassHead head{.method = "POST",
+                .path = what.path,
+                .content_type = "application/json",
+                .accept = {},
+                .has_body = true,
+                .body_bytes = {}};
+  auto renamed = [whole = *body, &model, named](std::string_view name) {
+    if (!named) return std::string(whole);
+    std::string bytes(whole.substr(0, model.begin));
+    json::append_quoted(bytes, name);
+    bytes += whole.substr(model.end);
+    return bytes;
+  };
+  co_await send(call, std::move(route), head, renamed, true);
+}
+
+rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
+  if (!co_await identified(call)) co_return;
+  std::string boundary = co_await boundary_of(call);
+  if (boundary.empty()) co_return;
+  call.model = call.exchange.request().field("x-penstock-model");
+  if (!call.model.empty() && !is_model_name(call.model)) {
+    Error error{Errc::invalid_argument, "the header x-penstock-model has control characters in it"};
+    call.model.clear();
+    co_await flow::refuse(call, std::move(error));
+    co_return;
+  }
+  FormModel form(boundary, call.model);
+  Upload body(call, &form);
+  if (call.model.empty()) {
+    auto read = co_await body.read_model();
+    if (!read) {
+      co_await refuse_body(call, read.error());
+      co_return;
+    }
+    call.model = form.name();
+  }
+  auto route = co_await route_for(call);
+  if (!route) co_return;
+  std::string content_type = wire::form_content_type(boundary);
+  PassHead head{
+      .method = "POST", .path = path, .content_type = content_type, .accept = {}, .has_body = true, .body_bytes = {}};
+  co_await upload(call, body, std::move(route), head, true);
+}
+
+rt::Task<void> Relay::ask(flow::Call& call, std::string_view service, Body kind) const {
+  if (!co_await identified(call)) co_return;
+  auto route = co_await route_to_provider(call, service);
+  if (!route) co_return;
+  const http::Request& request = call.exchange.request();
+  auto path = provider_path(request.path);
+  if (!path) {
+    Error error{Errc::not_found,
+                fmt::format("'{}' is no path of a provider: an id in it has letters, digits and . _ - only",
+                            request.path.substr(0, 200))};
+    co_await flow::refuse(call, std::move(error));
+    co_return;
+  }
+  *path += query_without_key(request.query);
+  std::string content_type = kind == Body::json ? "application/json" : "";
+  if (kind == Body::form) {
+    std::string boundary = co_await boundary_of(call);
+    if (boundary.empty()) co_return;
+    content_type = wire::form_content_type(boundary);
+  }
+  PassHead head{.method = request.method,
+                .path = *path,
+                .content_type = content_type,
+                .accept = {},
+                .has_body = kind != Body::none,
+                .body_bytes = {}};
+  if (kind == Body::none) {
+    co_await send(call, std::move(route), head, [](std::string_view) { return std::string(); }, false);
+    co_return;
+  }
+  Upload body(call, nullptr);
+  co_await upload(call, body, std::move(route), head, false);
+}
+
+}  // namespace penstock::llm
