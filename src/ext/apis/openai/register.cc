@@ -3,6 +3,7 @@
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
 #include "ext/apis/openai/realtime_api.h"
+#include "ext/apis/openai/responses_api.h"
 #include "ext/apis/openai/responses_codec.h"
 
 namespace penstock::ext {
@@ -27,6 +28,7 @@ void build(flow::ApiBuilder& builder) {
   });
   auto relay = std::make_shared<const llm::Relay>(*lane, llm::Family::openai);
   add_pass_through(builder, relay);
+  add_responses(builder, *lane, relay);
   auto realtime = std::make_shared<RealtimeApi>(*lane, relay);
   builder.route("GET", "/v1/realtime", "openai",
                 [realtime](flow::Call& call, http::Params) { return realtime->serve(call); });

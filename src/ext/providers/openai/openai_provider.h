@@ -12,6 +12,7 @@ class OpenAiProvider : public llm::Provider {
     std::shared_ptr<const http::Origin> origin;  // its URL up to and with /v1
     base::Secret api_key;
     http::ClientTimeouts timeouts;
+    bool responses = false;  // it has the Responses API
   };
   explicit OpenAiProvider(Options options);
 
@@ -35,6 +36,7 @@ class OpenAiProvider : public llm::Provider {
  private:
   std::shared_ptr<const http::Origin> origin_;
   http::ClientTimeouts timeouts_;
+  bool responses_ = false;
   std::array<base::Secret, chat::kOperations> heads_;  // per operation; they carry the key
   base::Secret probe_head_;
   std::string base_path_;
