@@ -20,6 +20,8 @@ class Dialect {
   virtual std::string stream_error(int status, const Error& error) const {
     return "data: " + error_body(status, error) + "\n\n";
   }
+  // Adds the fields that show the call's limits; by default OpenAI's.
+  virtual void add_limits(const Call& call, http::ResponseHead& head) const;
 };
 
 // What an API extension adds: a dialect under its name and handlers for its paths.
