@@ -41,6 +41,9 @@ void register_apis_openai(base::Registry& registry) {
   registry.add("openai.responses", chat::ClientCodecFactory{[] {
                  return std::make_shared<const ResponsesCodec>(chat::Operation::responses);
                }});
+  registry.add("openai.count_tokens", chat::ClientCodecFactory{[] {
+                 return std::make_shared<const ResponsesCodec>(chat::Operation::count_tokens);
+               }});
 }
 
 }  // namespace penstock::ext

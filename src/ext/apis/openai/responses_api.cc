@@ -176,7 +176,8 @@ ResponseOwner ResponsesApi::owner_of(const flow::Call& call) const {
 rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation) const {
   auto text = co_await flow::identify_and_read(call, llm::kRequestBytesMax);
   if (!text) co_return;
-  Body body{.text = *text};
+  Body body;
+  body.text = *text;
   Result<void> ready;
   auto fields = read_fields(*text);
   if (fields) {
