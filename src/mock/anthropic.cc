@@ -343,7 +343,7 @@ std::string error_anthropic(const Refusal& refusal) {
   return json::dump(object);
 }
 
-std::string stream_error_anthropic(const Refusal& refusal) {
+std::string stream_error_anthropic(const Refusal& refusal, std::string_view) {
   Refusal overloaded = refusal;
   overloaded.status = 529;
   return fmt::format("event: error\ndata: {}\n\n", error_anthropic(overloaded));

@@ -5,7 +5,7 @@
 namespace penstock::mock {
 namespace {
 
-const std::array<const Dialect*, 2> kDialects = {&kOpenAi, &kAnthropic};
+const std::array<const Dialect*, 3> kDialects = {&kOpenAi, &kAnthropic, &kGemini};
 
 bool under(std::string_view path, std::string_view folder) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
@@ -17,9 +17,9 @@ const Dialect& dialect_of(const http::Request& request) {
   std::string_view path = request.path;
   if (under(path, "/v1/messages")) return kAnthropic;
   if (under(path, "/v1/models") && !request.field("anthropic-version").empty()) return kAnthropic;
-  if (under(path, "/v1beta") || under(path, "/v1alpha")) return kOpenAi;
+  if (under(path, "/v1beta") || under(path, "/v1alpha")) return kGemini;
   // POST /v1/models/NAME:generateContent is Gemini's stable version.
-  if (under(path, "/v1/models") && request.method == "POST") return kOpenAi;
+  if (under(path, "/v1/models") && request.method == "POST") return kGemini;
   if (under(path, "/api")) return kOpenAi;
   return kOpenAi;
 }

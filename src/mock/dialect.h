@@ -24,7 +24,7 @@ struct Dialect {
   Answered (*answer)(const Call& call, Shared& shared);
   // The body of an error answer; and an event that stands for one in a stream, with its framing.
   std::string (*error)(const Refusal& refusal);
-  std::string (*stream_error)(const Refusal& refusal);
+  std::string (*stream_error)(const Refusal& refusal, std::string_view content_type);
   // More lines of the head of an answer with this status.
   std::string (*fields)(int status);
   std::string (*key)(const http::Request& request);

@@ -110,7 +110,9 @@ std::string error_openai(const Refusal& refusal) {
   return error_body(refusal.message, type, refusal.param, refusal.code.empty() ? code : refusal.code);
 }
 
-std::string stream_error_openai(const Refusal& refusal) { return fmt::format("data: {}\n\n", error_openai(refusal)); }
+std::string stream_error_openai(const Refusal& refusal, std::string_view) {
+  return fmt::format("data: {}\n\n", error_openai(refusal));
+}
 
 std::string fields_openai(int status) { return status == 429 ? "retry-after: 1\r\n" : ""; }
 
