@@ -1,6 +1,7 @@
 #include "mock/base64.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace penstock::mock {
@@ -27,6 +28,19 @@ std::optional<std::size_t> base64_size(std::string_view text) {
   });
   if (!letters || text.size() % 4 == 1) return std::nullopt;
   return text.size() * 3 / 4;
+}
+
+std::string_view image_type(std::string_view base64) {
+  struct Sign {
+    std::string_view begins;  // what the first bytes look like in base64
+    std::string_view type;
+  };
+  constexpr std::array kSigns = {Sign{"iVBORw0KGgo", "image/png"}, Sign{"/9j/", "image/jpeg"},
+                                 Sign{"R0lGOD", "image/gif"}, Sign{"UklGR", "image/webp"}};
+  for (const Sign& sign : kSigns) {
+    if (base64.starts_with(sign.begins)) return sign.type;
+  }
+  return "image";
 }
 
 }  // namespace penstock::mock

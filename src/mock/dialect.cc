@@ -5,7 +5,7 @@
 namespace penstock::mock {
 namespace {
 
-const std::array<const Dialect*, 3> kDialects = {&kOpenAi, &kAnthropic, &kGemini};
+const std::array<const Dialect*, 4> kDialects = {&kOpenAi, &kAnthropic, &kGemini, &kOllama};
 
 bool under(std::string_view path, std::string_view folder) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
@@ -20,7 +20,7 @@ const Dialect& dialect_of(const http::Request& request) {
   if (under(path, "/v1beta") || under(path, "/v1alpha")) return kGemini;
   // POST /v1/models/NAME:generateContent is Gemini's stable version.
   if (under(path, "/v1/models") && request.method == "POST") return kGemini;
-  if (under(path, "/api")) return kOpenAi;
+  if (under(path, "/api")) return kOllama;
   return kOpenAi;
 }
 
