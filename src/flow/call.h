@@ -56,6 +56,7 @@ struct Call {
   std::optional<ShownLimit> request_limit;
   std::optional<ShownLimit> token_limit;
   std::optional<base::Duration> retry_after;
+  std::string dropped;             // fields of the request that the answering target could not be told; empty: none
   base::Duration upstream_wait{};  // time spent waiting for somebody else
 };
 

@@ -16,6 +16,10 @@ class Dialect {
   virtual ~Dialect() = default;
   virtual int status(const Error& error) const { return http_status(error.code); }
   virtual std::string error_body(int status, const Error& error) const = 0;
+  // The same within a stream that had begun, as a whole event.
+  virtual std::string stream_error(int status, const Error& error) const {
+    return "data: " + error_body(status, error) + "\n\n";
+  }
 };
 
 // What an API extension adds: a dialect under its name and handlers for its paths.

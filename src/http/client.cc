@@ -238,13 +238,23 @@ rt::Task<Result<std::string_view>> ClientCall::read_slowly() {
   }
 }
 
-rt::Task<Result<void>> ClientCall::wait() {
-  base::SteadyTime deadline = std::min(pool_.loop().now() + timeouts_.idle, total_deadline_);
-  if (H2Call* call = h2()) co_return co_await call->changed(deadline, &cancellation_);
-  stream_->set_deadline(deadline);
-  auto ready = co_await stream_->readable();
-  if (!ready) co_return std::unexpected(ready.error());
-  co_return Result<void>{};
+rt::Task<Result<void>> ClientCall::wait(base::SteadyTime quiet) {
+  if (!idle_until_) idle_until_ = std::min(pool_.loop().now() + timeouts_.idle, total_deadline_);
+  base::SteadyTime deadline = std::min(*idle_until_, quiet);
+  Result<void> ready;
+  if (H2Call* call = h2()) {
+    ready = co_await call->changed(deadline, &cancellation_);
+  } else {
+    stream_->set_deadline(deadline);
+    auto readable = co_await stream_->readable();
+    if (!readable) ready = std::unexpected(readable.error());
+  }
+  if (!ready && ready.error().code == Errc::deadline_exceeded && quiet < *idle_until_) {
+    if (h2() == nullptr) stream_->set_deadline(*idle_until_);
+    co_return Result<void>{};
+  }
+  idle_until_.reset();
+  co_return ready;
 }
 
 rt::Task<Result<std::string_view>> ClientCall::read_all(std::size_t bytes_max) {

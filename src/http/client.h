@@ -72,8 +72,9 @@ class ClientCall {
   rt::Task<Result<std::string_view>> read();
   // The next piece when it is at hand, empty at the proper end; nothing when read() would have to wait.
   std::optional<Result<std::string_view>> read_now();
-  // Until read_now() has something to say.
-  rt::Task<Result<void>> wait();
+  // Until read_now() has something to say, or until `quiet`, whichever is first: a caller with something to do
+  // meanwhile comes back and waits on. timeouts.idle counts from the last piece all the same.
+  rt::Task<Result<void>> wait(base::SteadyTime quiet = base::SteadyTime::max());
   // All of the rest; valid as long as the call. out_of_range beyond `bytes_max`.
   rt::Task<Result<std::string_view>> read_all(std::size_t bytes_max);
 
@@ -126,6 +127,7 @@ class ClientCall {
   std::shared_ptr<const Origin> origin_;
   ClientTimeouts timeouts_;
   base::SteadyTime total_deadline_;
+  std::optional<base::SteadyTime> idle_until_;  // since a wait began that is not over
   PooledStream stream_;
   std::unique_ptr<State> state_;
   rt::Cancellation cancellation_;

@@ -1,5 +1,7 @@
 #include "llm/dispatch.h"
 
+#include "flow/dialect.h"
+#include "llm/estimate.h"
 #include "rt/await.h"
 #include "rt/wait.h"
 
@@ -9,16 +11,33 @@ namespace {
 // 64 MiB: image and embedding answers; larger whole answers are refused.
 constexpr std::size_t kAnswerBytesMax = 64U << 20;
 
-bool is_event_stream(std::string_view content_type) {
-  constexpr std::string_view kType = "text/event-stream";
-  return content_type.size() >= kType.size() && wire::equal_ignoring_case(content_type.substr(0, kType.size()), kType);
+bool is_stream(Framing framing, std::string_view content_type) {
+  std::string_view type = content_type.substr(0, content_type.find(';'));
+  if (framing == Framing::lines)
+    return wire::equal_ignoring_case(type, "application/x-ndjson") ||
+           wire::equal_ignoring_case(type, "application/json");
+  return wire::equal_ignoring_case(type, "text/event-stream");
 }
 
 }  // namespace
 
+std::optional<wire::SseEvent> Answer::next_piece() {
+  if (target_.provider->framing() != Framing::lines) return splitter_.next();
+  auto line = lines_.next();
+  if (!line) return std::nullopt;
+  return wire::SseEvent{*line, *line, {}};
+}
+
+std::optional<wire::SseEvent> Answer::last_piece() {
+  if (target_.provider->framing() != Framing::lines) return splitter_.last();
+  auto line = lines_.last();
+  if (!line) return std::nullopt;
+  return wire::SseEvent{*line, *line, {}};
+}
+
 Result<std::optional<wire::SseEvent>> Answer::read_event() {
   while (true) {
-    if (auto event = splitter_.next()) return event;
+    if (auto event = next_piece()) return event;
     if (done_) return std::nullopt;
     auto piece = call_.read_now();
     if (!piece) return std::nullopt;
@@ -29,32 +48,118 @@ Result<std::optional<wire::SseEvent>> Answer::read_event() {
       if (call_.ends_with_connection())
         return fail(Errc::data_loss, "the connection was closed without an end mark of the stream");
       done_ = true;
-      if (auto last = splitter_.last()) return last;
+      if (auto last = last_piece()) return last;
       if (splitter_.rest().find_first_not_of("\r\n") == std::string_view::npos) return std::nullopt;
       return fail(Errc::data_loss, "the stream ended within an event");
     }
-    if (!splitter_.feed(**piece)) return fail(Errc::protocol_error, "the provider sent an event larger than 8 MiB");
+    bool fits = target_.provider->framing() == Framing::lines ? lines_.feed(**piece) : splitter_.feed(**piece);
+    if (!fits) return fail(Errc::protocol_error, "the provider sent an event larger than 8 MiB");
   }
 }
 
-Result<std::optional<wire::SseEvent>> Answer::next_event() {
-  if (held_) return std::exchange(held_, std::nullopt);
+// The event as the client's framing wants it.
+std::string_view Answer::framed(const wire::SseEvent& event) {
+  ++events_;
+  event_bytes_ += event.data.size();
+  if (request_.framing == Framing::events) return event.raw;
+  given_.clear();
+  if (request_.framing == Framing::array) {
+    base::append(given_, events_ == 1 ? "[" : ",\r\n", event.data);
+  } else {
+    base::append(given_, event.data, "\n");
+  }
+  return given_;
+}
+
+Result<std::optional<std::string_view>> Answer::next() { return translation_ ? next_translated() : next_native(); }
+
+Result<std::optional<std::string_view>> Answer::next_native() {
+  if (held_) {
+    std::string_view first = framed(*held_);
+    held_.reset();
+    return first;
+  }
   while (true) {
     auto event = read_event();
     if (!event) tell_broken(event.error());
     if (event && !event->has_value() && done_)
       tell_health(failed_ ? Outcome::bad : Outcome::good, "it reported an error within a stream");
-    if (!event || !event->has_value()) return event;
+    if (!event) return std::unexpected(event.error());
+    if (!event->has_value()) {
+      if (!done_ || request_.framing != Framing::array || std::exchange(closed_, true)) return std::nullopt;
+      return std::string_view("]");
+    }
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
     done_ = done_ || verdict.last;
     failed_ = failed_ || verdict.error;
-    if (verdict.forward) return event;
+    if (verdict.forward) return framed(**event);
   }
 }
 
-rt::Task<Result<void>> Answer::wait() {
+// Takes one piece of the upstream's stream; false when none is at hand.
+Result<bool> Answer::translate_available() {
+  auto piece = call_.read_now();
+  if (!piece) return false;
+  if (!*piece) return std::unexpected(piece->error());
+  bool end = (*piece)->empty();
+  auto read = end ? translation_->finish() : translation_->feed(**piece);
+  usage_ = translation_->usage();
+  failed_ = translation_->failure().has_value();
+  done_ = end || translation_->ended() || failed_;
+  if (!read) return std::unexpected(read.error());
+  return true;
+}
+
+Result<std::optional<std::string_view>> Answer::next_translated() {
+  given_.clear();
+  while (true) {
+    if (!translation_->output().empty()) {
+      given_.swap(translation_->output());
+      return given_;
+    }
+    if (done_) {
+      tell_health(failed_ ? Outcome::bad : Outcome::good, "it reported an error within a stream");
+      return std::nullopt;
+    }
+    auto taken = translate_available();
+    if (!taken) {
+      tell_broken(taken.error());
+      return std::unexpected(taken.error());
+    }
+    if (!*taken) return std::nullopt;
+  }
+}
+
+std::string_view Answer::content_type() const {
+  if (streaming_ && translation_) return translation_->content_type();
+  if (streaming_ && request_.framing == Framing::events) return "text/event-stream; charset=utf-8";
+  if (streaming_)
+    return request_.framing == Framing::lines ? "application/x-ndjson" : "application/json; charset=utf-8";
+  if (!translated_body_.empty()) return "application/json";
+  std::string_view type = call_.fields().get(wire::FieldId::content_type);
+  return type.empty() ? "application/json" : type;
+}
+
+// A chunk of a native stream is about 150 bytes of envelope around one token.
+std::int64_t Answer::estimate_output() const {
+  constexpr std::uint64_t kChunkBytes = 150;
+  std::int64_t by_bytes = translation_ ? estimate_tokens(translation_->content_bytes())
+                                       : static_cast<std::int64_t>(event_bytes_ / kChunkBytes);
+  return std::max<std::int64_t>(events(), by_bytes);
+}
+
+std::string Answer::break_off(const Error& error) {
+  if (!translation_) return context_.dialect.stream_error(502, error);
+  translation_->break_off(
+      {.status = 502, .type = "server_error", .message = error.detail, .param = {}, .code = "provider_error"});
+  return std::move(translation_->output());
+}
+
+std::string_view Answer::keep_alive() const { return translation_ ? translation_->keep_alive() : request_.keep_alive; }
+
+rt::Task<Result<void>> Answer::wait(base::SteadyTime quiet) {
   Waiting waiting(context_);
-  auto ready = co_await call_.wait();
+  auto ready = co_await call_.wait(quiet);
   if (!ready && accepted_) tell_broken(ready.error());
   co_return ready;
 }
@@ -132,10 +237,15 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
   co_return std::unexpected(std::move(*last));
 }
 
+bool Dispatch::native(const Target& target) const {
+  return target.provider->family() == request_.family && target.provider->speaks(request_.operation);
+}
+
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(const Target& target) {
-  auto encoded = target.provider->encode(request_, target.model, call_.event.id.view());
-  if (!encoded) co_return std::unexpected(Failure(encoded.error(), obs::ErrorType::caller_bad_request));
   auto answer = std::make_unique<Answer>(pool_, target, request_, call_, route_->timeouts, deadline_);
+  auto encoded = encode(target, *answer);
+  if (!encoded) co_return std::unexpected(std::move(encoded.error()));
+  if (!answer->translated_body_.empty()) co_return answer;  // needed nobody
   running_ = answer.get();
   Result<void> sent;
   {
@@ -143,8 +253,10 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(cons
     sent = co_await answer->call_.send(*encoded->head, encoded->body);
   }
   if (!sent) co_return std::unexpected(transport_failure(target, sent.error()));
-  if (answer->call_.status() == 200 && request_.stream && is_event_stream(answer->content_type())) {
-    auto accepted = co_await accept_stream(*answer);
+  if (answer->call_.status() == 200 && request_.stream &&
+      is_stream(target.provider->framing(), answer->call_.fields().get(wire::FieldId::content_type))) {
+    auto accepting = native(target) ? accept_stream(*answer) : accept_translated(*answer);
+    auto accepted = co_await accepting;
     if (!accepted) co_return std::unexpected(std::move(accepted.error()));
     co_return answer;
   }
@@ -199,11 +311,9 @@ std::expected<void, Failure> Dispatch::accept_whole(Answer& answer, std::string_
   if (status < 200 || status > 299) {
     return std::unexpected(status_failure(target, status, answer.call_.fields(), std::string(body)));
   }
+  if (!native(target)) return translate_whole(answer, body);
   auto usage = target.provider->read_answer(request_.operation, body);
-  if (!usage) {
-    auto what = "sent an answer that is not JSON: " + usage.error().detail;
-    return std::unexpected(target_failure(target, obs::ErrorType::provider_malformed, Errc::protocol_error, what));
-  }
+  if (!usage) return std::unexpected(malformed_answer(target, usage.error()));
   answer.body_ = body;
   answer.usage_ = *usage;
   return {};

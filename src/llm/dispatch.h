@@ -1,5 +1,5 @@
-// One call to a language model: picks targets, retries and falls back as long as nothing reached the client, and hands
-// over the answer that was won.
+// One call to a language model: picks targets, says the request in each one's dialect, retries and falls back as long
+// as nothing reached the client, and hands over the answer that was won.
 #pragma once
 
 #include <memory>
@@ -11,10 +11,12 @@
 #include "llm/attempts.h"
 #include "llm/failure.h"
 #include "llm/target_health.h"
+#include "llm/translation.h"
+#include "wire/lines.h"
 
 namespace penstock::llm {
 
-// The answer of one target. Destroying it early cancels the upstream.
+// The answer of one target, in the client's dialect. Destroying it early cancels the upstream.
 class Answer {
  public:
   Answer(http::ClientPool& pool, const Target& target, const Request& request, flow::Call& context,
@@ -25,28 +27,43 @@ class Answer {
         context_(context) {}
 
   bool streaming() const { return streaming_; }
-  std::string_view content_type() const { return call_.fields().get(wire::FieldId::content_type); }
-  std::string_view body() const { return body_; }  // whole answers; valid as long as the answer
+  std::string_view content_type() const;
+  // Whole answers; valid as long as the answer.
+  std::string_view body() const { return translated_body_.empty() ? body_ : std::string_view(translated_body_); }
+  // What the translation could not carry, by the client's names; empty when nothing, or when there was none.
+  const std::string& dropped() const { return dropped_; }
 
-  // The next event to forward, as the provider sent it, when it is at hand; nothing when it is not, or at the proper
-  // end (ended()). Events that are only ours are left out. An error when the stream was cut. Its bytes stay valid until
-  // the next call.
-  Result<std::optional<wire::SseEvent>> next_event();
+  // What to forward next, whole events, when it is at hand; nothing when it is not, or at the proper end (ended()).
+  // Events that are only ours are left out. An error when the stream was cut. Its bytes stay valid until the next call.
+  Result<std::optional<std::string_view>> next();
   bool ended() const { return done_ && !held_; }
-  // Until next_event() has something to say. An error when the stream was cut or timed out.
-  rt::Task<Result<void>> wait();
+  // Until next() has something to say, or until `quiet`. An error when the stream was cut or timed out.
+  rt::Task<Result<void>> wait(base::SteadyTime quiet = base::SteadyTime::max());
   const Usage& usage() const { return usage_; }
+  // Events so far, and what they may have cost in tokens when the provider did not say it.
+  std::uint32_t events() const { return translation_ ? translation_->pieces() : events_; }
+  std::int64_t estimate_output() const;
   // The provider reported a failure within the stream; the event went to the client, who has to know.
   bool failed() const { return failed_; }
+  // The event that tells the client that the rest will not come; empty when the dialect has none.
+  std::string break_off(const Error& error);
+  // What keeps a quiet stream open; empty when the dialect has no such thing.
+  std::string_view keep_alive() const;
   // After the last event: takes what the upstream still sends to end its message, so that the connection can be used
   // again. Bounded to a second.
   rt::Task<void> settle();
-  // Ends the upstream call; a wait in next_event() returns `cancelled`.
+  // Ends the upstream call; a wait returns `cancelled`.
   void cancel() { call_.cancel(); }
 
  private:
   friend class Dispatch;
   Result<std::optional<wire::SseEvent>> read_event();
+  std::optional<wire::SseEvent> next_piece();
+  std::optional<wire::SseEvent> last_piece();
+  Result<bool> translate_available();
+  Result<std::optional<std::string_view>> next_native();
+  Result<std::optional<std::string_view>> next_translated();
+  std::string_view framed(const wire::SseEvent& event);
   void tell_health(Outcome outcome, std::string_view why = {});
   void tell_broken(const Error& error);
 
@@ -56,12 +73,20 @@ class Answer {
   flow::Call& context_;
   http::OriginHealth::Trial trial_;
   wire::SseSplitter splitter_;
+  wire::LineSplitter lines_;
   std::optional<wire::SseEvent> held_;  // the first event, read before anything was promised to the client
+  std::optional<Translation> translation_;
+  std::string given_;            // by next()
+  std::string translated_body_;  // by body()
+  std::string dropped_;
   std::string_view body_;
   Usage usage_;
-  bool accepted_ = false;  // won; what breaks from now on is told by next_event() and wait()
+  std::uint32_t events_ = 0;
+  std::uint64_t event_bytes_ = 0;
+  bool accepted_ = false;  // won; what breaks from now on is told by next() and wait()
   bool streaming_ = false;
   bool done_ = false;
+  bool closed_ = false;  // the array of a native stream
   bool failed_ = false;
   bool told_ = false;  // the target's health knows how it ended
 };
@@ -76,14 +101,28 @@ class Dispatch {
 
  private:
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> attempt(const Target& target);
+  // The target takes the request in the dialect it came in.
+  bool native(const Target& target) const;
+  // The request as the target wants it. `answer` learns what could not be carried, how to read the stream, and for
+  // counts that nobody upstream can make, the answer itself.
+  std::expected<UpstreamRequest, Failure> encode(const Target& target, Answer& answer);
+  std::expected<UpstreamRequest, Failure> translate(const Target& target, Answer& answer);
+  std::expected<UpstreamRequest, Failure> translate_chat(const Target& target, Answer& answer);
+  std::expected<UpstreamRequest, Failure> translate_count(const Target& target, Answer& answer);
+  std::expected<UpstreamRequest, Failure> translate_embeddings(const Target& target, Answer& answer);
+  Result<void> read_canonical();
   rt::Task<std::expected<void, Failure>> accept_stream(Answer& answer);
+  rt::Task<std::expected<void, Failure>> accept_translated(Answer& answer);
   std::expected<void, Failure> accept_whole(Answer& answer, std::string_view body);
+  std::expected<void, Failure> translate_whole(Answer& answer, std::string_view body);
   rt::Task<void> pause(base::Duration delay);
 
   http::ClientPool& pool_;
   flow::Call& call_;
   std::shared_ptr<const Route> route_;
   const Request& request_;
+  std::optional<chat::Request> canonical_;  // once a target needs it
+  std::optional<chat::EmbeddingsRequest> canonical_embeddings_;
   base::SteadyTime deadline_;  // of all attempts together
   Answer* running_ = nullptr;
   rt::Cancellation cancellation_;

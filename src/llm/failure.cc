@@ -55,6 +55,11 @@ Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std
   return Failure({code, fmt::format("the provider '{}' {}", name, what), name}, type);
 }
 
+Failure malformed_answer(const Target& target, const Error& error) {
+  return target_failure(target, obs::ErrorType::provider_malformed, Errc::protocol_error,
+                        "sent an answer that is none: " + error.detail);
+}
+
 Failure transport_failure(const Target& target, const Error& error) {
   // An upstream that cannot be reached is a bad gateway to our caller, not a reason to think we are overloaded.
   // Neither is an answer of theirs that is too large a request of our caller's that is.
@@ -66,12 +71,31 @@ Failure transport_failure(const Target& target, const Error& error) {
   return target_failure(target, type_of_transport(error.code), code, "failed: " + error.detail);
 }
 
+namespace {
+
+// What OpenAI's and Anthropic's clients go by beside retry-after; only when it is what it should be.
+std::string retry_lines(const wire::Fields& fields) {
+  std::string lines;
+  std::string_view millis = fields.get("retry-after-ms");
+  bool digits =
+      !millis.empty() && millis.size() <= 9 && millis.find_first_not_of("0123456789.") == std::string_view::npos;
+  if (digits) base::append(lines, "retry-after-ms: ", millis, "\r\n");
+  std::string_view should = fields.get("x-should-retry");
+  if (should == "true" || should == "false") base::append(lines, "x-should-retry: ", should, "\r\n");
+  return lines;
+}
+
+}  // namespace
+
 Failure status_failure(const Target& target, int status, const wire::Fields& fields, std::string body) {
   Failure failure =
       target_failure(target, type_of_status(status), Errc::protocol_error, fmt::format("answered {}", status));
   failure.upstream_status = status;
   failure.upstream_content_type = fields.get(wire::FieldId::content_type);
   failure.retry_after = read_retry_after(fields.get(wire::FieldId::retry_after), base::system_clock().wall());
+  failure.family = target.provider->family();
+  failure.provider = target.provider->read_error(status, body);
+  failure.retry_lines = retry_lines(fields);
   failure.upstream_body = std::move(body);
   return failure;
 }
@@ -104,6 +128,7 @@ bool worth_same_target(const Route& route, const Failure& failure) {
 }
 
 bool worth_next_target(const Failure& failure) {
+  if (failure.another_may) return true;
   if (failure.type == obs::ErrorType::caller_bad_request || failure.type == obs::ErrorType::caller_cancelled)
     return false;
   return failure.upstream_status != 400 && failure.upstream_status != 413 && failure.upstream_status != 422;

@@ -18,7 +18,11 @@ struct Failure {
   int upstream_status = 0;
   std::string upstream_body;
   std::string upstream_content_type;
+  Family family = Family::openai;                    // of the provider, whose dialect the body is in
+  std::optional<chat::ProviderError> provider = {};  // what it said, read
   std::optional<std::chrono::seconds> retry_after;
+  std::string retry_lines = {};  // its retry-after-ms and x-should-retry, with their line ends
+  bool another_may = false;      // this target cannot do what is asked, which says nothing about the next
 };
 
 // An error page is read up to here; the rest says nothing new.
@@ -28,6 +32,8 @@ constexpr std::size_t kErrorBytesMax = 256 * 1024;
 obs::ErrorType type_of_transport(Errc code);
 // The provider did, or said, `what`.
 Failure target_failure(const Target& target, obs::ErrorType type, Errc code, std::string_view what);
+// What the provider sent is not what its protocol promises.
+Failure malformed_answer(const Target& target, const Error& error);
 // The connection failed, or what came over it was no HTTP.
 Failure transport_failure(const Target& target, const Error& error);
 // The provider answered with a status that is no success.

@@ -109,6 +109,7 @@ void Plan::parse_route(const std::string& name, const config::Node& node) {
   route->targets = parse_targets(targets, true);
   route->fallback = parse_targets(map.get("fallback"), false);
   route->by_priority = map.choice("strategy", {"weighted", "priority"}, "weighted") == "priority";
+  route->strict = map.boolean("strict", false);
   route->retry = parse_retry(map.get("retry"));
   http::ClientTimeouts defaults;
   if (!route->targets.empty()) defaults = route->targets.front().provider->timeouts();

@@ -37,6 +37,7 @@ struct Route {
   obs::Label name{};
   std::vector<Target> targets;
   std::vector<Target> fallback;
+  bool strict = false;       // what a translation cannot carry is refused
   bool by_priority = false;  // targets in the order written; otherwise by weight
   RetryPolicy retry;
   http::ClientTimeouts timeouts;

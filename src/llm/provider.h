@@ -38,6 +38,7 @@ struct Request {
   bool stream = false;
   bool wants_usage = false;           // the client asked for stream_options.include_usage itself
   Framing framing = Framing::events;  // of the stream that the client expects
+  std::string_view keep_alive = {};   // what holds a quiet stream of this dialect open; empty: nothing does
   std::string_view lines = {};        // the client's fields that a provider of its dialect gets, with their line ends
   // For providers of another dialect; null where the operation cannot be translated. Outlive the call.
   const chat::ClientCodec* codec = nullptr;  // chat, completions, responses, count_tokens

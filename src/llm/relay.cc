@@ -149,7 +149,7 @@ rt::Task<void> Relay::send(flow::Call& call, std::shared_ptr<const Route> route,
   PassThrough passage(lane_.pool(core_of(call)), call, std::move(route), head);
   call.exchange.on_client_gone([&passage] { passage.cancel(); });
   auto outcome = co_await passage.send(std::move(body_for));
-  co_await conclude(call, passage, std::move(outcome), charged, report_);
+  co_await conclude(call, passage, std::move(outcome), charged, family_);
 }
 
 rt::Task<void> Relay::upload(flow::Call& call, Upload& body, std::shared_ptr<const Route> route, PassHead head,
@@ -165,7 +165,7 @@ rt::Task<void> Relay::upload(flow::Call& call, Upload& body, std::shared_ptr<con
     co_await refuse_body(call, body.client_error());
     co_return;
   }
-  co_await conclude(call, passage, std::move(outcome), charged, report_);
+  co_await conclude(call, passage, std::move(outcome), charged, family_);
 }
 
 rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {

@@ -31,8 +31,8 @@ class Relay {
  public:
   // For the API of `family`: only providers that speak it are asked. `fields`: those of the client's header fields that
   // providers get too.
-  Relay(const Lane& lane, Family family, Report report, std::vector<std::string_view> fields = {})
-      : lane_(lane), family_(family), report_(report), fields_(std::move(fields)) {}
+  Relay(const Lane& lane, Family family, std::vector<std::string_view> fields = {})
+      : lane_(lane), family_(family), fields_(std::move(fields)) {}
 
   // JSON in; the name of the model in it is replaced by the provider's own.
   rt::Task<void> send_json(flow::Call& call, JsonCall what) const;
@@ -58,7 +58,6 @@ class Relay {
 
   const Lane& lane_;
   Family family_;
-  Report report_;
   std::vector<std::string_view> fields_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "llm/report.h"
 #include "llm/usage_reader.h"
 #include "rt/await.h"
 
@@ -54,7 +55,7 @@ bool is_small(http::ClientCall& upstream) {
   return !text.empty() && defect == std::errc{} && length <= kWholeAnswerBytesMax;
 }
 
-rt::Task<void> relay_whole(flow::Call& call, PassThrough& passage, UsageReader* usage, Report report) {
+rt::Task<void> relay_whole(flow::Call& call, PassThrough& passage, UsageReader* usage, Family client) {
   http::ClientCall& upstream = passage.answer();
   Result<std::string_view> body;
   {
@@ -63,7 +64,7 @@ rt::Task<void> relay_whole(flow::Call& call, PassThrough& passage, UsageReader* 
   }
   passage.ended(body ? nullptr : &body.error());
   if (!body) {
-    co_await report(call, transport_failure(passage.target(), body.error()));
+    co_await llm::report(call, transport_failure(passage.target(), body.error()), client);
     co_return;
   }
   if (usage != nullptr) usage->feed(*body);
@@ -125,19 +126,19 @@ rt::Task<void> refuse_body(flow::Call& call, Error error) {
 }
 
 rt::Task<void> conclude(flow::Call& call, PassThrough& passage, PassThrough::Outcome outcome, bool charged,
-                        Report report) {
+                        Family client) {
   if (outcome) {
     UsageReader reader(passage.answer().fields().get(wire::FieldId::content_type));
     UsageReader* usage = charged ? &reader : nullptr;
     if (is_small(passage.answer())) {
-      co_await relay_whole(call, passage, usage, report);
+      co_await relay_whole(call, passage, usage, client);
     } else {
       co_await relay_pieces(call, passage, usage);
     }
   } else if (call.exchange.client_gone()) {
     cancelled_by_client(call);
   } else {
-    co_await report(call, std::move(outcome.error()));
+    co_await llm::report(call, std::move(outcome.error()), client);
   }
   call.exchange.on_client_gone({});
 }

@@ -6,15 +6,12 @@
 
 namespace penstock::llm {
 
-// Tells the caller, in the words of its API, why no target answered.
-using Report = rt::Task<void> (*)(flow::Call& call, Failure failure);
-
 // The client's side of the body failed: too large, too slow, malformed, or gone.
 rt::Task<void> refuse_body(flow::Call& call, Error error);
 
 // Ends a call that passed through: hands on the answer, of any size and type, or reports why there is none. `charged`:
-// the tokens it reports are the call's.
+// the tokens it reports are the call's. `client`: whose dialect the client speaks.
 rt::Task<void> conclude(flow::Call& call, PassThrough& passage, PassThrough::Outcome outcome, bool charged,
-                        Report report);
+                        Family client);
 
 }  // namespace penstock::llm

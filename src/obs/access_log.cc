@@ -94,7 +94,7 @@ char* AccessLog::put_time(char* at, base::WallMicros time) {
 void AccessLog::append(std::string& out, const RequestEvent& event) {
   // Two names could share a slot, so that each is copied out before the next is looked up.
   std::size_t names = event.api.size + event.route.size + event.key.size + event.target.size;
-  std::size_t words = event.id.size + event.asked.size + event.error.size;
+  std::size_t words = event.id.size + event.asked.size + event.error.size + event.dropped.size;
   std::size_t before = out.size();
   auto write = [&](char* begin, std::size_t) {
     char* at = put(begin + before, R"({"ts":")");
@@ -119,6 +119,7 @@ void AccessLog::append(std::string& out, const RequestEvent& event) {
     at = put_millis(put(at, R"(,"first_token_ms":)"), event.first_token_nanos);
     at = put_number(put(at, R"(,"bytes_in":)"), event.bytes_in);
     at = put_number(put(at, R"(,"bytes_out":)"), event.bytes_out);
+    if (event.dropped.size > 0) at = put_quoted(put(at, R"(,"dropped":)"), event.dropped.view());
     if (event.error_type != ErrorType::none) {
       at = put(put(at, R"(,"error_type":")"), to_string(event.error_type));
       at = put_quoted(put(at, R"(","error":)"), event.error.view());

@@ -73,16 +73,17 @@ struct ClientAddress {
 
 // Trivial on purpose: a ring of them is only touched where it is used. Zero-initialise with {}.
 struct RequestEvent {
-  base::WallMicros at;   // arrival
-  ShortText<24> id;      // x-request-id
-  ClientAddress client;  // behind trusted proxies: whom they name
-  Label api;             // interned: openai, oip, ...
-  Label route;           // interned: the path pattern
-  Label key;             // interned key name; empty when there are no keys
-  Label model;           // interned route or model name; empty when unknown
-  Label target;          // interned provider/model that answered
-  ShortText<63> asked;   // the model as the caller wrote it
-  ShortText<119> error;  // for people; empty when fine
+  base::WallMicros at;    // arrival
+  ShortText<24> id;       // x-request-id
+  ClientAddress client;   // behind trusted proxies: whom they name
+  Label api;              // interned: openai, oip, ...
+  Label route;            // interned: the path pattern
+  Label key;              // interned key name; empty when there are no keys
+  Label model;            // interned route or model name; empty when unknown
+  Label target;           // interned provider/model that answered
+  ShortText<63> asked;    // the model as the caller wrote it
+  ShortText<119> error;   // for people; empty when fine
+  ShortText<79> dropped;  // request fields that could not be carried into the target's dialect
   ErrorType error_type;
   bool streamed;
   std::uint8_t attempts;

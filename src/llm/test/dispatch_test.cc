@@ -24,9 +24,9 @@ class PlainDialect : public flow::Dialect {
 
 // An upstream on the same loop: what it does stands in the path, which is the model's name.
 // The next event, waited for; nothing at the end.
-rt::Task<Result<std::optional<wire::SseEvent>>> next_event(Answer& answer) {
+rt::Task<Result<std::optional<std::string_view>>> next_event(Answer& answer) {
   while (true) {
-    auto event = answer.next_event();
+    auto event = answer.next();
     if (!event || event->has_value() || answer.ended()) co_return event;
     auto waited = co_await answer.wait();
     if (!waited) co_return std::unexpected(waited.error());
@@ -185,7 +185,7 @@ struct Upstreams : testing::Test {
         auto event = co_await next_event(answer);
         if (!event) out.broken = event.error();
         if (!event || !event->has_value()) break;
-        out.events.emplace_back((*event)->raw);
+        out.events.emplace_back(**event);
       }
       if (answer.streaming() && !out.broken) co_await answer.settle();
       out.usage = answer.usage();
@@ -593,7 +593,7 @@ TEST_F(Upstreams, EndsTheUpstreamCallWhenTheClientLeavesWithinTheStream) {
     if (!won) co_return;
     rt::Timer leaving(f.loop);
     leaving.arm_in(10ms, [&] { (*won)->cancel(); });
-    Result<std::optional<wire::SseEvent>> event;
+    Result<std::optional<std::string_view>> event;
     do event = co_await next_event(**won);
     while (event && event->has_value());
     EXPECT_FALSE(event.has_value());

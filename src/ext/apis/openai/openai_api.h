@@ -14,7 +14,6 @@ class OpenAiApi {
   rt::Task<void> show_model(flow::Call& call, std::string id) const;
 
  private:
-  rt::Task<void> answer(flow::Call& call, const llm::Request& request) const;
   const llm::Lane& lane_;
 };
 

@@ -1,10 +1,10 @@
 #include "ext/apis/openai/realtime_api.h"
 
 #include "ext/apis/openai/realtime_relay.h"
-#include "ext/apis/openai/report.h"
 #include "flow/filter.h"
 #include "llm/form_model.h"
 #include "llm/pass_through.h"
+#include "llm/report.h"
 
 namespace penstock::ext {
 namespace {
@@ -111,7 +111,7 @@ rt::Task<void> RealtimeApi::serve(flow::Call& call) const {
                                                   Errc::protocol_error, provider.error().detail));
   }
   if (!outcome) {
-    co_await report(call, std::move(outcome.error()));
+    co_await llm::report(call, std::move(outcome.error()));
     co_return;
   }
   auto session = co_await flow::WebSocketSession::accept(call, std::move(*offer), std::move(protocol));

@@ -3,7 +3,6 @@
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
 #include "ext/apis/openai/realtime_api.h"
-#include "ext/apis/openai/report.h"
 
 namespace penstock::ext {
 namespace {
@@ -25,7 +24,7 @@ void build(flow::ApiBuilder& builder) {
   builder.route("GET", "/v1/models/{id...}", "openai", [api](flow::Call& call, http::Params params) {
     return api->show_model(call, std::string(http::param(params, "id")));
   });
-  auto relay = std::make_shared<const llm::Relay>(*lane, llm::Family::openai, report);
+  auto relay = std::make_shared<const llm::Relay>(*lane, llm::Family::openai);
   add_pass_through(builder, relay);
   auto realtime = std::make_shared<RealtimeApi>(*lane, relay);
   builder.route("GET", "/v1/realtime", "openai",

@@ -1,0 +1,194 @@
+#include "llm/serve.h"
+
+#include "llm/dispatch.h"
+#include "llm/estimate.h"
+#include "llm/report.h"
+#include "rt/await.h"
+
+namespace penstock::llm {
+namespace {
+
+// Events of one burst that wait to be sent together.
+constexpr std::size_t kAppendedBytesMax = 64 * 1024;
+// Proxies and clients give up on connections that say nothing for a minute, some for half of one.
+constexpr std::chrono::seconds kQuietMax{15};
+
+void take_usage(flow::Call& call, const Usage& usage) {
+  call.event.usage_known = usage.known;
+  call.event.input_tokens = usage.input;
+  call.event.output_tokens = usage.output;
+  call.event.cached_tokens = usage.cached;
+}
+
+// Usage comes at the end of a stream. Whoever leaves before it, and whatever provider does not report it, is settled by
+// what went out. Some report at the start, too, when there was little to count.
+void estimate_missing_usage(flow::Call& call, const Answer& answer, bool whole) {
+  if (call.event.events == 0 || (whole && call.event.usage_known)) return;
+  call.event.usage_estimated = true;
+  if (!call.event.usage_known) call.event.input_tokens = call.estimated_input_tokens;
+  call.event.usage_known = true;
+  call.event.output_tokens = std::max(call.event.output_tokens, answer.estimate_output());
+}
+
+// The client already has part of the answer: the dialect's error event says that the rest will not come.
+rt::Task<void> end_broken_stream(flow::Call& call, Answer& answer, Error error) {
+  // A call is cancelled for a client that left, or by a gateway that is being stopped.
+  bool stopping = error.code == Errc::cancelled;
+  call.event.error_type = stopping ? obs::ErrorType::penstock_overload : type_of_transport(error.code);
+  call.event.error.assign(error.detail);
+  if (call.exchange.client_gone()) {
+    call.event.error_type = obs::ErrorType::caller_cancelled;
+    co_return;
+  }
+  std::string_view why = stopping ? "the gateway is being stopped; ask again" : std::string_view(error.detail);
+  Error shown{Errc::data_loss, fmt::format("the answer of '{}' broke off: {}", call.event.target.view(), why)};
+  std::string event = answer.break_off(shown);
+  auto sent = co_await call.exchange.write(event);
+  if (sent) co_await call.exchange.finish();
+}
+
+http::ResponseHead head_of(flow::Call& call, const Answer& answer) {
+  http::ResponseHead head(200);
+  head.add("content-type", answer.content_type());
+  if (answer.streaming()) head.add("cache-control", "no-cache").add("x-accel-buffering", "no");
+  call.dropped = answer.dropped();
+  call.event.dropped.assign(call.dropped);
+  call.event.status = 200;
+  flow::add_common_fields(call, head);
+  return head;
+}
+
+// Waits for the next event, and keeps a client that hears nothing from leaving.
+rt::Task<Result<void>> wait(flow::Call& call, Answer& answer) {
+  std::string_view sign = answer.keep_alive();
+  base::SteadyTime quiet = sign.empty() ? base::SteadyTime::max() : call.exchange.loop().now() + kQuietMax;
+  auto waited = co_await answer.wait(quiet);
+  if (waited && !sign.empty() && call.exchange.loop().now() >= quiet) call.exchange.append(sign);
+  co_return waited;
+}
+
+rt::Task<void> stream(flow::Call& call, Answer& answer) {
+  call.event.streamed = true;
+  http::ResponseHead head = head_of(call, answer);
+  call.exchange.begin(std::move(head));
+  Result<void> sent;
+  std::size_t appended = 0;
+  while (sent) {
+    auto event = answer.next();
+    if (event && event->has_value()) {
+      if (call.event.events++ == 0)
+        call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
+      call.exchange.append(**event);
+      appended += (*event)->size();
+      // A provider that never pauses gets its turns like everybody else.
+      if (call.event.events % 64 != 0 && appended < kAppendedBytesMax) continue;
+      appended = 0;
+      sent = co_await call.exchange.flush();
+      co_await rt::Yield(call.exchange.loop());
+      continue;
+    }
+    take_usage(call, answer.usage());
+    if (event && answer.ended()) {
+      if (answer.failed()) {
+        call.event.error_type = obs::ErrorType::provider_5xx;
+        call.event.error.assign("the provider reported an error within the stream");
+      }
+      sent = co_await call.exchange.finish();
+      co_await answer.settle();
+      break;
+    }
+    Result<void> waited = event ? Result<void>{} : std::unexpected(event.error());
+    if (waited) {
+      appended = 0;
+      sent = co_await call.exchange.flush();
+      if (!sent) break;
+      waited = co_await wait(call, answer);
+    }
+    if (!waited) {
+      estimate_missing_usage(call, answer, false);
+      co_await end_broken_stream(call, answer, waited.error());
+      co_return;
+    }
+  }
+  if (!sent) {
+    call.event.error_type = obs::ErrorType::caller_cancelled;
+    call.event.error.assign("the client left before the end of the stream");
+  }
+  estimate_missing_usage(call, answer, static_cast<bool>(sent));
+}
+
+rt::Task<void> refuse_lost(flow::Call& call, Failure failure, const Request& request) {
+  if (call.exchange.client_gone()) {
+    call.event.status = 499;
+    call.event.error_type = obs::ErrorType::caller_cancelled;
+    call.event.error.assign("the client left before the answer came");
+    co_return;
+  }
+  if (failure.error.code == Errc::cancelled) {
+    co_await flow::refuse(call, {Errc::unavailable, "the gateway is being stopped; ask again"});
+    co_return;
+  }
+  co_await report(call, std::move(failure), request);
+}
+
+}  // namespace
+
+const std::shared_ptr<const Plan>& plan_of(const flow::Call& call, const Lane& lane) {
+  return lane.plan(static_cast<std::size_t>(call.exchange.loop().index()));
+}
+
+void estimate(flow::Call& call, std::uint64_t input_bytes, std::int64_t output_tokens) {
+  call.estimated_input_tokens = estimate_tokens(input_bytes);
+  call.estimated_tokens = call.estimated_input_tokens + std::clamp<std::int64_t>(output_tokens, 0, 1'000'000);
+}
+
+Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane& lane, std::string_view model) {
+  call.model = model;
+  call.event.asked.assign(model);
+  // Whether a model exists is nobody's business whose key does not cover it.
+  if (call.key && !call.key->allows(model)) {
+    return fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'",
+                                                     call.key->name.view(), model.substr(0, 100)));
+  }
+  return plan_of(call, lane)->find(model);
+}
+
+std::vector<std::string> visible_routes(const flow::Call& call, const Lane& lane) {
+  std::vector<std::string> names;
+  for (const auto& [name, route] : plan_of(call, lane)->routes()) {
+    if (!call.key || call.key->allows(name)) names.push_back(name);
+  }
+  return names;
+}
+
+rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request) {
+  std::shared_ptr<const Plan> plan = plan_of(call, lane);
+  auto route = plan->find(call.model);
+  // Whether a model exists is nobody's business whose key does not cover it: permission first.
+  auto admitted = flow::admit(call);
+  if (admitted && !route) admitted = std::unexpected(route.error());
+  if (!admitted) {
+    co_await flow::refuse(call, admitted.error());
+    co_return;
+  }
+  call.event.model = (*route)->name;
+  Dispatch dispatch(lane.pool(static_cast<std::size_t>(call.exchange.loop().index())), call, *route, request);
+  call.exchange.on_client_gone([&dispatch] { dispatch.cancel(); });
+  auto answer = co_await dispatch.run();
+  if (!answer) {
+    co_await refuse_lost(call, std::move(answer.error()), request);
+    co_return;
+  }
+  Answer& won = **answer;
+  if (won.streaming()) {
+    call.exchange.on_client_gone([&won] { won.cancel(); });
+    co_await stream(call, won);
+    call.exchange.on_client_gone({});
+    co_return;
+  }
+  take_usage(call, won.usage());
+  http::ResponseHead head = head_of(call, won);
+  co_await call.exchange.respond(std::move(head), won.body());
+}
+
+}  // namespace penstock::llm

@@ -1,0 +1,216 @@
+// What a provider's half writes, the client's half of the same dialect reads, and the other way round. Whatever comes
+// back differently was lost, and must be known to be: reported as dropped, or named here with its reason.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "json_difference.h"
+#include "normal_form.h"
+#include "random_chat.h"
+#include "sides.h"
+
+namespace penstock::golden {
+namespace {
+
+using chat::Family;
+using chat::Field;
+
+constexpr std::uint64_t kRounds = 300;
+
+// Where a dropped field stands in the normal form of a request.
+struct Place {
+  Field field;
+  std::string_view path;
+};
+constexpr Place kPlaces[] = {
+    {Field::max_output_tokens, "max_output_tokens"},
+    {Field::temperature, "temperature"},
+    {Field::top_p, "top_p"},
+    {Field::top_k, "top_k"},
+    {Field::min_p, "min_p"},
+    {Field::frequency_penalty, "frequency_penalty"},
+    {Field::presence_penalty, "presence_penalty"},
+    {Field::repeat_penalty, "repeat_penalty"},
+    {Field::logit_bias, "logit_bias"},
+    {Field::seed, "seed"},
+    {Field::n, "n"},
+    {Field::stop, "stop"},
+    {Field::logprobs, "logprobs"},
+    {Field::logprobs, "top_logprobs"},
+    {Field::service_tier, "service_tier"},
+    {Field::user, "user"},
+    {Field::metadata, "metadata"},
+    {Field::tool_choice, "tool_choice"},
+    {Field::parallel_tool_calls, "parallel_tool_calls"},
+    {Field::tool_strict, "tools[].strict"},
+    {Field::response_format, "format"},
+    {Field::reasoning, "reasoning"},
+    {Field::verbosity, "verbosity"},
+    {Field::thinking, "turns[].parts[].thinking"},
+    {Field::thinking, "turns[].parts[].call.signature"},
+    {Field::cache_control, "turns[].parts[].cache"},
+    {Field::cache_control, "instructions[].cache"},
+    {Field::cache_control, "tools[].cache"},
+    {Field::image, "turns[].parts[].image"},
+    {Field::image_url, "turns[].parts[].image_url"},
+    {Field::image_detail, "turns[].parts[].image.detail"},
+    {Field::image_detail, "turns[].parts[].image_url.detail"},
+    {Field::audio, "turns[].parts[].audio"},
+    {Field::document, "turns[].parts[].document"},
+    {Field::tool_result_media, "turns[].parts[].result.content[].image"},
+    {Field::tool_result_error, "turns[].parts[].result.error"},
+};
+
+// What a dialect has no field for and that needs no report: nothing is lost by it.
+struct Loss {
+  Family family;
+  std::string_view path;
+  std::string_view why;
+};
+constexpr Loss kRequestLosses[] = {
+    {Family::openai, "turns[].parts[].result.name", "results are tied to calls by their ids"},
+    {Family::anthropic, "turns[].parts[].result.name", "results are tied to calls by their ids"},
+};
+constexpr Loss kAnswerLosses[] = {
+    {Family::openai, "choices[].stop_sequence", "it does not say which one it was"},
+    {Family::openai, "usage.cache_write", "what is written to a cache is not counted"},
+    {Family::anthropic, "usage.reasoning", "it is part of the output, not counted apart"},
+    {Family::gemini, "choices[].stop_sequence", "it does not say which one it was"},
+    {Family::gemini, "usage.cache_write", "what is written to a cache is not counted"},
+    {Family::ollama, "choices[].stop_sequence", "it does not say which one it was"},
+    {Family::ollama, "id", "answers have none"},
+    {Family::ollama, "usage.cached", "caches are not counted"},
+    {Family::ollama, "usage.cache_write", "caches are not counted"},
+    {Family::ollama, "usage.reasoning", "it is part of the output, not counted apart"},
+};
+
+template <std::size_t kCount>
+void forget(json::Value& form, Family family, const Loss (&losses)[kCount]) {
+  for (const Loss& loss : losses) {
+    if (loss.family == family) remove(form, loss.path);
+  }
+}
+
+void forget(json::Value& form, const chat::Dropped& dropped) {
+  for (const Place& place : kPlaces) {
+    if (dropped.has(place.field)) remove(form, place.path);
+  }
+}
+
+std::string names(const chat::Dropped& dropped) {
+  std::string text;
+  for (Field field : dropped.list()) text += fmt::format("{} ", chat::to_string(field));
+  return text;
+}
+
+chat::Request question(bool stream) {
+  chat::Request request;
+  request.model = "m";
+  request.stream = stream;
+  request.id = "req-1";
+  request.created = 1'700'000'000;
+  return request;
+}
+
+class ThereAndBack : public testing::TestWithParam<Family> {
+ protected:
+  void SetUp() override {
+    std::string family(chat::to_string(GetParam()));
+    codec_ = registry().find<chat::ClientCodecFactory>(family + ".chat") == nullptr
+                 ? nullptr
+                 : registry().find<chat::ClientCodecFactory>(family + ".chat")->make();
+    ASSERT_NE(codec_, nullptr) << "no client speaks " << family;
+    auto made = make_provider(family);
+    ASSERT_TRUE(made.has_value()) << made.error().detail;
+    provider_ = *made;
+  }
+
+  std::shared_ptr<const chat::ClientCodec> codec_;
+  std::shared_ptr<const llm::Provider> provider_;
+};
+
+TEST_P(ThereAndBack, RequestsComeBackButForWhatIsReported) {
+  for (std::uint64_t seed = 0; seed < kRounds && !HasFailure(); ++seed) {
+    chat::Request request = RandomChat(seed, GetParam()).request();
+    chat::Dropped dropped;
+    auto upstream = provider_->encode(request, "m", "req-1", dropped);
+    ASSERT_TRUE(upstream.has_value()) << "seed " << seed << ": " << upstream.error().detail;
+    std::string body = upstream->body.joined();
+    auto back = codec_->read_request(body);
+    ASSERT_TRUE(back.has_value()) << "seed " << seed << ": " << back.error().detail << "\n" << body;
+    EXPECT_TRUE(back->unread.empty()) << "seed " << seed << ": " << back->unread.front() << " is not read\n" << body;
+    json::Value is = normal_form(*back);
+    json::Value should = normal_form(request);
+    for (json::Value* form : {&is, &should}) {
+      forget(*form, dropped);
+      forget(*form, GetParam(), kRequestLosses);
+    }
+    EXPECT_EQ(differences(is, should), "") << "seed " << seed << ", dropped: " << names(dropped) << "\n" << body;
+  }
+}
+
+TEST_P(ThereAndBack, AnswersComeBack) {
+  chat::Request request = question(false);
+  for (std::uint64_t seed = 0; seed < kRounds && !HasFailure(); ++seed) {
+    chat::Answer answer = RandomChat(seed, GetParam()).answer();
+    std::string body = codec_->write_answer(request, answer);
+    auto back = provider_->read_chat(request, body);
+    ASSERT_TRUE(back.has_value()) << "seed " << seed << ": " << back.error().detail << "\n" << body;
+    json::Value is = normal_form(*back, GetParam());
+    json::Value should = normal_form(answer, GetParam());
+    for (json::Value* form : {&is, &should}) forget(*form, GetParam(), kAnswerLosses);
+    EXPECT_EQ(differences(is, should), "") << "seed " << seed << "\n" << body;
+  }
+}
+
+TEST_P(ThereAndBack, StreamsSayWhatAnswersSay) {
+  chat::Request request = question(true);
+  for (std::uint64_t seed = 0; seed < kRounds && !HasFailure(); ++seed) {
+    RandomChat random(seed, GetParam());
+    chat::Answer answer = random.answer();
+    auto writer = codec_->stream_writer(request);
+    chat::replay(answer, *writer);
+    const std::string bytes = writer->output();
+    auto reader = provider_->stream_reader(request);
+    ASSERT_NE(reader, nullptr);
+    chat::AnswerCollector collector;
+    for (std::size_t at = 0; at < bytes.size();) {
+      std::size_t piece = std::min(1 + random.pick(200), bytes.size() - at);
+      auto fed = reader->feed(std::string_view(bytes).substr(at, piece), collector);
+      ASSERT_TRUE(fed.has_value()) << "seed " << seed << ": " << fed.error().detail << "\n" << bytes;
+      at += piece;
+    }
+    auto finished = reader->finish(collector);
+    ASSERT_TRUE(finished.has_value()) << "seed " << seed << ": " << finished.error().detail << "\n" << bytes;
+    EXPECT_TRUE(collector.ended());
+    json::Value is = normal_form(collector.answer(), GetParam());
+    json::Value should = normal_form(answer, GetParam());
+    for (json::Value* form : {&is, &should}) forget(*form, GetParam(), kAnswerLosses);
+    EXPECT_EQ(differences(is, should), "") << "seed " << seed << "\n" << bytes;
+  }
+}
+
+TEST_P(ThereAndBack, CutStreamsAreErrors) {
+  chat::Request request = question(true);
+  for (std::uint64_t seed = 0; seed < kRounds / 10 && !HasFailure(); ++seed) {
+    RandomChat random(seed, GetParam());
+    auto writer = codec_->stream_writer(request);
+    chat::replay(random.answer(), *writer);
+    std::string_view bytes = writer->output();
+    // A few bytes less still is the whole end mark but for its line end.
+    std::string_view cut = bytes.substr(0, random.pick(bytes.size() - std::min<std::size_t>(bytes.size(), 40)));
+    auto reader = provider_->stream_reader(request);
+    ASSERT_NE(reader, nullptr);
+    chat::AnswerCollector collector;
+    auto read = reader->feed(cut, collector);
+    if (read) read = reader->finish(collector);
+    EXPECT_FALSE(read.has_value()) << "seed " << seed << ": " << cut;
+    EXPECT_FALSE(collector.ended()) << "seed " << seed;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(EachDialect, ThereAndBack,
+                         testing::Values(Family::openai, Family::anthropic, Family::gemini, Family::ollama),
+                         [](const auto& each) { return std::string(chat::to_string(each.param)); });
+
+}  // namespace
+}  // namespace penstock::golden
