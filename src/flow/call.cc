@@ -157,6 +157,10 @@ void add_common_fields(const Call& call, http::ResponseHead& head) {
                  "\r\nx-penstock-attempts: ", base::Digits(static_cast<int>(call.event.attempts)),
                  "\r\nx-penstock-overhead-us: ", base::Digits(overhead), "\r\nx-penstock-cache: off\r\n");
   if (!call.dropped.empty()) head.add_lines("x-penstock-dropped: ", call.dropped, "\r\n");
+  if (call.request_limit || call.token_limit) call.dialect.add_limits(call, head);
+}
+
+void Dialect::add_limits(const Call& call, http::ResponseHead& head) const {
   if (const auto& limit = call.request_limit) {
     head.add_lines("x-ratelimit-limit-requests: ", base::Digits(limit->limit),
                    "\r\nx-ratelimit-remaining-requests: ", base::Digits(limit->remaining),

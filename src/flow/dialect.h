@@ -20,6 +20,8 @@ class Dialect {
   virtual std::string stream_error(int status, const Error& error) const {
     return "data: " + error_body(status, error) + "\n\n";
   }
+  // Adds the fields that show the call's limits; by default OpenAI's.
+  virtual void add_limits(const Call& call, http::ResponseHead& head) const;
 };
 
 // What an API extension adds: a dialect under its name and handlers for its paths.
@@ -32,6 +34,10 @@ class ApiBuilder {
   virtual void dialect(const std::string& api, std::unique_ptr<Dialect> dialect) = 0;
   virtual void route(const std::string& method, const std::string& pattern, const std::string& api,
                      CallHandler handler) = 0;
+  // The same for a path that another API has: for its calls with the header field `field`, by which this API's clients
+  // are known.
+  virtual void route_if(std::string_view field, const std::string& method, const std::string& pattern,
+                        const std::string& api, CallHandler handler) = 0;
   virtual const base::Services& services() const = 0;
 };
 

@@ -114,6 +114,7 @@ void Plan::parse_route(const std::string& name, const config::Node& node) {
   http::ClientTimeouts defaults;
   if (!route->targets.empty()) defaults = route->targets.front().provider->timeouts();
   route->timeouts = parse_timeouts(map.get("timeout"), defaults);
+  route->keep_alive = config::read_timeout(map, "keep_alive", route->keep_alive);
   map.done();
   if (route->targets.empty()) {
     if (targets.kind() == config::Node::Kind::list && targets.items().empty())

@@ -41,6 +41,9 @@ struct Route {
   bool by_priority = false;  // targets in the order written; otherwise by weight
   RetryPolicy retry;
   http::ClientTimeouts timeouts;
+  // After so long without an event a stream's client is told that the connection still stands: proxies and clients give
+  // up on those that say nothing for a minute, some for half of one.
+  base::Duration keep_alive = std::chrono::seconds(15);
 };
 
 class Plan {

@@ -10,8 +10,6 @@ namespace {
 
 // Events of one burst that wait to be sent together.
 constexpr std::size_t kAppendedBytesMax = 64 * 1024;
-// Proxies and clients give up on connections that say nothing for a minute, some for half of one.
-constexpr std::chrono::seconds kQuietMax{15};
 
 void take_usage(flow::Call& call, const Usage& usage) {
   call.event.usage_known = usage.known;
@@ -59,15 +57,15 @@ http::ResponseHead head_of(flow::Call& call, const Answer& answer) {
 }
 
 // Waits for the next event, and keeps a client that hears nothing from leaving.
-rt::Task<Result<void>> wait(flow::Call& call, Answer& answer) {
+rt::Task<Result<void>> wait(flow::Call& call, Answer& answer, base::Duration keep_alive) {
   std::string_view sign = answer.keep_alive();
-  base::SteadyTime quiet = sign.empty() ? base::SteadyTime::max() : call.exchange.loop().now() + kQuietMax;
+  base::SteadyTime quiet = sign.empty() ? base::SteadyTime::max() : call.exchange.loop().now() + keep_alive;
   auto waited = co_await answer.wait(quiet);
   if (waited && !sign.empty() && call.exchange.loop().now() >= quiet) call.exchange.append(sign);
   co_return waited;
 }
 
-rt::Task<void> stream(flow::Call& call, Answer& answer) {
+rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_alive) {
   call.event.streamed = true;
   http::ResponseHead head = head_of(call, answer);
   call.exchange.begin(std::move(head));
@@ -102,7 +100,7 @@ rt::Task<void> stream(flow::Call& call, Answer& answer) {
       appended = 0;
       sent = co_await call.exchange.flush();
       if (!sent) break;
-      waited = co_await wait(call, answer);
+      waited = co_await wait(call, answer, keep_alive);
     }
     if (!waited) {
       estimate_missing_usage(call, answer, false);
@@ -182,7 +180,7 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request)
   Answer& won = **answer;
   if (won.streaming()) {
     call.exchange.on_client_gone([&won] { won.cancel(); });
-    co_await stream(call, won);
+    co_await stream(call, won, (*route)->keep_alive);
     call.exchange.on_client_gone({});
     co_return;
   }

@@ -8,6 +8,7 @@
 
 #include "case_file.h"
 #include "json_difference.h"
+#include "llm/translation.h"
 #include "sides.h"
 
 namespace penstock::golden {
@@ -176,6 +177,13 @@ class GoldenCase : public testing::Test {
   void answered(const chat::Request& request) {
     auto answer = provider_->read_chat(request, section("answer"));
     if (!answer) return unreadable(answer.error());
+    for (const chat::Choice& choice : answer->choices) {
+      if (auto failure = llm::failure_of(choice.finish)) return unreadable({.detail = failure->message});
+    }
+    // What the gateway fills in where a provider says nothing.
+    if (answer->id.empty()) answer->id = request.id;
+    if (answer->created == 0) answer->created = request.created;
+    if (answer->model.empty()) answer->model = request.model;
     reply(codec_->write_answer(request, *answer));
   }
 
@@ -191,21 +199,21 @@ class GoldenCase : public testing::Test {
     bool operator==(const Streamed&) const = default;
   };
 
+  // As the gateway does it: until the proper end, or until the provider says that it failed.
   Streamed feed(const chat::Request& request, std::string_view bytes, std::size_t piece) const {
-    auto reader = provider_->stream_reader(request);
-    auto writer = codec_->stream_writer(request);
-    Streamed out;
-    if (reader == nullptr || writer == nullptr) return {.events = {}, .failure = "no streams in this build"};
+    llm::Translation translation(*provider_, *codec_, request);
+    auto over = [&] { return translation.ended() || translation.failure().has_value(); };
     Result<void> read;
-    for (std::size_t at = 0; read && at < bytes.size(); at += piece)
-      read = reader->feed(bytes.substr(at, piece), *writer);
-    if (read) read = reader->finish(*writer);
-    if (!read) out.failure = read.error().detail;
-    out.events = std::move(writer->output());
+    for (std::size_t at = 0; read && !over() && at < bytes.size(); at += piece)
+      read = translation.feed(bytes.substr(at, piece));
+    if (read && !over()) read = translation.finish();
+    Streamed out{.events = std::move(translation.output()), .failure = read ? "" : read.error().detail};
+    if (translation.failure() && !translation.begun()) out = {.events = {}, .failure = translation.failure()->message};
     return out;
   }
 
   void streamed(const chat::Request& request) {
+    ASSERT_NE(provider_->stream_reader(request), nullptr) << "no streams of " << case_.provider << " in this build";
     std::string bytes = with_end(section("stream"), provider_->framing() == llm::Framing::lines ? "\n" : "\n\n");
     Streamed whole = feed(request, bytes, std::max<std::size_t>(bytes.size(), 1));
     print("events", whole.events);

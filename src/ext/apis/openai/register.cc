@@ -1,4 +1,7 @@
 #include "base/registry.h"
+#include "ext/apis/openai/chat_codec.h"
+#include "ext/apis/openai/completions_codec.h"
+#include "ext/apis/openai/embeddings_codec.h"
 #include "ext/apis/openai/openai_api.h"
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
@@ -33,6 +36,13 @@ void build(flow::ApiBuilder& builder) {
 
 }  // namespace
 
-void register_apis_openai(base::Registry& registry) { registry.add("openai", flow::ApiFactory{build}); }
+void register_apis_openai(base::Registry& registry) {
+  registry.add("openai", flow::ApiFactory{build});
+  registry.add("openai.chat", chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiChatCodec>(); }});
+  registry.add("openai.completions",
+               chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiCompletionsCodec>(); }});
+  registry.add("openai.embeddings",
+               chat::EmbeddingsCodecFactory{[] { return std::make_shared<const OpenAiEmbeddingsCodec>(); }});
+}
 
 }  // namespace penstock::ext

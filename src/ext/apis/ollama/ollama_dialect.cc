@@ -1,0 +1,9 @@
+#include "ext/apis/ollama/ollama_dialect.h"
+
+#include "ext/apis/ollama/answer_writer.h"
+
+namespace penstock::ext {
+
+std::string OllamaDialect::error_body(int, const Error& error) const { return write_ollama_error(error.detail); }
+
+}  // namespace penstock::ext
