@@ -111,6 +111,12 @@ void leave_out_unusable_tools(chat::Request& request) {
   });
 }
 
+// What a dialect says in quite another way, so that it cannot come back as it was; golden cases show these.
+void leave_out_what_changes_its_form(chat::Request& request, Family family) {
+  // JSON of any shape is the argument of a tool that stands for the answer.
+  if (family == Family::anthropic && request.format.kind == chat::OutputFormat::Kind::json) request.format = {};
+}
+
 std::string names(const chat::Dropped& dropped) {
   std::string text;
   for (Field field : dropped.list()) text += fmt::format("{} ", chat::to_string(field));
@@ -146,6 +152,7 @@ class ThereAndBack : public testing::TestWithParam<Family> {
 TEST_P(ThereAndBack, RequestsComeBackButForWhatIsReported) {
   for (std::uint64_t seed = 0; seed < kRounds && !HasFailure(); ++seed) {
     chat::Request request = RandomChat(seed, GetParam()).request();
+    leave_out_what_changes_its_form(request, GetParam());
     chat::Dropped dropped;
     auto upstream = provider_->encode(request, "m", "req-1", dropped);
     ASSERT_TRUE(upstream.has_value()) << "seed " << seed << ": " << upstream.error().detail;
