@@ -115,7 +115,7 @@ FEATURES = [
             is_reading),
     Feature("reasoning effort", with_parameter("effort", "low"), lambda heard: bool(heard.parameters.get("effort")),
             lambda said: bool(said.text)),
-    Feature("thoughts in the answer", ask(), answered=lambda said: bool(said.thoughts) and bool(said.text), model="-think"),
+    Feature("thoughts in the answer", with_parameter("effort", "low"), answered=lambda said: bool(said.thoughts) and bool(said.text), model="-think"),
     parameter("token limit", "max_tokens", 5, answered=lambda said: said.finish == "length" and said.output_tokens == 5),
     Feature("stop sequences", with_parameter("stop", [" the "]), lambda heard: heard.parameters.get("stop") == [" the "]),
     parameter("temperature", "temperature", 0.5),
@@ -220,7 +220,7 @@ def judge(lab, client, feature, response, stream):
 def thoughts_given_back(lab, client, provider):
     """A call with thoughts before it, and its result: the provider hears its own thoughts again."""
     try:
-        question = ask("Call get_weather.", tools=TOOLS)
+        question = ask("Call get_weather.", tools=TOOLS, parameters={"effort": "low"})
         said = client.said(lab.call(client, f"{provider}-think", question, False).json())
     except NoSuchThing:
         return NONE
