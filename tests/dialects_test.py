@@ -169,7 +169,7 @@ class Lab:
     """The gateway in front of the mock."""
 
     def __enter__(self):
-        self.mock = Mock()
+        self.mock = Mock(dialect=None)
         self.gateway = Gateway(configuration(self.mock))
         return self
 
