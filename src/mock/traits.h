@@ -40,6 +40,7 @@ enum class Trait : std::uint8_t {
   // when and what fails
   error_first,   // an error as the first event of a stream
   slow_first,    // a second before the first token
+  failed,        // a response that says it failed
   rate_limited,  // 429 with all fields that say when to come back
   count
 };
