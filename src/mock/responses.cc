@@ -290,7 +290,8 @@ Answered answer_responses(const Call& call, Shared& shared) {
   std::string id(rest.substr(0, rest.find('/')));
   std::string_view under = rest.substr(id.size());
   json::Value kept = shared.documents.get(id);
-  if (kept.is_null()) return refuse(fmt::format("Response with id '{}' not found.", id), {}, 404);
+  if (!id.starts_with("resp_") || kept.is_null())
+    return refuse(fmt::format("Response with id '{}' not found.", id), {}, 404);
   json::Object& response = kept.as_object()["response"].as_object();
   if (under == "/input_items") return input_items(id, kept);
   if (under == "/cancel" && post) {

@@ -144,7 +144,7 @@ void Reader::check_calls() {
 void Reader::take_previous(std::string_view id) {
   if (id.empty()) return;
   json::Value kept = shelf_.get(std::string(id));
-  if (kept.is_null()) {
+  if (!id.starts_with("resp_") || kept.is_null()) {
     wrong(fmt::format("Previous response with id '{}' not found.", id), "previous_response_id",
           "previous_response_not_found");
     return;

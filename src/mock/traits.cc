@@ -36,4 +36,6 @@ Traits traits_of(std::string_view model) {
   return traits;
 }
 
+std::string trait_names() { return fmt::format("{}", fmt::join(kNames, ", ")); }
+
 }  // namespace penstock::mock

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "mock/options.h"
@@ -56,5 +57,7 @@ struct Traits {
 
 // "mock-" and names of failures and traits, joined by plus signs. A name with an unknown part has no traits at all.
 Traits traits_of(std::string_view model);
+// All names, for a person: "think, redacted, ...".
+std::string trait_names();
 
 }  // namespace penstock::mock
