@@ -12,6 +12,9 @@ namespace penstock::ext {
 // choice has ended. An error event of the provider's goes to the sink, and nothing is read after it.
 class OpenAiChatStreamReader : public chat::StreamReader {
  public:
+  // `choices`: as many as were asked for. With fewer only the end mark ends the stream.
+  explicit OpenAiChatStreamReader(std::int64_t choices = 1) : choices_(static_cast<std::size_t>(choices)) {}
+
   Result<void> feed(std::string_view bytes, chat::StreamSink& sink) override;
   Result<void> finish(chat::StreamSink& sink) override;
 
@@ -41,6 +44,7 @@ class OpenAiChatStreamReader : public chat::StreamReader {
   Result<void> close_calls(int index, chat::StreamSink& sink);
   Result<void> end(chat::StreamSink& sink);
 
+  std::size_t choices_;
   wire::SseSplitter splitter_;
   std::vector<State> states_;
   std::string id_;
