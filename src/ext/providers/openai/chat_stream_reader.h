@@ -1,6 +1,8 @@
 // Streams of OpenAI's chat completions and of the many servers that stream nearly like them.
 #pragma once
 
+#include <algorithm>
+
 #include "chat/stream.h"
 #include "json/value.h"
 #include "wire/sse.h"
@@ -13,7 +15,8 @@ namespace penstock::ext {
 class OpenAiChatStreamReader : public chat::StreamReader {
  public:
   // `choices`: as many as were asked for. With fewer only the end mark ends the stream.
-  explicit OpenAiChatStreamReader(std::int64_t choices = 1) : choices_(static_cast<std::size_t>(choices)) {}
+  explicit OpenAiChatStreamReader(std::int64_t choices = 1)
+      : choices_(static_cast<std::size_t>(std::max<std::int64_t>(choices, 1))) {}
 
   Result<void> feed(std::string_view bytes, chat::StreamSink& sink) override;
   Result<void> finish(chat::StreamSink& sink) override;

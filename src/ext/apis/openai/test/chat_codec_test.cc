@@ -61,7 +61,7 @@ TEST(OpenAiChatCodec, ReadsEverySetting) {
     "frequency_penalty":-1,"presence_penalty":1,"seed":7,"n":2,"max_tokens":10,"max_completion_tokens":20,
     "stop":["a","b"],"logit_bias":{"5":-100},"logprobs":true,"top_logprobs":4,"service_tier":"flex","user":"u",
     "metadata":{"k":"v"},"reasoning_effort":"xhigh","verbosity":"low","parallel_tool_calls":false,
-    "stream":true,"stream_options":{"include_usage":true}})");
+    "stream":true,"stream_options":{"include_usage":true})");
   EXPECT_EQ(request.model, "m");
   EXPECT_EQ(request.temperature, 0.5);
   EXPECT_EQ(request.top_p, 0.25);
