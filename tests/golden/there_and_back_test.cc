@@ -81,7 +81,6 @@ constexpr Loss kRequestLosses[] = {
 };
 constexpr Loss kAnswerLosses[] = {
     {Family::openai, "choices[].stop_sequence", "it does not say which one it was"},
-    {Family::openai, "usage.cache_write", "what is written to a cache is not counted"},
     {Family::anthropic, "usage.reasoning", "it is part of the output, not counted apart"},
     {Family::gemini, "choices[].stop_sequence", "it does not say which one it was"},
     {Family::gemini, "usage.cache_write", "what is written to a cache is not counted"},
@@ -122,6 +121,34 @@ void fit(chat::Request& request, Family family) {
   if (request.format.kind == chat::OutputFormat::Kind::json) request.format = {};
   // The limit must be said: without one a default comes back.
   if (!request.max_output_tokens) request.max_output_tokens = 40'000;
+}
+
+// OpenAI's tool messages hold text only: media come behind the results, in words of the user's.
+void put_media_behind_results(chat::Request& request) {
+  for (std::size_t i = 0; i < request.messages.size(); ++i) {
+    chat::Message moved{.role = chat::Role::user};
+    for (chat::Part& part : request.messages[i].parts) {
+      auto* result = std::get_if<chat::ToolResult>(&part.content);
+      if (result == nullptr) continue;
+      std::size_t before = moved.parts.size();
+      for (auto& item : result->content) {
+        if (const auto* media = std::get_if<chat::Media>(&item)) moved.parts.push_back({.content = *media});
+      }
+      std::erase_if(result->content, [](const auto& item) { return std::holds_alternative<chat::Media>(item); });
+      if (moved.parts.size() == before) continue;
+      moved.parts.insert(moved.parts.begin() + static_cast<std::ptrdiff_t>(before),
+                         {.content = chat::Text{fmt::format("Media of the tool result {}:", result->id)}});
+    }
+    if (moved.parts.empty()) continue;
+    request.messages.insert(request.messages.begin() + static_cast<std::ptrdiff_t>(i) + 1, std::move(moved));
+  }
+}
+
+// Where a stream of this dialect may be cut and is still no whole one. A few bytes less than all are the whole end mark
+// but for its line end; many servers of OpenAI's dialect leave the mark out, so that an answer is whole without it.
+std::size_t cuts_of(Family family, std::string_view bytes) {
+  if (family == Family::openai) return bytes.find(R"("finish_reason":")");
+  return bytes.size() - std::min<std::size_t>(bytes.size(), 40);
 }
 
 std::string names(const chat::Dropped& dropped) {
@@ -169,6 +196,7 @@ TEST_P(ThereAndBack, RequestsComeBackButForWhatIsReported) {
     ASSERT_TRUE(back.has_value()) << "seed " << seed << ": " << back.error().detail << "\n" << body;
     EXPECT_TRUE(back->unread.empty()) << "seed " << seed << ": " << back->unread.front() << " is not read\n" << body;
     if (GetParam() == Family::ollama) leave_out_unusable_tools(request);
+    if (GetParam() == Family::openai) put_media_behind_results(request);
     json::Value is = normal_form(*back);
     json::Value should = normal_form(request);
     for (json::Value* form : {&is, &should}) {
@@ -227,8 +255,7 @@ TEST_P(ThereAndBack, CutStreamsAreErrors) {
     auto writer = codec_->stream_writer(request);
     chat::replay(random.answer(), *writer);
     std::string_view bytes = writer->output();
-    // A few bytes less still is the whole end mark but for its line end.
-    std::string_view cut = bytes.substr(0, random.pick(bytes.size() - std::min<std::size_t>(bytes.size(), 40)));
+    std::string_view cut = bytes.substr(0, random.pick(cuts_of(GetParam(), bytes)));
     auto reader = provider_->stream_reader(request);
     ASSERT_NE(reader, nullptr);
     chat::AnswerCollector collector;
