@@ -73,6 +73,10 @@ constexpr Loss kRequestLosses[] = {
     {Family::anthropic, "format.name", "schemas have no names"},
     {Family::anthropic, "format.strict", "schemas are always kept to"},
     {Family::anthropic, "format.schema.additionalProperties", "the objects of answers are always closed"},
+    {Family::gemini, "turns[].parts[].document.name", "files within a request have no names"},
+    {Family::gemini, "format.name", "the schema of an answer has no name"},
+    {Family::gemini, "format.description", "the schema of an answer says itself what it is"},
+    {Family::gemini, "format.strict", "a schema is always kept to"},
     {Family::ollama, "turns[].parts[].thinking.signature", "thoughts have no seals"},
     {Family::ollama, "format.name", "schemas have no names"},
     {Family::ollama, "format.strict", "schemas are always kept to"},
@@ -155,6 +159,7 @@ chat::Request question(bool stream) {
   request.stream = stream;
   request.id = "req-1";
   request.created = 1'700'000'000;
+  request.reasoning.show = true;
   return request;
 }
 
