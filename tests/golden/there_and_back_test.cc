@@ -69,6 +69,10 @@ struct Loss {
 constexpr Loss kRequestLosses[] = {
     {Family::openai, "turns[].parts[].result.name", "results are tied to calls by their ids"},
     {Family::anthropic, "turns[].parts[].result.name", "results are tied to calls by their ids"},
+    {Family::anthropic, "max_output_tokens", "there must be one, and it counts thoughts, too"},
+    {Family::anthropic, "format.name", "schemas have no names"},
+    {Family::anthropic, "format.strict", "schemas are always kept to"},
+    {Family::anthropic, "format.schema.additionalProperties", "the objects of answers are always closed"},
     {Family::gemini, "turns[].parts[].document.name", "files within a request have no names"},
     {Family::gemini, "format.name", "the schema of an answer has no name"},
     {Family::gemini, "format.description", "the schema of an answer says itself what it is"},
@@ -151,6 +155,34 @@ std::size_t cuts_of(Family family, std::string_view bytes) {
   return bytes.size() - std::min<std::size_t>(bytes.size(), 40);
 }
 
+// Anthropic has no format without a schema: a tool that must be called takes the object. That calls come one at a time
+// is said with the choice of tools; that there may be many is what it does.
+void say_as_anthropic(chat::Request& request) {
+  using Mode = chat::ToolChoice::Mode;
+  chat::ToolChoice& choice = request.tool_choice;
+  bool forced = !request.tools.empty() && (choice.mode == Mode::required || choice.mode == Mode::one);
+  if (request.format.kind == chat::OutputFormat::Kind::json && !forced) {
+    bool others = !request.tools.empty() && choice.mode != Mode::none;
+    choice = {.mode = others ? Mode::required : Mode::one, .name = others ? "" : "answer_in_json"};
+    request.format = {};
+    request.tools.push_back({.name = "answer_in_json",
+                             .description = "Gives the answer, all of it.",
+                             .schema = json::Object{{"type", "object"}, {"additionalProperties", true}}});
+  }
+  if (request.tools.empty() || choice.mode == Mode::none || request.parallel_tool_calls == true)
+    request.parallel_tool_calls.reset();
+  if (request.parallel_tool_calls && choice.mode == Mode::unset) choice.mode = Mode::automatic;
+  // What would be so anyway need not be said.
+  if (request.n == 1) request.n.reset();
+  if (request.frequency_penalty == 0) request.frequency_penalty.reset();
+  if (request.presence_penalty == 0) request.presence_penalty.reset();
+  if (request.min_p == 0) request.min_p.reset();
+  if (request.repeat_penalty == 1) request.repeat_penalty.reset();
+  if (request.logprobs == false) request.logprobs.reset();
+  if (request.top_p == 1 && request.temperature) request.top_p.reset();
+  if (request.verbosity == "medium") request.verbosity.clear();
+}
+
 std::string names(const chat::Dropped& dropped) {
   std::string text;
   for (Field field : dropped.list()) text += fmt::format("{} ", chat::to_string(field));
@@ -197,6 +229,7 @@ TEST_P(ThereAndBack, RequestsComeBackButForWhatIsReported) {
     EXPECT_TRUE(back->unread.empty()) << "seed " << seed << ": " << back->unread.front() << " is not read\n" << body;
     if (GetParam() == Family::ollama) leave_out_unusable_tools(request);
     if (GetParam() == Family::openai) put_media_behind_results(request);
+    if (GetParam() == Family::anthropic) say_as_anthropic(request);
     json::Value is = normal_form(*back);
     json::Value should = normal_form(request);
     for (json::Value* form : {&is, &should}) {
