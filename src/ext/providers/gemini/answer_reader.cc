@@ -95,6 +95,8 @@ Result<void> AnswerReader::piece(std::string_view text, chat::StreamSink& sink) 
     return {};
   }
   begin(*parsed, sink);
+  // Before the content: some clients are told the size of the input at the start.
+  if (chat::Usage usage = read_usage(*parsed); usage.known) sink.usage(usage);
   if (const json::Value* feedback = json::find(*parsed, "promptFeedback"))
     blocked_ = blocked_ || !json::string_or(*feedback, "blockReason", "").empty();
   if (const json::Value* list = json::find(*parsed, "candidates"); list != nullptr && list->is_array()) {
@@ -103,7 +105,6 @@ Result<void> AnswerReader::piece(std::string_view text, chat::StreamSink& sink) 
       if (auto read = candidate(entry, place++, sink); !read) return read;
     }
   }
-  if (chat::Usage usage = read_usage(*parsed); usage.known) sink.usage(usage);
   return {};
 }
 
