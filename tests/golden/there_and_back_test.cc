@@ -72,6 +72,7 @@ constexpr Loss kRequestLosses[] = {
     {Family::gemini, "turns[].parts[].document.name", "files within a request have no names"},
     {Family::gemini, "parallel_tool_calls", "that there may be many is what it does"},
     {Family::gemini, "reasoning.show", "thoughts that are turned on are shown"},
+    {Family::gemini, "service_tier", "auto is what it does"},
     {Family::gemini, "format.name", "the schema of an answer has no name"},
     {Family::gemini, "format.description", "the schema of an answer says itself what it is"},
     {Family::gemini, "format.strict", "a schema is always kept to"},

@@ -14,7 +14,7 @@ struct Outcome {
 };
 
 Outcome read(std::string_view bytes, std::size_t piece) {
-  static const chat::Request request{.model = "m"};
+  static const chat::Request request;
   ext::GeminiStreamReader reader(request);
   chat::AnswerCollector collector;
   Outcome out;
