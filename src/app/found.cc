@@ -98,6 +98,7 @@ const char* Surroundings::look_up(const std::string& name) {
   if (name.starts_with("PENSTOCK_FOUND_LLM")) {
     if (llm_.empty()) find_llm();
     if (name == "PENSTOCK_FOUND_LLM") return llm_.c_str();
+    if (name == "PENSTOCK_FOUND_LLM_TYPE") return llm_type_.c_str();
     if (name == "PENSTOCK_FOUND_LLM_URL") return llm_url_.c_str();
     if (name == "PENSTOCK_FOUND_LLM_KEY") return llm_key_.c_str();
     if (name == "PENSTOCK_FOUND_LLM_MODEL") return llm_model_.c_str();
@@ -131,12 +132,15 @@ void Surroundings::find_llm() {
   struct Local {
     std::uint16_t port;
     const char* name;
+    const char* type;
+    const char* path;  // where the API of the type begins
   };
-  for (const Local& local : {Local{11434, "Ollama"}, Local{8080, "llama-server"}}) {
+  for (const Local& local : {Local{11434, "Ollama", "ollama", ""}, Local{8080, "llama-server", "openai", "/v1"}}) {
     std::string model = first_model(get_json(local.port, "/v1/models"));
     if (model.empty()) continue;
     llm_ = fmt::format("{} on 127.0.0.1:{}", local.name, local.port);
-    llm_url_ = fmt::format("http://127.0.0.1:{}/v1", local.port);
+    llm_type_ = local.type;
+    llm_url_ = fmt::format("http://127.0.0.1:{}{}", local.port, local.path);
     llm_model_ = model;
     return;
   }
