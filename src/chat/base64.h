@@ -1,4 +1,4 @@
-// Base64 (RFC 4648 section 4).
+// Base64 (RFC 4648).
 #pragma once
 
 #include <optional>
@@ -7,9 +7,11 @@
 
 namespace penstock::chat {
 
-// With padding.
-std::string encode_base64(std::string_view bytes);
-// The alphabet of section 5 and missing padding are taken, too. Nothing for what is no base64.
-std::optional<std::string> decode_base64(std::string_view text);
+// The alphabet of section 4, with padding.
+std::string write_base64(std::string_view bytes);
+// Either alphabet, with or without padding; nothing for what is no base64.
+std::optional<std::string> read_base64(std::string_view text);
+// The same bytes in the alphabet of section 4, with padding: for what came in the other, or without.
+std::string standard_base64(std::string text);
 
 }  // namespace penstock::chat

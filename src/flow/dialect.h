@@ -34,6 +34,10 @@ class ApiBuilder {
   virtual void dialect(const std::string& api, std::unique_ptr<Dialect> dialect) = 0;
   virtual void route(const std::string& method, const std::string& pattern, const std::string& api,
                      CallHandler handler) = 0;
+  // The same for a path that another API has: for its calls with the header field `field`, by which this API's clients
+  // are known.
+  virtual void route_if(std::string_view field, const std::string& method, const std::string& pattern,
+                        const std::string& api, CallHandler handler) = 0;
   virtual const base::Services& services() const = 0;
 };
 

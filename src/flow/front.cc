@@ -49,11 +49,30 @@ Front::Front(const base::Services& services, obs::Observer& observer, const base
 
 void Front::dialect(const std::string& api, std::unique_ptr<Dialect> dialect) { dialects_[api] = std::move(dialect); }
 
-void Front::route(const std::string& method, const std::string& pattern, const std::string& api, CallHandler handler) {
+Front::Entry Front::make_entry(const std::string& pattern, const std::string& api, CallHandler handler) const {
   auto found = dialects_.find(api);
   const Dialect* spoken = found == dialects_.end() ? static_cast<const Dialect*>(&kPlainDialect) : found->second.get();
-  entries_.push_back({obs::intern(api), obs::intern(pattern), spoken, std::move(handler)});
+  return {obs::intern(api), obs::intern(pattern), spoken, std::move(handler)};
+}
+
+void Front::route(const std::string& method, const std::string& pattern, const std::string& api, CallHandler handler) {
+  entries_.push_back(make_entry(pattern, api, std::move(handler)));
   router_.add(method, pattern, api, {});
+}
+
+void Front::route_if(std::string_view field, const std::string& method, const std::string& pattern,
+                     const std::string& api, CallHandler handler) {
+  variants_.push_back({std::string(field), method, pattern, make_entry(pattern, api, std::move(handler))});
+}
+
+const Front::Entry* Front::entry_of(const http::Router::Match& match, const http::Request& request) const {
+  if (match.route == nullptr) return nullptr;
+  for (const Variant& variant : variants_) {
+    if (variant.pattern == match.route->pattern && variant.method == match.route->method &&
+        !request.field(variant.field).empty())
+      return &variant.entry;
+  }
+  return &entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
 }
 
 const Dialect& Front::dialect_of(std::string_view path) const {
@@ -74,8 +93,7 @@ rt::Task<void> Front::handle(http::Exchange& exchange) {
   auto core = static_cast<std::size_t>(exchange.loop().index());
   const http::Request& request = exchange.request();
   http::Router::Match match = router_.match(request.method, request.path);
-  const Entry* entry =
-      match.route == nullptr ? nullptr : &entries_[static_cast<std::size_t>(match.route - router_.routes().data())];
+  const Entry* entry = entry_of(match, request);
   std::shared_ptr<const Policy> policy = policies_[core];
   http::CodedExchange coded(exchange, codec_, policy->compression());
   Call call(coded, entry == nullptr ? dialect_of(request.path) : *entry->dialect, std::move(policy));

@@ -24,6 +24,8 @@ class Front : public ApiBuilder {
   void dialect(const std::string& api, std::unique_ptr<Dialect> dialect) override;
   void route(const std::string& method, const std::string& pattern, const std::string& api,
              CallHandler handler) override;
+  void route_if(std::string_view field, const std::string& method, const std::string& pattern, const std::string& api,
+                CallHandler handler) override;
   const base::Services& services() const override { return services_; }
 
   // --- on core `core` ---
@@ -39,6 +41,14 @@ class Front : public ApiBuilder {
     const Dialect* dialect;
     CallHandler handler;
   };
+  struct Variant {
+    std::string field;
+    std::string method;
+    std::string pattern;
+    Entry entry;
+  };
+  Entry make_entry(const std::string& pattern, const std::string& api, CallHandler handler) const;
+  const Entry* entry_of(const http::Router::Match& match, const http::Request& request) const;
   const Dialect& dialect_of(std::string_view path) const;
   rt::Task<void> report_thrown(Call& call, const std::string& what);
   rt::Task<void> refuse_unrouted(Call& call, const http::Router::Match& match);
@@ -52,6 +62,7 @@ class Front : public ApiBuilder {
   http::Router router_;
   std::map<std::string, std::unique_ptr<Dialect>, std::less<>> dialects_;
   std::vector<Entry> entries_;  // in the router's order
+  std::vector<Variant> variants_;
   obs::Label other_api_ = obs::intern("other");
   obs::Label no_route_ = obs::intern("(none)");
   std::vector<std::shared_ptr<const Policy>> policies_;

@@ -69,6 +69,11 @@ struct Loss {
 constexpr Loss kRequestLosses[] = {
     {Family::openai, "turns[].parts[].result.name", "results are tied to calls by their ids"},
     {Family::anthropic, "turns[].parts[].result.name", "results are tied to calls by their ids"},
+    {Family::ollama, "turns[].parts[].thinking.signature", "thoughts have no seals"},
+    {Family::ollama, "format.name", "schemas have no names"},
+    {Family::ollama, "format.strict", "schemas are always kept to"},
+    {Family::ollama, "tool_choice", "auto is what it does, and none leaves the tools out"},
+    {Family::ollama, "parallel_tool_calls", "that there may be many is what it does"},
 };
 constexpr Loss kAnswerLosses[] = {
     {Family::openai, "choices[].stop_sequence", "it does not say which one it was"},
@@ -78,6 +83,7 @@ constexpr Loss kAnswerLosses[] = {
     {Family::gemini, "usage.cache_write", "what is written to a cache is not counted"},
     {Family::ollama, "choices[].stop_sequence", "it does not say which one it was"},
     {Family::ollama, "id", "answers have none"},
+    {Family::ollama, "choices[].parts[].thinking.signature", "thoughts have no seals"},
     {Family::ollama, "usage.cached", "caches are not counted"},
     {Family::ollama, "usage.cache_write", "caches are not counted"},
     {Family::ollama, "usage.reasoning", "it is part of the output, not counted apart"},
@@ -94,6 +100,15 @@ void forget(json::Value& form, const chat::Dropped& dropped) {
   for (const Place& place : kPlaces) {
     if (dropped.has(place.field)) remove(form, place.path);
   }
+}
+
+// Ollama has no choice of tools: those that may not be used are not mentioned.
+void leave_out_unusable_tools(chat::Request& request) {
+  using Mode = chat::ToolChoice::Mode;
+  const chat::ToolChoice& choice = request.tool_choice;
+  std::erase_if(request.tools, [&](const chat::Tool& tool) {
+    return choice.mode == Mode::none || (choice.mode == Mode::one && tool.name != choice.name);
+  });
 }
 
 std::string names(const chat::Dropped& dropped) {
@@ -138,6 +153,7 @@ TEST_P(ThereAndBack, RequestsComeBackButForWhatIsReported) {
     auto back = codec_->read_request(body);
     ASSERT_TRUE(back.has_value()) << "seed " << seed << ": " << back.error().detail << "\n" << body;
     EXPECT_TRUE(back->unread.empty()) << "seed " << seed << ": " << back->unread.front() << " is not read\n" << body;
+    if (GetParam() == Family::ollama) leave_out_unusable_tools(request);
     json::Value is = normal_form(*back);
     json::Value should = normal_form(request);
     for (json::Value* form : {&is, &should}) {

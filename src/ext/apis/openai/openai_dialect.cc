@@ -1,19 +1,9 @@
 #include "ext/apis/openai/openai_dialect.h"
 
-#include "json/value.h"
+#include "ext/apis/openai/error_body.h"
 
 namespace penstock::ext {
 namespace {
-
-std::string_view type_of(int status) {
-  switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 429: return "rate_limit_error";
-    default: return status >= 500 ? "server_error" : "invalid_request_error";
-  }
-}
 
 // Null where OpenAI has no code.
 std::string_view code_of(Errc code) {
@@ -36,18 +26,7 @@ std::string_view code_of(Errc code) {
 }  // namespace
 
 std::string OpenAiDialect::error_body(int status, const Error& error) const {
-  std::string body = R"({"error":{"message":)";
-  json::append_quoted(body, error.detail);
-  body += R"(,"type":")";
-  body += type_of(status);
-  body += R"(","param":null,"code":)";
-  std::string_view code = code_of(error.code);
-  if (code.empty()) {
-    body += "null";
-  } else {
-    json::append_quoted(body, code);
-  }
-  return body + "}}";
+  return openai_error_body({.status = status, .message = error.detail, .code = std::string(code_of(error.code))});
 }
 
 }  // namespace penstock::ext

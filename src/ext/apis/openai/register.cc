@@ -1,4 +1,7 @@
 #include "base/registry.h"
+#include "ext/apis/openai/chat_codec.h"
+#include "ext/apis/openai/completions_codec.h"
+#include "ext/apis/openai/embeddings_codec.h"
 #include "ext/apis/openai/openai_api.h"
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
@@ -44,6 +47,11 @@ void register_apis_openai(base::Registry& registry) {
   registry.add("openai.count_tokens", chat::ClientCodecFactory{[] {
                  return std::make_shared<const ResponsesCodec>(chat::Operation::count_tokens);
                }});
+  registry.add("openai.chat", chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiChatCodec>(); }});
+  registry.add("openai.completions",
+               chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiCompletionsCodec>(); }});
+  registry.add("openai.embeddings",
+               chat::EmbeddingsCodecFactory{[] { return std::make_shared<const OpenAiEmbeddingsCodec>(); }});
 }
 
 }  // namespace penstock::ext

@@ -71,7 +71,7 @@ Part read_image(OpenAiObject& in) {
 // Text is kept as text: providers that take no files take that.
 void unpack_text(OpenAiObject& in, Media& media) {
   if (media.type != "text/plain") return;
-  if (auto text = chat::decode_base64(media.data); text && json::is_valid_utf8(*text)) {
+  if (auto text = chat::read_base64(media.data); text && json::is_valid_utf8(*text)) {
     media.data = std::move(*text);
   } else {
     in.fail("file_data", "must be UTF-8 text in base64");
