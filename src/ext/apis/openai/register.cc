@@ -41,17 +41,17 @@ void build(flow::ApiBuilder& builder) {
 
 void register_apis_openai(base::Registry& registry) {
   registry.add("openai", flow::ApiFactory{build});
+  registry.add("openai.chat", chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiChatCodec>(); }});
+  registry.add("openai.completions",
+               chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiCompletionsCodec>(); }});
+  registry.add("openai.embeddings",
+               chat::EmbeddingsCodecFactory{[] { return std::make_shared<const OpenAiEmbeddingsCodec>(); }});
   registry.add("openai.responses", chat::ClientCodecFactory{[] {
                  return std::make_shared<const ResponsesCodec>(chat::Operation::responses);
                }});
   registry.add("openai.count_tokens", chat::ClientCodecFactory{[] {
                  return std::make_shared<const ResponsesCodec>(chat::Operation::count_tokens);
                }});
-  registry.add("openai.chat", chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiChatCodec>(); }});
-  registry.add("openai.completions",
-               chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiCompletionsCodec>(); }});
-  registry.add("openai.embeddings",
-               chat::EmbeddingsCodecFactory{[] { return std::make_shared<const OpenAiEmbeddingsCodec>(); }});
 }
 
 }  // namespace penstock::ext
