@@ -16,7 +16,7 @@ void check(bool condition) {
 
 // What the client said, said back to it by the model.
 chat::Answer answer_of(const chat::Request& request) {
-  chat::Answer answer{.id = "a", .model = "m", .created = 1};
+  chat::Answer answer;
   chat::Choice choice;
   for (const chat::Message& message : request.messages) {
     for (const chat::Part& part : message.parts) choice.parts.push_back(part);

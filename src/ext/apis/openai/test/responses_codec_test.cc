@@ -65,7 +65,7 @@ TEST(ResponsesCodec, WhatWasThoughtAndCalledIsOneMessageOfTheModel) {
 }
 
 TEST(ResponsesCodec, SealsComeBackToWhatTheyWereOn) {
-  chat::Answer answer{.model = "m"};
+  chat::Answer answer;
   answer.choices.push_back({.parts = {{.content = chat::Thinking{"why", {"s1", chat::Family::anthropic}}},
                                       {.content = chat::Thinking{"", {"s2", chat::Family::anthropic}, true}},
                                       {.content = chat::Thinking{"", {"s3", chat::Family::anthropic}}},
@@ -89,7 +89,7 @@ TEST(ResponsesCodec, SealsComeBackToWhatTheyWereOn) {
 }
 
 TEST(ResponsesCodec, CitationsCountCharactersOfTheirPart) {
-  chat::Answer answer{.model = "m"};
+  chat::Answer answer;
   answer.choices.push_back({.parts = {{.content = chat::Text{"Grüße"}},
                                       {.content = chat::ToolCall{"1", "f", "{}"}},
                                       {.content = chat::Text{"über alles",
@@ -152,7 +152,7 @@ TEST(ResponsesCodec, LogprobsGoWithTheTextTheyAreOf) {
 }
 
 TEST(ResponsesCodec, ImagesAreItemsOfTheirOwn) {
-  chat::Answer answer{.model = "m"};
+  chat::Answer answer;
   answer.choices.push_back(
       {.parts = {{.content = chat::Media{.type = "image/png", .data = "AAAA"}}}, .finish = chat::Finish::stop});
   EXPECT_THAT(
@@ -176,7 +176,8 @@ TEST(ResponsesCodec, AFailureIsAnEventAndTheEnd) {
 
 TEST(ResponsesCodec, MistakesNameTheirPlace) {
   EXPECT_THAT(mistake(R"([])"), HasSubstr("must be an object"));
-  EXPECT_THAT(mistake(R"({"model":"m","input":[1]})"), HasSubstr("input[0].id"));
+  EXPECT_THAT(mistake(R"({"model":"m","input":[1]})"), HasSubstr("input[0]: must be an object"));
+  EXPECT_THAT(mistake(R"({"model":"m","input":[{"id":"x"}]})"), HasSubstr("input[0].id"));
   EXPECT_THAT(mistake(R"({"model":"m","input":"x","tools":[{"type":"function"}]})"), HasSubstr("tools[0].name"));
   EXPECT_THAT(mistake(R"({"model":"m","input":"x","max_output_tokens":0})"), HasSubstr("max_output_tokens"));
   EXPECT_THAT(mistake(R"({"model":"m","input":"x","metadata":{"a":1}})"), HasSubstr("metadata"));
