@@ -1,5 +1,10 @@
 #include "ext/providers/openai/openai_provider.h"
 
+#include "ext/providers/openai/answer_reader.h"
+#include "ext/providers/openai/chat_stream_reader.h"
+#include "ext/providers/openai/embeddings_translator.h"
+#include "ext/providers/openai/error_reader.h"
+#include "ext/providers/openai/request_writer.h"
 #include "json/integers.h"
 #include "json/value.h"
 
@@ -76,12 +81,6 @@ Result<llm::Usage> usage_in(std::string_view text) {
   return usage;
 }
 
-// {"error": ...} in whatever company, or {"object":"error", ...}.
-bool is_error(const json::Value& event) {
-  const json::Value* error = json::find(event, "error");
-  return (error != nullptr && !error->is_null()) || json::string_or(event, "object", "") == "error";
-}
-
 std::string_view path_of(llm::Operation operation) {
   switch (operation) {
     case llm::Operation::chat: return "/chat/completions";
@@ -95,7 +94,8 @@ std::string_view path_of(llm::Operation operation) {
 
 }  // namespace
 
-OpenAiProvider::OpenAiProvider(Options options) : origin_(std::move(options.origin)), timeouts_(options.timeouts) {
+OpenAiProvider::OpenAiProvider(Options options)
+    : origin_(std::move(options.origin)), timeouts_(options.timeouts), compatible_(options.compatible) {
   base_path_ = origin_->url.path;
   std::string fields = fmt::format("host: {}\r\nuser-agent: penstock\r\n", origin_->url.authority());
   if (!options.api_key.empty()) fields += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
@@ -163,7 +163,7 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   if (!json::may_hold(event.data, "error") && !json::may_hold(event.data, "usage")) return verdict;
   auto parsed = json::parse(event.data);
   if (!parsed) return verdict;
-  if (is_error(*parsed)) {
+  if (is_openai_error(*parsed)) {
     verdict.error = true;
     return verdict;
   }
@@ -182,17 +182,46 @@ bool OpenAiProvider::speaks(llm::Operation operation) const {
          operation == llm::Operation::embeddings;
 }
 
-Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::Request&, std::string_view, std::string_view,
-                                                    chat::Dropped&) const {
-  return fail(Errc::unimplemented, "translation");
+// `upstream.inserted` is the body.
+void OpenAiProvider::finish_post(llm::Operation operation, bool stream, std::string_view request_id,
+                                 llm::UpstreamRequest& upstream) const {
+  upstream.body = net::Pieces(std::string_view(*upstream.inserted));
+  base::append(*upstream.head, heads_[static_cast<std::size_t>(operation)].reveal(),
+               stream ? "accept: text/event-stream\r\nx-request-id: " : "accept: application/json\r\nx-request-id: ",
+               request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
 }
 
-Result<chat::Answer> OpenAiProvider::read_chat(const chat::Request&, std::string_view) const {
-  return fail(Errc::unimplemented, "translation");
+Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::Request& request, std::string_view model,
+                                                    std::string_view request_id, chat::Dropped& dropped) const {
+  llm::UpstreamRequest upstream;
+  write_openai_chat_request(request, model, compatible_, dropped, *upstream.inserted);
+  finish_post(llm::Operation::chat, request.stream, request_id, upstream);
+  return upstream;
 }
 
-std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Request&) const { return nullptr; }
+Result<chat::Answer> OpenAiProvider::read_chat(const chat::Request&, std::string_view body) const {
+  return read_openai_chat_answer(body);
+}
 
-chat::ProviderError OpenAiProvider::read_error(int status, std::string_view) const { return {.status = status}; }
+std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Request&) const {
+  return std::make_unique<OpenAiChatStreamReader>();
+}
+
+Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::EmbeddingsRequest& request, std::string_view model,
+                                                    std::string_view request_id, chat::Dropped&) const {
+  llm::UpstreamRequest upstream;
+  write_openai_embeddings_request(request, model, *upstream.inserted);
+  finish_post(llm::Operation::embeddings, false, request_id, upstream);
+  return upstream;
+}
+
+Result<chat::EmbeddingsAnswer> OpenAiProvider::read_embeddings(const chat::EmbeddingsRequest& request,
+                                                               std::string_view body) const {
+  return read_openai_embeddings(request, body);
+}
+
+chat::ProviderError OpenAiProvider::read_error(int status, std::string_view body) const {
+  return read_openai_error(status, body);
+}
 
 }  // namespace penstock::ext

@@ -11,6 +11,7 @@ std::shared_ptr<const llm::Provider> make(const std::string& name, config::Map& 
   options.origin = llm::read_origin(name, map, "https://api.openai.com/v1");
   options.api_key = map.secret("api_key");
   options.timeouts.first_byte = config::read_timeout(map, "timeout", options.timeouts.first_byte);
+  options.compatible = map.boolean("compatible", false);
   if (!options.origin) return nullptr;
   for (char c : options.api_key.reveal()) {
     if (c > ' ' && c < 0x7f) continue;
