@@ -175,7 +175,7 @@ class Lab:
     """The gateway in front of the mock."""
 
     def __enter__(self):
-        self.mock = Mock(dialect=None)
+        self.mock = Mock()
         self.gateway = Gateway(configuration(self.mock))
         return self
 

@@ -201,11 +201,10 @@ class Process:
 
 
 class Mock(Process):
-    """`penstock mock` on a free port. Without a dialect it speaks all of them."""
+    """`penstock mock` on a free port."""
 
-    def __init__(self, *arguments, dialect="openai"):
-        only = ["--dialect", dialect] if dialect else []
-        super().__init__(["mock", "--listen", "127.0.0.1:0", *only, *arguments],
+    def __init__(self, *arguments):
+        super().__init__(["mock", "--listen", "127.0.0.1:0", *arguments],
                          r"penstock mock ready (\S+):(\d+)")
         self.port = int(self.match[2])
         self.url = f"http://127.0.0.1:{self.port}/v1"
