@@ -32,7 +32,10 @@ class Messages(Dialect):
     def to_wire(self, name, value):
         if name == "parallel":
             return not value
-        return {"effort": self.TOKENS, "service_tier": self.TIERS}.get(name, {}).get(value, value)
+        if name == "service_tier" and value not in self.TIERS:
+            self.lacks("other tiers")
+        words = {"effort": self.TOKENS, "service_tier": self.TIERS}.get(name)
+        return words[value] if words else value
 
     def from_wire(self, name, value):
         if name == "parallel":

@@ -14,7 +14,7 @@ class Content(Dialect):
         "max_tokens": "maxOutputTokens", "temperature": "temperature", "top_p": "topP", "top_k": "topK", "seed": "seed",
         "n": "candidateCount", "stop": "stopSequences", "logprobs": "responseLogprobs",
         "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
-        "effort": "thinkingConfig.thinkingBudget"}.items()}
+        "effort": "thinkingConfig.thinkingBudget"}.items()} | {"service_tier": "serviceTier"}
     TOKENS = {"low": 2048, "medium": 8192, "high": 16384}
 
     def path(self, model, stream):

@@ -139,7 +139,7 @@ Result<void> AnswerReader::part(const json::Value& from, int index, chat::Stream
     if (!media.data.empty()) sink.media(index, media);
   }
   // Behind a text stands the seal of what was thought and not shown.
-  if (!signature.empty()) sink.thinking_end(index, signature, !thought || text.empty());
+  if (!signature.empty()) sink.thinking_end(index, signature, !thought);
   return {};
 }
 
