@@ -80,6 +80,8 @@ constexpr Loss kRequestLosses[] = {
     {Family::gemini, "format.name", "the schema of an answer has no name"},
     {Family::gemini, "format.description", "the schema of an answer says itself what it is"},
     {Family::gemini, "format.strict", "a schema is always kept to"},
+    {Family::anthropic, "format.name", "schemas have no names"},
+    {Family::anthropic, "format.strict", "schemas are always kept to"},
     {Family::ollama, "turns[].parts[].thinking.signature", "thoughts have no seals"},
     {Family::ollama, "format.name", "schemas have no names"},
     {Family::ollama, "format.strict", "schemas are always kept to"},
@@ -123,7 +125,19 @@ void leave_out_unusable_tools(chat::Request& request) {
 
 // What a dialect says in quite another way, so that it cannot come back as it was; golden cases show these.
 void fit(chat::Request& request, Family family) {
+  // Media of a tool's result follow it in a message of their own.
+  if (family == Family::openai || family == Family::gemini) {
+    for (chat::Message& message : request.messages) {
+      for (chat::Part& part : message.parts) {
+        if (auto* result = std::get_if<chat::ToolResult>(&part.content)) result->content.resize(1);
+      }
+    }
+  }
   if (family != Family::anthropic) return;
+  // What it does anyway is not said.
+  if (request.parallel_tool_calls == true) request.parallel_tool_calls.reset();
+  // A schema must say that there is nothing else in its objects.
+  if (request.format.schema.is_object()) request.format.schema.get_object()["additionalProperties"] = false;
   // JSON of any shape is the argument of a tool that stands for the answer.
   if (request.format.kind == chat::OutputFormat::Kind::json) request.format = {};
   // The limit must be said: without one a default comes back.
