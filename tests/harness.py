@@ -204,7 +204,7 @@ class Mock(Process):
     """`penstock mock` on a free port."""
 
     def __init__(self, *arguments):
-        super().__init__(["mock", "--listen", "127.0.0.1:0", "--dialect", "openai", *arguments],
+        super().__init__(["mock", "--listen", "127.0.0.1:0", *arguments],
                          r"penstock mock ready (\S+):(\d+)")
         self.port = int(self.match[2])
         self.url = f"http://127.0.0.1:{self.port}/v1"

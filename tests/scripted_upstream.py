@@ -63,7 +63,8 @@ class Request:
         """The text of the last message."""
         with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):
             request = json.loads(self.body)
-            text = request["input"] if "input" in request else request["messages"][-1]["content"]
+            content = request["input"] if "input" in request else request["messages"][-1]["content"]
+            text = content if isinstance(content, str) else content[0]["text"]
             return text if isinstance(text, str) else ""
         return ""
 

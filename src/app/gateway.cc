@@ -160,6 +160,9 @@ std::expected<void, StartFailure> Gateway::start_state() {
   auto usage = store::State::open(config_.data_dir);
   if (!usage) return cannot_start(1, usage.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*usage));
+  auto responses = store::State::open(config_.data_dir);
+  if (!responses) return cannot_start(1, responses.error().detail);
+  responses_ = std::make_unique<store::ResponseStore>(std::move(*responses), config_.responses);
   return {};
 }
 
@@ -185,6 +188,7 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
     usage_->collect(writer);
     admission_->collect(writer);
+    responses_->collect(writer);
   });
   observer_->metrics().on_scrape(collect_tls);
   observer_->metrics().on_scrape(flow::collect_websockets);
@@ -205,6 +209,7 @@ void Gateway::start_lanes() {
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };
   services_.put(llm_.get());
+  services_.put(responses_.get());
   services_.put(repository_.get());
   services_.put(engine_.get());
   services_.put(ingest_.get());
@@ -345,6 +350,7 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
   burden_->set_limits(config.overload.burden);
+  responses_->set_limits(config.responses);
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
   std::shared_ptr<const flow::Policy> policy = policy_ = make_policy(config);

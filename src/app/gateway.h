@@ -27,6 +27,7 @@
 #include "llm/lane.h"
 #include "obs/observer.h"
 #include "rt/cores.h"
+#include "store/response_store.h"
 #include "store/state.h"
 
 namespace penstock::app {
@@ -120,6 +121,7 @@ class Gateway {
   std::unique_ptr<UsageWriter> usage_;                                 // the observer thread's
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
+  std::unique_ptr<store::ResponseStore> responses_;  // answers on the cores' loops
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;

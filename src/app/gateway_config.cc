@@ -62,6 +62,19 @@ std::size_t read_threads(const config::Node& node) {
   return static_cast<std::size_t>(node.integer(1, 1, 256));
 }
 
+store::ResponseLimits read_responses(const config::Node& node) {
+  store::ResponseLimits limits;
+  if (!node.present()) return limits;
+  config::Map map = node.map();
+  limits.keep = map.duration("keep", limits.keep);
+  if (limits.keep < std::chrono::seconds(1) || limits.keep > std::chrono::hours(24 * 3650))
+    map.get("keep").problem("from a second to ten years is possible; `max: 0` keeps none");
+  limits.count = map.integer("max", limits.count, 0, 100'000'000);
+  limits.bytes = read_bound(map, "max_bytes", limits.bytes, 1ULL << 20, 1ULL << 40);
+  map.done();
+  return limits;
+}
+
 std::vector<std::string> read_filters(const config::Node& node, const base::Registry& registry) {
   if (!node.present()) return {"keys", "limits"};
   std::vector<std::string> names;
@@ -159,6 +172,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.http = read_http(root.get("http"));
   config.security = read_security(root.get("security"));
   config.data_dir = root.text("data_dir", "./var");
+  config.responses = read_responses(root.get("responses"));
   config.threads = read_threads(root.get("threads"));
   config.overload = read_overload(root.get("overload"), config.threads);
   config.io_uring = root.boolean("io_uring", true);

@@ -19,6 +19,7 @@
 #include "llm/plan.h"
 #include "net/address.h"
 #include "net/egress.h"
+#include "store/response_store.h"
 
 namespace penstock::app {
 
@@ -29,6 +30,7 @@ struct GatewayConfig {
   AdminConfig admin;
   SecurityConfig security;
   std::string data_dir;
+  store::ResponseLimits responses;
   std::size_t threads = 1;
   bool io_uring = true;                                     // where the kernel offers it
   base::Duration drain_timeout = std::chrono::seconds(20);  // for answers under way after SIGTERM

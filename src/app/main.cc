@@ -146,7 +146,8 @@ int main(int argc, char** argv) {
   app::MockOptions mock_options;
   CLI::App* mock = cli.add_subcommand("mock", "a deterministic provider for tests, demos and benchmarks");
   mock->add_option("--listen", mock_options.listen, "address")->capture_default_str();
-  mock->add_option("--dialect", mock_options.options.dialect, "openai")->capture_default_str();
+  mock->add_option("--dialect", mock_options.options.dialect,
+                   "the only dialect to speak: openai, anthropic, gemini or ollama; by default all of them");
   mock->add_option("--first-token", mock_options.first_token, "wait before the first token")->capture_default_str();
   mock->add_option("--per-token", mock_options.per_token, "wait between tokens")->capture_default_str();
   mock->add_option("--tokens", mock_options.options.tokens, "length of an answer")->capture_default_str();

@@ -1,6 +1,6 @@
 #include "chat/base64.h"
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace penstock::chat {
@@ -8,12 +8,15 @@ namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-int value_of(char c) {
-  if (c == '-') return 62;
-  if (c == '_') return 63;
-  std::size_t at = kAlphabet.find(c);
-  return at == std::string_view::npos ? -1 : static_cast<int>(at);
-}
+constexpr auto kValues = [] {
+  std::array<std::int8_t, 256> values{};
+  values.fill(-1);
+  for (std::size_t i = 0; i < kAlphabet.size(); ++i)
+    values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<std::int8_t>(i);
+  values['-'] = values['+'];
+  values['_'] = values['/'];
+  return values;
+}();
 
 }  // namespace
 
@@ -21,11 +24,10 @@ std::string write_base64(std::string_view bytes) {
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t bits = 0;
     std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
-    for (std::size_t j = 0; j < 3; ++j)
-      bits = bits << 8 | (j < have ? static_cast<unsigned char>(bytes[i + j]) : 0U);
-    for (std::size_t j = 0; j < 4; ++j) out += j <= have ? kAlphabet[bits >> (18 - 6 * j) & 63] : '=';
+    unsigned word = 0;
+    for (std::size_t k = 0; k < 3; ++k) word = word << 8 | (k < have ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 4; ++k) out += k <= have ? kAlphabet[word >> (18 - 6 * k) & 63] : '=';
   }
   return out;
 }
@@ -35,16 +37,16 @@ std::optional<std::string> read_base64(std::string_view text) {
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
   out.reserve(text.size() / 4 * 3 + 2);
-  std::uint32_t bits = 0;
-  int have = 0;
+  unsigned word = 0;
+  int bits = 0;
   for (char c : text) {
-    int value = value_of(c);
+    int value = kValues[static_cast<unsigned char>(c)];
     if (value < 0) return std::nullopt;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    have += 6;
-    if (have < 8) continue;
-    have -= 8;
-    out += static_cast<char>(bits >> have & 0xff);
+    word = (word << 6 | static_cast<unsigned>(value)) & 0xffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    out += static_cast<char>(word >> bits & 0xff);
   }
   return out;
 }

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "chat/base64.h"
+
 namespace penstock::chat {
 namespace {
 
@@ -11,31 +13,6 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
-}
-
-int value_of(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+' || c == '-') return 62;
-  return c == '/' || c == '_' ? 63 : -1;
-}
-
-std::string first_bytes(std::string_view base64) {
-  std::string bytes;
-  unsigned bits = 0;
-  int have = 0;
-  for (char c : base64.substr(0, 24)) {
-    int value = value_of(c);
-    if (value < 0) break;
-    bits = bits << 6 | static_cast<unsigned>(value);
-    have += 6;
-    if (have >= 8) {
-      have -= 8;
-      bytes += static_cast<char>(bits >> have & 0xff);
-    }
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -62,7 +39,7 @@ std::string write_data_url(std::string_view type, std::string_view data) {
 
 std::string_view sniff_media_type(std::string_view base64) {
   using namespace std::string_view_literals;
-  std::string bytes = first_bytes(base64);
+  std::string bytes = read_base64(base64.substr(0, 24)).value_or("");
   std::string_view view = bytes;
   constexpr auto kStarts = std::to_array<std::pair<std::string_view, std::string_view>>({
       {"\x89PNG\r\n\x1a\n", "image/png"},

@@ -54,6 +54,8 @@ constexpr Row kRows[] = {
     {Family::gemini, "UNEXPECTED_TOOL_CALL", Finish::error},
     {Family::gemini, "TOO_MANY_TOOL_CALLS", Finish::error},
     {Family::gemini, "MISSING_THOUGHT_SIGNATURE", Finish::error},
+    {Family::gemini, "MALFORMED_RESPONSE", Finish::error},
+    {Family::gemini, "MODEL_ARMOR", Finish::content_filter},
 
     {Family::ollama, "stop", Finish::stop},
     {Family::ollama, "stop", Finish::stop_sequence},

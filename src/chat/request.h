@@ -71,6 +71,8 @@ struct Request {
   // Fields of the client's that no translation carries: unknown ones, and those with no counterpart. By their names in
   // the client's dialect, as paths: "safetySettings", "options.num_ctx", "messages[2].audio".
   std::vector<std::string> unread;
+  // What the client's answer has to repeat of its request, in the words of its own dialect: for the codec that read it.
+  json::Object echo;
 
   // Of the call itself, for what an answer must have and a provider leaves out.
   std::string id;

@@ -149,6 +149,8 @@ std::int64_t Answer::estimate_output() const {
 }
 
 std::string Answer::break_off(const Error& error) {
+  if (!translation_ && request_.framing == Framing::array)
+    return (events_ == 0 ? "[" : ",\r\n") + context_.dialect.error_body(502, error) + "]";
   if (!translation_) return context_.dialect.stream_error(502, error);
   translation_->break_off(
       {.status = 502, .type = "server_error", .message = error.detail, .param = {}, .code = "provider_error"});

@@ -27,6 +27,11 @@ class Answer {
         context_(context) {}
 
   bool streaming() const { return streaming_; }
+  const Target& target() const { return target_; }
+  // It is what the target sent, in the client's dialect already.
+  bool native() const { return !translation_ && translated_body_.empty(); }
+  // Of a native stream, before the first next(): the data of the event that showed that there is an answer.
+  std::string_view first_event() const { return held_ ? held_->data : std::string_view(); }
   std::string_view content_type() const;
   // Whole answers; valid as long as the answer.
   std::string_view body() const { return translated_body_.empty() ? body_ : std::string_view(translated_body_); }

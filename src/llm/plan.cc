@@ -158,6 +158,19 @@ std::shared_ptr<const Plan> Plan::parse(const config::Node& providers,
   return plan;
 }
 
+std::shared_ptr<const Route> narrowed(const std::shared_ptr<const Route>& route,
+                                      const std::function<bool(const Target&)>& keep) {
+  if (std::all_of(route->targets.begin(), route->targets.end(), keep) &&
+      std::all_of(route->fallback.begin(), route->fallback.end(), keep)) {
+    return route;
+  }
+  auto kept = std::make_shared<Route>(*route);
+  std::erase_if(kept->targets, std::not_fn(keep));
+  std::erase_if(kept->fallback, std::not_fn(keep));
+  if (kept->targets.empty()) kept->targets.swap(kept->fallback);
+  return kept->targets.empty() ? nullptr : std::shared_ptr<const Route>(std::move(kept));
+}
+
 Result<std::shared_ptr<const Route>> Plan::find(std::string_view model) const {
   if (auto route = routes_.find(model); route != routes_.end()) return route->second;
   if (auto target = resolve(model)) {

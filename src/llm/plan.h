@@ -20,6 +20,7 @@ struct Target {
   std::shared_ptr<const Provider> provider;
   std::string model;
   std::int64_t weight = 1;
+  std::string_view provider_name() const { return label.view().substr(0, label.view().find('/')); }
 };
 
 // Which failures are worth another attempt.
@@ -45,6 +46,11 @@ struct Route {
   // up on those that say nothing for a minute, some for half of one.
   base::Duration keep_alive = std::chrono::seconds(15);
 };
+
+// The route with the targets of which `keep` holds; the fallbacks take the place of targets when none of these is left.
+// Null when nothing is.
+std::shared_ptr<const Route> narrowed(const std::shared_ptr<const Route>& route,
+                                      const std::function<bool(const Target&)>& keep);
 
 class Plan {
  public:

@@ -27,6 +27,8 @@ using chat::Usage;
 // the elements of one JSON array.
 enum class Framing : std::uint8_t { events, lines, array };
 
+struct Target;
+
 // A request in the dialect of its client, with what routing had to know of it. The body stays the client's bytes.
 struct Request {
   Family family = Family::openai;
@@ -43,6 +45,10 @@ struct Request {
   // For providers of another dialect; null where the operation cannot be translated. Outlive the call.
   const chat::ClientCodec* codec = nullptr;  // chat, completions, responses, count_tokens
   const chat::EmbeddingsCodec* embeddings = nullptr;
+  std::string_view provider = {};  // only targets of this one; empty: of any
+  // Hears the answer of a target that took the request in the client's own dialect, before the client does: the whole
+  // of it, or the first event of a stream. Null: nobody does. Outlives the call.
+  const std::function<void(const Target& target, std::string_view answer)>* on_native = nullptr;
 };
 
 // What a provider is told about a request whose body passes through unread.

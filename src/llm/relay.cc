@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "json/value.h"
+#include "llm/serve.h"
 #include "llm/upload.h"
 
 namespace penstock::llm {
@@ -90,16 +91,8 @@ std::string Relay::lines_of(flow::Call& call) const {
 }
 
 Result<std::shared_ptr<const Route>> Relay::speaking(std::shared_ptr<const Route> route) const {
-  auto strange = [this](const Target& target) { return target.provider->family() != family_; };
-  if (std::none_of(route->targets.begin(), route->targets.end(), strange) &&
-      std::none_of(route->fallback.begin(), route->fallback.end(), strange)) {
-    return route;
-  }
-  auto kept = std::make_shared<Route>(*route);
-  std::erase_if(kept->targets, strange);
-  std::erase_if(kept->fallback, strange);
-  if (kept->targets.empty()) kept->targets.swap(kept->fallback);
-  if (!kept->targets.empty()) return std::shared_ptr<const Route>(std::move(kept));
+  auto kept = narrowed(route, [this](const Target& target) { return target.provider->family() == family_; });
+  if (kept) return kept;
   return fail(Errc::invalid_argument,
               fmt::format("no provider of '{}' speaks the {} API, which this call needs: it passes through as it is",
                           route->name.view(), to_string(family_)));
@@ -230,6 +223,24 @@ rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
   PassHead head{
       .method = "POST", .path = path, .content_type = content_type, .accept = {}, .has_body = true, .body_bytes = {}};
   co_await upload(call, body, std::move(route), head, true);
+}
+
+rt::Task<void> Relay::pass_to(flow::Call& call, std::string_view provider) const {
+  auto route = plan_of(call, lane_)->find(fmt::format("{}/{}", provider, call.exchange.request().path));
+  auto path = provider_path(call.exchange.request().path);
+  if (!route || !path) {
+    Error error{Errc::not_found, fmt::format("it is kept by the provider '{}', which is not there any more", provider)};
+    co_await flow::refuse(call, std::move(error));
+    co_return;
+  }
+  *path += query_without_key(call.exchange.request().query);
+  PassHead head{.method = call.exchange.request().method,
+                .path = *path,
+                .content_type = {},
+                .accept = {},
+                .has_body = false,
+                .body_bytes = {}};
+  co_await send(call, std::move(*route), head, [](std::string_view) { return std::string(); }, false);
 }
 
 rt::Task<void> Relay::ask(flow::Call& call, std::string_view service, Body kind) const {

@@ -43,6 +43,9 @@ class Relay {
   enum class Body : std::uint8_t { none, json, form };
   rt::Task<void> ask(flow::Call& call, std::string_view service, Body kind) const;
 
+  // A call without a body that is about what this provider keeps, from a caller who is identified and may make it.
+  rt::Task<void> pass_to(flow::Call& call, std::string_view provider) const;
+
   // The route of call.model, without targets of other families, when the caller may use it; null after a refusal.
   rt::Task<std::shared_ptr<const Route>> route_for(flow::Call& call) const;
 

@@ -115,6 +115,14 @@ rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_aliv
   estimate_missing_usage(call, answer, static_cast<bool>(sent));
 }
 
+Result<std::shared_ptr<const Route>> only_of(const std::shared_ptr<const Route>& route, std::string_view provider) {
+  auto kept = narrowed(route, [&](const Target& target) { return target.provider_name() == provider; });
+  if (kept) return kept;
+  return fail(Errc::invalid_argument,
+              fmt::format("'{}' is not answered by the provider '{}', which keeps what this call goes on from",
+                          route->name.view(), provider));
+}
+
 rt::Task<void> refuse_lost(flow::Call& call, Failure failure, const Request& request) {
   if (call.exchange.client_gone()) {
     call.event.status = 499;
@@ -164,6 +172,7 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request)
   auto route = plan->find(call.model);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.
   auto admitted = flow::admit(call);
+  if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {
     co_await flow::refuse(call, admitted.error());
@@ -178,6 +187,8 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request)
     co_return;
   }
   Answer& won = **answer;
+  if (request.on_native != nullptr && won.native())
+    (*request.on_native)(won.target(), won.streaming() ? won.first_event() : won.body());
   if (won.streaming()) {
     call.exchange.on_client_gone([&won] { won.cancel(); });
     co_await stream(call, won, (*route)->keep_alive);

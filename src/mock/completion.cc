@@ -2,7 +2,7 @@
 
 #include "json/peek.h"
 #include "json/value.h"
-#include "mock/instance.h"
+#include "mock/conversation.h"
 
 namespace penstock::mock {
 namespace {
@@ -23,6 +23,9 @@ enum At : std::size_t {
   kToolChoice,
   kParallel,
   kResponseFormat,
+  kReasoningEffort,
+  kLogprobs,
+  kPromptCacheKey,
   kCount
 };
 constexpr std::array<std::string_view, kCount> kNames = {"model",
@@ -37,7 +40,10 @@ constexpr std::array<std::string_view, kCount> kNames = {"model",
                                                          "tools",
                                                          "tool_choice",
                                                          "parallel_tool_calls",
-                                                         "response_format"};
+                                                         "response_format",
+                                                         "reasoning_effort",
+                                                         "logprobs",
+                                                         "prompt_cache_key"};
 
 struct Body {
   std::string_view text;
@@ -51,10 +57,6 @@ struct Body {
   }
 };
 
-std::unexpected<Refusal> refuse(std::string message, std::string_view param = {}) {
-  return std::unexpected(Refusal{std::move(message), std::string(param)});
-}
-
 // An integer within bounds, the fallback when not given.
 std::expected<std::int64_t, Refusal> integer(const Body& body, At index, std::int64_t low, std::int64_t high,
                                              std::int64_t fallback) {
@@ -65,8 +67,6 @@ std::expected<std::int64_t, Refusal> integer(const Body& body, At index, std::in
   }
   return field.integer;
 }
-
-std::int64_t estimate_tokens(std::string_view prompt) { return static_cast<std::int64_t>((prompt.size() + 3) / 4) + 3; }
 
 std::vector<std::string> stop_strings(const Body& body) {
   std::vector<std::string> stops;
@@ -80,103 +80,108 @@ std::vector<std::string> stop_strings(const Body& body) {
   return stops;
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return result;
+// One part of a message's content: its text, or how it is described.
+void take_part(const json::Value& part, Prompt& prompt) {
+  std::string_view type = json::string_or(part, "type", "");
+  if (type == "text") prompt.text += std::string(json::string_or(part, "text", "")) + '\n';
+  if (const json::Value* image = json::find(part, "image_url"))
+    prompt.attachments.push_back(describe_link("image", json::string_or(*image, "url", "")));
+  if (const json::Value* audio = json::find(part, "input_audio")) {
+    prompt.attachments.push_back(describe_bytes("audio", fmt::format("audio/{}", json::string_or(*audio, "format", "")),
+                                                json::string_or(*audio, "data", "")));
+  }
+  if (const json::Value* file = json::find(part, "file")) {
+    std::string_view data = json::string_or(*file, "file_data", "");
+    std::string_view id = json::string_or(*file, "file_id", "");
+    prompt.attachments.push_back(data.empty() ? fmt::format("[file id {}]", id) : describe_link("file", data));
+  }
 }
 
-// The text of the last message when the user wrote it; tool results are answered in words.
-std::string last_user_text(const Body& body) {
-  json::Value messages = body.value(kMessages);
-  if (!messages.is_array() || messages.get_array().empty()) return {};
-  const json::Value& last = messages.get_array().back();
-  if (json::string_or(last, "role", "") != "user") return {};
-  const json::Value* content = json::find(last, "content");
-  if (content == nullptr) return {};
-  if (content->is_string()) return lower(content->get_string());
+std::string text_of(const json::Value& content) {
+  if (content.is_string()) return std::string(content.get_string());
   std::string text;
-  if (content->is_array()) {
-    for (const auto& part : content->get_array()) text += lower(json::string_or(part, "text", "")) + '\n';
-  }
+  if (!content.is_array()) return text;
+  for (const auto& part : content.get_array()) text += json::string_or(part, "text", "");
   return text;
 }
 
-// A user asks for a tool by a word of its name: "weather" for get_weather; or by saying "tool".
-bool asks_for(std::string_view asked, std::string_view tool) {
-  constexpr std::size_t kTellingLength = 4;
-  std::string name = lower(tool);
-  std::string_view rest = name;
-  while (!rest.empty()) {
-    std::size_t end = std::min(rest.find_first_of("_-."), rest.size());
-    if (end >= kTellingLength && asked.find(rest.substr(0, end)) != std::string_view::npos) return true;
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+// What came last: the user's words and attachments, or results of tools.
+void take_last(const json::Array& messages, Prompt& prompt) {
+  for (auto message = messages.rbegin(); message != messages.rend(); ++message) {
+    if (json::string_or(*message, "role", "") != "tool") break;
+    const json::Value* content = json::find(*message, "content");
+    prompt.results.insert(prompt.results.begin(), content != nullptr ? text_of(*content) : "");
   }
-  return asked.find("tool") != std::string_view::npos;
+  if (!prompt.results.empty() || messages.empty() || json::string_or(messages.back(), "role", "") != "user") return;
+  const json::Value* content = json::find(messages.back(), "content");
+  if (content == nullptr) return;
+  if (content->is_string()) prompt.text = content->get_string();
+  if (!content->is_array()) return;
+  for (const auto& part : content->get_array()) take_part(part, prompt);
 }
 
-// The functions to call, none when the answer is words.
-std::vector<const json::Value*> chosen_tools(const Body& body, const json::Value& tools, const json::Value& choice) {
-  std::vector<const json::Value*> chosen;
-  if (!tools.is_array() || (choice.is_string() && choice.get_string() == "none")) return chosen;
-  std::string_view forced;
-  if (const json::Value* function = json::find(choice, "function")) forced = json::string_or(*function, "name", "");
-  bool required = choice.is_string() && choice.get_string() == "required";
-  std::string asked = last_user_text(body);
-  const json::Value* first = nullptr;
+void take_tools(const Body& body, Prompt& prompt) {
+  json::Value tools = body.value(kTools);
+  if (!tools.is_array()) return;
   for (const auto& tool : tools.get_array()) {
     const json::Value* function = json::find(tool, "function");
     if (function == nullptr) continue;
-    std::string_view name = json::string_or(*function, "name", "");
-    if (first == nullptr) first = function;
-    if (!forced.empty() ? name == forced : asks_for(asked, name)) chosen.push_back(function);
-  }
-  if (chosen.empty() && required && first != nullptr) chosen.push_back(first);
-  bool one = body.at(kParallel).kind == Kind::boolean && !body.at(kParallel).boolean;
-  if (one && chosen.size() > 1) chosen.resize(1);
-  return chosen;
-}
-
-std::vector<ToolCall> tool_calls(const std::vector<const json::Value*>& functions, std::uint64_t seed) {
-  std::vector<ToolCall> calls;
-  Random random(seed);
-  for (const json::Value* function : functions) {
     const json::Value* parameters = json::find(*function, "parameters");
-    ToolCall call;
-    call.id = fmt::format("call_{:016x}", random.next());
-    call.name = json::string_or(*function, "name", "");
-    call.arguments = parameters != nullptr ? json::dump(instance_of(*parameters, random.next())) : "{}";
-    calls.push_back(std::move(call));
+    prompt.tools.push_back(
+        {std::string(json::string_or(*function, "name", "")), parameters != nullptr ? *parameters : json::Value()});
   }
-  return calls;
+  json::Value choice = body.value(kToolChoice);
+  if (choice.is_string() && choice.get_string() == "none") prompt.choose = Choose::none;
+  if (choice.is_string() && choice.get_string() == "required") prompt.choose = Choose::required;
+  if (const json::Value* function = json::find(choice, "function"))
+    prompt.forced = json::string_or(*function, "name", "");
+  if (body.at(kParallel).kind == Kind::boolean) prompt.parallel = body.at(kParallel).boolean;
 }
 
-Text content_of(const json::Value& format, const Options& options, std::uint64_t seed) {
-  auto count = static_cast<std::size_t>(options.tokens);
+void take_format(const Body& body, Prompt& prompt) {
+  json::Value format = body.value(kResponseFormat);
   std::string_view type = json::string_or(format, "type", "");
-  if (type == "json_object") {
-    json::Object object;
-    object["answer"] = words(seed, count).text;
-    return tokenized(json::dump(object));
-  }
-  if (type == "json_schema") {
-    const json::Value* wrapper = json::find(format, "json_schema");
-    const json::Value* schema = wrapper != nullptr ? json::find(*wrapper, "schema") : nullptr;
-    if (schema != nullptr) return tokenized(json::dump(instance_of(*schema, seed)));
-  }
-  return words(seed, count);
+  if (type == "json_object") prompt.format = Prompt::Format::object;
+  const json::Value* wrapper = json::find(format, "json_schema");
+  const json::Value* schema = wrapper != nullptr ? json::find(*wrapper, "schema") : nullptr;
+  if (type != "json_schema" || schema == nullptr) return;
+  prompt.format = Prompt::Format::schema;
+  prompt.schema = *schema;
 }
 
-void shorten(Choice& choice, const std::vector<std::string>& stops, std::size_t tokens_max) {
-  std::size_t stop_at = std::string::npos;
-  for (const std::string& stop : stops) {
-    if (!stop.empty()) stop_at = std::min(stop_at, choice.content.text.find(stop));
+// How OpenAI names the ways an answer ends.
+std::string_view finish_name(Reply::Finish finish) {
+  switch (finish) {
+    case Reply::Finish::length: return "length";
+    case Reply::Finish::calls: return "tool_calls";
+    case Reply::Finish::filter: return "content_filter";
+    default: return "stop";
   }
-  choice.content.cut(stop_at);
-  if (choice.content.ends.size() > tokens_max) {
-    choice.content.keep(tokens_max);
-    choice.finish = "length";
-  }
+}
+
+Choice choice_of(Reply reply) {
+  Choice choice;
+  choice.finish = finish_name(reply.finish);
+  choice.calls = std::move(reply.calls);
+  choice.thoughts = std::move(reply.thoughts);
+  choice.refuses = reply.finish == Reply::Finish::refusal;
+  choice.content = std::move(reply.content);
+  return choice;
+}
+
+// A hash of every beginning of the conversation.
+std::vector<std::uint64_t> beginnings(const json::Array& messages, std::uint64_t seed) {
+  std::vector<std::uint64_t> hashes;
+  for (const auto& message : messages) hashes.push_back(seed = hash(json::dump(message), seed));
+  return hashes;
+}
+
+// Tokens of the prompt that were seen before. What is asked now is seen from now on.
+std::int64_t cached_tokens(const json::Array& messages, std::uint64_t seed, PrefixMemory& memory) {
+  std::size_t known = memory.seen(beginnings(messages, seed));
+  std::int64_t tokens = 0;
+  for (std::size_t i = 0; i < known; ++i) tokens += estimate_tokens(json::dump(messages[i]));
+  return tokens;
 }
 
 std::expected<Body, Refusal> read(std::string_view text) {
@@ -186,7 +191,7 @@ std::expected<Body, Refusal> read(std::string_view text) {
 }
 
 // What both kinds of completion have in common; `prompts` is how many inputs one body carries.
-std::expected<Completion, Refusal> fill(const Body& body, const Options& options, std::size_t prompts) {
+std::expected<Completion, Refusal> fill(const Body& body, Prompt prompt, const Options& options, std::size_t prompts) {
   constexpr std::int64_t kChoicesMax = 128;
   Completion result;
   if (body.at(kModel).kind != Kind::string) return refuse("you must provide a model parameter", "model");
@@ -204,40 +209,45 @@ std::expected<Completion, Refusal> fill(const Body& body, const Options& options
   if (body.given(kStreamOptions))
     result.include_usage = json::bool_or(body.value(kStreamOptions), "include_usage", false);
 
-  json::Value tools = body.value(kTools);
-  json::Value choice_of_tool = body.value(kToolChoice);
-  auto functions = chosen_tools(body, tools, choice_of_tool);
-  json::Value format = body.value(kResponseFormat);
-  auto stops = stop_strings(body);
+  result.traits = traits_of(result.model);
+  prompt.stops = stop_strings(body);
+  prompt.tokens_max = static_cast<std::size_t>(*tokens_max);
+  prompt.think = body.at(kReasoningEffort).kind == Kind::string && body.at(kReasoningEffort).string != "none";
+  take_tools(body, prompt);
+  take_format(body, prompt);
+  result.logprobs =
+      body.at(kLogprobs).kind == Kind::boolean ? body.at(kLogprobs).boolean : body.at(kLogprobs).kind == Kind::integer;
   Random random(result.key);
   std::size_t count = static_cast<std::size_t>(*n) * prompts;
   result.choices.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
-    Choice& choice = result.choices.emplace_back();
-    std::uint64_t seed = random.next();
-    if (!functions.empty()) {
-      choice.calls = tool_calls(functions, seed);
-      choice.finish = "tool_calls";
-      for (const ToolCall& call : choice.calls) result.completion_tokens += estimate_tokens(call.arguments);
-      continue;
-    }
-    choice.content = content_of(format, options, seed);
-    shorten(choice, stops, static_cast<std::size_t>(*tokens_max));
-    result.completion_tokens += static_cast<std::int64_t>(choice.content.ends.size());
+    Reply reply = reply_to(prompt, result.traits, options, random.next());
+    result.completion_tokens += reply.tokens() + reply.thought_tokens();
+    result.reasoning_tokens += reply.thought_tokens();
+    result.choices.push_back(choice_of(std::move(reply)));
   }
   return result;
 }
 
 }  // namespace
 
-std::expected<Completion, Refusal> complete_chat(std::string_view text, const Options& options) {
+std::expected<Completion, Refusal> complete_chat(std::string_view text, const Options& options, PrefixMemory* memory) {
   auto body = read(text);
   if (!body) return std::unexpected(body.error());
   if (body->at(kMessages).kind != Kind::array || body->at(kMessages).elements == 0) {
     return refuse("'messages' must be an array with at least one message.", "messages");
   }
-  auto result = fill(*body, options, 1);
-  if (result) result->prompt_tokens = estimate_tokens(body->bytes(kMessages));
+  json::Value messages = body->value(kMessages);
+  Prompt prompt;
+  if (messages.is_array()) take_last(messages.get_array(), prompt);
+  auto result = fill(*body, std::move(prompt), options, 1);
+  if (!result) return result;
+  result->prompt_tokens = estimate_tokens(body->bytes(kMessages));
+  result->remembers = result->traits.has(Trait::cache) || body->at(kPromptCacheKey).kind == Kind::string;
+  if (result->remembers && memory != nullptr && messages.is_array()) {
+    std::uint64_t seed = hash(body->at(kPromptCacheKey).string.view(), options.seed);
+    result->cached_tokens = std::min(cached_tokens(messages.get_array(), seed, *memory), result->prompt_tokens);
+  }
   return result;
 }
 
@@ -253,7 +263,7 @@ std::expected<Completion, Refusal> complete_text(std::string_view text, const Op
   } else if (body->at(kPrompt).kind != Kind::string) {
     return refuse("'prompt' must be a string or an array.", "prompt");
   }
-  auto result = fill(*body, options, prompts);
+  auto result = fill(*body, {}, options, prompts);
   if (!result) return result;
   result->chat = false;
   result->prompt_tokens = estimate_tokens(body->bytes(kPrompt));

@@ -7,19 +7,16 @@
 #include <vector>
 
 #include "base/result.h"
-#include "mock/options.h"
-#include "mock/text.h"
+#include "mock/answer.h"
+#include "mock/conversation.h"
+#include "mock/shared.h"
 
 namespace penstock::mock {
 
-struct ToolCall {
-  std::string id;
-  std::string name;
-  std::string arguments;  // JSON
-};
-
 struct Choice {
+  Text thoughts;
   Text content;
+  bool refuses = false;  // the content says so
   std::vector<ToolCall> calls;
   std::string_view finish = "stop";
 };
@@ -33,15 +30,16 @@ struct Completion {
   std::vector<Choice> choices;
   std::int64_t prompt_tokens = 0;  // four bytes of prompt per token, and 3 for the frame
   std::int64_t completion_tokens = 0;
+  std::int64_t reasoning_tokens = 0;  // within completion_tokens
+  std::int64_t cached_tokens = 0;     // within prompt_tokens
+  Traits traits;
+  bool logprobs = false;
+  bool remembers = false;  // the same request may have more cached tokens next time
 };
 
-// What was wrong with a request: `param` names the field, empty when it is the body.
-struct Refusal {
-  std::string message;
-  std::string param;
-};
-
-std::expected<Completion, Refusal> complete_chat(std::string_view body, const Options& options);
+// `memory` null: nothing counts as cached.
+std::expected<Completion, Refusal> complete_chat(std::string_view body, const Options& options,
+                                                 PrefixMemory* memory = nullptr);
 std::expected<Completion, Refusal> complete_text(std::string_view body, const Options& options);
 
 }  // namespace penstock::mock

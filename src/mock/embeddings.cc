@@ -3,8 +3,10 @@
 #include <bit>
 #include <cmath>
 
+#include "base/text.h"
 #include "json/peek.h"
 #include "json/value.h"
+#include "mock/base64.h"
 
 namespace penstock::mock {
 namespace {
@@ -14,10 +16,6 @@ using Kind = json::Field::Kind;
 constexpr std::int64_t kDimensions = 256;  // when the request names none
 constexpr std::int64_t kDimensionsMax = 4096;
 constexpr std::size_t kInputsMax = 2048;
-
-std::unexpected<Refusal> refuse(std::string message, std::string_view param = {}) {
-  return std::unexpected(Refusal{std::move(message), std::string(param)});
-}
 
 void add_word(std::vector<double>& sum, std::uint64_t word) {
   Random random(word);
@@ -64,18 +62,9 @@ std::vector<float> vector_of(const json::Array& tokens, std::size_t dimensions, 
   return unit(sum);
 }
 
-void append_base64(std::string& out, const std::vector<float>& vector) {
+std::string packed(const std::vector<float>& vector) {
   static_assert(std::endian::native == std::endian::little, "the API sends little-endian floats");
-  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes(vector.size() * sizeof(float), '\0');
-  std::memcpy(bytes.data(), vector.data(), bytes.size());
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::size_t size = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8U | (k < size ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k) out += k <= size ? kAlphabet[group >> (18 - 6 * k) & 63U] : '=';
-  }
+  return base64({reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)});
 }
 
 std::vector<std::vector<float>> vectors_of(const json::Value& input, std::size_t dimensions, std::uint64_t seed) {
@@ -95,6 +84,10 @@ std::vector<std::vector<float>> vectors_of(const json::Value& input, std::size_t
 }
 
 }  // namespace
+
+std::vector<float> embed_text(std::string_view text, std::size_t dimensions, std::uint64_t seed) {
+  return vector_of(text, dimensions, seed);
+}
 
 std::expected<std::string, Refusal> embed(std::string_view text, const Options& options, bool usage,
                                           std::string& model) {
@@ -126,9 +119,7 @@ std::expected<std::string, Refusal> embed(std::string_view text, const Options& 
   for (std::size_t i = 0; i < vectors.size(); ++i) {
     fmt::format_to(std::back_inserter(out), R"({}{{"object":"embedding","index":{},"embedding":)", i > 0 ? "," : "", i);
     if (format.string == "base64") {
-      out += '"';
-      append_base64(out, vectors[i]);
-      out += '"';
+      base::append(out, "\"", packed(vectors[i]), "\"");
     } else {
       fmt::format_to(std::back_inserter(out), "[{}]", fmt::join(vectors[i], ","));
     }

@@ -8,6 +8,9 @@
 
 namespace penstock::mock {
 
+// Of length one.
+std::vector<float> embed_text(std::string_view text, std::size_t dimensions, std::uint64_t seed);
+
 // The answer's body. `body` as in complete_chat(). `model` receives the requested model's name.
 std::expected<std::string, Refusal> embed(std::string_view body, const Options& options, bool usage,
                                           std::string& model);

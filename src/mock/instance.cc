@@ -8,6 +8,13 @@
 namespace penstock::mock {
 namespace {
 
+// Gemini writes types in capitals.
+std::string lower_case(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return result;
+}
+
 constexpr int kDepthMax = 8;
 constexpr int kDepthEnd = 24;  // a schema that requires itself has no finite instance
 constexpr std::size_t kItemsMax = 64;
@@ -53,10 +60,10 @@ class Generator {
     return at;
   }
 
-  static std::string_view type_of(const json::Value& schema) {
+  static std::string type_of(const json::Value& schema) {
     const auto* type = json::find(schema, "type");
     if (type != nullptr && type->is_array() && !type->get_array().empty()) type = &type->get_array().front();
-    if (type != nullptr && type->is_string()) return type->get_string();
+    if (type != nullptr && type->is_string()) return lower_case(type->get_string());
     if (json::find(schema, "properties") != nullptr) return "object";
     if (json::find(schema, "items") != nullptr) return "array";
     return "string";

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/quantity.h"
+#include "mock/dialect.h"
 
 namespace penstock::mock {
 namespace {
@@ -51,9 +52,9 @@ Result<FailRule> parse_fail_rule(std::string_view text) {
 }
 
 Result<void> validate(const Options& options) {
-  if (options.dialect != "openai") {
-    return fail(Errc::unimplemented,
-                fmt::format("the mock provider does not speak '{}'; the dialect it speaks is openai", options.dialect));
+  if (!options.dialect.empty() && dialect_named(options.dialect) == nullptr) {
+    return fail(Errc::unimplemented, fmt::format("the mock provider does not speak '{}'; the dialects it speaks are {}",
+                                                 options.dialect, dialect_names()));
   }
   if (options.tokens < 1 || options.tokens > kTokensMax) {
     return fail(Errc::invalid_argument, fmt::format("{} tokens: from 1 to {}", options.tokens, kTokensMax));

@@ -43,7 +43,7 @@ Result<FailRule> parse_fail_rule(std::string_view text);
 
 struct Options {
   net::Endpoint listen;
-  std::string dialect = "openai";
+  std::string dialect;            // the only one to speak; empty: all of them
   base::Duration first_token{0};  // from the request to the first token
   base::Duration per_token{0};    // between two tokens; a plain answer waits for all of them
   int tokens = 32;                // length of an answer, 1 to 100,000

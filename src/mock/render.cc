@@ -10,9 +10,10 @@ constexpr std::int64_t kCreated = 1'700'000'000;
 
 std::string usage_object(const Completion& completion) {
   return fmt::format(
-      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":0,"audio_tokens":0}},)"
-      R"("completion_tokens_details":{{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}})",
-      completion.prompt_tokens, completion.completion_tokens, completion.prompt_tokens + completion.completion_tokens);
+      R"({{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{},"audio_tokens":0}},)"
+      R"("completion_tokens_details":{{"reasoning_tokens":{},"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}})",
+      completion.prompt_tokens, completion.completion_tokens, completion.prompt_tokens + completion.completion_tokens,
+      completion.cached_tokens, completion.reasoning_tokens);
 }
 
 void append_head(std::string& out, const Completion& completion, std::string_view object) {
@@ -37,22 +38,58 @@ void append_calls(std::string& out, const std::vector<ToolCall>& calls) {
   out += ']';
 }
 
-void append_choice(std::string& out, const Choice& choice, std::size_t index, bool chat) {
+// The probability of a token depends on its text alone.
+void append_logprob(std::string& out, std::string_view token) {
+  double logprob = -Random(hash(token, 0)).unit();
+  std::string bytes;
+  for (char c : token)
+    fmt::format_to(std::back_inserter(bytes), "{}{}", bytes.empty() ? "" : ",", static_cast<unsigned char>(c));
+  out += R"({"token":)";
+  json::append_quoted(out, token);
+  fmt::format_to(std::back_inserter(out), R"(,"logprob":{:.6f},"bytes":[{}],"top_logprobs":[]}})", logprob, bytes);
+}
+
+std::string logprobs_of(const Text& text, std::size_t first, std::size_t end) {
+  std::string out = R"({"content":[)";
+  for (std::size_t i = first; i < end; ++i) {
+    if (i > first) out += ',';
+    append_logprob(out, text.piece(i));
+  }
+  return out + R"(],"refusal":null})";
+}
+
+void append_message(std::string& out, const Choice& choice) {
+  out += R"("message":{"role":"assistant","content":)";
+  if (choice.refuses || (!choice.calls.empty() && choice.content.text.empty())) {
+    out += "null";
+  } else {
+    json::append_quoted(out, choice.content.text);
+  }
+  if (!choice.thoughts.text.empty()) {
+    out += R"(,"reasoning_content":)";
+    json::append_quoted(out, choice.thoughts.text);
+  }
+  if (!choice.calls.empty()) append_calls(out, choice.calls);
+  out += R"(,"refusal":)";
+  if (choice.refuses) {
+    json::append_quoted(out, choice.content.text);
+  } else {
+    out += "null";
+  }
+  out += '}';
+}
+
+void append_choice(std::string& out, const Choice& choice, std::size_t index, const Completion& completion) {
   fmt::format_to(std::back_inserter(out), R"({{"index":{},)", index);
-  if (chat) {
-    out += R"("message":{"role":"assistant","content":)";
-    if (choice.calls.empty()) {
-      json::append_quoted(out, choice.content.text);
-    } else {
-      out += "null";
-      append_calls(out, choice.calls);
-    }
-    out += R"(,"refusal":null})";
+  if (completion.chat) {
+    append_message(out, choice);
   } else {
     out += R"("text":)";
     json::append_quoted(out, choice.content.text);
   }
-  fmt::format_to(std::back_inserter(out), R"(,"logprobs":null,"finish_reason":"{}"}})", choice.finish);
+  bool told = completion.logprobs && completion.chat;
+  fmt::format_to(std::back_inserter(out), R"(,"logprobs":{},"finish_reason":"{}"}})",
+                 told ? logprobs_of(choice.content, 0, choice.content.ends.size()) : "null", choice.finish);
 }
 
 }  // namespace
@@ -63,7 +100,7 @@ std::string render_plain(const Completion& completion, bool usage) {
   append_head(out, completion, completion.chat ? "chat.completion" : "text_completion");
   for (std::size_t i = 0; i < completion.choices.size(); ++i) {
     if (i > 0) out += ',';
-    append_choice(out, completion.choices[i], i, completion.chat);
+    append_choice(out, completion.choices[i], i, completion);
   }
   out += ']';
   if (usage) {
@@ -84,9 +121,9 @@ StreamRenderer::StreamRenderer(const Completion& completion, bool usage)
   for (const Choice& choice : completion.choices) tokens_ += std::max<std::size_t>(choice.content.ends.size(), 1);
 }
 
-void StreamRenderer::chat_delta(std::string_view delta, std::string_view finish) {
-  fmt::format_to(std::back_inserter(event_), R"({{"index":{},"delta":{{{}}},"logprobs":null,"finish_reason":)", choice_,
-                 delta);
+void StreamRenderer::chat_delta(std::string_view delta, std::string_view finish, std::string_view logprobs) {
+  fmt::format_to(std::back_inserter(event_), R"({{"index":{},"delta":{{{}}},"logprobs":{},"finish_reason":)", choice_,
+                 delta, logprobs);
   if (finish.empty()) {
     event_ += "null}]";
   } else {
@@ -122,8 +159,32 @@ void StreamRenderer::content_event() {
     text_delta(piece, {});
     return;
   }
-  delta_ = R"("content":)";
+  const Choice& choice = completion_.choices[choice_];
+  delta_ = choice.refuses ? R"("refusal":)" : R"("content":)";
   json::append_quoted(delta_, piece);
+  chat_delta(delta_, {}, completion_.logprobs ? logprobs_of(choice.content, piece_, piece_ + 1) : "null");
+}
+
+// One token of a text the choices take turns with. False when none has this many.
+bool StreamRenderer::turn(const Text Choice::* text, Step then) {
+  bool any = false;
+  for (const Choice& choice : completion_.choices) any = any || piece_ < (choice.*text).ends.size();
+  if (!any) {
+    step_ = then;
+    choice_ = call_ = piece_ = 0;
+    return false;
+  }
+  bool has = piece_ < (completion_.choices[choice_].*text).ends.size();
+  if (has) text == &Choice::thoughts ? thought_event() : content_event();
+  advance_choice(step_, step_);
+  if (choice_ == 0) ++piece_;
+  return has;
+}
+
+void StreamRenderer::thought_event() {
+  token_ = true;
+  delta_ = R"("reasoning_content":)";
+  json::append_quoted(delta_, completion_.choices[choice_].thoughts.piece(piece_));
   chat_delta(delta_, {});
 }
 
@@ -165,22 +226,12 @@ std::string_view StreamRenderer::next() {
       chat_delta(calls ? R"("role":"assistant","content":null,"refusal":null)"
                        : R"("role":"assistant","content":"","refusal":null)",
                  {});
-      advance_choice(Step::role, Step::content);
+      advance_choice(Step::role, Step::thought);
       break;
     }
-    if (step_ == Step::content) {
-      bool any = false;
-      for (const Choice& choice : completion_.choices) any = any || piece_ < choice.content.ends.size();
-      if (!any) {
-        step_ = Step::call;
-        choice_ = call_ = 0;
-        continue;
-      }
-      bool has = piece_ < completion_.choices[choice_].content.ends.size();
-      if (has) content_event();
-      advance_choice(Step::content, Step::content);
-      if (choice_ == 0) ++piece_;
-      if (has) break;
+    if (step_ == Step::thought || step_ == Step::content) {
+      bool thinks = step_ == Step::thought;
+      if (turn(thinks ? &Choice::thoughts : &Choice::content, thinks ? Step::content : Step::call)) break;
       continue;
     }
     if (step_ == Step::call) {

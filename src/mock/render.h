@@ -23,9 +23,11 @@ class StreamRenderer {
   std::size_t tokens() const { return tokens_; }
 
  private:
-  enum class Step { role, content, call, finish, usage, done, over };
-  void chat_delta(std::string_view delta, std::string_view finish);
+  enum class Step { role, thought, content, call, finish, usage, done, over };
+  void chat_delta(std::string_view delta, std::string_view finish, std::string_view logprobs = "null");
   void text_delta(std::string_view text, std::string_view finish);
+  bool turn(const Text Choice::* text, Step then);
+  void thought_event();
   void content_event();
   void call_event();
   void advance_choice(Step again, Step then);

@@ -7,8 +7,7 @@
 #include <future>
 
 #include "http/server.h"
-#include "mock/openai.h"
-#include "mock/render.h"
+#include "mock/front.h"
 #include "net/acceptor.h"
 #include "rt/cores.h"
 
@@ -16,7 +15,7 @@ namespace penstock::mock {
 namespace {
 
 std::string describe(int status, std::string_view, const std::string& detail) {
-  return error_body(detail, status >= 500 ? "server_error" : "invalid_request_error", {}, {});
+  return kOpenAi.error({.message = detail, .status = status});
 }
 
 http::ServerLimits limits() {
@@ -31,10 +30,10 @@ http::ServerLimits limits() {
 struct Server::Lane {
   Lane(rt::Loop& loop_of, Shared& shared)
       : loop(loop_of),
-        api(shared),
-        server(loop_of, [this](http::Exchange& exchange) { return api.handle(exchange); }, describe, limits()) {}
+        front(shared),
+        server(loop_of, [this](http::Exchange& exchange) { return front.handle(exchange); }, describe, limits()) {}
   rt::Loop& loop;
-  OpenAi api;
+  Front front;
   http::Server server;
 };
 
@@ -85,7 +84,7 @@ void Server::stop() {
   for (auto& lane : state_->lanes) {
     std::promise<void> drained;
     lane->loop.post([&drained, l = lane.get()] {
-      l->api.stop();
+      l->front.stop();
       rt::spawn(l->server.drain(l->loop.now() + std::chrono::seconds(1)), [&drained] { drained.set_value(); });
     });
     drained.get_future().wait();

@@ -20,6 +20,11 @@ const std::vector<std::string> kMigrations{
          requests INTEGER NOT NULL, errors INTEGER NOT NULL,
          input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
          PRIMARY KEY (at, key, model, target, api)) STRICT, WITHOUT ROWID;)",
+    R"(CREATE TABLE responses (
+         id TEXT PRIMARY KEY, key TEXT NOT NULL, provider TEXT NOT NULL, previous TEXT NOT NULL,
+         used INTEGER NOT NULL, bytes INTEGER NOT NULL,
+         input TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+       CREATE INDEX responses_used ON responses (used, bytes);)",
 };
 
 // 256 bits, six to a character.
@@ -79,7 +84,8 @@ Result<State> State::open(const std::string& dir) {
   // What is missing shows here, not at the first call that is to be counted.
   for (std::string_view columns :
        {"id,name,hash,models,rpm,tpm,created,expires,revoked FROM keys",
-        "at,key,model,target,api,requests,errors,input_tokens,output_tokens,cached_tokens FROM usage"}) {
+        "at,key,model,target,api,requests,errors,input_tokens,output_tokens,cached_tokens FROM usage",
+        "id,key,provider,previous,used,bytes,input,body FROM responses"}) {
     if (auto known = database->prepare(fmt::format("SELECT {}", columns)); !known)
       return std::unexpected(known.error());
   }

@@ -34,6 +34,24 @@ struct UsageRow {
   std::int64_t cached_tokens = 0;
 };
 
+// A response that its caller may come back to, and what it was an answer to. Lists of items are the text of JSON
+// arrays.
+struct StoredResponse {
+  std::string id;
+  std::string key;       // name of the key that made it; empty: there are none
+  std::string provider;  // not empty: it is kept by this one, and what follows is empty
+  std::string previous;  // the response that it follows; empty: none
+  std::string input;     // its own items without those of earlier responses: the text of a JSON array
+  std::string body;      // the response: the text of a JSON object
+};
+
+// What is kept of all responses together; each bound removes those that were used longest ago.
+struct ResponseBounds {
+  base::WallMicros unused_since = 0;  // those not used since then
+  std::int64_t count = 0;
+  std::int64_t bytes = 0;
+};
+
 class State {
  public:
   // Opens <dir>/penstock.db, making the folder when needed.
@@ -55,6 +73,16 @@ class State {
 
   // Sums per key and model since `since`, largest first.
   Result<std::vector<UsageRow>> usage_by_key_and_model(base::WallMicros since);
+
+  // Keeps it, in the place of an earlier one of that id and key. It uses the response that it follows, and those
+  // before.
+  Result<void> add_response(const StoredResponse& response, base::WallMicros now);
+  // Nothing when there is none of this key, or when it was not used since then.
+  Result<std::optional<StoredResponse>> response(std::string_view id, std::string_view key,
+                                                 base::WallMicros unused_since);
+  Result<bool> remove_response(std::string_view id, std::string_view key);
+  // The number removed.
+  Result<std::int64_t> trim_responses(const ResponseBounds& bounds);
 
  private:
   State(Database database, std::string dir) : database_(std::move(database)), dir_(std::move(dir)) {}

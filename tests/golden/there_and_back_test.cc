@@ -69,6 +69,10 @@ struct Loss {
 constexpr Loss kRequestLosses[] = {
     {Family::openai, "turns[].parts[].result.name", "results are tied to calls by their ids"},
     {Family::anthropic, "turns[].parts[].result.name", "results are tied to calls by their ids"},
+    {Family::gemini, "turns[].parts[].document.name", "files within a request have no names"},
+    {Family::gemini, "format.name", "the schema of an answer has no name"},
+    {Family::gemini, "format.description", "the schema of an answer says itself what it is"},
+    {Family::gemini, "format.strict", "a schema is always kept to"},
     {Family::ollama, "turns[].parts[].thinking.signature", "thoughts have no seals"},
     {Family::ollama, "format.name", "schemas have no names"},
     {Family::ollama, "format.strict", "schemas are always kept to"},
@@ -123,6 +127,7 @@ chat::Request question(bool stream) {
   request.stream = stream;
   request.id = "req-1";
   request.created = 1'700'000'000;
+  request.reasoning.show = true;
   return request;
 }
 

@@ -10,7 +10,6 @@
 #include "json/value.h"
 #include "mock/completion.h"
 #include "mock/instance.h"
-#include "mock/openai.h"
 #include "mock/render.h"
 #include "mock/server.h"
 #include "rt/cores.h"
@@ -39,9 +38,9 @@ TEST(FailRule, ReadsShareAndFailure) {
 TEST(Options, RefusesWhatItCannotServe) {
   Options options;
   EXPECT_TRUE(validate(options).has_value());
-  options.dialect = "gemini";
+  options.dialect = "klingon";
   ASSERT_FALSE(validate(options).has_value());
-  EXPECT_THAT(validate(options).error().detail, HasSubstr("gemini"));
+  EXPECT_THAT(validate(options).error().detail, HasSubstr("klingon"));
   options = {};
   options.fail = {*parse_fail_rule("60%:503"), *parse_fail_rule("50%:cut")};
   EXPECT_FALSE(validate(options).has_value());

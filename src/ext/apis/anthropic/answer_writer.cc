@@ -3,7 +3,7 @@
 #include "chat/signature.h"
 #include "json/value.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 using chat::Family;
@@ -171,4 +171,4 @@ std::string_view error_type_of(int status) {
   return status >= 500 ? "api_error" : "invalid_request_error";
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -7,7 +7,7 @@
 #include "chat/answer.h"
 #include "chat/request.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 std::string write_message(const chat::Request& request, const chat::Answer& answer);
 
@@ -21,4 +21,4 @@ std::string write_error_body(std::string_view type, std::string_view message, st
 // The type that belongs to a status.
 std::string_view error_type_of(int status);
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -5,7 +5,7 @@
 #include "json/object_writer.h"
 #include "llm/serve.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 enum FieldIndex : std::size_t { kModel, kStream, kMaxTokens, kMessages, kSystem, kTools };
@@ -166,4 +166,4 @@ rt::Task<void> AnthropicApi::show_model(flow::Call& call, std::string id) const 
   co_await flow::respond_json(call, 200, std::move(body));
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

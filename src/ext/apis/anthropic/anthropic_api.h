@@ -5,7 +5,7 @@
 #include "flow/dialect.h"
 #include "llm/lane.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 class AnthropicApi {
  public:
@@ -24,4 +24,4 @@ class AnthropicApi {
 // The header fields that providers of the dialect get, too.
 inline constexpr std::string_view kForwardedFields[] = {"anthropic-version", "anthropic-beta"};
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -4,7 +4,7 @@
 #include "ext/apis/anthropic/request_reader.h"
 #include "ext/apis/anthropic/stream_writer.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 Result<chat::Request> AnthropicCodec::read_request(std::string_view body) const {
   return read_messages_request(body, operation_ == chat::Operation::count_tokens);
@@ -46,4 +46,4 @@ std::string AnthropicCodec::write_error(const chat::ProviderError& error) const 
   return write_error_body(error_type_of(error.status), error.message);
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

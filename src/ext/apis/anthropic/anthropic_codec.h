@@ -3,7 +3,7 @@
 
 #include "chat/codec.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 class AnthropicCodec : public chat::ClientCodec {
  public:
@@ -23,4 +23,4 @@ class AnthropicCodec : public chat::ClientCodec {
   chat::Operation operation_;
 };
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

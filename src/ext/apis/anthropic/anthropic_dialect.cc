@@ -2,7 +2,7 @@
 
 #include "ext/apis/anthropic/answer_writer.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 int AnthropicDialect::status(const Error& error) const {
   constexpr int kOverloaded = 529;
@@ -18,4 +18,4 @@ std::string AnthropicDialect::stream_error(int status, const Error& error) const
   return "event: error\ndata: " + error_body(status, error) + "\n\n";
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -3,7 +3,7 @@
 
 #include "flow/dialect.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 class AnthropicDialect : public flow::Dialect {
  public:
@@ -13,4 +13,4 @@ class AnthropicDialect : public flow::Dialect {
   std::string stream_error(int status, const Error& error) const override;
 };
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

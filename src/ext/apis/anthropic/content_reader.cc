@@ -4,7 +4,7 @@
 
 #include "chat/signature.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 using chat::Media;
@@ -258,4 +258,4 @@ void read_message(const Place& message, std::vector<chat::Message>& messages, Un
   }
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

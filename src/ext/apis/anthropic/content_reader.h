@@ -8,7 +8,7 @@
 #include "chat/content.h"
 #include "json/place.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 // Of `place`, a block, a tool or a request: its cache_control.
 std::optional<std::string> read_cache_control(const json::Place& place);
@@ -19,4 +19,4 @@ std::vector<chat::Part> read_instructions(const json::Place& content, std::vecto
 // One message, which may be several: tool results are messages of their own.
 void read_message(const json::Place& message, std::vector<chat::Message>& messages, std::vector<std::string>& unread);
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -26,8 +26,8 @@ constexpr std::array kBatches{
 void build(flow::ApiBuilder& builder) {
   const auto* lane = builder.services().find<llm::Lane>();
   if (lane == nullptr) return;
-  builder.dialect(kApi, std::make_unique<AnthropicDialect>());
-  auto api = std::make_shared<const AnthropicApi>(*lane);
+  builder.dialect(kApi, std::make_unique<anthropic::AnthropicDialect>());
+  auto api = std::make_shared<const anthropic::AnthropicApi>(*lane);
   auto post = [&](const std::string& path, chat::Operation operation) {
     builder.route("POST", path, kApi,
                   [api, operation](flow::Call& call, http::Params) { return api->serve(call, operation); });
@@ -41,7 +41,7 @@ void build(flow::ApiBuilder& builder) {
   builder.route_if(kMark, "GET", "/v1/models/{id...}", kApi, [api](flow::Call& call, http::Params params) {
     return api->show_model(call, std::string(http::param(params, "id")));
   });
-  std::vector<std::string_view> fields(std::begin(kForwardedFields), std::end(kForwardedFields));
+  std::vector<std::string_view> fields(std::begin(anthropic::kForwardedFields), std::end(anthropic::kForwardedFields));
   auto relay = std::make_shared<const llm::Relay>(*lane, llm::Family::anthropic, std::move(fields));
   for (const Batches& each : kBatches) {
     builder.route(each.method, each.path, kApi, [relay, body = each.body](flow::Call& call, http::Params) {
@@ -55,8 +55,9 @@ void build(flow::ApiBuilder& builder) {
 void register_apis_anthropic(base::Registry& registry) {
   registry.add("anthropic", flow::ApiFactory{build});
   for (auto operation : {chat::Operation::chat, chat::Operation::count_tokens}) {
-    registry.add(fmt::format("anthropic.{}", chat::to_string(operation)),
-                 chat::ClientCodecFactory{[operation] { return std::make_shared<const AnthropicCodec>(operation); }});
+    registry.add(fmt::format("anthropic.{}", chat::to_string(operation)), chat::ClientCodecFactory{[operation] {
+                   return std::make_shared<const anthropic::AnthropicCodec>(operation);
+                 }});
   }
 }
 

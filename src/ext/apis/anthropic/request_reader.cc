@@ -5,7 +5,7 @@
 #include "chat/turns.h"
 #include "ext/apis/anthropic/content_reader.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 using chat::OutputFormat;
@@ -207,4 +207,4 @@ Result<Request> read_messages_request(std::string_view body, bool counts) {
   return request;
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

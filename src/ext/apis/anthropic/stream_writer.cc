@@ -4,7 +4,7 @@
 #include "chat/signature.h"
 #include "ext/apis/anthropic/answer_writer.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 using chat::Family;
 using chat::Finish;
@@ -203,4 +203,4 @@ void MessagesStreamWriter::end() {
   output_ += "}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -6,7 +6,7 @@
 #include "chat/request.h"
 #include "chat/stream.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 // Tells where the text of one JSON object ends, fragment by fragment.
 class ObjectEnd {
@@ -77,4 +77,4 @@ class MessagesStreamWriter : public chat::StreamWriter {
   bool refused_ = false;
 };
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -71,6 +71,11 @@ rt::Task<void> OpenAiApi::generate(flow::Call& call, llm::Operation operation) c
     co_await flow::refuse(call, request.error());
     co_return;
   }
+  if (operation == llm::Operation::embeddings) {
+    request->embeddings = &embeddings_;
+  } else {
+    request->codec = operation == llm::Operation::chat ? static_cast<const chat::ClientCodec*>(&chat_) : &completions_;
+  }
   co_await llm::serve(call, lane_, *request);
 }
 

@@ -1,6 +1,9 @@
 // POST /v1/chat/completions, /v1/completions, /v1/embeddings and GET /v1/models.
 #pragma once
 
+#include "ext/apis/openai/chat_codec.h"
+#include "ext/apis/openai/completions_codec.h"
+#include "ext/apis/openai/embeddings_codec.h"
 #include "flow/dialect.h"
 #include "llm/lane.h"
 
@@ -15,6 +18,9 @@ class OpenAiApi {
 
  private:
   const llm::Lane& lane_;
+  OpenAiChatCodec chat_;
+  OpenAiCompletionsCodec completions_;
+  OpenAiEmbeddingsCodec embeddings_;
 };
 
 }  // namespace penstock::ext

@@ -6,6 +6,8 @@
 #include "ext/apis/openai/openai_dialect.h"
 #include "ext/apis/openai/pass_through_api.h"
 #include "ext/apis/openai/realtime_api.h"
+#include "ext/apis/openai/responses_api.h"
+#include "ext/apis/openai/responses_codec.h"
 
 namespace penstock::ext {
 namespace {
@@ -29,6 +31,7 @@ void build(flow::ApiBuilder& builder) {
   });
   auto relay = std::make_shared<const llm::Relay>(*lane, llm::Family::openai);
   add_pass_through(builder, relay);
+  add_responses(builder, *lane, relay);
   auto realtime = std::make_shared<RealtimeApi>(*lane, relay);
   builder.route("GET", "/v1/realtime", "openai",
                 [realtime](flow::Call& call, http::Params) { return realtime->serve(call); });
@@ -43,6 +46,12 @@ void register_apis_openai(base::Registry& registry) {
                chat::ClientCodecFactory{[] { return std::make_shared<const OpenAiCompletionsCodec>(); }});
   registry.add("openai.embeddings",
                chat::EmbeddingsCodecFactory{[] { return std::make_shared<const OpenAiEmbeddingsCodec>(); }});
+  registry.add("openai.responses", chat::ClientCodecFactory{[] {
+                 return std::make_shared<const ResponsesCodec>(chat::Operation::responses);
+               }});
+  registry.add("openai.count_tokens", chat::ClientCodecFactory{[] {
+                 return std::make_shared<const ResponsesCodec>(chat::Operation::count_tokens);
+               }});
 }
 
 }  // namespace penstock::ext

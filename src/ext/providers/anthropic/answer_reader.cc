@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 using chat::Finish;
@@ -179,4 +179,4 @@ chat::ProviderError read_messages_error(int status, const json::Value& body) {
   return error;
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

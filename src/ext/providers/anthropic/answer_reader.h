@@ -7,7 +7,7 @@
 #include "chat/answer.h"
 #include "json/value.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 // Counts of a "usage" object, as canonical usage: the input includes what came from the cache and went there. `usage`
 // keeps what the object does not say.
@@ -28,4 +28,4 @@ chat::ProviderError read_messages_error(int status, const json::Value& body);
 // Unicode code points.
 std::int64_t characters(std::string_view text);
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -5,7 +5,7 @@
 #include "json/integers.h"
 #include "wire/fields.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 constexpr std::string_view kVersionLine = "anthropic-version: 2023-06-01\r\n";
@@ -164,4 +164,4 @@ chat::ProviderError AnthropicProvider::read_error(int status, std::string_view b
   return read_messages_error(status, parsed ? *parsed : json::Value());
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

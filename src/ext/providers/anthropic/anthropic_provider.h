@@ -5,7 +5,7 @@
 #include "ext/providers/anthropic/request_writer.h"
 #include "llm/provider.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 class AnthropicProvider : public llm::Provider {
  public:
@@ -52,4 +52,4 @@ class AnthropicProvider : public llm::Provider {
   base::Secret common_fields_;  // with the key
 };
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

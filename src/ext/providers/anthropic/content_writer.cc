@@ -5,7 +5,7 @@
 
 #include "json/object_writer.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 using chat::Dropped;
@@ -212,4 +212,4 @@ void write_instructions(std::string& out, const std::vector<const Part*>& parts,
   blocks.end();
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -7,7 +7,7 @@
 #include "chat/field.h"
 #include "chat/turns.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 // The provider reads this thought: it made it itself and sealed it.
 bool is_own_thought(const chat::Part& part);
@@ -21,4 +21,4 @@ bool write_blocks(std::string& out, const chat::Turn& turn, bool final, chat::Dr
 void write_instructions(std::string& out, const std::vector<const chat::Part*>& parts, chat::Dropped& dropped);
 void write_cache_control(std::string& out, const std::optional<std::string>& cache);
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

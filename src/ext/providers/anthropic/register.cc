@@ -12,12 +12,12 @@ bool is_field_text(std::string_view text) {
 
 std::shared_ptr<const llm::Provider> make(const std::string& name, config::Map& map) {
   constexpr std::int64_t kMaxTokensMost = 1'000'000;
-  AnthropicProvider::Options options;
+  anthropic::AnthropicProvider::Options options;
   options.origin = llm::read_origin(name, map, "https://api.anthropic.com/v1");
   options.api_key = map.secret("api_key");
   options.timeouts.first_byte = config::read_timeout(map, "timeout", options.timeouts.first_byte);
   options.betas = map.texts("betas");
-  MessagesOptions& messages = options.messages;
+  anthropic::MessagesOptions& messages = options.messages;
   messages.max_tokens = map.integer("max_tokens", messages.max_tokens, 1, kMaxTokensMost);
   messages.format_by_tool = map.choice("structured_output", {"native", "tool"}, "native") == "tool";
   messages.adaptive_thinking = map.choice("thinking", {"budget", "adaptive"}, "budget") == "adaptive";
@@ -31,7 +31,7 @@ std::shared_ptr<const llm::Provider> make(const std::string& name, config::Map& 
     map.get("betas").problem("the name of a beta contains a character none has (a space, a line end?)");
     return nullptr;
   }
-  return std::make_shared<const AnthropicProvider>(std::move(options));
+  return std::make_shared<const anthropic::AnthropicProvider>(std::move(options));
 }
 
 }  // namespace

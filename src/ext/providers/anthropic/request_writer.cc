@@ -9,7 +9,7 @@
 #include "ext/providers/anthropic/schema.h"
 #include "json/object_writer.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 using chat::Dropped;
@@ -44,7 +44,7 @@ class RequestWriter {
         options_(options),
         dropped_(dropped),
         conversation_(chat::alternate(request)),
-        answer_tool_(ext::answer_tool(request, options)) {}
+        answer_tool_(anthropic::answer_tool(request, options)) {}
 
   Result<std::string> write(std::string_view model, bool counts) {
     ObjectWriter body(out_);
@@ -350,4 +350,4 @@ Result<std::string> write_count_request(const chat::Request& request, std::strin
   return RequestWriter(request, options, unused).write(model, true);
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -7,7 +7,7 @@
 #include "chat/field.h"
 #include "chat/request.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 struct MessagesOptions {
   // For requests that say nothing: the API demands a limit.
@@ -27,4 +27,4 @@ Result<std::string> write_count_request(const chat::Request& request, std::strin
 // The name of the tool whose input is the answer; empty when the request is written without one.
 std::string answer_tool(const chat::Request& request, const MessagesOptions& options);
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

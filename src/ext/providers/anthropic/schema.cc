@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 namespace {
 
 constexpr std::string_view kLimits[] = {"minimum",    "maximum",     "exclusiveMinimum", "exclusiveMaximum",
@@ -73,4 +73,4 @@ Result<json::Value> input_schema(const json::Value& schema) {
   return out;
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -2,7 +2,7 @@
 
 #include "ext/providers/anthropic/answer_reader.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 using chat::Finish;
 
@@ -146,4 +146,4 @@ void MessagesStreamReader::take_message_delta(const json::Value& event, chat::St
   sink.finish(0, finish, json::string_or(*delta, "stop_sequence", ""));
 }
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

@@ -7,7 +7,7 @@
 #include "chat/stream.h"
 #include "wire/sse.h"
 
-namespace penstock::ext {
+namespace penstock::ext::anthropic {
 
 class MessagesStreamReader : public chat::StreamReader {
  public:
@@ -43,4 +43,4 @@ class MessagesStreamReader : public chat::StreamReader {
   bool ended_ = false;  // by its mark, or an error
 };
 
-}  // namespace penstock::ext
+}  // namespace penstock::ext::anthropic

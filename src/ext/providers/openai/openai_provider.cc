@@ -1,5 +1,10 @@
 #include "ext/providers/openai/openai_provider.h"
 
+#include "ext/providers/openai/answer_reader.h"
+#include "ext/providers/openai/chat_stream_reader.h"
+#include "ext/providers/openai/embeddings_translator.h"
+#include "ext/providers/openai/error_reader.h"
+#include "ext/providers/openai/request_writer.h"
 #include "json/integers.h"
 #include "json/value.h"
 
@@ -76,10 +81,38 @@ Result<llm::Usage> usage_in(std::string_view text) {
   return usage;
 }
 
-// {"error": ...} in whatever company, or {"object":"error", ...}.
-bool is_error(const json::Value& event) {
-  const json::Value* error = json::find(event, "error");
-  return (error != nullptr && !error->is_null()) || json::string_or(event, "object", "") == "error";
+// The same of a response.
+llm::Usage response_usage(const json::Value& response) {
+  llm::Usage usage;
+  const json::Value* reported = json::find(response, "usage");
+  if (reported == nullptr || !reported->is_object()) return usage;
+  auto tokens = [](const json::Value* of, std::string_view name) {
+    constexpr std::int64_t kTokensMax = 1'000'000'000;
+    return of == nullptr ? 0 : std::clamp<std::int64_t>(json::int_or(*of, name, 0), 0, kTokensMax);
+  };
+  const json::Value* input = json::find(*reported, "input_tokens_details");
+  const json::Value* output = json::find(*reported, "output_tokens_details");
+  usage.known = true;
+  usage.input = tokens(reported, "input_tokens");
+  usage.output = tokens(reported, "output_tokens");
+  usage.cached = tokens(input, "cached_tokens");
+  usage.cache_write = tokens(input, "cache_write_tokens");
+  usage.reasoning = tokens(output, "reasoning_tokens");
+  return usage;
+}
+
+// Three kinds of event end a stream of responses, and they have the usage.
+llm::EventVerdict read_response_event(const wire::SseEvent& event, llm::Usage& usage) {
+  constexpr std::string_view kEndings[] = {"response.completed", "response.incomplete", "response.failed"};
+  llm::EventVerdict verdict;
+  verdict.error = event.name == "error";
+  if (std::find(std::begin(kEndings), std::end(kEndings), event.name) == std::end(kEndings)) return verdict;
+  verdict.last = true;
+  verdict.error = event.name == "response.failed";
+  auto parsed = json::parse(event.data);
+  const json::Value* response = parsed ? json::find(*parsed, "response") : nullptr;
+  if (response != nullptr) usage = response_usage(*response);
+  return verdict;
 }
 
 std::string_view path_of(llm::Operation operation) {
@@ -95,7 +128,11 @@ std::string_view path_of(llm::Operation operation) {
 
 }  // namespace
 
-OpenAiProvider::OpenAiProvider(Options options) : origin_(std::move(options.origin)), timeouts_(options.timeouts) {
+OpenAiProvider::OpenAiProvider(Options options)
+    : origin_(std::move(options.origin)),
+      timeouts_(options.timeouts),
+      compatible_(options.compatible),
+      responses_(options.responses) {
   base_path_ = origin_->url.path;
   std::string fields = fmt::format("host: {}\r\nuser-agent: penstock\r\n", origin_->url.authority());
   if (!options.api_key.empty()) fields += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
@@ -103,7 +140,8 @@ OpenAiProvider::OpenAiProvider(Options options) : origin_(std::move(options.orig
     return fmt::format("{} {}{} HTTP/1.1\r\n{}", method, base_path_, path, fields);
   };
   common_fields_ = base::Secret(fields);
-  for (auto operation : {llm::Operation::chat, llm::Operation::completions, llm::Operation::embeddings}) {
+  for (auto operation : {llm::Operation::chat, llm::Operation::completions, llm::Operation::embeddings,
+                         llm::Operation::responses, llm::Operation::count_tokens}) {
     heads_[static_cast<std::size_t>(operation)] =
         base::Secret(head_of("POST", path_of(operation)) + "content-type: application/json\r\n");
   }
@@ -120,7 +158,8 @@ Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request,
     json::append_quoted(*upstream.inserted, model);
     edits[count++] = {request.model.begin, request.model.end, text_begin, upstream.inserted->size()};
   }
-  if (request.stream && !request.wants_usage && request.operation != llm::Operation::embeddings) {
+  bool optional = request.operation == llm::Operation::chat || request.operation == llm::Operation::completions;
+  if (request.stream && !request.wants_usage && optional) {
     if (auto edit = ask_for_usage(request, *upstream.inserted)) edits[count++] = *edit;
   }
   upstream.body = splice(request.body, std::span(edits).first(count), *upstream.inserted);
@@ -145,10 +184,17 @@ Result<std::string> OpenAiProvider::pass_through(const llm::PassHead& head, std:
 
 std::string OpenAiProvider::probe_head() const { return std::string(probe_head_.reveal()); }
 
-Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation, std::string_view body) const { return usage_in(body); }
+Result<llm::Usage> OpenAiProvider::read_answer(llm::Operation operation, std::string_view body) const {
+  if (operation != llm::Operation::responses) return usage_in(body);
+  auto response = json::parse(body);
+  if (!response) return std::unexpected(response.error());
+  if (!response->is_object()) return fail(Errc::invalid_argument, "not a JSON object");
+  return response_usage(*response);
+}
 
 llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const wire::SseEvent& event,
                                              llm::Usage& usage) const {
+  if (request.operation == llm::Operation::responses) return read_response_event(event, usage);
   llm::EventVerdict verdict;
   if (event.data == "[DONE]") {
     verdict.last = true;
@@ -163,7 +209,7 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   if (!json::may_hold(event.data, "error") && !json::may_hold(event.data, "usage")) return verdict;
   auto parsed = json::parse(event.data);
   if (!parsed) return verdict;
-  if (is_error(*parsed)) {
+  if (is_openai_error(*parsed)) {
     verdict.error = true;
     return verdict;
   }
@@ -178,21 +224,50 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
 }
 
 bool OpenAiProvider::speaks(llm::Operation operation) const {
-  return operation == llm::Operation::chat || operation == llm::Operation::completions ||
-         operation == llm::Operation::embeddings;
+  if (operation == llm::Operation::responses || operation == llm::Operation::count_tokens) return responses_;
+  return true;
 }
 
-Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::Request&, std::string_view, std::string_view,
-                                                    chat::Dropped&) const {
-  return fail(Errc::unimplemented, "translation");
+// `upstream.inserted` is the body.
+void OpenAiProvider::finish_post(llm::Operation operation, bool stream, std::string_view request_id,
+                                 llm::UpstreamRequest& upstream) const {
+  upstream.body = net::Pieces(std::string_view(*upstream.inserted));
+  base::append(*upstream.head, heads_[static_cast<std::size_t>(operation)].reveal(),
+               stream ? "accept: text/event-stream\r\nx-request-id: " : "accept: application/json\r\nx-request-id: ",
+               request_id, "\r\ncontent-length: ", base::Digits(upstream.body.bytes()), "\r\n");
 }
 
-Result<chat::Answer> OpenAiProvider::read_chat(const chat::Request&, std::string_view) const {
-  return fail(Errc::unimplemented, "translation");
+Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::Request& request, std::string_view model,
+                                                    std::string_view request_id, chat::Dropped& dropped) const {
+  llm::UpstreamRequest upstream;
+  write_openai_chat_request(request, model, compatible_, dropped, *upstream.inserted);
+  finish_post(llm::Operation::chat, request.stream, request_id, upstream);
+  return upstream;
 }
 
-std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Request&) const { return nullptr; }
+Result<chat::Answer> OpenAiProvider::read_chat(const chat::Request&, std::string_view body) const {
+  return read_openai_chat_answer(body);
+}
 
-chat::ProviderError OpenAiProvider::read_error(int status, std::string_view) const { return {.status = status}; }
+std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Request&) const {
+  return std::make_unique<OpenAiChatStreamReader>();
+}
+
+Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::EmbeddingsRequest& request, std::string_view model,
+                                                    std::string_view request_id, chat::Dropped&) const {
+  llm::UpstreamRequest upstream;
+  write_openai_embeddings_request(request, model, *upstream.inserted);
+  finish_post(llm::Operation::embeddings, false, request_id, upstream);
+  return upstream;
+}
+
+Result<chat::EmbeddingsAnswer> OpenAiProvider::read_embeddings(const chat::EmbeddingsRequest& request,
+                                                               std::string_view body) const {
+  return read_openai_embeddings(request, body);
+}
+
+chat::ProviderError OpenAiProvider::read_error(int status, std::string_view body) const {
+  return read_openai_error(status, body);
+}
 
 }  // namespace penstock::ext

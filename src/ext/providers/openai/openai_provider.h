@@ -12,6 +12,8 @@ class OpenAiProvider : public llm::Provider {
     std::shared_ptr<const http::Origin> origin;  // its URL up to and with /v1
     base::Secret api_key;
     http::ClientTimeouts timeouts;
+    bool compatible = false;  // translated requests keep to what other servers of the dialect know
+    bool responses = false;   // it has the Responses API
   };
   explicit OpenAiProvider(Options options);
 
@@ -30,11 +32,20 @@ class OpenAiProvider : public llm::Provider {
                                       chat::Dropped& dropped) const override;
   Result<chat::Answer> read_chat(const chat::Request& request, std::string_view body) const override;
   std::unique_ptr<chat::StreamReader> stream_reader(const chat::Request& request) const override;
+  Result<llm::UpstreamRequest> encode(const chat::EmbeddingsRequest& request, std::string_view model,
+                                      std::string_view request_id, chat::Dropped& dropped) const override;
+  Result<chat::EmbeddingsAnswer> read_embeddings(const chat::EmbeddingsRequest& request,
+                                                 std::string_view body) const override;
   chat::ProviderError read_error(int status, std::string_view body) const override;
 
  private:
+  void finish_post(llm::Operation operation, bool stream, std::string_view request_id,
+                   llm::UpstreamRequest& upstream) const;
+
   std::shared_ptr<const http::Origin> origin_;
   http::ClientTimeouts timeouts_;
+  bool compatible_;
+  bool responses_;
   std::array<base::Secret, chat::kOperations> heads_;  // per operation; they carry the key
   base::Secret probe_head_;
   std::string base_path_;

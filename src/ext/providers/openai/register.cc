@@ -11,6 +11,10 @@ std::shared_ptr<const llm::Provider> make(const std::string& name, config::Map& 
   options.origin = llm::read_origin(name, map, "https://api.openai.com/v1");
   options.api_key = map.secret("api_key");
   options.timeouts.first_byte = config::read_timeout(map, "timeout", options.timeouts.first_byte);
+  options.compatible = map.boolean("compatible", false);
+  // OpenAI's own has it. Most other servers that speak its dialect do not, or keep no responses.
+  bool own = options.origin && options.origin->url.authority() == "api.openai.com";
+  options.responses = map.boolean("responses", own);
   if (!options.origin) return nullptr;
   for (char c : options.api_key.reveal()) {
     if (c > ' ' && c < 0x7f) continue;

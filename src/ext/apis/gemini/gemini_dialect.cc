@@ -1,0 +1,9 @@
+#include "ext/apis/gemini/gemini_dialect.h"
+
+#include "ext/apis/gemini/status_name.h"
+
+namespace penstock::ext {
+
+std::string GeminiDialect::error_body(int status, const Error& error) const { return error_json(status, error.detail); }
+
+}  // namespace penstock::ext

@@ -1,0 +1,21 @@
+// What differs between Gemini's models, as far as requests go, told from their names.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace penstock::ext {
+
+struct GeminiModel {
+  // From the third generation on: how much to think is a word, calls must be sealed, results of functions hold media.
+  bool third = false;
+  // Tokens of thought that it takes; `least` when it must think.
+  std::int64_t thought_least = 0;
+  std::int64_t thought_most = 24'576;
+  bool takes_minimal = true;  // as the word for hardly any thought
+};
+
+// `name` with or without "models/". Unknown names count as second generation.
+GeminiModel gemini_model(std::string_view name);
+
+}  // namespace penstock::ext
