@@ -21,7 +21,7 @@ models:
   torn:    {{ route: [ {{ to: lab/mock-cut }} ] }}
   secret:  {{ route: [ {{ to: lab/small }} ] }}
 keys:
-  - {{ name: sdk, secret: {KEY}, models: [chat, chatt, embed, limited, broken, torn, "lab/files"] }}
+  - {{ name: sdk, secret: {KEY}, models: [chat, chatt, embed, limited, broken, torn, "lab/files", "lab/batches", "lab/moderations"] }}
 """
 
 
