@@ -115,6 +115,15 @@ void leave_out_unusable_tools(chat::Request& request) {
   });
 }
 
+// What a dialect says in quite another way, so that it cannot come back as it was; golden cases show these.
+void fit(chat::Request& request, Family family) {
+  if (family != Family::anthropic) return;
+  // JSON of any shape is the argument of a tool that stands for the answer.
+  if (request.format.kind == chat::OutputFormat::Kind::json) request.format = {};
+  // The limit must be said: without one a default comes back.
+  if (!request.max_output_tokens) request.max_output_tokens = 40'000;
+}
+
 std::string names(const chat::Dropped& dropped) {
   std::string text;
   for (Field field : dropped.list()) text += fmt::format("{} ", chat::to_string(field));
@@ -127,7 +136,7 @@ chat::Request question(bool stream) {
   request.stream = stream;
   request.id = "req-1";
   request.created = 1'700'000'000;
-  request.reasoning.show = true;
+  request.reasoning.show = true;  // some tell their thoughts only then
   return request;
 }
 
@@ -151,6 +160,7 @@ class ThereAndBack : public testing::TestWithParam<Family> {
 TEST_P(ThereAndBack, RequestsComeBackButForWhatIsReported) {
   for (std::uint64_t seed = 0; seed < kRounds && !HasFailure(); ++seed) {
     chat::Request request = RandomChat(seed, GetParam()).request();
+    fit(request, GetParam());
     chat::Dropped dropped;
     auto upstream = provider_->encode(request, "m", "req-1", dropped);
     ASSERT_TRUE(upstream.has_value()) << "seed " << seed << ": " << upstream.error().detail;
