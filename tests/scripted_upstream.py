@@ -64,7 +64,8 @@ class Request:
         with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):
             request = json.loads(self.body)
             content = request["input"] if "input" in request else request["messages"][-1]["content"]
-            return content if isinstance(content, str) else content[0]["text"]
+            text = content if isinstance(content, str) else content[0]["text"]
+            return text if isinstance(text, str) else ""
         return ""
 
 

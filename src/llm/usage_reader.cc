@@ -11,8 +11,10 @@ namespace {
 constexpr std::size_t kHeldBytesMax = 256 * 1024;
 // More than any report with what stands behind it.
 constexpr std::size_t kTailBytes = 8 * 1024;
+// A name that leads to no object may be anything; then the one before it counts.
+constexpr int kReportsMax = 16;
 
-// The object in `counts` must stand at `usage`. Nonsense counts as nothing; 10^9: safe to add up.
+// What the object `usage` of the document says. Nonsense counts as nothing; 10^9: safe to add up.
 chat::Usage usage_in(std::string_view document) {
   constexpr std::int64_t kTokensMax = 1'000'000'000;
   enum : std::size_t { kInput, kPrompt, kOutput, kCompletion, kTotal, kInputCached, kPromptCached, kCounts };
@@ -40,13 +42,14 @@ chat::Usage usage_in(std::string_view document) {
 // The last object under the name `usage`. Within a string the quotes of the name would be escaped.
 std::string_view last_report(std::string_view text) {
   constexpr std::string_view kName = R"("usage")";
-  for (std::size_t at = text.rfind(kName); at != std::string_view::npos; at = text.rfind(kName, at - 1)) {
+  std::size_t at = std::string_view::npos;
+  for (int i = 0; i < kReportsMax; ++i) {
+    at = text.substr(0, at).rfind(kName);
+    if (at == std::string_view::npos) break;
     std::size_t value = text.find_first_not_of(" \t\r\n:", at + kName.size());
-    if (value != std::string_view::npos && text[value] == '{') {
-      json::Cursor cursor(text.substr(value));
-      if (cursor.skip()) return text.substr(value, cursor.offset());
-    }
-    if (at == 0) break;
+    if (value == std::string_view::npos || text[value] != '{') continue;
+    json::Cursor cursor(text.substr(value));
+    if (cursor.skip()) return text.substr(value, cursor.offset());
   }
   return {};
 }

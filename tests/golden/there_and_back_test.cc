@@ -159,7 +159,7 @@ chat::Request question(bool stream) {
   request.stream = stream;
   request.id = "req-1";
   request.created = 1'700'000'000;
-  request.reasoning.show = true;
+  request.reasoning.show = true;  // some tell their thoughts only then
   return request;
 }
 

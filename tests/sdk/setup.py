@@ -1,5 +1,7 @@
-"""The gateway both SDK tests speak to."""
+"""The gateways that the SDK tests speak to."""
 
+import contextlib
+import json
 import subprocess
 
 import harness
@@ -31,3 +33,70 @@ def run_client(*command):
         print(done.stdout, end="")
         harness.check(done.returncode == 0, "the SDK script ended with", done.returncode, done.stderr[-2000:])
         harness.check(gateway.alive(), "the gateway ended")
+
+
+# --- any client, any provider -----------------------------------------------------------------------------------------
+
+# Where the mock has the paths of each type of provider.
+BASES = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "ollama": ""}
+EMBEDDING = {"openai", "gemini", "ollama"}
+MOCK_MODELS = {"chat": "small", "think": "mock-think", "limited": "mock-429", "broken": "mock-500", "torn": "mock-cut",
+               "embed": "embedder"}
+
+
+class Mock(harness.Process):
+    """`penstock mock` with all its dialects."""
+
+    def __init__(self, *options):
+        super().__init__(["mock", "--listen", "127.0.0.1:0", *options], r"penstock mock ready (\S+):(\d+)")
+        self.port = int(self.match[2])
+        self.root = f"http://127.0.0.1:{self.port}"
+
+    def cancelled(self):
+        return harness.request(self.port, "GET", "/mock/stats").json()["cancelled"]
+
+
+def models_behind(kind):
+    return [name for name in [*MOCK_MODELS, "slow", "flaky"] if name != "embed" or kind in EMBEDDING]
+
+
+def everything(steady, slow, flaky):
+    """A gateway's configuration with the same models behind each type of provider."""
+    lines = ["providers:"]
+    for kind, base in BASES.items():
+        for name, mock in (("lab", steady), ("slow", slow), ("flaky", flaky)):
+            lines.append(f'  {name}_{kind}: {{ type: {kind}, base_url: "{mock.root}{base}" }}')
+    lines.append("models:")
+    for kind in BASES:
+        for name in models_behind(kind):
+            where = f"{name}_{kind}/small" if name in ("slow", "flaky") else f"lab_{kind}/{MOCK_MODELS[name]}"
+            lines.append(f"  {kind}-{name}: {{ route: [ {where} ], retry: {{ attempts: 1 }} }}")
+    return "\n".join([*lines, "keys:", f"  - {{ name: sdk, secret: {KEY} }}", ""])
+
+
+@contextlib.contextmanager
+def everywhere():
+    """Settings for the scripts any_*: the mock itself, then each type of provider behind one gateway. After a script
+    that left a stream, left() must hold."""
+    with Mock() as steady, Mock("--per-token", "30ms", "--tokens", "500") as slow, Mock("--fail", "40%:429") as flaky, \
+            harness.Gateway(everything(steady, slow, flaky)) as gateway:
+        direct = {"root": steady.root, "key": KEY, "behind": "mock", "models": MOCK_MODELS}
+        behind = [{"root": f"http://127.0.0.1:{gateway.port}", "key": KEY, "behind": kind,
+                   "models": {name: f"{kind}-{name}" for name in models_behind(kind)}} for kind in BASES]
+        yield [direct, *behind], slow
+        harness.check(gateway.alive(), "the gateway ended")
+
+
+def run_everywhere(command, settings, slow):
+    failed = []
+    for setting in settings:
+        before = slow.cancelled()
+        done = subprocess.run([*command, json.dumps(setting)], capture_output=True, text=True, timeout=120, check=False)
+        lines = done.stdout.splitlines()
+        print(f"     {setting['behind']}: {sum(line.startswith('ok ') for line in lines)} fine")
+        print("\n".join(line for line in lines if not line.startswith("ok ")), end="\n" if done.returncode else "")
+        if done.returncode != 0:
+            failed.append(setting["behind"] + " " + done.stderr[-1000:])
+        elif "ok   cancel" in lines:
+            harness.until(lambda before=before: slow.cancelled() > before, "the provider to hear that the client left")
+    harness.check(not failed, "failed behind", *failed)

@@ -129,7 +129,10 @@ std::string_view path_of(llm::Operation operation) {
 }  // namespace
 
 OpenAiProvider::OpenAiProvider(Options options)
-    : origin_(std::move(options.origin)), timeouts_(options.timeouts), compatible_(options.compatible) {
+    : origin_(std::move(options.origin)),
+      timeouts_(options.timeouts),
+      compatible_(options.compatible),
+      responses_(options.responses) {
   base_path_ = origin_->url.path;
   std::string fields = fmt::format("host: {}\r\nuser-agent: penstock\r\n", origin_->url.authority());
   if (!options.api_key.empty()) fields += fmt::format("authorization: Bearer {}\r\n", options.api_key.reveal());
@@ -137,7 +140,6 @@ OpenAiProvider::OpenAiProvider(Options options)
     return fmt::format("{} {}{} HTTP/1.1\r\n{}", method, base_path_, path, fields);
   };
   common_fields_ = base::Secret(fields);
-  responses_ = options.responses;
   for (auto operation : {llm::Operation::chat, llm::Operation::completions, llm::Operation::embeddings,
                          llm::Operation::responses, llm::Operation::count_tokens}) {
     heads_[static_cast<std::size_t>(operation)] =

@@ -13,7 +13,7 @@ class OpenAiProvider : public llm::Provider {
     base::Secret api_key;
     http::ClientTimeouts timeouts;
     bool compatible = false;  // translated requests keep to what other servers of the dialect know
-    bool responses = false;  // it has the Responses API
+    bool responses = false;   // it has the Responses API
   };
   explicit OpenAiProvider(Options options);
 
@@ -45,7 +45,7 @@ class OpenAiProvider : public llm::Provider {
   std::shared_ptr<const http::Origin> origin_;
   http::ClientTimeouts timeouts_;
   bool compatible_;
-  bool responses_ = false;
+  bool responses_;
   std::array<base::Secret, chat::kOperations> heads_;  // per operation; they carry the key
   base::Secret probe_head_;
   std::string base_path_;
