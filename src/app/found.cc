@@ -135,12 +135,15 @@ void Surroundings::find_llm() {
   struct Local {
     std::uint16_t port;
     const char* name;
+    const char* type;
+    const char* path;  // where the API of the type begins
   };
-  for (const Local& local : {Local{11434, "Ollama"}, Local{8080, "llama-server"}}) {
+  for (const Local& local : {Local{11434, "Ollama", "ollama", ""}, Local{8080, "llama-server", "openai", "/v1"}}) {
     std::string model = first_model(get_json(local.port, "/v1/models"));
     if (model.empty()) continue;
     llm_ = fmt::format("{} on 127.0.0.1:{}", local.name, local.port);
-    llm_url_ = fmt::format("http://127.0.0.1:{}/v1", local.port);
+    llm_type_ = local.type;
+    llm_url_ = fmt::format("http://127.0.0.1:{}{}", local.port, local.path);
     llm_model_ = model;
     return;
   }

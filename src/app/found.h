@@ -37,7 +37,8 @@ class Surroundings {
   void find_key();
 
   std::string data_dir_;
-  std::string llm_, llm_type_ = "openai", llm_url_, llm_key_, llm_model_;
+  std::string llm_, llm_url_, llm_key_, llm_model_;
+  std::string llm_type_ = "openai";
   std::string broker_;
   std::string key_;
   std::unique_ptr<rt::LoopThread> mock_thread_;
