@@ -133,15 +133,6 @@ void fit(chat::Request& request, Family family) {
       }
     }
   }
-  if (family != Family::anthropic) return;
-  // What it does anyway is not said.
-  if (request.parallel_tool_calls == true) request.parallel_tool_calls.reset();
-  // A schema must say that there is nothing else in its objects.
-  if (request.format.schema.is_object()) request.format.schema.get_object()["additionalProperties"] = false;
-  // JSON of any shape is the argument of a tool that stands for the answer.
-  if (request.format.kind == chat::OutputFormat::Kind::json) request.format = {};
-  // The limit must be said: without one a default comes back.
-  if (!request.max_output_tokens) request.max_output_tokens = 40'000;
 }
 
 // OpenAI's tool messages hold text only: media come behind the results, in words of the user's.
