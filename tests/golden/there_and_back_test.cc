@@ -127,9 +127,13 @@ void fit(chat::Request& request, Family family) {
       }
     }
   }
-  if (family != Family::anthropic) return;
   // What it does anyway is not said.
-  if (request.parallel_tool_calls == true) request.parallel_tool_calls.reset();
+  if (request.parallel_tool_calls == true && family != Family::openai) request.parallel_tool_calls.reset();
+  if (family != Family::anthropic) return;
+  // The choice of tools is where it says that calls come one at a time.
+  using Mode = chat::ToolChoice::Mode;
+  if (request.parallel_tool_calls && request.tool_choice.mode == Mode::unset)
+    request.tool_choice.mode = Mode::automatic;
   // A schema must say that there is nothing else in its objects.
   if (request.format.schema.is_object()) request.format.schema.get_object()["additionalProperties"] = false;
   // JSON of any shape is the argument of a tool that stands for the answer.
