@@ -129,7 +129,10 @@ void fit(chat::Request& request, Family family) {
   }
   // What it does anyway is not said.
   if (request.parallel_tool_calls == true && family != Family::openai) request.parallel_tool_calls.reset();
+  if (request.service_tier == "auto" && family == Family::gemini) request.service_tier.clear();
   if (family != Family::anthropic) return;
+  // No calls are never many.
+  if (request.tool_choice.mode == chat::ToolChoice::Mode::none) request.parallel_tool_calls.reset();
   // The choice of tools is where it says that calls come one at a time.
   using Mode = chat::ToolChoice::Mode;
   if (request.parallel_tool_calls && request.tool_choice.mode == Mode::unset)
