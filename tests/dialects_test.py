@@ -292,7 +292,47 @@ def client_that_leaves(lab, client, provider):
     return "yes"
 
 
+def embeddings(lab, client, provider):
+    """Two texts, and as many dimensions as were asked for."""
+    if not isinstance(client, (dialect_openai.Chat, dialect_gemini.Content, dialect_ollama.Chat)):
+        return NONE
+    texts, model = ["a pump", "a valve"], provider
+    path, body, vectors = {
+        "openai_chat": ("/v1/embeddings", {"model": model, "input": texts, "dimensions": 8},
+                        lambda answer: [each["embedding"] for each in answer["data"]]),
+        "gemini_content": (f"/v1beta/models/{model}:batchEmbedContents",
+                           {"requests": [{"model": f"models/{model}", "content": {"parts": [{"text": text}]},
+                                          "outputDimensionality": 8} for text in texts]},
+                           lambda answer: [each["values"] for each in answer["embeddings"]]),
+        "ollama_chat": ("/api/embed", {"model": model, "input": texts, "dimensions": 8}, lambda answer: answer["embeddings"]),
+    }[client.name]
+    response = lab.gateway.post(path, body)
+    if provider == "anthropic":
+        check(response.status in (400, 501) and client.error(response.json()), response)
+        return "refused"
+    equal(response.status, 200, response)
+    equal([len(vector) for vector in vectors(response.json())], [8, 8])
+    return "yes"
+
+
+def number_of_tokens(lab, client, provider):
+    """Asked of the provider, or estimated where it cannot tell."""
+    body = client.body(ask(), provider, False)
+    path, key = {"anthropic_messages": ("/v1/messages/count_tokens", "input_tokens"),
+                 "gemini_content": (f"/v1beta/models/{provider}:countTokens", "totalTokens")}.get(client.name, ("", ""))
+    if not path:
+        return NONE
+    body.pop("max_tokens", None)
+    before = lab.mock.stats()["requests"]
+    response = lab.gateway.post(path, body)
+    equal(response.status, 200, response)
+    check(response.json()[key] > 0, response)
+    return "yes" if lab.mock.stats()["requests"] > before else "estimated"
+
+
 EVENTS = {
+    "embeddings": embeddings,
+    "number of tokens": number_of_tokens,
     "thoughts given back with a tool result": thoughts_given_back,
     "errors of the provider (400, 429)": refusal_of_the_provider,
     "an error within the stream": error_within_the_stream,

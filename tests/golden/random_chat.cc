@@ -121,7 +121,7 @@ void RandomChat::add_tools(chat::Request& request) {
 }
 
 void RandomChat::add_sampling(chat::Request& request) {
-  auto fraction = [&] { return static_cast<double>(pick(101)) / 100; };
+  auto fraction = [&] { return static_cast<double>(1 + pick(100)) / 100; };
   if (sometimes()) request.temperature = fraction() * 2;
   if (sometimes()) request.top_p = fraction();
   if (sometimes(6)) request.min_p = fraction();

@@ -80,8 +80,6 @@ constexpr Loss kRequestLosses[] = {
     {Family::gemini, "format.name", "the schema of an answer has no name"},
     {Family::gemini, "format.description", "the schema of an answer says itself what it is"},
     {Family::gemini, "format.strict", "a schema is always kept to"},
-    {Family::anthropic, "format.name", "schemas have no names"},
-    {Family::anthropic, "format.strict", "schemas are always kept to"},
     {Family::ollama, "turns[].parts[].thinking.signature", "thoughts have no seals"},
     {Family::ollama, "format.name", "schemas have no names"},
     {Family::ollama, "format.strict", "schemas are always kept to"},
