@@ -14,6 +14,7 @@ SRC = ROOT / "src"
 ORDER = [
     ["base"],
     ["json", "wire", "codec"],
+    ["chat"],
     ["rt"],
     ["obs", "config", "net", "store"],
     ["mqtt"],

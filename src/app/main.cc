@@ -12,6 +12,7 @@
 #include "app/gateway.h"
 #include "app/privilege.h"
 #include "mock/server.h"
+#include "mock/traits.h"
 
 namespace penstock::ext {
 void register_all(base::Registry& registry);
@@ -154,7 +155,11 @@ int main(int argc, char** argv) {
   mock->add_option("--fail", mock_options.fail, "share and kind of failures, for example 5%:503 or 2%:cut");
   mock->add_option("--seed", mock_options.options.seed, "same seed, same answers")->capture_default_str();
   mock->add_option("--threads", mock_options.options.threads, "event loops")->capture_default_str();
-  mock->add_option("--api-key", mock_options.options.api_key, "refuse other bearer tokens");
+  mock->add_option("--api-key", mock_options.options.api_key, "refuse other keys");
+  mock->footer(
+      "A model called mock-NAME fails or differs, and so does one called mock-NAME+NAME. Failures: 400 to 599, " +
+      mock::failure_names() + ". Traits: " + mock::trait_names() +
+      ".\nGET /mock/stats, /mock/last and /mock/requests tell what arrived.");
 
   try {
     cli.parse(argc, argv);

@@ -35,6 +35,7 @@ struct Answer {
   bool stream = false;
   bool changes = false;       // the same request may be answered otherwise next time
   std::vector<Event> events;  // of a stream
+  std::string stream_error;   // what stands for an error in it, when not what the dialect says
   std::size_t tokens = 0;
 };
 using Answered = std::expected<Answer, Refusal>;

@@ -300,7 +300,7 @@ Answered batches(const Call& call, Shared& shared) {
   rest.remove_prefix(1);
   std::string id(rest.substr(0, rest.find('/')));
   json::Value kept = shared.documents.get(id);
-  if (kept.is_null()) return refuse(fmt::format("Batch {} not found", id), {}, 404);
+  if (!id.starts_with("msgbatch_") || kept.is_null()) return refuse(fmt::format("Batch {} not found", id), {}, 404);
   if (rest.ends_with("/results")) return batch_results(kept);
   if (call.method == "DELETE") {
     shared.documents.remove(id);

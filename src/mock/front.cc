@@ -304,7 +304,7 @@ rt::Task<void> Front::plain(Visit& visit, std::shared_ptr<const Answer> answer, 
 }
 
 // What happens in the middle of a stream that was told to fail. True when the stream goes on after it.
-rt::Task<bool> Front::interrupt(Visit& visit, const Dialect& dialect, std::string_view content_type, Failure failure) {
+rt::Task<bool> Front::interrupt(Visit& visit, const Dialect& dialect, const Answer& answer, Failure failure) {
   http::Exchange& exchange = visit.exchange;
   if (failure.kind == Failure::Kind::bad_json) {
     std::string_view broken = dialect.name == "ollama" ? "{\"model\":\n" : "data: {\"id\":\"chatcmpl-\n\n";
@@ -312,8 +312,11 @@ rt::Task<bool> Front::interrupt(Visit& visit, const Dialect& dialect, std::strin
     co_return sent.has_value();
   }
   if (failure.kind == Failure::Kind::error_in_stream) {
-    std::string error = dialect.stream_error(
-        {.message = "The mock provider was told to fail in the middle.", .status = 503}, content_type);
+    std::string error = answer.stream_error;
+    if (error.empty()) {
+      error = dialect.stream_error({.message = "The mock provider was told to fail in the middle.", .status = 503},
+                                   answer.content_type);
+    }
     auto sent = co_await exchange.write(error);
     if (sent) sent = co_await exchange.finish();
     visit.finish(sent);
@@ -333,7 +336,7 @@ rt::Task<void> Front::stream(Visit& visit, const Dialect& dialect, std::shared_p
   auto sent = co_await exchange.flush();
   bool fails = failure.kind != Failure::Kind::none && failure.kind != Failure::Kind::no_usage;
   if (answer->traits.has(Trait::error_first) && sent) {
-    co_await interrupt(visit, dialect, answer->content_type, {Failure::Kind::error_in_stream, 0});
+    co_await interrupt(visit, dialect, *answer, {Failure::Kind::error_in_stream, 0});
     co_return;
   }
   std::size_t tokens = 0;
@@ -345,7 +348,7 @@ rt::Task<void> Front::stream(Visit& visit, const Dialect& dialect, std::shared_p
     }
     if (!sent) break;
     if (event.token && tokens > answer->tokens / 2 && std::exchange(fails, false)) {
-      bool goes_on = co_await interrupt(visit, dialect, answer->content_type, failure);
+      bool goes_on = co_await interrupt(visit, dialect, *answer, failure);
       if (!goes_on) co_return;
     }
     std::string_view bytes = std::string_view(answer->bytes).substr(begin, event.end - begin);

@@ -28,7 +28,7 @@ class Front {
   rt::Task<void> answer(Visit& visit, const Dialect& dialect, Call call);
   rt::Task<void> plain(Visit& visit, std::shared_ptr<const Answer> answer, Failure failure);
   rt::Task<void> stream(Visit& visit, const Dialect& dialect, std::shared_ptr<const Answer> answer, Failure failure);
-  rt::Task<bool> interrupt(Visit& visit, const Dialect& dialect, std::string_view content_type, Failure failure);
+  rt::Task<bool> interrupt(Visit& visit, const Dialect& dialect, const Answer& answer, Failure failure);
   std::expected<std::shared_ptr<const Answer>, Refusal> prepared(const Dialect& dialect, const Call& call);
   Failure failure_for(const http::Request& request, const Traits& traits, std::uint64_t arrival) const;
   bool knows_key(const http::Request& request, const Dialect& dialect) const;

@@ -4,7 +4,9 @@
 #include "mock/completion.h"
 #include "mock/dialect.h"
 #include "mock/embeddings.h"
+#include "mock/openai_tasks.h"
 #include "mock/render.h"
+#include "mock/responses.h"
 
 namespace penstock::mock {
 namespace {
@@ -73,7 +75,10 @@ struct Path {
   Answered (*answer)(const Call& call, Shared& shared);
 };
 constexpr std::array kPosts = {Path{"/v1/chat/completions", completions}, Path{"/v1/completions", completions},
-                               Path{"/v1/embeddings", embeddings}};
+                               Path{"/v1/embeddings", embeddings},        Path{"/v1/moderations", moderate},
+                               Path{"/v1/images/generations", draw},      Path{"/v1/rerank", rerank}};
+// And all that lies under these.
+constexpr std::array kFolders = {Path{"/v1/responses", answer_responses}, Path{"/v1/batches", batches}};
 
 Answered answer_openai(const Call& call, Shared& shared) {
   constexpr std::string_view kModelsPath = "/v1/models";
@@ -81,6 +86,11 @@ Answered answer_openai(const Call& call, Shared& shared) {
     if (call.path != post.path) continue;
     if (call.method == "POST") return post.answer(call, shared);
     return refuse(fmt::format("Not allowed to {} on {}.", call.method, call.path), {}, 405);
+  }
+  for (const Path& folder : kFolders) {
+    if (call.path.starts_with(folder.path) &&
+        (call.path.size() == folder.path.size() || call.path[folder.path.size()] == '/'))
+      return folder.answer(call, shared);
   }
   if (call.method == "GET" && call.path.starts_with(kModelsPath)) {
     std::string_view id = call.path.substr(kModelsPath.size());

@@ -34,9 +34,14 @@ Result<Failure> parse_failure(std::string_view text) {
   if (error == std::errc() && end == text.data() + text.size() && status >= 400 && status <= 599) {
     return Failure{Failure::Kind::status, status};
   }
-  std::string known;
-  for (const NamedFailure& named : kNamed) known += fmt::format(", {}", named.name);
-  return fail(Errc::invalid_argument, fmt::format("'{}' is no failure; a status from 400 to 599{}", text, known));
+  return fail(Errc::invalid_argument,
+              fmt::format("'{}' is no failure; a status from 400 to 599, {}", text, failure_names()));
+}
+
+std::string failure_names() {
+  std::string names;
+  for (const NamedFailure& named : kNamed) names += fmt::format("{}{}", names.empty() ? "" : ", ", named.name);
+  return names;
 }
 
 Result<FailRule> parse_fail_rule(std::string_view text) {

@@ -32,6 +32,9 @@ struct Failure {
 // "503" (400 to 599), "cut", "hang", "stall", "reset", "error-in-stream", "bad-json", "no-usage".
 Result<Failure> parse_failure(std::string_view text);
 
+// The names parse_failure() knows: "cut, hang, ...".
+std::string failure_names();
+
 // A share of all requests that fails in one way.
 struct FailRule {
   double share = 0;  // 0 to 1
@@ -50,7 +53,7 @@ struct Options {
   std::vector<FailRule> fail;     // shares add up to at most 100 %
   std::uint64_t seed = 7;
   std::size_t threads = 1;
-  std::string api_key;  // when not empty, other bearer tokens are answered 401
+  std::string api_key;  // when not empty, other keys are answered 401
 };
 
 // What cannot be served, said for a person.

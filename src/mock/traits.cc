@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Trait::count)> k
     "cache",       "crlf",       "bom",           "comments",       "no-space",        "multi-line",
     "split",       "long-lines", "choices-empty", "choices-null",   "choices-absent",  "usage-on-finish",
     "usage-twice", "no-finish",  "no-done",       "calls-together", "whole-arguments", "calls-stop",
-    "error-first", "slow-first", "rate-limited"};
+    "error-first", "slow-first", "failed",        "rate-limited"};
 
 }  // namespace
 
@@ -35,5 +35,7 @@ Traits traits_of(std::string_view model) {
   }
   return traits;
 }
+
+std::string trait_names() { return fmt::format("{}", fmt::join(kNames, ", ")); }
 
 }  // namespace penstock::mock

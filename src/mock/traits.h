@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "mock/options.h"
@@ -40,6 +41,7 @@ enum class Trait : std::uint8_t {
   // when and what fails
   error_first,   // an error as the first event of a stream
   slow_first,    // a second before the first token
+  failed,        // a response that says it failed
   rate_limited,  // 429 with all fields that say when to come back
   count
 };
@@ -55,5 +57,7 @@ struct Traits {
 
 // "mock-" and names of failures and traits, joined by plus signs. A name with an unknown part has no traits at all.
 Traits traits_of(std::string_view model);
+// All names, for a person: "think, redacted, ...".
+std::string trait_names();
 
 }  // namespace penstock::mock
