@@ -71,9 +71,13 @@ def has_media(kind, **wanted):
                              for media in heard.media)
 
 
+def different(ids):
+    return len(set(ids)) == len(ids)
+
+
 def calls(*names):
     return lambda said: [call.name for call in said.calls] == list(names) and said.finish == "tool_calls" and all(
-        isinstance(call.arguments.get("city"), str) for call in said.calls) and len({call.id for call in said.calls}) == len(names)
+        isinstance(call.arguments.get("city"), str) for call in said.calls) and different([call.id for call in said.calls if call.id])
 
 
 def is_reading(said):
@@ -101,7 +105,8 @@ FEATURES = [
     Feature("parallel tool calls", ask("Call get_weather and find_pump.", tools=TOOLS), answered=calls("get_weather", "find_pump")),
     Feature("tool result", tool_loop(), lambda heard: [c.arguments for c in heard.calls] == [{"city": "Ulm"}]
             and len(heard.results) == 1 and "12 degrees" in heard.results[0].text, lambda said: "12 degrees" in said.text),
-    Feature("tool result with an image", tool_loop(image=PNG), lambda heard: heard.results[0].image == PNG),
+    Feature("tool result with an image", tool_loop(image=PNG), lambda heard: heard.results[0].image == PNG
+            or has_media("image", data=PNG)(heard), lambda said: said.text or said.calls),
     Feature("tool result that is an error", tool_loop(error=True), lambda heard: heard.results[0].error),
     Feature("tool choice: none", ask("Call get_weather.", tools=TOOLS, choice="none"), lambda heard: heard.choice == "none"),
     Feature("tool choice: required", ask("Hello.", tools=TOOLS, choice="required"), lambda heard: heard.choice == "required",
@@ -126,14 +131,15 @@ FEATURES = [
     parameter("frequency penalty", "frequency_penalty", 0.5),
     parameter("presence penalty", "presence_penalty", 0.5),
     parameter("several answers", "n", 2, answered=lambda said: said.choices == 2),
-    parameter("logprobs", "logprobs", True, answered=lambda said: said.logprobs),
+    parameter("logprobs", "logprobs", True),
     parameter("logit bias", "logit_bias", {"50256": -100}),
     parameter("end user", "user", "user-17"),
     parameter("metadata", "metadata", {"line": "4"}),
-    parameter("service tier", "service_tier", "auto"),
+    parameter("service tier", "service_tier", "flex"),
     parameter("verbosity", "verbosity", "low"),
     Feature("cache breakpoints", Question([Turn("user", "A long text.", cache=True)]), lambda heard: heard.cached == 1),
-    Feature("refusal", ask(), answered=lambda said: bool(said.text), model="-refusal"),
+    Feature("refusal", ask(), answered=lambda said: bool(said.text) or said.finish == "content_filter", model="-refusal",
+            pointless={"ollama_chat to gemini": "a blocked prompt has no words, and Ollama none for it"}),
     Feature("content filter", ask(), answered=lambda said: said.finish == "content_filter", model="-filtered",
             pointless={"ollama_chat": "it has no word for it", "ollama": "it has no word for it"}),
 ]
@@ -191,7 +197,7 @@ NONE = "–"
 
 def cell(lab, client, provider, feature):
     """What became of it: "yes", "dropped: names", "refused: why", NONE; a failure when it was lost in silence."""
-    if client.name in feature.pointless or provider in feature.pointless:
+    if {client.name, provider, f"{client.name} to {provider}"} & set(feature.pointless):
         return NONE
     seen = []
     for stream in (False, True):
@@ -228,6 +234,8 @@ def thoughts_given_back(lab, client, provider):
     question.turns += [Turn("assistant", echo=said.echo),
                        Turn("tool", results=[Result(said.calls[0].id, "get_weather", "12 degrees")])]
     response = lab.call(client, f"{provider}-think", question, False)
+    if response.status == 400 and "thought_signature" in client.error(response.json()):
+        return "refused by the provider: the seal of the call did not come back"
     equal(response.status, 200, response)
     heard, dropped = lab.heard(), response.headers.get("x-penstock-dropped", "")
     equal([call.name for call in heard.calls], ["get_weather"])
@@ -284,7 +292,47 @@ def client_that_leaves(lab, client, provider):
     return "yes"
 
 
+def embeddings(lab, client, provider):
+    """Two texts, and as many dimensions as were asked for."""
+    if not isinstance(client, (dialect_openai.Chat, dialect_gemini.Content, dialect_ollama.Chat)):
+        return NONE
+    texts, model = ["a pump", "a valve"], provider
+    path, body, vectors = {
+        "openai_chat": ("/v1/embeddings", {"model": model, "input": texts, "dimensions": 8},
+                        lambda answer: [each["embedding"] for each in answer["data"]]),
+        "gemini_content": (f"/v1beta/models/{model}:batchEmbedContents",
+                           {"requests": [{"model": f"models/{model}", "content": {"parts": [{"text": text}]},
+                                          "outputDimensionality": 8} for text in texts]},
+                           lambda answer: [each["values"] for each in answer["embeddings"]]),
+        "ollama_chat": ("/api/embed", {"model": model, "input": texts, "dimensions": 8}, lambda answer: answer["embeddings"]),
+    }[client.name]
+    response = lab.gateway.post(path, body)
+    if provider == "anthropic":
+        check(response.status in (400, 501) and client.error(response.json()), response)
+        return "refused"
+    equal(response.status, 200, response)
+    equal([len(vector) for vector in vectors(response.json())], [8, 8])
+    return "yes"
+
+
+def number_of_tokens(lab, client, provider):
+    """Asked of the provider, or estimated where it cannot tell."""
+    body = client.body(ask(), provider, False)
+    path, key = {"anthropic_messages": ("/v1/messages/count_tokens", "input_tokens"),
+                 "gemini_content": (f"/v1beta/models/{provider}:countTokens", "totalTokens")}.get(client.name, ("", ""))
+    if not path:
+        return NONE
+    body.pop("max_tokens", None)
+    before = lab.mock.stats()["requests"]
+    response = lab.gateway.post(path, body)
+    equal(response.status, 200, response)
+    check(response.json()[key] > 0, response)
+    return "yes" if lab.mock.stats()["requests"] > before else "estimated"
+
+
 EVENTS = {
+    "embeddings": embeddings,
+    "number of tokens": number_of_tokens,
     "thoughts given back with a tool result": thoughts_given_back,
     "errors of the provider (400, 429)": refusal_of_the_provider,
     "an error within the stream": error_within_the_stream,

@@ -12,8 +12,8 @@ from harness import check, equal, until
 
 KEYS = """
 keys:
-  one: { secret: first-key-of-the-tests }
-  two: { secret: second-key-of-the-tests }
+  - { name: one, secret: first-key-of-the-tests }
+  - { name: two, secret: second-key-of-the-tests }
 """
 ONE, TWO = "first-key-of-the-tests", "second-key-of-the-tests"
 CONFIG = """
@@ -181,19 +181,21 @@ def test_events_come_in_the_order_of_the_api_and_fit_its_schema():
 
 
 def test_a_call_goes_on_from_an_earlier_response_also_after_a_restart():
-    with pair() as (provider, gateway):
+    provider = Provider()
+    with harness.Gateway(CONFIG.format(port=provider.port) + KEYS) as gateway:
         first = ask(gateway, "one", instructions="only then")
         second = ask(gateway, [{"role": "user", "content": "two"}], previous_response_id=first["id"])
         equal([m["content"] for m in provider.heard[-1]["messages"]], ["one", "2 messages, the last: one", "two"])
         equal(second["previous_response_id"], first["id"])
         # Asked for behind everything that was to be kept: what is answered is on the disk.
         equal(gateway.request("GET", f"/v1/responses/{second['id']}", key=ONE).status, 200)
-        gateway.kill()
+        gateway.kill()  # SIGKILL
         with harness.Gateway(CONFIG.format(port=provider.port) + KEYS, data_dir=gateway.data_dir) as again:
             third = ask(again, "three", previous_response_id=second["id"])
             equal(said(third), "5 messages, the last: three")
             check(third["id"] not in (first["id"], second["id"]), third["id"])
             equal(again.request("GET", f"/v1/responses/{first['id']}", key=ONE).json(), first)
+    provider.stop()
 
 
 def test_references_stand_for_items_of_kept_responses():

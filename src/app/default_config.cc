@@ -43,7 +43,8 @@ Result<std::string> write_default_config(const std::string& data_dir) {
       "data_dir: " +
       quoted(data_dir) +
       "\nguide: true\n"
-      "providers:\n  found: { type: openai, base_url: ${PENSTOCK_FOUND_LLM_URL}, api_key: ${PENSTOCK_FOUND_LLM_KEY} }\n"
+      "providers:\n  found: { type: ${PENSTOCK_FOUND_LLM_TYPE}, base_url: ${PENSTOCK_FOUND_LLM_URL}, "
+      "api_key: ${PENSTOCK_FOUND_LLM_KEY} }\n"
       "models:\n  chat: { route: [ { to: \"found/${PENSTOCK_FOUND_LLM_MODEL}\" } ] }\n";
   std::vector<std::string> models;
   std::error_code ignored;  // no such folder: no models

@@ -69,16 +69,17 @@ std::string first_model(const std::optional<json::Value>& models) {
 struct HostedProvider {
   const char* variable;
   const char* name;
+  const char* type;
   const char* url;
   const char* model;
 };
 
-// Providers whose own API, or compatible API, is OpenAI's.
-constexpr std::array<HostedProvider, 4> kHosted{{
-    {"OPENAI_API_KEY", "OpenAI", "https://api.openai.com/v1", "gpt-4o-mini"},
-    {"GEMINI_API_KEY", "Gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-2.0-flash"},
-    {"MISTRAL_API_KEY", "Mistral", "https://api.mistral.ai/v1", "mistral-small-latest"},
-    {"GROQ_API_KEY", "Groq", "https://api.groq.com/openai/v1", "llama-3.1-8b-instant"},
+constexpr std::array<HostedProvider, 5> kHosted{{
+    {"OPENAI_API_KEY", "OpenAI", "openai", "https://api.openai.com/v1", "gpt-4o-mini"},
+    {"ANTHROPIC_API_KEY", "Anthropic", "anthropic", "https://api.anthropic.com/v1", "claude-haiku-4-5"},
+    {"GEMINI_API_KEY", "Gemini", "gemini", "https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-flash"},
+    {"MISTRAL_API_KEY", "Mistral", "openai", "https://api.mistral.ai/v1", "mistral-small-latest"},
+    {"GROQ_API_KEY", "Groq", "openai", "https://api.groq.com/openai/v1", "llama-3.1-8b-instant"},
 }};
 
 }  // namespace
@@ -98,6 +99,7 @@ const char* Surroundings::look_up(const std::string& name) {
   if (name.starts_with("PENSTOCK_FOUND_LLM")) {
     if (llm_.empty()) find_llm();
     if (name == "PENSTOCK_FOUND_LLM") return llm_.c_str();
+    if (name == "PENSTOCK_FOUND_LLM_TYPE") return llm_type_.c_str();
     if (name == "PENSTOCK_FOUND_LLM_URL") return llm_url_.c_str();
     if (name == "PENSTOCK_FOUND_LLM_KEY") return llm_key_.c_str();
     if (name == "PENSTOCK_FOUND_LLM_MODEL") return llm_model_.c_str();
@@ -122,6 +124,7 @@ void Surroundings::find_llm() {
     const char* key = ProcessEnvironment::instance().take(hosted.variable);
     if (key == nullptr || *key == '\0') continue;
     llm_ = fmt::format("{} (the key in {})", hosted.name, hosted.variable);
+    llm_type_ = hosted.type;
     llm_url_ = hosted.url;
     llm_key_ = key;
     llm_model_ = hosted.model;
@@ -131,12 +134,15 @@ void Surroundings::find_llm() {
   struct Local {
     std::uint16_t port;
     const char* name;
+    const char* type;
+    const char* path;  // where the API of the type begins
   };
-  for (const Local& local : {Local{11434, "Ollama"}, Local{8080, "llama-server"}}) {
+  for (const Local& local : {Local{11434, "Ollama", "ollama", ""}, Local{8080, "llama-server", "openai", "/v1"}}) {
     std::string model = first_model(get_json(local.port, "/v1/models"));
     if (model.empty()) continue;
     llm_ = fmt::format("{} on 127.0.0.1:{}", local.name, local.port);
-    llm_url_ = fmt::format("http://127.0.0.1:{}/v1", local.port);
+    llm_type_ = local.type;
+    llm_url_ = fmt::format("http://127.0.0.1:{}{}", local.port, local.path);
     llm_model_ = model;
     return;
   }

@@ -11,6 +11,7 @@
 namespace penstock::app {
 
 // PENSTOCK_FOUND_LLM        in words: where the language model was found
+// PENSTOCK_FOUND_LLM_TYPE   the type of provider it is
 // PENSTOCK_FOUND_LLM_URL    its base URL
 // PENSTOCK_FOUND_LLM_KEY    its API key ("none" when it takes none)
 // PENSTOCK_FOUND_LLM_MODEL  the model to ask for
@@ -37,6 +38,7 @@ class Surroundings {
 
   std::string data_dir_;
   std::string llm_, llm_url_, llm_key_, llm_model_;
+  std::string llm_type_ = "openai";
   std::string broker_;
   std::string key_;
   std::unique_ptr<rt::LoopThread> mock_thread_;

@@ -206,7 +206,9 @@ json::Object form(const chat::Choice& choice, chat::Family family) {
   return object;
 }
 
+// A breakpoint behind nothing is none.
 bool is_empty(const json::Value& value) {
+  if (value.is_object() && value.get_object().size() == 1) return value.get_object().contains("cache");
   return (value.is_object() && value.get_object().empty()) || (value.is_array() && value.get_array().empty());
 }
 

@@ -99,7 +99,7 @@ chat::Message RandomChat::results(const chat::Message& calls) {
     const auto* call = std::get_if<chat::ToolCall>(&part.content);
     if (call == nullptr) continue;
     chat::ToolResult result{.id = call->id, .name = call->name};
-    result.content.emplace_back(chat::Text{sometimes() ? json::dump(arguments()) : text()});
+    result.content.emplace_back(chat::Text{sometimes() ? json::dump(json::Object{{"reading", arguments()}}) : text()});
     if (sometimes(8)) result.content.emplace_back(chat::Media{.type = "image/png", .data = std::string(kPng)});
     result.error = sometimes(6);
     message.parts.push_back({.content = result});
@@ -121,7 +121,7 @@ void RandomChat::add_tools(chat::Request& request) {
 }
 
 void RandomChat::add_sampling(chat::Request& request) {
-  auto fraction = [&] { return static_cast<double>(pick(101)) / 100; };
+  auto fraction = [&] { return static_cast<double>(1 + pick(100)) / 100; };
   if (sometimes()) request.temperature = fraction() * 2;
   if (sometimes()) request.top_p = fraction();
   if (sometimes(6)) request.min_p = fraction();

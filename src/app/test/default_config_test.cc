@@ -37,6 +37,7 @@ struct DefaultConfig : testing::Test {
     base::Registry registry;
     ext::register_all(registry);
     auto document = config::Document::load(path, [](const std::string& name) -> const char* {
+      if (name == "PENSTOCK_FOUND_LLM_TYPE") return "openai";
       if (name == "PENSTOCK_FOUND_LLM_URL") return "http://127.0.0.1:9/v1";
       if (name == "PENSTOCK_FOUND_LLM_MODEL") return "llama3:8b";
       return name == "PENSTOCK_FOUND_LLM_KEY" ? "none" : nullptr;

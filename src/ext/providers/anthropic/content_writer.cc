@@ -62,7 +62,9 @@ class BlockWriter {
   void write(const Part& part, bool last_of_all) {
     cache_ = &part.cache;
     last_of_all_ = last_of_all;
+    cache_said_ = false;
     std::visit(*this, part.content);
+    if (part.cache && !cache_said_) dropped_.add(Field::cache_control);
   }
 
   void operator()(const Text& part) {
@@ -86,6 +88,7 @@ class BlockWriter {
   }
   void end_block(ObjectWriter& block) {
     if (cache_ != nullptr && *cache_) write_cache_control(block.member("cache_control"), *cache_);
+    cache_said_ = true;
     block.end();
   }
   // Texts of blanks alone are refused there, and so are blanks at the end of an answer to be continued.
@@ -101,6 +104,7 @@ class BlockWriter {
   std::string& out_;
   Dropped& dropped_;
   const std::optional<std::string>* cache_ = nullptr;
+  bool cache_said_ = false;  // of the part at hand, or there was none
   bool last_of_all_ = false;
   bool empty_ = true;
 };

@@ -45,7 +45,7 @@ Result<void> OpenAiChatStreamReader::finish(chat::StreamSink& sink) {
     }
   }
   if (ended_) return {};
-  bool all = begun_ && !states_.empty() &&
+  bool all = begun_ && states_.size() >= choices_ &&
              std::all_of(states_.begin(), states_.end(), [](const State& state) { return state.finished; });
   if (!all) return fail(Errc::data_loss, "the provider's stream ended before the answer did");
   return end(sink);

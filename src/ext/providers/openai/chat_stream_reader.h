@@ -1,6 +1,8 @@
 // Streams of OpenAI's chat completions and of the many servers that stream nearly like them.
 #pragma once
 
+#include <algorithm>
+
 #include "chat/stream.h"
 #include "json/value.h"
 #include "wire/sse.h"
@@ -12,6 +14,10 @@ namespace penstock::ext {
 // choice has ended. An error event of the provider's goes to the sink, and nothing is read after it.
 class OpenAiChatStreamReader : public chat::StreamReader {
  public:
+  // `choices`: as many as were asked for. With fewer only the end mark ends the stream.
+  explicit OpenAiChatStreamReader(std::int64_t choices = 1)
+      : choices_(static_cast<std::size_t>(std::max<std::int64_t>(choices, 1))) {}
+
   Result<void> feed(std::string_view bytes, chat::StreamSink& sink) override;
   Result<void> finish(chat::StreamSink& sink) override;
 
@@ -41,6 +47,7 @@ class OpenAiChatStreamReader : public chat::StreamReader {
   Result<void> close_calls(int index, chat::StreamSink& sink);
   Result<void> end(chat::StreamSink& sink);
 
+  std::size_t choices_;
   wire::SseSplitter splitter_;
   std::vector<State> states_;
   std::string id_;

@@ -249,8 +249,8 @@ Result<chat::Answer> OpenAiProvider::read_chat(const chat::Request&, std::string
   return read_openai_chat_answer(body);
 }
 
-std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Request&) const {
-  return std::make_unique<OpenAiChatStreamReader>();
+std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Request& request) const {
+  return std::make_unique<OpenAiChatStreamReader>(request.n.value_or(1));
 }
 
 Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::EmbeddingsRequest& request, std::string_view model,

@@ -71,7 +71,7 @@ TEST(OllamaStreamWriter, ErrorsAreLines) {
 TEST(OllamaStreamWriter, LeavesOutWhatWasCut) {
   chat::Request request = asked();
   auto writer = make_ollama_stream_writer(OllamaForm::chat, request);
-  writer->begin({.model = "m"});
+  writer->begin({.id = {}, .model = "m"});
   writer->call(0, 0, "c", "look", {});
   writer->arguments(0, 0, "{\"at\":");
   writer->finish(0, chat::Finish::length, {});
@@ -91,7 +91,9 @@ TEST(OllamaStreamWriter, HasOneChoice) {
 }
 
 TEST(OllamaAnswerWriter, SaysWhatTheStreamSays) {
-  chat::Answer answer{.model = "m", .created = 1'700'000'000};
+  chat::Answer answer;
+  answer.model = "m";
+  answer.created = 1'700'000'000;
   auto& choice = answer.choices.emplace_back();
   choice.parts = {{.content = chat::Thinking{"hm"}},
                   {.content = chat::Text{"a"}},
@@ -112,7 +114,7 @@ TEST(OllamaAnswerWriter, SaysWhatTheStreamSays) {
 }
 
 TEST(OllamaAnswerWriter, FailuresAreNoAnswers) {
-  chat::Answer answer{.model = "m"};
+  chat::Answer answer;
   answer.choices.emplace_back().finish = chat::Finish::error;
   EXPECT_THAT(write_ollama_answer(OllamaForm::chat, asked(), answer), testing::StartsWith("{\"error\":"));
   EXPECT_THAT(write_ollama_answer(OllamaForm::chat, asked(), chat::Answer{}), Not(HasSubstr("done_reason")));

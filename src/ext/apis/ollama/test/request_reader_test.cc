@@ -185,7 +185,8 @@ TEST(OllamaEmbeddingsReader, ReadsBothForms) {
 }
 
 TEST(OllamaEmbeddingsWriter, WritesBothForms) {
-  chat::EmbeddingsRequest request{.model = "m", .texts = {"a", "b"}};
+  chat::EmbeddingsRequest request;
+  request.model = "m";
   chat::EmbeddingsAnswer answer{.model = "x", .vectors = {{0.5F, -1}, {}}, .usage = {.known = true, .input = 4}};
   EXPECT_EQ(OllamaEmbeddingsCodec(false).write_answer(request, answer),
             R"({"model":"m","embeddings":[[0.5,-1],[]],"prompt_eval_count":4})");
