@@ -45,7 +45,8 @@ for (const [name, client] of Object.entries(clients)) {
     const content = [{ type: 'text', text: 'What is it?' }, { type: 'image', image: png, mediaType: 'image/png' }];
     includes((await generateText({ ...asked, messages: [{ role: 'user', content }] })).text, sees);
   };
-  tests[`${name}: structured`] = async () => {
+  // For a model it does not know, the SDK asks Anthropic for a tool that has to be used; Ollama has no choice of tools.
+  if (name !== 'anthropic' || behind !== 'ollama') tests[`${name}: structured`] = async () => {
     checkPump((await generateText({ ...asked, prompt: 'a pump', output: Output.object({ schema: jsonSchema(pump) }) })).output);
   };
   tests[`${name}: errors`] = async () => {

@@ -45,7 +45,10 @@ MOCK_MODELS = {"chat": "small", "think": "mock-think", "limited": "mock-429", "b
 
 
 def models_behind(kind):
-    return [name for name in [*MOCK_MODELS, "slow", "flaky"] if name != "embed" or kind in EMBEDDING]
+    """What the tests call the models, and what they are called at the gateway."""
+    # Google's client embeds differently for names with "gemini" in them.
+    prefix = "google" if kind == "gemini" else kind
+    return {name: f"{prefix}-{name}" for name in [*MOCK_MODELS, "slow", "flaky"] if name != "embed" or kind in EMBEDDING}
 
 
 def everything(steady, slow, flaky):
@@ -56,9 +59,9 @@ def everything(steady, slow, flaky):
             lines.append(f'  {name}_{kind}: {{ type: {kind}, base_url: "http://127.0.0.1:{mock.port}{base}" }}')
     lines.append("models:")
     for kind in BASES:
-        for name in models_behind(kind):
+        for name, model in models_behind(kind).items():
             where = f"{name}_{kind}/small" if name in ("slow", "flaky") else f"lab_{kind}/{MOCK_MODELS[name]}"
-            lines.append(f"  {kind}-{name}: {{ route: [ {where} ], retry: {{ attempts: 1 }} }}")
+            lines.append(f"  {model}: {{ route: [ {where} ], retry: {{ attempts: 1 }} }}")
     return "\n".join([*lines, "keys:", f"  - {{ name: sdk, secret: {KEY} }}", ""])
 
 
@@ -70,7 +73,7 @@ def everywhere():
             harness.Mock("--fail", "40%:429") as flaky, harness.Gateway(everything(steady, slow, flaky)) as gateway:
         direct = {"root": f"http://127.0.0.1:{steady.port}", "key": KEY, "behind": "mock", "models": MOCK_MODELS}
         behind = [{"root": f"http://127.0.0.1:{gateway.port}", "key": KEY, "behind": kind,
-                   "models": {name: f"{kind}-{name}" for name in models_behind(kind)}} for kind in BASES]
+                   "models": models_behind(kind)} for kind in BASES]
         yield [direct, *behind], slow
         harness.check(gateway.alive(), "the gateway ended")
 
