@@ -123,11 +123,14 @@ void leave_out_unusable_tools(chat::Request& request) {
 
 // What a dialect says in quite another way, so that it cannot come back as it was; golden cases show these.
 void fit(chat::Request& request, Family family) {
-  if (family != Family::anthropic) return;
-  // JSON of any shape is the argument of a tool that stands for the answer.
-  if (request.format.kind == chat::OutputFormat::Kind::json) request.format = {};
-  // The limit must be said: without one a default comes back.
-  if (!request.max_output_tokens) request.max_output_tokens = 40'000;
+  // Media of a tool's result follow it in a message of their own.
+  if (family == Family::openai || family == Family::gemini) {
+    for (chat::Message& message : request.messages) {
+      for (chat::Part& part : message.parts) {
+        if (auto* result = std::get_if<chat::ToolResult>(&part.content)) result->content.resize(1);
+      }
+    }
+  }
 }
 
 // OpenAI's tool messages hold text only: media come behind the results, in words of the user's.
