@@ -1,11 +1,11 @@
 // The provider of the benchmarks, made to cost next to nothing: every request gets the same answer.
 //
-//   fixed_upstream [--port P] [--answer BYTES] [--events N] [--gap-ms T]
+//   fixed_upstream [--port P] [--dialect openai|anthropic] [--answer BYTES] [--events N] [--gap-ms T]
 //
-// A plain request gets a chat completion of BYTES bytes (300). One with "stream":true gets N events (32), the first at
-// once and T ms (10) apart, each with the monotonic time of its sending, then a finish event, the usage event where the
-// request asked for it, and [DONE]. Prints "fixed_upstream ready 127.0.0.1:PORT", and its own count when it is ended by
-// SIGTERM or SIGINT. HTTP/1.1 on loopback; bodies framed by Content-Length only.
+// A plain request gets an answer of BYTES bytes (300), a chat completion or a message. One with "stream":true gets N
+// events (32), the first at once and T ms (10) apart, each with the monotonic time of its sending, then what ends a
+// stream of the dialect, and the usage where the request asked for it. Prints "fixed_upstream ready 127.0.0.1:PORT",
+// and its own count when it is ended by SIGTERM or SIGINT. HTTP/1.1 on loopback; bodies framed by Content-Length only.
 #include <sys/signalfd.h>
 
 #include <csignal>
@@ -21,6 +21,7 @@ using namespace bench;
 
 struct Options {
   std::uint16_t port = 0;
+  std::string dialect = "openai";
   std::size_t answer_bytes = 300;
   int events = 32;
   std::int64_t gap_ns = 10 * kMilli;
@@ -41,16 +42,27 @@ struct Connection {
   std::string out;  // what the socket did not take
 };
 
-std::string plain_answer(std::size_t bytes) {
-  std::string before =
-      R"({"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":")";
-  std::string after =
-      R"("},"finish_reason":"stop"}],"usage":{"prompt_tokens":42,"completion_tokens":8,"total_tokens":50}})";
+// The bytes of every answer.
+struct Answers {
+  std::string plain;
+  // Of a stream: up to the first token, each of the others, the end, the usage where it was asked for, and what
+  // follows.
+  std::string first, token, finish, usage, done;
+};
+
+// With so many x as the content that the body has `bytes` bytes.
+std::string plain_answer(std::size_t bytes, std::string_view before, std::string_view after) {
   std::size_t fixed = before.size() + after.size();
-  std::string body = before + std::string(bytes > fixed ? bytes - fixed : 1, 'x') + after;
+  std::string body = std::string(before) + std::string(bytes > fixed ? bytes - fixed : 1, 'x') + std::string(after);
   return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
          "\r\n\r\n" + body;
 }
+
+constexpr std::string_view kStreamHead =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+std::string stamp() { return kStampMark + std::string(kStampDigits, '0') + ' '; }
 
 std::string chunk(std::string_view text) {
   char size[20];
@@ -58,23 +70,60 @@ std::string chunk(std::string_view text) {
   return size + std::string(text) + "\r\n";
 }
 
-std::string event(std::string_view choices_and_more) {
+std::string openai_event(std::string_view choices_and_more) {
   return chunk(
       R"(data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-mini",)" +
       std::string(choices_and_more) + "}\n\n");
 }
 
+Answers openai_answers(std::size_t bytes) {
+  return {
+      .plain = plain_answer(
+          bytes,
+          R"({"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":")",
+          R"("},"finish_reason":"stop"}],"usage":{"prompt_tokens":42,"completion_tokens":8,"total_tokens":50}})"),
+      .first =
+          std::string(kStreamHead) + openai_event(R"("choices":[{"index":0,"delta":{"role":"assistant","content":")" +
+                                                  stamp() + R"("},"finish_reason":null}])"),
+      .token = openai_event(R"("choices":[{"index":0,"delta":{"content":")" + stamp() + R"("},"finish_reason":null}])"),
+      .finish = openai_event(R"("choices":[{"index":0,"delta":{},"finish_reason":"stop"}])"),
+      .usage = openai_event(R"("choices":[],"usage":{"prompt_tokens":42,"completion_tokens":32,"total_tokens":74})"),
+      .done = chunk("data: [DONE]\n\n") + std::string(kLastChunk)};
+}
+
+std::string anthropic_event(const std::string& type, const std::string& more) {
+  return chunk("event: " + type + "\ndata: {\"type\":\"" + type + '"' + more + "}\n\n");
+}
+
+Answers anthropic_answers(std::size_t bytes) {
+  std::string delta =
+      anthropic_event("content_block_delta", R"(,"index":0,"delta":{"type":"text_delta","text":")" + stamp() + R"("})");
+  return {
+      .plain = plain_answer(
+          bytes,
+          R"({"id":"msg_1","type":"message","role":"assistant","model":"claude-small","content":[{"type":"text","text":")",
+          R"("}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":42,"output_tokens":8}})"),
+      .first =
+          std::string(kStreamHead) +
+          anthropic_event(
+              "message_start",
+              R"(,"message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-small","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":42,"output_tokens":1}})") +
+          anthropic_event("content_block_start", R"(,"index":0,"content_block":{"type":"text","text":""})") + delta,
+      .token = delta,
+      .finish =
+          anthropic_event("content_block_stop", R"(,"index":0)") +
+          anthropic_event("message_delta",
+                          R"(,"delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":32})"),
+      .usage = "",
+      .done = anthropic_event("message_stop", "") + std::string(kLastChunk)};
+}
+
 class Upstream {
  public:
-  explicit Upstream(const Options& options) : options_(options), plain_(plain_answer(options.answer_bytes)) {
-    std::string stamp = kStampMark + std::string(kStampDigits, '0');
-    first_ = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
-             event(R"("choices":[{"index":0,"delta":{"role":"assistant","content":")" + stamp +
-                   R"( "},"finish_reason":null}])");
-    token_ = event(R"("choices":[{"index":0,"delta":{"content":")" + stamp + R"( "},"finish_reason":null}])");
-    finish_ = event(R"("choices":[{"index":0,"delta":{},"finish_reason":"stop"}])");
-    usage_ = event(R"("choices":[],"usage":{"prompt_tokens":42,"completion_tokens":32,"total_tokens":74})");
-    done_ = chunk("data: [DONE]\n\n") + "0\r\n\r\n";
+  explicit Upstream(const Options& options)
+      : options_(options),
+        answers_(options.dialect == "anthropic" ? anthropic_answers(options.answer_bytes)
+                                                : openai_answers(options.answer_bytes)) {
     listen();
     watch_signals();
   }
@@ -204,13 +253,13 @@ class Upstream {
 
   bool answer(Connection& connection, std::string_view body) {
     ++counts_.requests;
-    if (!asks(body, R"("stream":)")) return send(connection, plain_);
+    if (!asks(body, R"("stream":)")) return send(connection, answers_.plain);
     ++counts_.streams;
     connection.wants_usage = asks(body, R"("include_usage":)");
     connection.events_left = options_.events - 1;
     std::int64_t now = now_ns();
     due_.push_back({now + options_.gap_ns, connection.fd, connection.generation});
-    return send_stamped(connection, first_, now);
+    return send_stamped(connection, answers_.first, now);
   }
 
   bool send_stamped(Connection& connection, std::string& text, std::int64_t now) {
@@ -234,9 +283,9 @@ class Upstream {
       if (connection->events_left > 0) {
         --connection->events_left;
         due_.push_back({now + options_.gap_ns, due.fd, due.generation});
-        open = send_stamped(*connection, token_, now);
+        open = send_stamped(*connection, answers_.token, now);
       } else {
-        open = send(*connection, finish_ + (connection->wants_usage ? usage_ : "") + done_);
+        open = send(*connection, answers_.finish + (connection->wants_usage ? answers_.usage : "") + answers_.done);
       }
       if (!open) close(*connection);
     }
@@ -263,7 +312,7 @@ class Upstream {
   Options options_;
   Epoll epoll_;
   Counts counts_;
-  std::string plain_, first_, token_, finish_, usage_, done_;
+  Answers answers_;
   std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor
   std::deque<Due> due_;
   std::array<char, 256 * 1024> buffer_{};
@@ -278,6 +327,7 @@ class Upstream {
 int main(int argc, char** argv) {
   Options options;
   options.port = static_cast<std::uint16_t>(std::stoul(option(argc, argv, "--port", "0")));
+  options.dialect = option(argc, argv, "--dialect", "openai");
   options.answer_bytes = std::stoul(option(argc, argv, "--answer", "300"));
   options.events = std::stoi(option(argc, argv, "--events", "32"));
   options.gap_ns = std::stoll(option(argc, argv, "--gap-ms", "10")) * kMilli;

@@ -48,15 +48,15 @@ def body(stream, prompt_bytes=0, model=MODEL):
 class Call:
     """What is sent, and how it is measured."""
 
-    def __init__(self, folder, load_core, upstream, stream, prompt_bytes=0, model=MODEL):
-        self.load_core, self.upstream, self.stream = load_core, upstream, stream
+    def __init__(self, folder, load_core, upstream, stream, prompt_bytes=0, model=MODEL, path=PATH, text=None):
+        self.load_core, self.upstream, self.stream, self.path = load_core, upstream, stream, path
         self.body_file = folder / f"body_{stream}_{prompt_bytes}.json"
-        self.body_file.write_text(body(stream, prompt_bytes, model))
+        self.body_file.write_text(text or body(stream, prompt_bytes, model))
 
     def measure(self, subject, **options):
         """Figures of one run of the load generator against `subject`; `options` are the generator's."""
         cpu, user, upstream_cpu = subject.cpu_us(), subject.user_us(), self.upstream.cpu_us()
-        counted = programs.load(self.load_core, subject.port, PATH, self.body_file,
+        counted = programs.load(self.load_core, subject.port, self.path, self.body_file,
                                 getattr(subject, "headers", HEADERS), stream=self.stream, **options)
         requests, events = counted["requests"], counted["events"]
         result = {

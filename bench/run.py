@@ -14,10 +14,11 @@ import programs
 import proxy
 import reload
 import report
+import translate
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
-           "peers": peers.peers}
+           "peers": peers.peers, "translate": translate.translate}
 
 
 def main():

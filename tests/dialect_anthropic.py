@@ -24,6 +24,7 @@ class Messages(Dialect):
                   "stop": "stop_sequences", "user": "metadata.user_id", "service_tier": "service_tier",
                   "effort": "thinking.budget_tokens", "parallel": "tool_choice.disable_parallel_tool_use"}
     TOKENS = {"low": 2048, "medium": 8192, "high": 16384}
+    TIERS = {"auto": "auto", "default": "standard_only"}
 
     def path(self, model, stream):
         return "/v1/messages"
@@ -31,11 +32,16 @@ class Messages(Dialect):
     def to_wire(self, name, value):
         if name == "parallel":
             return not value
-        return self.TOKENS[value] if name == "effort" else value
+        if name == "service_tier" and value not in self.TIERS:
+            self.lacks("other tiers")
+        words = {"effort": self.TOKENS, "service_tier": self.TIERS}.get(name)
+        return words[value] if words else value
 
     def from_wire(self, name, value):
         if name == "parallel":
             return not value
+        if name == "service_tier":
+            return next(word for word, tier in self.TIERS.items() if tier == value)
         return next((word for word, tokens in self.TOKENS.items() if tokens >= value), "high") if name == "effort" else value
 
     def blocks(self, turn):

@@ -14,7 +14,7 @@ class Content(Dialect):
         "max_tokens": "maxOutputTokens", "temperature": "temperature", "top_p": "topP", "top_k": "topK", "seed": "seed",
         "n": "candidateCount", "stop": "stopSequences", "logprobs": "responseLogprobs",
         "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
-        "effort": "thinkingConfig.thinkingBudget"}.items()}
+        "effort": "thinkingConfig.thinkingBudget"}.items()} | {"service_tier": "serviceTier"}
     TOKENS = {"low": 2048, "medium": 8192, "high": 16384}
 
     def path(self, model, stream):
@@ -107,6 +107,8 @@ class Content(Dialect):
         return heard
 
     def said(self, body):
+        if "blockReason" in body.get("promptFeedback", {}):
+            return Said(finish="content_filter")
         candidate = body["candidates"][0]
         said = Said(echo=candidate.get("content"), choices=len(body["candidates"]))
         for part in candidate.get("content", {}).get("parts", []):
@@ -132,6 +134,8 @@ class Content(Dialect):
             if "error" in event:
                 whole.error = self.error(event)
                 continue
+            if "blockReason" in event.get("promptFeedback", {}):
+                whole.finish = "content_filter"
             for candidate in event.get("candidates", []):
                 index = candidate.get("index", 0)
                 indexes.add(index)

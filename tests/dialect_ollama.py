@@ -82,8 +82,8 @@ class Chat(Dialect):
         message = body["message"]
         said = Said(text=message.get("content", ""), thoughts=message.get("thinking", ""), echo=message,
                     finish=FINISHES.get(body.get("done_reason"), ""), logprobs=bool(body.get("logprobs")))
-        for number, call in enumerate(message.get("tool_calls") or []):
-            said.calls.append(Call(call.get("id") or str(number), call["function"]["name"], call["function"]["arguments"]))
+        for call in message.get("tool_calls") or []:
+            said.calls.append(Call(call.get("id", ""), call["function"]["name"], call["function"]["arguments"]))
         if said.calls and said.finish == "stop":
             said.finish = "tool_calls"
         said.input_tokens, said.output_tokens = body.get("prompt_eval_count", 0), body.get("eval_count", 0)

@@ -71,9 +71,13 @@ def has_media(kind, **wanted):
                              for media in heard.media)
 
 
+def different(ids):
+    return len(set(ids)) == len(ids)
+
+
 def calls(*names):
     return lambda said: [call.name for call in said.calls] == list(names) and said.finish == "tool_calls" and all(
-        isinstance(call.arguments.get("city"), str) for call in said.calls) and len({call.id for call in said.calls}) == len(names)
+        isinstance(call.arguments.get("city"), str) for call in said.calls) and different([call.id for call in said.calls if call.id])
 
 
 def is_reading(said):
@@ -101,7 +105,8 @@ FEATURES = [
     Feature("parallel tool calls", ask("Call get_weather and find_pump.", tools=TOOLS), answered=calls("get_weather", "find_pump")),
     Feature("tool result", tool_loop(), lambda heard: [c.arguments for c in heard.calls] == [{"city": "Ulm"}]
             and len(heard.results) == 1 and "12 degrees" in heard.results[0].text, lambda said: "12 degrees" in said.text),
-    Feature("tool result with an image", tool_loop(image=PNG), lambda heard: heard.results[0].image == PNG),
+    Feature("tool result with an image", tool_loop(image=PNG), lambda heard: heard.results[0].image == PNG
+            or has_media("image", data=PNG)(heard), lambda said: said.text or said.calls),
     Feature("tool result that is an error", tool_loop(error=True), lambda heard: heard.results[0].error),
     Feature("tool choice: none", ask("Call get_weather.", tools=TOOLS, choice="none"), lambda heard: heard.choice == "none"),
     Feature("tool choice: required", ask("Hello.", tools=TOOLS, choice="required"), lambda heard: heard.choice == "required",
@@ -126,14 +131,15 @@ FEATURES = [
     parameter("frequency penalty", "frequency_penalty", 0.5),
     parameter("presence penalty", "presence_penalty", 0.5),
     parameter("several answers", "n", 2, answered=lambda said: said.choices == 2),
-    parameter("logprobs", "logprobs", True, answered=lambda said: said.logprobs),
+    parameter("logprobs", "logprobs", True),
     parameter("logit bias", "logit_bias", {"50256": -100}),
     parameter("end user", "user", "user-17"),
     parameter("metadata", "metadata", {"line": "4"}),
-    parameter("service tier", "service_tier", "auto"),
+    parameter("service tier", "service_tier", "flex"),
     parameter("verbosity", "verbosity", "low"),
     Feature("cache breakpoints", Question([Turn("user", "A long text.", cache=True)]), lambda heard: heard.cached == 1),
-    Feature("refusal", ask(), answered=lambda said: bool(said.text), model="-refusal"),
+    Feature("refusal", ask(), answered=lambda said: bool(said.text) or said.finish == "content_filter", model="-refusal",
+            pointless={"ollama_chat to gemini": "a blocked prompt has no words, and Ollama none for it"}),
     Feature("content filter", ask(), answered=lambda said: said.finish == "content_filter", model="-filtered",
             pointless={"ollama_chat": "it has no word for it", "ollama": "it has no word for it"}),
 ]
@@ -191,7 +197,7 @@ NONE = "–"
 
 def cell(lab, client, provider, feature):
     """What became of it: "yes", "dropped: names", "refused: why", NONE; a failure when it was lost in silence."""
-    if client.name in feature.pointless or provider in feature.pointless:
+    if {client.name, provider, f"{client.name} to {provider}"} & set(feature.pointless):
         return NONE
     seen = []
     for stream in (False, True):
@@ -228,6 +234,8 @@ def thoughts_given_back(lab, client, provider):
     question.turns += [Turn("assistant", echo=said.echo),
                        Turn("tool", results=[Result(said.calls[0].id, "get_weather", "12 degrees")])]
     response = lab.call(client, f"{provider}-think", question, False)
+    if response.status == 400 and "thought_signature" in client.error(response.json()):
+        return "refused by the provider: the seal of the call did not come back"
     equal(response.status, 200, response)
     heard, dropped = lab.heard(), response.headers.get("x-penstock-dropped", "")
     equal([call.name for call in heard.calls], ["get_weather"])

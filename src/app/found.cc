@@ -77,8 +77,7 @@ struct HostedProvider {
 constexpr std::array<HostedProvider, 5> kHosted{{
     {"OPENAI_API_KEY", "OpenAI", "openai", "https://api.openai.com/v1", "gpt-4o-mini"},
     {"ANTHROPIC_API_KEY", "Anthropic", "anthropic", "https://api.anthropic.com/v1", "claude-haiku-4-5"},
-    {"GEMINI_API_KEY", "Gemini", "openai", "https://generativelanguage.googleapis.com/v1beta/openai",
-     "gemini-2.0-flash"},
+    {"GEMINI_API_KEY", "Gemini", "gemini", "https://generativelanguage.googleapis.com/v1beta", "gemini-2.5-flash"},
     {"MISTRAL_API_KEY", "Mistral", "openai", "https://api.mistral.ai/v1", "mistral-small-latest"},
     {"GROQ_API_KEY", "Groq", "openai", "https://api.groq.com/openai/v1", "llama-3.1-8b-instant"},
 }};

@@ -40,16 +40,16 @@ std::string unescape(std::string_view step) {
     c = static_cast<char>(c | 0x20);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
   };
-  std::string out;
+  std::string plain;
   for (std::size_t i = 0; i < step.size(); ++i) {
-    if (step[i] == '%' && i + 2 < step.size() && digit(step[i + 1]) >= 0 && digit(step[i + 2]) >= 0) {
-      out += static_cast<char>(digit(step[i + 1]) * 16 + digit(step[i + 2]));
-      i += 2;
-    } else if (step[i] == '~' && i + 1 < step.size() && (step[i + 1] == '0' || step[i + 1] == '1')) {
-      out += step[++i] == '0' ? '~' : '/';
-    } else {
-      out += step[i];
-    }
+    bool escaped = step[i] == '%' && i + 2 < step.size() && digit(step[i + 1]) >= 0 && digit(step[i + 2]) >= 0;
+    plain += escaped ? static_cast<char>(digit(step[i + 1]) * 16 + digit(step[i + 2])) : step[i];
+    if (escaped) i += 2;
+  }
+  std::string out;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    bool escaped = plain[i] == '~' && i + 1 < plain.size() && (plain[i + 1] == '0' || plain[i + 1] == '1');
+    out += !escaped ? plain[i] : plain[++i] == '0' ? '~' : '/';
   }
   return out;
 }

@@ -99,7 +99,7 @@ chat::Message RandomChat::results(const chat::Message& calls) {
     const auto* call = std::get_if<chat::ToolCall>(&part.content);
     if (call == nullptr) continue;
     chat::ToolResult result{.id = call->id, .name = call->name};
-    result.content.emplace_back(chat::Text{sometimes() ? json::dump(arguments()) : text()});
+    result.content.emplace_back(chat::Text{sometimes() ? json::dump(json::Object{{"reading", arguments()}}) : text()});
     if (sometimes(8)) result.content.emplace_back(chat::Media{.type = "image/png", .data = std::string(kPng)});
     result.error = sometimes(6);
     message.parts.push_back({.content = result});

@@ -74,9 +74,14 @@ constexpr Loss kRequestLosses[] = {
     {Family::anthropic, "format.strict", "schemas are always kept to"},
     {Family::anthropic, "format.schema.additionalProperties", "the objects of answers are always closed"},
     {Family::gemini, "turns[].parts[].document.name", "files within a request have no names"},
+    {Family::gemini, "parallel_tool_calls", "that there may be many is what it does"},
+    {Family::gemini, "reasoning.show", "thoughts that are turned on are shown"},
+    {Family::gemini, "service_tier", "auto is what it does"},
     {Family::gemini, "format.name", "the schema of an answer has no name"},
     {Family::gemini, "format.description", "the schema of an answer says itself what it is"},
     {Family::gemini, "format.strict", "a schema is always kept to"},
+    {Family::anthropic, "format.name", "schemas have no names"},
+    {Family::anthropic, "format.strict", "schemas are always kept to"},
     {Family::ollama, "turns[].parts[].thinking.signature", "thoughts have no seals"},
     {Family::ollama, "format.name", "schemas have no names"},
     {Family::ollama, "format.strict", "schemas are always kept to"},
@@ -120,11 +125,14 @@ void leave_out_unusable_tools(chat::Request& request) {
 
 // What a dialect says in quite another way, so that it cannot come back as it was; golden cases show these.
 void fit(chat::Request& request, Family family) {
-  if (family != Family::anthropic) return;
-  // JSON of any shape is the argument of a tool that stands for the answer.
-  if (request.format.kind == chat::OutputFormat::Kind::json) request.format = {};
-  // The limit must be said: without one a default comes back.
-  if (!request.max_output_tokens) request.max_output_tokens = 40'000;
+  // Media of a tool's result follow it in a message of their own.
+  if (family == Family::openai || family == Family::gemini) {
+    for (chat::Message& message : request.messages) {
+      for (chat::Part& part : message.parts) {
+        if (auto* result = std::get_if<chat::ToolResult>(&part.content)) result->content.resize(1);
+      }
+    }
+  }
 }
 
 // OpenAI's tool messages hold text only: media come behind the results, in words of the user's.

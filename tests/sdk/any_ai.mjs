@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { askOne, askTwo, behind, checkPump, clock, count, includes, key, load, models, png, pump, root, run, sees, weather } from './any_provider.mjs';
 
+globalThis.AI_SDK_LOG_WARNINGS = false;
 const { APICallError, Output, embedMany, generateText, jsonSchema, stepCountIs, streamText, tool } = await load('ai');
 const openai = (await load('@ai-sdk/openai')).createOpenAI({ baseURL: `${root}/v1`, apiKey: key });
 const anthropic = (await load('@ai-sdk/anthropic')).createAnthropic({ baseURL: `${root}/v1`, apiKey: key });

@@ -1,6 +1,6 @@
 // Anthropic's client in Node, with whatever provider behind.
 import assert from 'node:assert/strict';
-import { askOne, askTwo, behind, checkWeather, clock, count, includes, key, load, models, png, root, run, sees, usualNeeds, weather } from './any_provider.mjs';
+import { askOne, askTwo, behind, checkPump, checkWeather, clock, count, includes, key, load, models, png, pump, root, run, sees, usualNeeds, weather } from './any_provider.mjs';
 
 const Anthropic = (await load('@anthropic-ai/sdk')).default;
 const client = new Anthropic({ baseURL: root, apiKey: key, maxRetries: 0, timeout: 30_000 });
@@ -45,7 +45,9 @@ await run({
     includes(words(await ask([{ role: 'user', content }])), sees);
   },
   async structured() {
-    checkWeather(calls(await ask(hello, { tools, tool_choice: { type: 'tool', name: 'get_weather' } }))[0].input);
+    checkPump(words(await ask(hello, { output_config: { format: { type: 'json_schema', schema: pump } } })));
+    // Ollama has no choice of tools.
+    if (behind !== 'ollama') checkWeather(calls(await ask(hello, { tools, tool_choice: { type: 'tool', name: 'get_weather' } }))[0].input);
   },
   async reasoning() {
     const thinking = { type: 'enabled', budget_tokens: 1024 };

@@ -1,8 +1,8 @@
 """Anthropic's client in Python, with whatever provider behind."""
 
 import anthropic
-from any_provider import (ASK_ONE, ASK_TWO, BEHIND, CLOCK, KEY, MODELS, PNG_BASE64, ROOT, SEES, WEATHER, check, check_weather, raises,
-                          run)
+from any_provider import (ASK_ONE, ASK_TWO, BEHIND, CLOCK, KEY, MODELS, PNG_BASE64, PUMP, ROOT, SEES, WEATHER, check, check_pump,
+                          check_weather, raises, run)
 
 client = anthropic.Anthropic(base_url=ROOT, api_key=KEY, max_retries=0, timeout=30)
 HELLO = [{"role": "user", "content": "hello"}]
@@ -70,7 +70,9 @@ def vision():
 
 
 def structured():
-    # Anthropic's usual way to a shape: a tool that has to be used.
+    check_pump(words(ask(HELLO, output_config={"format": {"type": "json_schema", "schema": PUMP}})))
+    if BEHIND == "ollama":
+        return "the second half: Ollama has no choice of tools"
     answer = ask(HELLO, tools=TOOLS, tool_choice={"type": "tool", "name": "get_weather"})
     check_weather(calls(answer)["get_weather"].input)
 

@@ -55,7 +55,7 @@ await run({
   },
   async errors() {
     const status = (wanted) => (e) => e.name === 'ResponseError' && e.status_code === wanted;
-    await assert.rejects(ask([{ role: 'nobody', content: 'hi' }]), status(400));
+    await assert.rejects(client.chat({ model: '', messages: hello }), status(400));
     if (behind !== 'mock') await assert.rejects(client.chat({ model: 'no-such-model', messages: hello }), status(404));
     await assert.rejects(ask(hello, {}, 'limited'), status(429));
     await assert.rejects(async () => { for await (const part of await ask(hello, { stream: true }, 'torn')) assert.ok(part); });

@@ -130,6 +130,22 @@ def audio():
     raises(openai.PermissionDeniedError, lambda: client.audio.transcriptions.create(model="secret", file=("a.wav", sound)))
 
 
+def judged_and_painted():
+    assert client.moderations.create(model="chat", input="violence").results[0].flagged
+    assert not client.moderations.create(input="peace", extra_headers={"x-penstock-provider": "lab"}).results[0].flagged
+    drawn = client.images.generate(model="chat", prompt="a pump", n=2)
+    assert len(drawn.data) == 2 and base64.b64decode(drawn.data[0].b64_json).startswith(b"\x89PNG")
+    assert drawn.usage.output_tokens == 32
+
+
+def batches():
+    made = client.batches.create(input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h")
+    assert made.id in [batch.id for batch in client.batches.list()]
+    assert client.batches.retrieve(made.id).status == "in_progress"
+    assert client.batches.cancel(made.id).status == "cancelling"
+    raises(openai.NotFoundError, lambda: client.batches.retrieve("batch_nobody"))
+
+
 def files():
     lines = b'{"custom_id":"1"}\n' * 40_000
     made = client.files.create(file=("lines.jsonl", lines), purpose="batch")
@@ -142,7 +158,7 @@ def files():
 
 
 failed = 0
-for test in (chat, streaming, tools, completions, embeddings, models, errors, headers, audio, files):
+for test in (chat, streaming, tools, completions, embeddings, models, errors, headers, audio, judged_and_painted, batches, files):
     try:
         test()
         print(f"ok   {test.__name__}", flush=True)

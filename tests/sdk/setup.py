@@ -21,7 +21,7 @@ models:
   torn:    {{ route: [ {{ to: lab/mock-cut }} ] }}
   secret:  {{ route: [ {{ to: lab/small }} ] }}
 keys:
-  - {{ name: sdk, secret: {KEY}, models: [chat, chatt, embed, limited, broken, torn, "lab/files"] }}
+  - {{ name: sdk, secret: {KEY}, models: [chat, chatt, embed, limited, broken, torn, "lab/files", "lab/batches", "lab/moderations"] }}
 """
 
 
@@ -44,18 +44,6 @@ MOCK_MODELS = {"chat": "small", "think": "mock-think", "limited": "mock-429", "b
                "embed": "embedder"}
 
 
-class Mock(harness.Process):
-    """`penstock mock` with all its dialects."""
-
-    def __init__(self, *options):
-        super().__init__(["mock", "--listen", "127.0.0.1:0", *options], r"penstock mock ready (\S+):(\d+)")
-        self.port = int(self.match[2])
-        self.root = f"http://127.0.0.1:{self.port}"
-
-    def cancelled(self):
-        return harness.request(self.port, "GET", "/mock/stats").json()["cancelled"]
-
-
 def models_behind(kind):
     return [name for name in [*MOCK_MODELS, "slow", "flaky"] if name != "embed" or kind in EMBEDDING]
 
@@ -65,7 +53,7 @@ def everything(steady, slow, flaky):
     lines = ["providers:"]
     for kind, base in BASES.items():
         for name, mock in (("lab", steady), ("slow", slow), ("flaky", flaky)):
-            lines.append(f'  {name}_{kind}: {{ type: {kind}, base_url: "{mock.root}{base}" }}')
+            lines.append(f'  {name}_{kind}: {{ type: {kind}, base_url: "http://127.0.0.1:{mock.port}{base}" }}')
     lines.append("models:")
     for kind in BASES:
         for name in models_behind(kind):
@@ -76,11 +64,11 @@ def everything(steady, slow, flaky):
 
 @contextlib.contextmanager
 def everywhere():
-    """Settings for the scripts any_*: the mock itself, then each type of provider behind one gateway. After a script
-    that left a stream, left() must hold."""
-    with Mock() as steady, Mock("--per-token", "30ms", "--tokens", "500") as slow, Mock("--fail", "40%:429") as flaky, \
-            harness.Gateway(everything(steady, slow, flaky)) as gateway:
-        direct = {"root": steady.root, "key": KEY, "behind": "mock", "models": MOCK_MODELS}
+    """Settings for the scripts any_*: the mock itself, then each type of provider behind one gateway; and the mock that
+    takes its time, whose clients leave."""
+    with harness.Mock() as steady, harness.Mock("--per-token", "30ms", "--tokens", "500") as slow, \
+            harness.Mock("--fail", "40%:429") as flaky, harness.Gateway(everything(steady, slow, flaky)) as gateway:
+        direct = {"root": f"http://127.0.0.1:{steady.port}", "key": KEY, "behind": "mock", "models": MOCK_MODELS}
         behind = [{"root": f"http://127.0.0.1:{gateway.port}", "key": KEY, "behind": kind,
                    "models": {name: f"{kind}-{name}" for name in models_behind(kind)}} for kind in BASES]
         yield [direct, *behind], slow
@@ -90,13 +78,15 @@ def everywhere():
 def run_everywhere(command, settings, slow):
     failed = []
     for setting in settings:
-        before = slow.cancelled()
+        before = slow.stats()["cancelled"]
         done = subprocess.run([*command, json.dumps(setting)], capture_output=True, text=True, timeout=120, check=False)
         lines = done.stdout.splitlines()
         print(f"     {setting['behind']}: {sum(line.startswith('ok ') for line in lines)} fine")
-        print("\n".join(line for line in lines if not line.startswith("ok ")), end="\n" if done.returncode else "")
+        for line in lines:
+            if not line.startswith("ok "):
+                print(f"     {line}")
         if done.returncode != 0:
             failed.append(setting["behind"] + " " + done.stderr[-1000:])
         elif "ok   cancel" in lines:
-            harness.until(lambda before=before: slow.cancelled() > before, "the provider to hear that the client left")
+            harness.until(lambda before=before: slow.stats()["cancelled"] > before, "the provider to hear that the client left")
     harness.check(not failed, "failed behind", *failed)

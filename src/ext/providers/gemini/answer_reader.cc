@@ -95,6 +95,8 @@ Result<void> AnswerReader::piece(std::string_view text, chat::StreamSink& sink) 
     return {};
   }
   begin(*parsed, sink);
+  // Before the content: some clients are told the size of the input at the start.
+  if (chat::Usage usage = read_usage(*parsed); usage.known) sink.usage(usage);
   if (const json::Value* feedback = json::find(*parsed, "promptFeedback"))
     blocked_ = blocked_ || !json::string_or(*feedback, "blockReason", "").empty();
   if (const json::Value* list = json::find(*parsed, "candidates"); list != nullptr && list->is_array()) {
@@ -103,7 +105,6 @@ Result<void> AnswerReader::piece(std::string_view text, chat::StreamSink& sink) 
       if (auto read = candidate(entry, place++, sink); !read) return read;
     }
   }
-  if (chat::Usage usage = read_usage(*parsed); usage.known) sink.usage(usage);
   return {};
 }
 
@@ -133,13 +134,17 @@ Result<void> AnswerReader::part(const json::Value& from, int index, chat::Stream
   if (const json::Value* function = json::find(from, "functionCall")) return call(*function, signature, index, sink);
   std::string_view text = json::string_or(from, "text", "");
   bool thought = json::bool_or(from, "thought", false);
+  Candidate& candidate = candidates_[index];
+  if (!text.empty() || !thought) candidate.thinking = thought;
   if (!text.empty()) thought ? sink.thinking(index, text) : sink.text(index, text);
   if (const json::Value* data = json::find(from, "inlineData"); data != nullptr && !thought) {
     chat::Media media = read_media(*data);
     if (!media.data.empty()) sink.media(index, media);
   }
-  // Behind a text stands the seal of what was thought and not shown.
-  if (!signature.empty()) sink.thinking_end(index, signature, !thought || text.empty());
+  if (signature.empty()) return {};
+  // Without a thought to be sealed it is the seal of what was thought and not shown.
+  sink.thinking_end(index, signature, !candidate.thinking);
+  candidate.thinking = false;
   return {};
 }
 
@@ -151,6 +156,7 @@ Result<void> AnswerReader::call(const json::Value& from, const chat::Signature& 
   if (args != nullptr && !args->is_object() && !args->is_null())
     return fail(Errc::protocol_error, fmt::format("the arguments of the provider's call of '{}' are no object", name));
   int number = candidates_[index].calls++;
+  candidates_[index].thinking = false;
   std::string id(json::string_or(from, "id", ""));
   if (id.empty()) id = chat::make_call_id(id_, index, number, name);
   sink.call(index, number, id, name, signature);

@@ -27,6 +27,7 @@ class AnswerReader {
  private:
   struct Candidate {
     int calls = 0;
+    bool thinking = false;  // its last part was a thought that is not sealed
     std::string reason;
   };
   void begin(const json::Value& response, chat::StreamSink& sink);

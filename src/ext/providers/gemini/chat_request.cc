@@ -67,7 +67,8 @@ json::Object calling_config(const chat::ToolChoice& choice) {
 json::Object thinking_config(const chat::Reasoning& reasoning, const GeminiModel& model) {
   json::Object out;
   if (!reasoning.said()) return out;
-  if (reasoning.show) out["includeThoughts"] = *reasoning.show;
+  // Who turns thinking on in a dialect that always shows it wants to see it.
+  if (reasoning.show || reasoning.on == true) out["includeThoughts"] = reasoning.show.value_or(true);
   bool off = chat::is_off(reasoning);
   bool by_word = model.third && (!reasoning.effort.empty() || off);
   if (by_word) {

@@ -151,7 +151,7 @@ class ContentsWriter {
         if (std::exchange(any_text, true)) text += '\n';
         text += said->text;
       } else if (auto made = media_part(std::get<Media>(entry))) {
-        (model_.third ? media : behind_results_).push_back(std::move(*made));
+        (model_.media_in_results ? media : behind_results_).push_back(std::move(*made));
       }
     }
     json::Object function{{"name", name}, {"response", response(text, result.error)}};
@@ -160,14 +160,18 @@ class ContentsWriter {
     out_.push_back(json::Object{{"functionResponse", std::move(function)}});
   }
 
-  // A response is an object: the result itself when it is one, else under a name.
-  static json::Value response(const std::string& text, bool error) {
-    if (error) return json::Object{{"error", text}};
-    if (text.starts_with('{')) {
-      if (auto parsed = json::parse(text); parsed && parsed->is_object() && json::find(*parsed, "error") == nullptr)
-        return std::move(*parsed);
+  // A response is an object: the result itself when it is one that means nothing else, else under a name.
+  static json::Object response(const std::string& text, bool error) {
+    if (error) return {{"error", text}};
+    if (text.empty()) return {};
+    json::Object named{{"result", text}};
+    if (!text.starts_with('{')) return named;
+    auto parsed = json::parse(text);
+    if (!parsed || !parsed->is_object() || parsed->get_object().empty()) return named;
+    for (std::string_view key : {"error", "result", "output"}) {
+      if (parsed->get_object().contains(key)) return named;
     }
-    return json::Object{{"result", text}};
+    return std::move(parsed->get_object());
   }
 
   std::optional<json::Value> media_part(const Media& media) {

@@ -11,6 +11,7 @@ GeminiModel gemini_model(std::string_view name) {
   if (!name.starts_with(kFamily)) return model;
   char generation = name.size() > kFamily.size() ? name[kFamily.size()] : '\0';
   model.third = (generation >= '3' && generation <= '9') || name.ends_with("-latest");
+  model.media_in_results = generation != '1' && generation != '2';
   model.takes_minimal = !pro;
   if (pro) {
     model.thought_least = 128;
