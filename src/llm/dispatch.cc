@@ -74,6 +74,10 @@ std::string_view Answer::framed(const wire::SseEvent& event) {
 Result<std::optional<std::string_view>> Answer::next() { return translation_ ? next_translated() : next_native(); }
 
 Result<std::optional<std::string_view>> Answer::next_native() {
+  if (opened_ < opening_.size()) {
+    const Opening& event = opening_[opened_++];
+    return framed({event.raw, event.data, {}});
+  }
   if (held_) {
     std::string_view first = framed(*held_);
     held_.reset();
@@ -277,8 +281,10 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(cons
   co_return answer;
 }
 
-// Reads up to the first event, which shows that there is an answer.
+// Reads up to the first event that says something, which shows that there is an answer.
 rt::Task<std::expected<void, Failure>> Dispatch::accept_stream(Answer& answer) {
+  // More than any dialect has; what says more than that is an answer.
+  constexpr std::size_t kOpeningsMax = 16;
   const Target& target = answer.target_;
   answer.streaming_ = true;
   while (true) {
@@ -302,6 +308,10 @@ rt::Task<std::expected<void, Failure>> Dispatch::accept_stream(Answer& answer) {
     answer.done_ = verdict.last;
     // Comments and the like are no answer yet: as long as nothing came the next target may still be asked.
     if (!verdict.forward || ((*first)->data.empty() && !verdict.last)) continue;
+    if (!verdict.last && answer.opening_.size() < kOpeningsMax && target.provider->is_opening(request_, **first)) {
+      answer.opening_.push_back({std::string((*first)->raw), std::string((*first)->data)});
+      continue;
+    }
     answer.held_ = *first;
     co_return std::expected<void, Failure>{};
   }

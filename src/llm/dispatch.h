@@ -31,7 +31,10 @@ class Answer {
   // It is what the target sent, in the client's dialect already.
   bool native() const { return !translation_ && translated_body_.empty(); }
   // Of a native stream, before the first next(): the data of the event that showed that there is an answer.
-  std::string_view first_event() const { return held_ ? held_->data : std::string_view(); }
+  std::string_view first_event() const {
+    if (!opening_.empty()) return opening_.front().data;
+    return held_ ? held_->data : std::string_view();
+  }
   std::string_view content_type() const;
   // Whole answers; valid as long as the answer.
   std::string_view body() const { return translated_body_.empty() ? body_ : std::string_view(translated_body_); }
@@ -79,7 +82,14 @@ class Answer {
   http::OriginHealth::Trial trial_;
   wire::SseSplitter splitter_;
   wire::LineSplitter lines_;
-  std::optional<wire::SseEvent> held_;  // the first event, read before anything was promised to the client
+  // What was read before anything was promised to the client: events that only open the answer, and the first other.
+  struct Opening {
+    std::string raw;
+    std::string data;
+  };
+  std::vector<Opening> opening_;
+  std::size_t opened_ = 0;  // of these, given by next()
+  std::optional<wire::SseEvent> held_;
   std::unique_ptr<Translation> translation_;
   std::string given_;            // by next()
   std::string translated_body_;  // by body()

@@ -104,6 +104,14 @@ class Provider {
   // Looks at one event; fills `usage` when it is there.
   virtual EventVerdict read_event(const Request& request, const wire::SseEvent& event, Usage& usage) const = 0;
 
+  // The event only opens the answer and says nothing of it: as long as no other came, another target may still be
+  // asked. Asked of the first events of a stream only.
+  virtual bool is_opening(const Request& request, const wire::SseEvent& event) const {
+    (void)request;
+    (void)event;
+    return false;
+  }
+
   // --- calls from other dialects
   // Says the request in the provider's dialect: chat when it is no count. What it cannot say goes to `dropped`. An
   // error (invalid_argument) only for what makes no sense without it.

@@ -100,6 +100,10 @@ struct Upstreams : testing::Test {
     } else if (what == "stream-empty") {
       co_await x.finish();
       co_return;
+    } else if (what == "stream-opens-and-fails") {
+      co_await x.write("data: opening\n\ndata: opening\n\ndata: error at once\n\n");
+    } else if (what == "stream-opens") {
+      co_await x.write("data: opening\n\ndata: opening\n\ndata: one\n\n");
     } else if (what == "stream-ours-first") {
       co_await x.write("data: ours\n\ndata: one\n\n");
     } else {
@@ -253,6 +257,13 @@ TEST_F(Upstreams, TakesTheEndOfTheMessageForTheEndOfTheStream) {
 TEST_F(Upstreams, LooksPastItsOwnEventsForTheFirstOfTheClient) {
   request.stream = true;
   EXPECT_THAT(dispatch(route({"stream-ours-first"})).events, ElementsAre("data: one\n\n", "data: end\n\n"));
+}
+
+TEST_F(Upstreams, HoldsWhatOnlyOpensAnAnswerUntilItsFirstWord) {
+  request.stream = true;
+  EXPECT_THAT(dispatch(route({"stream-opens-and-fails", "stream-opens"})).events,
+              ElementsAre("data: opening\n\n", "data: opening\n\n", "data: one\n\n", "data: end\n\n"));
+  EXPECT_THAT(asked, ElementsAre("stream-opens-and-fails", "stream-opens"));
 }
 
 TEST_F(Upstreams, TakesAStreamWithoutEventsForAFailure) {

@@ -32,6 +32,7 @@ class FakeProvider : public Provider {
     upstream.body.add(request.body);
     return upstream;
   }
+  bool is_opening(const Request&, const wire::SseEvent& event) const override { return event.data == "opening"; }
   Family family() const override { return Family::openai; }
   bool speaks(Operation) const override { return true; }
   Result<UpstreamRequest> encode(const chat::Request&, std::string_view, std::string_view,

@@ -130,6 +130,10 @@ llm::EventVerdict AnthropicProvider::read_event(const llm::Request&, const wire:
   return {.error = type == "error", .last = type == "message_stop"};
 }
 
+bool AnthropicProvider::is_opening(const llm::Request&, const wire::SseEvent& event) const {
+  return event.name == "message_start" || event.name == "ping";
+}
+
 Result<llm::UpstreamRequest> AnthropicProvider::encode(const chat::Request& request, std::string_view model,
                                                        std::string_view request_id, chat::Dropped& dropped) const {
   auto body = write_messages_request(request, model, messages_, dropped);

@@ -30,6 +30,7 @@ class AnthropicProvider : public llm::Provider {
   Result<llm::Usage> read_answer(llm::Operation operation, std::string_view body) const override;
   llm::EventVerdict read_event(const llm::Request& request, const wire::SseEvent& event,
                                llm::Usage& usage) const override;
+  bool is_opening(const llm::Request& request, const wire::SseEvent& event) const override;
 
   Result<llm::UpstreamRequest> encode(const chat::Request& request, std::string_view model, std::string_view request_id,
                                       chat::Dropped& dropped) const override;

@@ -223,6 +223,25 @@ llm::EventVerdict OpenAiProvider::read_event(const llm::Request& request, const 
   return verdict;
 }
 
+// The chunk that has nothing but the role; the first two events of a response.
+bool OpenAiProvider::is_opening(const llm::Request& request, const wire::SseEvent& event) const {
+  if (request.operation == llm::Operation::responses)
+    return event.name == "response.created" || event.name == "response.in_progress";
+  if (request.operation != llm::Operation::chat || !json::may_hold(event.data, "role")) return false;
+  auto chunk = json::parse(event.data);
+  const json::Value* choices = chunk ? json::find(*chunk, "choices") : nullptr;
+  if (choices == nullptr || !choices->is_array() || choices->get_array().empty()) return false;
+  return std::ranges::all_of(choices->get_array(), [](const json::Value& choice) {
+    const json::Value* delta = json::find(choice, "delta");
+    const json::Value* finish = json::find(choice, "finish_reason");
+    if (delta == nullptr || !delta->is_object() || (finish != nullptr && !finish->is_null())) return false;
+    return std::ranges::all_of(delta->get_object(), [](const auto& member) {
+      const json::Value& value = member.value();
+      return member.key() == "role" || value.is_null() || (value.is_string() && value.get_string().empty());
+    });
+  });
+}
+
 bool OpenAiProvider::speaks(llm::Operation operation) const {
   if (operation == llm::Operation::responses || operation == llm::Operation::count_tokens) return responses_;
   return true;
