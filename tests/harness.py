@@ -201,7 +201,7 @@ class Process:
 
 
 class Mock(Process):
-    """`penstock mock` on a free port."""
+    """`penstock mock` on a free port. Without a dialect it speaks all of them."""
 
     def __init__(self, *arguments):
         super().__init__(["mock", "--listen", "127.0.0.1:0", *arguments],

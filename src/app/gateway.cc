@@ -53,6 +53,17 @@ bool needs_low_port(const GatewayConfig& config) {
                                                    [&](const ListenConfig& one) { return low(one.endpoint); });
 }
 
+void collect_responses(const store::ResponseStore& responses, obs::MetricWriter& writer) {
+  auto one = [&](std::string_view name, std::string_view type, std::string_view help, double value) {
+    writer.family(name, type, help);
+    writer.sample(name, {}, value);
+  };
+  one("penstock_responses_waiting", "gauge", "Responses to keep or to read that wait for the disk.",
+      static_cast<double>(responses.waiting()));
+  one("penstock_responses_lost_total", "counter", "Responses that could not be kept.",
+      static_cast<double>(responses.lost()));
+}
+
 std::vector<std::string> split_globs(const std::string& text) {
   std::vector<std::string> globs;
   std::size_t from = 0;
@@ -162,7 +173,9 @@ std::expected<void, StartFailure> Gateway::start_state() {
   usage_ = std::make_unique<UsageWriter>(std::move(*usage));
   auto responses = store::State::open(config_.data_dir);
   if (!responses) return cannot_start(1, responses.error().detail);
-  responses_ = std::make_unique<store::ResponseStore>(std::move(*responses), config_.responses);
+  responses_ = std::make_unique<store::ResponseStore>(std::move(*responses), config_.responses, [](const Error& error) {
+    obs::log(obs::Level::error, "a response could not be kept: its caller will not find it", {{"why", error.detail}});
+  });
   return {};
 }
 
@@ -188,7 +201,7 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
     usage_->collect(writer);
     admission_->collect(writer);
-    responses_->collect(writer);
+    collect_responses(*responses_, writer);
   });
   observer_->metrics().on_scrape(collect_tls);
   observer_->metrics().on_scrape(flow::collect_websockets);

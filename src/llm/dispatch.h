@@ -80,7 +80,7 @@ class Answer {
   wire::SseSplitter splitter_;
   wire::LineSplitter lines_;
   std::optional<wire::SseEvent> held_;  // the first event, read before anything was promised to the client
-  std::optional<Translation> translation_;
+  std::unique_ptr<Translation> translation_;
   std::string given_;            // by next()
   std::string translated_body_;  // by body()
   std::string dropped_;
@@ -126,8 +126,9 @@ class Dispatch {
   flow::Call& call_;
   std::shared_ptr<const Route> route_;
   const Request& request_;
-  std::optional<chat::Request> canonical_;  // once a target needs it
-  std::optional<chat::EmbeddingsRequest> canonical_embeddings_;
+  // Once a target needs them: what is not translated pays nothing for them.
+  std::unique_ptr<const chat::Request> canonical_;
+  std::unique_ptr<const chat::EmbeddingsRequest> canonical_embeddings_;
   base::SteadyTime deadline_;  // of all attempts together
   Answer* running_ = nullptr;
   rt::Cancellation cancellation_;

@@ -65,16 +65,16 @@ Result<void> Dispatch::read_canonical() {
   if (request_.operation == Operation::embeddings) {
     auto read = request_.embeddings->read_request(request_.body);
     if (!read) return std::unexpected(read.error());
-    canonical_embeddings_ = std::move(*read);
+    canonical_embeddings_ = std::make_unique<const chat::EmbeddingsRequest>(std::move(*read));
     return {};
   }
   auto read = request_.codec->read_request(request_.body);
   if (!read) return std::unexpected(read.error());
-  canonical_ = std::move(*read);
-  canonical_->model = call_.model;
-  canonical_->stream = request_.stream;
-  canonical_->id = call_.event.id.view();
-  canonical_->created = call_.event.at / 1'000'000;
+  read->model = call_.model;
+  read->stream = request_.stream;
+  read->id = call_.event.id.view();
+  read->created = call_.event.at / 1'000'000;
+  canonical_ = std::make_unique<const chat::Request>(std::move(*read));
   return {};
 }
 
@@ -97,7 +97,8 @@ std::expected<UpstreamRequest, Failure> Dispatch::translate_chat(const Target& t
   auto encoded = target.provider->encode(*canonical_, target.model, call_.event.id.view(), dropped);
   if (!encoded) return std::unexpected(refused(target, encoded.error()));
   answer.dropped_ = names_of(dropped, canonical_->unread, *request_.codec);
-  if (request_.stream) answer.translation_.emplace(*target.provider, *request_.codec, *canonical_);
+  if (request_.stream)
+    answer.translation_ = std::make_unique<Translation>(*target.provider, *request_.codec, *canonical_);
   return std::move(*encoded);
 }
 

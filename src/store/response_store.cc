@@ -1,7 +1,5 @@
 #include "store/response_store.h"
 
-#include "obs/log.h"
-
 namespace penstock::store {
 namespace {
 
@@ -15,8 +13,9 @@ constexpr auto kComplainEvery = std::chrono::seconds(10);
 
 }  // namespace
 
-ResponseStore::ResponseStore(State state, const ResponseLimits& limits, const base::Clock& clock)
+ResponseStore::ResponseStore(State state, const ResponseLimits& limits, Complain complain, const base::Clock& clock)
     : state_(std::move(state)),
+      complain_(std::move(complain)),
       clock_(clock),
       keep_(limits.keep.count()),
       count_max_(limits.count),
@@ -57,7 +56,7 @@ void ResponseStore::write(Make& make) {
   Result<void> kept = made ? state_.add_response(*made, clock_.wall()) : std::unexpected(made.error());
   if (!kept) {
     lost_.fetch_add(1, std::memory_order_relaxed);
-    complain(kept.error());
+    tell(kept.error());
     return;
   }
   ++added_;
@@ -73,25 +72,14 @@ void ResponseStore::trim() {
   added_ = 0;
   trimmed_at_ = now;
   auto bytes = static_cast<std::int64_t>(bytes_max_.load(std::memory_order_relaxed));
-  if (auto done = state_.trim_responses({unused_since(), count, bytes}); !done) complain(done.error());
+  if (auto done = state_.trim_responses({unused_since(), count, bytes}); !done) tell(done.error());
 }
 
-void ResponseStore::complain(const Error& error) {
+void ResponseStore::tell(const Error& error) {
   base::SteadyTime now = clock_.steady();
   if (complained_at_ != base::SteadyTime{} && now - complained_at_ < kComplainEvery) return;
   complained_at_ = now;
-  obs::log(obs::Level::error, "a response could not be kept: its caller will not find it", {{"why", error.detail}});
-}
-
-void ResponseStore::collect(obs::MetricWriter& writer) const {
-  auto one = [&](std::string_view name, std::string_view type, std::string_view help, double value) {
-    writer.family(name, type, help);
-    writer.sample(name, {}, value);
-  };
-  one("penstock_responses_waiting", "gauge", "Responses to keep or to read that wait for the disk.",
-      static_cast<double>(pool_.queued()));
-  one("penstock_responses_lost_total", "counter", "Responses that could not be kept.",
-      static_cast<double>(lost_.load(std::memory_order_relaxed)));
+  if (complain_) complain_(error);
 }
 
 }  // namespace penstock::store

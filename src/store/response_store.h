@@ -5,7 +5,6 @@
 #include <atomic>
 #include <functional>
 
-#include "obs/metrics.h"
 #include "rt/await.h"
 #include "rt/pool.h"
 #include "store/state.h"
@@ -26,13 +25,16 @@ class ResponseStore {
   // 32 MiB: more is not kept of one call.
   static constexpr std::size_t kResponseBytesMax = 32U << 20;
 
-  ResponseStore(State state, const ResponseLimits& limits, const base::Clock& clock = base::system_clock());
+  // `complain` is called on the store's thread for responses that could not be written, at most once in 10 s.
+  using Complain = std::function<void(const Error&)>;
+  ResponseStore(State state, const ResponseLimits& limits, Complain complain,
+                const base::Clock& clock = base::system_clock());
 
   void set_limits(const ResponseLimits& limits);
   bool enabled() const { return count_max_.load(std::memory_order_relaxed) > 0; }
 
   // Makes the response on the store's thread (`bytes`: what `make` holds meanwhile) and keeps it. Errors: backpressure
-  // when too much waits, out_of_range. One that cannot be written is said in the log and counted.
+  // when too much waits, out_of_range. One that cannot be written is complained of and counted.
   using Make = std::move_only_function<Result<StoredResponse>()>;
   Result<void> add(std::size_t bytes, Make make);
 
@@ -42,17 +44,20 @@ class ResponseStore {
 
   // Before this a response was used too long ago, and counts as gone. Wall-clock time.
   base::WallMicros unused_since() const;
-  void collect(obs::MetricWriter& writer) const;
+  // Work that waits for the disk, and responses that could not be kept so far.
+  std::size_t waiting() const { return pool_.queued(); }
+  std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:
   void write(Make& make);
   void trim();
-  void complain(const Error& error);
+  void tell(const Error& error);
 
   State state_;  // the pool's one thread alone, with what follows
   std::int64_t added_ = 0;
   base::SteadyTime trimmed_at_{};
   base::SteadyTime complained_at_{};
+  const Complain complain_;
   const base::Clock& clock_;
   std::atomic<base::Duration::rep> keep_;
   std::atomic<std::int64_t> count_max_;

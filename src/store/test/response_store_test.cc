@@ -81,7 +81,7 @@ TEST_F(ResponseStoreTest, WhatWasHandedOverIsFound) {
   rt::Loop loop;
   std::optional<StoredResponse> found;
   {
-    ResponseStore store(open(), {});
+    ResponseStore store(open(), {}, {});
     ASSERT_TRUE(store.add(10, [] { return Result<StoredResponse>(row("a")); }));
     rt::TaskScope scope(loop);
     loop.post([&] { scope.spawn(look(store, loop, found)); });
@@ -97,7 +97,7 @@ TEST_F(ResponseStoreTest, WhatWasHandedOverIsFound) {
 }
 
 TEST_F(ResponseStoreTest, NoneIsKeptWhenNoneMayBe) {
-  ResponseStore store(open(), {.count = 0});
+  ResponseStore store(open(), {.count = 0}, {});
   EXPECT_FALSE(store.enabled());
   store.set_limits({});
   EXPECT_TRUE(store.enabled());
