@@ -33,6 +33,12 @@ struct ModelList : testing::Test {
     config::Map root = document->root().map();
     lane.set_plan(0, llm::Plan::parse(root.get("providers"), root.get("models").map().entries(), registry));
     api.services.put(&lane);
+    // Another API has these paths, for the clients that are not Anthropic's.
+    for (const char* path : {"/v1/models", "/v1/models/{id...}"}) {
+      api.front.route("GET", path, "other", [](flow::Call& call, http::Params) {
+        return flow::refuse(call, {Errc::internal, "was to be Anthropic's"});
+      });
+    }
     api.build(register_apis_anthropic);
   }
 
