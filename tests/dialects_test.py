@@ -384,6 +384,10 @@ says something else.
 - **dropped**: it does not; the header names it. A route with `strict: true` refuses the call instead.
 - **refused**: the call makes no sense without it; the error says so.
 - **–**: one of the dialects has no such thing.
+
+What an answer holds and the client's dialect has no place for (images in a message of Anthropic's, citations in one of
+Ollama's) is left out; of a whole answer `x-penstock-dropped` names it (`answer.image`, `answer.citations`). The head of a
+stream is gone by then: nothing names it there.
 """
 
 

@@ -49,6 +49,7 @@ struct ProviderError {
   std::string message = {};
   std::string param = {};
   std::string code = {};
+  std::string request_id = {};  // of the client's call; whoever reads an answer leaves it empty
 };
 
 }  // namespace penstock::chat

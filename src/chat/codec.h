@@ -24,6 +24,15 @@ class ClientCodec {
   virtual Result<Request> read_request(std::string_view body) const = 0;
   // The whole answer. `request` is the one that was read.
   virtual std::string write_answer(const Request& request, const Answer& answer) const = 0;
+  // Whether an answer in this dialect has a place for it.
+  virtual bool shows_media(const Media& media) const {
+    (void)media;
+    return true;
+  }
+  virtual bool shows_citation(const Citation& citation) const {
+    (void)citation;
+    return true;
+  }
   // `request` outlives the writer.
   virtual std::unique_ptr<StreamWriter> stream_writer(const Request& request) const = 0;
   // The answer to a request for the number of input tokens. Only where operation() is count_tokens.

@@ -57,6 +57,8 @@ std::string_view to_string(Field field) {
     case Field::context: return "context";
     case Field::safety_settings: return "safety_settings";
     case Field::cached_content: return "cached_content";
+    case Field::task: return "task";
+    case Field::title: return "title";
   }
   return "";
 }

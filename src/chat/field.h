@@ -56,8 +56,10 @@ enum class Field : std::uint8_t {
   context,
   safety_settings,
   cached_content,
+  task,   // what an embedding is for
+  title,  // of the text to embed
 };
-constexpr std::size_t kFields = static_cast<std::size_t>(Field::cached_content) + 1;
+constexpr std::size_t kFields = static_cast<std::size_t>(Field::title) + 1;
 
 // What a translation could not carry.
 class Dropped {

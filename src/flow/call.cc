@@ -157,6 +157,7 @@ void add_common_fields(const Call& call, http::ResponseHead& head) {
                  "\r\nx-penstock-attempts: ", base::Digits(static_cast<int>(call.event.attempts)),
                  "\r\nx-penstock-overhead-us: ", base::Digits(overhead), "\r\nx-penstock-cache: off\r\n");
   if (!call.dropped.empty()) head.add_lines("x-penstock-dropped: ", call.dropped, "\r\n");
+  call.dialect.add_fields(call, head);
   if (call.request_limit || call.token_limit) call.dialect.add_limits(call, head);
 }
 
@@ -230,7 +231,7 @@ rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) 
   }
   if (status == 415) head.add("accept-encoding", call.codings);  // RFC 9110 section 15.5.16
   add_common_fields(call, head);
-  std::string body = call.dialect.error_body(status, error);
+  std::string body = call.dialect.error_body(status, error, call.event.id.view());
   co_await call.exchange.respond(std::move(head), body);
 }
 

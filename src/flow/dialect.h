@@ -15,10 +15,16 @@ class Dialect {
  public:
   virtual ~Dialect() = default;
   virtual int status(const Error& error) const { return http_status(error.code); }
-  virtual std::string error_body(int status, const Error& error) const = 0;
+  // `id` is the call's, empty where there is no call.
+  virtual std::string error_body(int status, const Error& error, std::string_view id) const = 0;
   // The same within a stream that had begun, as a whole event.
-  virtual std::string stream_error(int status, const Error& error) const {
-    return "data: " + error_body(status, error) + "\n\n";
+  virtual std::string stream_error(int status, const Error& error, std::string_view id) const {
+    return "data: " + error_body(status, error, id) + "\n\n";
+  }
+  // Adds what answers in this dialect have besides the common fields.
+  virtual void add_fields(const Call& call, http::ResponseHead& head) const {
+    (void)call;
+    (void)head;
   }
   // Adds the fields that show the call's limits; by default OpenAI's.
   virtual void add_limits(const Call& call, http::ResponseHead& head) const;

@@ -9,7 +9,7 @@ namespace {
 // For paths of no family: plain JSON that any client can read.
 class PlainDialect : public Dialect {
  public:
-  std::string error_body(int, const Error& error) const override {
+  std::string error_body(int, const Error& error, std::string_view) const override {
     std::string body = "{\"error\":";
     json::append_quoted(body, error.detail);
     return body + "}";
@@ -86,7 +86,7 @@ std::string Front::error_body(int status, std::string_view path, const std::stri
               : status == 503 ? Errc::unavailable
               : status >= 500 ? Errc::internal
                               : Errc::invalid_argument;
-  return dialect_of(path).error_body(status, Error{code, detail});
+  return dialect_of(path).error_body(status, Error{code, detail}, {});
 }
 
 rt::Task<void> Front::handle(http::Exchange& exchange) {
@@ -156,7 +156,7 @@ rt::Task<void> Front::refuse_unrouted(Call& call, const http::Router::Match& mat
                                                   std::string(request.method.substr(0, 20)), path, allowed)};
   call.event.status = static_cast<std::uint16_t>(head.status());
   if (!options) call.event.error_type = obs::ErrorType::caller_bad_request;
-  std::string body = options ? "" : call.dialect.error_body(405, error);
+  std::string body = options ? "" : call.dialect.error_body(405, error, call.event.id.view());
   co_await call.exchange.respond(std::move(head), body);
 }
 

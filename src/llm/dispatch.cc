@@ -154,8 +154,8 @@ std::int64_t Answer::estimate_output() const {
 
 std::string Answer::break_off(const Error& error) {
   if (!translation_ && request_.framing == Framing::array)
-    return (events_ == 0 ? "[" : ",\r\n") + context_.dialect.error_body(502, error) + "]";
-  if (!translation_) return context_.dialect.stream_error(502, error);
+    return (events_ == 0 ? "[" : ",\r\n") + context_.dialect.error_body(502, error, context_.event.id.view()) + "]";
+  if (!translation_) return context_.dialect.stream_error(502, error, context_.event.id.view());
   translation_->break_off(
       {.status = 502, .type = "server_error", .message = error.detail, .param = {}, .code = "provider_error"});
   return std::move(translation_->output());

@@ -55,6 +55,7 @@ rt::Task<void> report(flow::Call& call, Failure failure, const Request& request)
   chat::ProviderError error = *failure.provider;
   error.status = client_status(failure.upstream_status, request.family);
   error.message = fmt::format("{}: {}", failure.error.detail, error.message);
+  error.request_id = call.event.id.view();
   std::string body = written(error, request);
   return respond(call, std::move(failure), error.status, "application/json", std::move(body));
 }

@@ -1,4 +1,5 @@
 // How Dispatch says a request in another dialect, and reads its answer.
+#include "chat/unshown.h"
 #include "llm/dispatch.h"
 #include "llm/estimate.h"
 
@@ -154,6 +155,8 @@ std::expected<void, Failure> Dispatch::translate_whole(Answer& answer, std::stri
   if (read->model.empty()) read->model = canonical_->model;
   answer.usage_ = read->usage;
   if (!answer.translation_) {
+    for (std::string_view name : chat::unshown(*read, *request_.codec))
+      base::append(answer.dropped_, answer.dropped_.empty() ? "" : ", ", name);
     answer.translated_body_ = request_.codec->write_answer(*canonical_, *read);
     return {};
   }

@@ -110,7 +110,7 @@ TEST(Admission, TellsAClientWithTooManyWrongKeysToWait) {
 
 class Words : public Dialect {
  public:
-  std::string error_body(int, const Error& error) const override { return error.detail; }
+  std::string error_body(int, const Error& error, std::string_view) const override { return error.detail; }
 };
 
 struct Stranger : Filter {

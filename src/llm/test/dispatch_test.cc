@@ -19,7 +19,7 @@ using testing::HasSubstr;
 
 class PlainDialect : public flow::Dialect {
  public:
-  std::string error_body(int, const Error& error) const override { return error.detail; }
+  std::string error_body(int, const Error& error, std::string_view) const override { return error.detail; }
 };
 
 // An upstream on the same loop: what it does stands in the path, which is the model's name.

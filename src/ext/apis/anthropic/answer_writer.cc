@@ -89,7 +89,7 @@ constexpr StatusType kTypes[] = {
 
 std::string write_message(const chat::Request& request, const chat::Answer& answer) {
   std::string out = R"({"id":)";
-  json::append_quoted(out, answer.id.empty() ? "msg_" + request.id : answer.id);
+  json::append_quoted(out, message_id(answer.id, request));
   out += R"(,"type":"message","role":"assistant","model":)";
   json::append_quoted(out, answer.model.empty() ? request.model : answer.model);
   out += R"(,"content":[)";
@@ -138,6 +138,12 @@ void append_usage(std::string& out, const chat::Usage& usage, std::string_view t
   if (tier == "priority") out += R"(,"service_tier":"priority")";
   if (tier == "default") out += R"(,"service_tier":"standard")";
   out += '}';
+}
+
+std::string message_id(std::string_view id, const chat::Request& request) {
+  constexpr std::string_view kPrefix = "msg_";
+  if (id.starts_with(kPrefix)) return std::string(id);
+  return fmt::format("{}{}", kPrefix, id.empty() ? std::string_view(request.id) : id);
 }
 
 bool append_citation(std::string& out, const chat::Citation& citation) {

@@ -14,6 +14,8 @@ std::string write_message(const chat::Request& request, const chat::Answer& answ
 // {"input_tokens": ...}: without what came from the cache or went there, which Anthropic counts apart.
 // `tier` is the canonical word for the one that served.
 void append_usage(std::string& out, const chat::Usage& usage, std::string_view tier = {});
+// The id of an answer: as it came when it is one of this dialect, else made into one.
+std::string message_id(std::string_view id, const chat::Request& request);
 // One citation; nothing when the dialect has no kind for it.
 bool append_citation(std::string& out, const chat::Citation& citation);
 // {"type":"error", ...}

@@ -43,7 +43,7 @@ std::string_view AnthropicCodec::field_name(chat::Field field) const {
 }
 
 std::string AnthropicCodec::write_error(const chat::ProviderError& error) const {
-  return write_error_body(error_type_of(error.status), error.message);
+  return write_error_body(error_type_of(error.status), error.message, error.request_id);
 }
 
 }  // namespace penstock::ext::anthropic

@@ -14,6 +14,9 @@ class AnthropicCodec : public chat::ClientCodec {
   chat::Operation operation() const override { return operation_; }
   Result<chat::Request> read_request(std::string_view body) const override;
   std::string write_answer(const chat::Request& request, const chat::Answer& answer) const override;
+  // Answers hold text, thoughts and calls.
+  bool shows_media(const chat::Media&) const override { return false; }
+  bool shows_citation(const chat::Citation& citation) const override { return !citation.url.empty(); }
   std::unique_ptr<chat::StreamWriter> stream_writer(const chat::Request& request) const override;
   std::string write_count(std::int64_t tokens) const override;
   std::string_view field_name(chat::Field field) const override;

@@ -27,17 +27,25 @@ void ObjectEnd::feed(std::string_view fragment) {
 }
 
 void MessagesStreamWriter::begin(const chat::StreamHead& head) {
-  output_ += "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":";
-  if (head.id.empty()) {
-    json::append_quoted(output_, "msg_" + request_.id);
-  } else {
-    json::append_quoted(output_, head.id);
-  }
-  output_ += R"(,"type":"message","role":"assistant","model":)";
-  json::append_quoted(output_, head.model.empty() ? std::string_view(request_.model) : head.model);
-  output_ += R"(,"content":[],"stop_reason":null,"stop_sequence":null,"usage":)";
-  append_usage(output_, usage_, head.service_tier);
+  head_ = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":";
+  json::append_quoted(head_, message_id(head.id, request_));
+  head_ += R"(,"type":"message","role":"assistant","model":)";
+  json::append_quoted(head_, head.model.empty() ? std::string_view(request_.model) : head.model);
+  head_ += R"(,"content":[],"stop_reason":null,"stop_sequence":null,"usage":)";
+  service_tier_ = head.service_tier;
+}
+
+void MessagesStreamWriter::start() {
+  if (head_.empty()) return;
+  output_ += head_;
+  append_usage(output_, usage_, service_tier_);
   output_ += "}}\n\n";
+  head_.clear();
+}
+
+void MessagesStreamWriter::usage(const chat::Usage& usage) {
+  usage_ = usage;
+  start();
 }
 
 MessagesStreamWriter::Block& MessagesStreamWriter::last(Kind kind, std::string_view head) {
@@ -52,6 +60,7 @@ MessagesStreamWriter::Block& MessagesStreamWriter::last(Kind kind, std::string_v
 
 void MessagesStreamWriter::show(Block& block) {
   if (std::exchange(block.started, true)) return;
+  start();
   base::append(output_,
                "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":", base::Digits(front_),
                ",\"content_block\":", block.head, "}\n\n", block.waiting);
@@ -178,12 +187,14 @@ void MessagesStreamWriter::finish(int choice, Finish finish, std::string_view st
 }
 
 void MessagesStreamWriter::error(const chat::ProviderError& error) {
+  start();
   output_ += "event: error\ndata: ";
   output_ += write_error_body(error_type_of(error.status), error.message, request_.id);
   output_ += "\n\n";
 }
 
 void MessagesStreamWriter::end() {
+  start();
   advance(true);
   if (finish_ == Finish::error) return error({.status = 502, .message = "the provider could not finish the answer"});
   if (refused_ && finish_ == Finish::stop) finish_ = Finish::refusal;

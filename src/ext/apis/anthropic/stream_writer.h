@@ -40,7 +40,7 @@ class MessagesStreamWriter : public chat::StreamWriter {
   void arguments(int choice, int call, std::string_view fragment) override;
   void logprobs(int choice, const json::Value& logprobs) override;
   void finish(int choice, chat::Finish finish, std::string_view stop_sequence) override;
-  void usage(const chat::Usage& usage) override { usage_ = usage; }
+  void usage(const chat::Usage& usage) override;
   void error(const chat::ProviderError& error) override;
   void end() override;
 
@@ -56,6 +56,8 @@ class MessagesStreamWriter : public chat::StreamWriter {
     ObjectEnd end = {};
   };
 
+  // message_start, which shows the usage known by then: it waits for that, or for the first content.
+  void start();
   // The last block when it is of this kind and not complete, else a new one.
   Block& last(Kind kind, std::string_view head);
   // A delta of the block: {"type":NAME,"FIELD":"text"}.
@@ -71,6 +73,8 @@ class MessagesStreamWriter : public chat::StreamWriter {
   const chat::Request& request_;
   std::vector<Block> blocks_;  // those before front_ are closed; a block's place is its index
   std::size_t front_ = 0;
+  std::string head_;  // message_start up to its usage; empty once it was written
+  std::string service_tier_;
   chat::Usage usage_;
   chat::Finish finish_ = chat::Finish::none;
   std::string stop_sequence_;

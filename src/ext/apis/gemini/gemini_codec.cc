@@ -67,6 +67,7 @@ std::string_view gemini_field_name(chat::Field field) {
     case Field::response_format: return "generationConfig.responseJsonSchema";
     case Field::reasoning: return "generationConfig.thinkingConfig";
     case Field::thinking: return "thoughtSignature";
+    case Field::task: return "taskType";
     case Field::image:
     case Field::audio:
     case Field::video:

@@ -4,6 +4,8 @@
 
 namespace penstock::ext {
 
-std::string GeminiDialect::error_body(int status, const Error& error) const { return error_json(status, error.detail); }
+std::string GeminiDialect::error_body(int status, const Error& error, std::string_view) const {
+  return error_json(status, error.detail);
+}
 
 }  // namespace penstock::ext

@@ -95,9 +95,6 @@ class GeminiEmbeddings : public chat::EmbeddingsCodec {
       body.done();
     }
     if (reader.reading.error) return std::unexpected(*reader.reading.error);
-    // A provider of Gemini's own gets the body as it came; the others know neither.
-    if (!reader.request.task.empty()) reader.reading.unread.emplace_back("taskType");
-    if (!reader.request.title.empty()) reader.reading.unread.emplace_back("title");
     reader.request.unread = std::move(reader.reading.unread);
     return std::move(reader.request);
   }

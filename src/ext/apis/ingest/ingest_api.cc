@@ -100,8 +100,9 @@ rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession
     } else {
       taken = std::unexpected(admitted.error());
     }
-    std::string answer = taken ? fmt::format(R"({{"accepted":{}}})", *taken)
-                               : call.dialect.error_body(call.dialect.status(taken.error()), taken.error());
+    std::string answer =
+        taken ? fmt::format(R"({{"accepted":{}}})", *taken)
+              : call.dialect.error_body(call.dialect.status(taken.error()), taken.error(), call.event.id.view());
     auto sent = co_await socket.send(true, answer);
     session.tally();
     if (!still) {

@@ -31,7 +31,7 @@ Result<std::optional<std::size_t>> header_length(const http::Request& request) {
 }  // namespace
 
 int OipDialect::status(const Error& error) const { return oip::http_status(error.code); }
-std::string OipDialect::error_body(int, const Error& error) const { return oip::encode_error(error); }
+std::string OipDialect::error_body(int, const Error& error, std::string_view) const { return oip::encode_error(error); }
 
 rt::Task<void> OipApi::server(flow::Call& call) const {
   co_await flow::respond_json(call, 200, oip::encode_server(version_));

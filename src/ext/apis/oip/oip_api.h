@@ -11,7 +11,7 @@ namespace penstock::ext {
 class OipDialect : public flow::Dialect {
  public:
   int status(const Error& error) const override;
-  std::string error_body(int status, const Error& error) const override;
+  std::string error_body(int status, const Error& error, std::string_view id) const override;
 };
 
 class OipApi {

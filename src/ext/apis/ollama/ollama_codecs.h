@@ -17,6 +17,8 @@ class OllamaCodec : public chat::ClientCodec {
   std::string write_answer(const chat::Request& request, const chat::Answer& answer) const override {
     return write_ollama_answer(form_, request, answer);
   }
+  bool shows_media(const chat::Media& media) const override { return !media.data.empty(); }
+  bool shows_citation(const chat::Citation&) const override { return false; }
   std::unique_ptr<chat::StreamWriter> stream_writer(const chat::Request& request) const override {
     return make_ollama_stream_writer(form_, request);
   }

@@ -4,6 +4,8 @@
 
 namespace penstock::ext {
 
-std::string OllamaDialect::error_body(int, const Error& error) const { return write_ollama_error(error.detail); }
+std::string OllamaDialect::error_body(int, const Error& error, std::string_view) const {
+  return write_ollama_error(error.detail);
+}
 
 }  // namespace penstock::ext

@@ -7,8 +7,10 @@ namespace penstock::ext {
 
 class OllamaDialect : public flow::Dialect {
  public:
-  std::string error_body(int status, const Error& error) const override;
-  std::string stream_error(int status, const Error& error) const override { return error_body(status, error) + "\n"; }
+  std::string error_body(int status, const Error& error, std::string_view id) const override;
+  std::string stream_error(int status, const Error& error, std::string_view id) const override {
+    return error_body(status, error, id) + "\n";
+  }
 };
 
 }  // namespace penstock::ext

@@ -24,7 +24,7 @@ void write_openai_usage(json::Writer& out, const chat::Usage& usage) {
 }
 
 std::string openai_answer_id(std::string_view answer_id, const chat::Request& request, std::string_view prefix) {
-  if (!answer_id.empty()) return std::string(answer_id);
+  if (!answer_id.empty() && answer_id != request.id) return std::string(answer_id);
   std::string id(prefix);
   return id += request.id;
 }

@@ -25,7 +25,7 @@ std::string_view code_of(Errc code) {
 
 }  // namespace
 
-std::string OpenAiDialect::error_body(int status, const Error& error) const {
+std::string OpenAiDialect::error_body(int status, const Error& error, std::string_view) const {
   return openai_error_body({.status = status, .message = error.detail, .code = std::string(code_of(error.code))});
 }
 

@@ -7,7 +7,7 @@ namespace penstock::ext {
 
 class OpenAiDialect : public flow::Dialect {
  public:
-  std::string error_body(int status, const Error& error) const override;
+  std::string error_body(int status, const Error& error, std::string_view id) const override;
 };
 
 }  // namespace penstock::ext

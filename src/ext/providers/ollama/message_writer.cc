@@ -36,14 +36,13 @@ class MessageWriter {
   }
   void operator()(const chat::Refusal& part) { add_text(part.text); }
   void operator()(const chat::Thinking& part) {
-    if (part.redacted) {
-      dropped_.add(Field::thinking);
-    } else {
-      thinking_ += part.text;
-    }
+    // The text goes on, seals and what is hidden have no place.
+    if (part.redacted || !part.signature.empty()) dropped_.add(Field::thinking);
+    if (!part.redacted) thinking_ += part.text;
   }
   void operator()(const chat::ToolCall& part) {
     if (!is_object(part.arguments)) bad_call_ = part.name;
+    if (!part.signature.empty()) dropped_.add(Field::thinking);
     calls_ += calls_.empty() ? "{" : ",{";
     if (!part.id.empty()) {
       calls_ += "\"id\":";

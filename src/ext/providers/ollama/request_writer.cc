@@ -173,6 +173,8 @@ Result<void> write_ollama_embed(const chat::EmbeddingsRequest& request, std::str
   if (!request.tokens.empty())
     return fail(Errc::invalid_argument, "input: Ollama takes text, no token numbers; send the texts themselves");
   if (!request.user.empty()) dropped.add(Field::user);
+  if (!request.task.empty()) dropped.add(Field::task);
+  if (!request.title.empty()) dropped.add(Field::title);
   out += "{\"model\":";
   json::append_quoted(out, model);
   base::append(out, ",\"input\":", list_of(request.texts));

@@ -273,7 +273,9 @@ std::unique_ptr<chat::StreamReader> OpenAiProvider::stream_reader(const chat::Re
 }
 
 Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::EmbeddingsRequest& request, std::string_view model,
-                                                    std::string_view request_id, chat::Dropped&) const {
+                                                    std::string_view request_id, chat::Dropped& dropped) const {
+  if (!request.task.empty()) dropped.add(chat::Field::task);
+  if (!request.title.empty()) dropped.add(chat::Field::title);
   llm::UpstreamRequest upstream;
   write_openai_embeddings_request(request, model, *upstream.inserted);
   finish_post(llm::Operation::embeddings, false, request_id, upstream);

@@ -12,7 +12,7 @@ namespace {
 constexpr int kCodes = static_cast<int>(Errc::protocol_error) + 1;
 
 json::Value error_of(int status, const Error& error) {
-  std::string body = OpenAiDialect().error_body(status, error);
+  std::string body = OpenAiDialect().error_body(status, error, "id-1");
   auto parsed = json::parse(body);
   EXPECT_TRUE(parsed.has_value()) << body;
   if (!parsed) return {};

@@ -13,7 +13,7 @@ using testing::Not;
 
 class NoDialect : public flow::Dialect {
  public:
-  std::string error_body(int, const Error& error) const override { return error.detail; }
+  std::string error_body(int, const Error& error, std::string_view) const override { return error.detail; }
 };
 
 constexpr base::WallMicros kNow = 1'700'000'000'000'000;

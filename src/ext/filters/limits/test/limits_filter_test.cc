@@ -13,7 +13,7 @@ using testing::HasSubstr;
 
 class NoDialect : public flow::Dialect {
  public:
-  std::string error_body(int, const Error& error) const override { return error.detail; }
+  std::string error_body(int, const Error& error, std::string_view) const override { return error.detail; }
 };
 
 // The loop does not run, so its time stands still.

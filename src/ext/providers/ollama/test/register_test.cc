@@ -73,7 +73,9 @@ TEST(OllamaProviderConfig, RefusesWhatCannotBe) {
         Case{"{ keep_alive: 'ten minutes' }", "write a duration"}, Case{"{ num_ctx: -1 }", "num_ctx"}}) {
     Made made = make(each.yaml);
     EXPECT_THAT(made.report, HasSubstr(each.report)) << each.yaml;
+    EXPECT_THAT(made.report, HasSubstr("p.yaml:1:")) << each.yaml;
   }
+  EXPECT_THAT(make("timeout: 3s\n  \nnum_ctx: many").report, HasSubstr("p.yaml:3:"));
 }
 
 }  // namespace
