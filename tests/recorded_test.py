@@ -220,8 +220,7 @@ def check_cut_call(client, answer, wanted):
         equal(("".join(pieces), choices[-1]["finish_reason"]), (wanted.calls[0].arguments, "length"))
     else:
         check("make_file" not in said, "a call with arguments that are not whole:", said)
-        ends = ('"finishReason":"MALFORMED_FUNCTION_CALL"', '"finishReason":"MAX_TOKENS"', '"done_reason":"length"')
-        check(any(end in said for end in ends), said[-500:])
+        check('"finishReason":"MAX_TOKENS"' in said or '"done_reason":"length"' in said, said[-500:])
 
 
 def anthropic_stream(recorded):
