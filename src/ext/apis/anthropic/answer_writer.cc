@@ -47,6 +47,8 @@ struct Block {
     out += '}';
   }
   void operator()(const chat::ToolCall& part) {
+    // This dialect seals no calls: a block that means nothing to the client carries the seal there and back.
+    if (!part.signature.empty()) (*this)(chat::Thinking{.text = "", .signature = part.signature, .redacted = true});
     begin(R"({"type":"tool_use","id":)");
     json::append_quoted(out, part.id);
     out += R"(,"name":)";

@@ -118,10 +118,20 @@ void read_search_result(const Place& block, Parts& parts, Unread& unread) {
   parts.push_back({.content = Text{std::move(text)}});
 }
 
+// The seal of a call by another family, which its writer put into a block of its own right before it.
+chat::Signature take_seal(Parts& parts) {
+  auto* before = parts.empty() ? nullptr : std::get_if<chat::Thinking>(&parts.back().content);
+  if (before == nullptr || !before->redacted || before->signature.family == chat::Family::anthropic) return {};
+  chat::Signature seal = std::move(before->signature);
+  parts.pop_back();
+  return seal;
+}
+
 void read_tool_use(const Place& block, Parts& parts, Unread& unread) {
   chat::ToolCall call;
   call.id = block.at("id").required_text();
   call.name = block.at("name").required_text();
+  call.signature = take_seal(parts);
   const json::Value* input = block.at("input").required_object();
   call.arguments = input == nullptr ? "{}" : json::dump(*input);
   // The model itself, not a program of its own, made the call: that is what everybody else's calls are, too.

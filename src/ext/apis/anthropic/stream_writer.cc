@@ -142,8 +142,10 @@ void MessagesStreamWriter::thinking_end(int choice, const chat::Signature& signa
 void MessagesStreamWriter::media(int, const chat::Media&) {}  // answers in this dialect hold none
 
 void MessagesStreamWriter::call(int choice, int call, std::string_view id, std::string_view name,
-                                const chat::Signature&) {
+                                const chat::Signature& signature) {
   if (choice != 0) return;
+  // This dialect seals no calls: a block that means nothing to the client carries the seal there and back.
+  if (!signature.empty()) thinking_end(choice, signature, true);
   std::string head = R"({"type":"tool_use","id":)";
   json::append_quoted(head, id);
   head += R"(,"name":)";
