@@ -1,10 +1,12 @@
 """Recorded traffic of OpenAI's and Anthropic's APIs, played back by a provider: in its own dialect every byte goes through,
 and a client of any other dialect reads in the answer what stands in the recording."""
 
+import base64
 import contextlib
 import http.client
 import json
 import re
+import struct
 
 import dialect_anthropic
 import dialect_gemini
@@ -185,6 +187,31 @@ def test_a_refusal_of_openais_keeps_its_status_and_words():
                     answer = ask(gateway, client, recording.model, stream)
                     equal(answer.status, recording.status, recording.name, name)
                     check(message in client.error(answer.json()), recording.name, name, answer)
+
+
+def vector_of(given):
+    """Of numbers, or of floats in base64."""
+    if isinstance(given, list):
+        return given
+    raw = base64.b64decode(given)
+    return struct.unpack(f"<{len(raw) // 4}f", raw)
+
+
+def test_recorded_vectors_come_to_clients_of_other_dialects():
+    every = [each for each in openai() if each.path == "/v1/embeddings" and each.status == 200]
+    with playing("openai", {each.model for each in every}) as (player, gateway):
+        for recording in every:
+            player.answer = http_answer(recording)
+            wanted = [vector_of(each["embedding"]) for each in json.loads(recording.answer)["data"]]
+            texts = ["a text"] * len(wanted)
+            requests = [{"model": f"models/{recording.model}", "content": {"parts": [{"text": text}]}} for text in texts]
+            gemini = gateway.post(f"/v1beta/models/{recording.model}:batchEmbedContents", {"requests": requests})
+            ollama = gateway.post("/api/embed", {"model": recording.model, "input": texts})
+            equal((gemini.status, ollama.status), (200, 200), recording.name, gemini, ollama)
+            for got in ([each["values"] for each in gemini.json()["embeddings"]], ollama.json()["embeddings"]):
+                equal([len(vector) for vector in got], [len(vector) for vector in wanted], recording.name)
+                worst = max(abs(a - b) for one, other in zip(got, wanted) for a, b in zip(one, other))
+                check(worst < 1e-7, recording.name, worst)
 
 
 ENDINGS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter"}
