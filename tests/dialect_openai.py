@@ -324,7 +324,8 @@ class Responses(OpenAi):
         if body["status"] == "incomplete":
             reason = body["incomplete_details"]["reason"]
             said.finish = {"max_output_tokens": "length"}.get(reason, reason)
-        said.input_tokens, said.output_tokens = body["usage"]["input_tokens"], body["usage"]["output_tokens"]
+        usage = body.get("usage") or {}
+        said.input_tokens, said.output_tokens = usage.get("input_tokens", 0), usage.get("output_tokens", 0)
         return said
 
     def said_stream(self, data):

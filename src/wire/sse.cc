@@ -3,6 +3,26 @@
 #include "wire/chars.h"
 
 namespace penstock::wire {
+namespace {
+
+// Whether a line without an end was cut nowhere within: JSON, or an end mark like [DONE], that closes what it opened.
+bool closes_every_bracket(std::string_view data) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    char c = data[i];
+    if (in_string && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (!in_string) {
+      depth += (c == '{' || c == '[') ? 1 : (c == '}' || c == ']') ? -1 : 0;
+    }
+  }
+  return depth == 0 && !in_string && (data.ends_with('}') || data.ends_with(']'));
+}
+
+}  // namespace
 
 bool SseSplitter::feed(std::string_view bytes) {
   if (begin_ > 0) {
@@ -41,13 +61,19 @@ std::optional<SseEvent> SseSplitter::next() {
 }
 
 std::optional<SseEvent> SseSplitter::last() {
-  if (!rest().ends_with('\n') && !rest().ends_with('\r')) return std::nullopt;
-  // The missing line end makes it an event like any other for whoever it is forwarded to.
-  buffer_ += '\n';
+  if (rest().empty()) return std::nullopt;
+  std::size_t size = buffer_.size();
+  bool line_ended = buffer_.ends_with('\n') || buffer_.ends_with('\r');
+  // The missing line ends make it an event like any other for whoever it is forwarded to.
+  buffer_ += line_ended ? "\n" : "\n\n";
   SseEvent event;
   event.raw = rest();
-  begin_ = scan_ = buffer_.size();
   read_fields(event.raw, event);
+  if (!line_ended && !closes_every_bracket(event.data)) {
+    buffer_.resize(size);
+    return std::nullopt;
+  }
+  begin_ = scan_ = buffer_.size();
   if (event.data.empty()) return std::nullopt;
   return event;
 }

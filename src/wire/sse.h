@@ -24,8 +24,8 @@ class SseSplitter {
   bool feed(std::string_view bytes);
   // The next complete event; its views stay valid until the next feed().
   std::optional<SseEvent> next();
-  // After the end of the stream: what stands behind the last complete event, if there is a whole line with data in it.
-  // Some servers leave the final empty line out.
+  // After the end of the stream: what stands behind the last complete event, if there is data in it. Some servers leave
+  // the final empty line out, some the line end before it as well: data that close every bracket are taken even so.
   std::optional<SseEvent> last();
   // Bytes after the last complete event.
   std::string_view rest() const { return std::string_view(buffer_).substr(begin_); }

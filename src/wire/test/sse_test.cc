@@ -44,6 +44,29 @@ TEST(SseSplitter, TheLastEventMayLackItsEmptyLine) {
   EXPECT_FALSE(splitter.last().has_value());
   splitter.feed("data: cut");
   EXPECT_FALSE(splitter.last().has_value()) << "half a line is no event";
+  EXPECT_EQ(splitter.rest(), "data: cut");
+}
+
+TEST(SseSplitter, TheLastLineMayLackItsEndWhenItsDataAreWhole) {
+  for (std::string_view whole : {R"({"a":{"b":"}\"{"}})", "[DONE]", R"({"a":[1,2]})"}) {
+    SseSplitter splitter;
+    splitter.feed("event: x\ndata: ");
+    splitter.feed(whole);
+    EXPECT_FALSE(splitter.next().has_value());
+    auto last = splitter.last();
+    ASSERT_TRUE(last.has_value()) << whole;
+    EXPECT_EQ(last->data, whole);
+    EXPECT_EQ(last->name, "x");
+    EXPECT_EQ(last->raw, "event: x\ndata: " + std::string(whole) + "\n\n");
+    EXPECT_EQ(splitter.rest(), "");
+  }
+  for (std::string_view cut : {R"({"a":{"b":1})", R"({"a":"}")", R"({"a":"}\")", "[DON", "event: x", "12"}) {
+    SseSplitter splitter;
+    splitter.feed("data: ");
+    splitter.feed(cut);
+    EXPECT_FALSE(splitter.last().has_value()) << cut;
+    EXPECT_EQ(splitter.rest(), "data: " + std::string(cut));
+  }
 }
 
 TEST(SseSplitter, RefusesAnEndlessEvent) {

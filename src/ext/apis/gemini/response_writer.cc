@@ -23,6 +23,11 @@ struct Candidate {
   bool malformed = false;  // a call whose arguments are no object
 };
 
+// A call that is half a call because the tokens ran out is not malformed.
+std::string_view end_word(chat::Finish finish, bool malformed) {
+  return malformed && finish != chat::Finish::length ? kMalformed : write_finish(chat::Family::gemini, finish);
+}
+
 class ResponseStream : public chat::StreamWriter {
  public:
   ResponseStream(const chat::Request& request, llm::Framing framing)
@@ -125,8 +130,7 @@ class ResponseStream : public chat::StreamWriter {
       Candidate& candidate = candidates_[i];
       output_ += i == 0 ? R"({"content":{"parts":[{"text":""}],"role":"model"})"
                         : R"(,{"content":{"parts":[{"text":""}],"role":"model"})";
-      append_end(output_, candidate.malformed ? kMalformed : write_finish(chat::Family::gemini, candidate.finish),
-                 static_cast<int>(i), candidate.citations);
+      append_end(output_, end_word(candidate.finish, candidate.malformed), static_cast<int>(i), candidate.citations);
       output_ += '}';
     }
     output_ += ']';
@@ -258,8 +262,7 @@ std::string write_response(const chat::Request& request, const chat::Answer& ans
     Whole whole{out, request.reasoning.show == true};
     for (const chat::Part& part : choice.parts) std::visit(whole, part.content);
     out += R"(],"role":"model"})";
-    append_end(out, whole.malformed ? kMalformed : write_finish(chat::Family::gemini, choice.finish),
-               static_cast<int>(i), whole.citations);
+    append_end(out, end_word(choice.finish, whole.malformed), static_cast<int>(i), whole.citations);
     if (std::string result = logprobs_result(choice.logprobs); !result.empty())
       base::append(out, R"(,"logprobsResult":)", result);
     out += '}';

@@ -112,6 +112,19 @@ void read_reasoning(OpenAiObject& top, chat::Request& request) {
     top.fail("verbosity", "must be low, medium or high");
 }
 
+// Anthropic's field, which its models' clients say in this dialect, too.
+void read_thinking(OpenAiObject& top, chat::Request& request) {
+  const json::Value* value = top.object("thinking");
+  if (value == nullptr) return;
+  OpenAiObject in(*value, top.at("thinking"), top.reading());
+  std::string_view type = in.string("type");
+  if (type != "enabled" && type != "disabled" && type != "adaptive")
+    in.fail("type", "must be enabled, disabled or adaptive");
+  request.reasoning.on = type != "disabled";
+  if (request.reasoning.on == true) request.reasoning.show = true;
+  request.reasoning.budget_tokens = in.integer("budget_tokens", 1);
+}
+
 // Fields that change nothing at these values; at others they have no counterpart.
 void read_defaults(OpenAiObject& top) {
   const json::Value* modalities = top.take("modalities");
@@ -129,6 +142,7 @@ void read_chat_settings(OpenAiObject& top, chat::Request& request) {
   read_metadata(top, request);
   read_format(top, request);
   read_reasoning(top, request);
+  read_thinking(top, request);
   read_defaults(top);
 }
 

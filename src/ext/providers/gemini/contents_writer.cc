@@ -160,11 +160,12 @@ class ContentsWriter {
     out_.push_back(json::Object{{"functionResponse", std::move(function)}});
   }
 
-  // A response is an object: the result itself when it is one that means nothing else, else under a name.
+  // A response is an object: the result itself when it is one that means nothing else, else under "output", the API's
+  // name.
   static json::Object response(const std::string& text, bool error) {
     if (error) return {{"error", text}};
     if (text.empty()) return {};
-    json::Object named{{"result", text}};
+    json::Object named{{"output", text}};
     if (!text.starts_with('{')) return named;
     auto parsed = json::parse(text);
     if (!parsed || !parsed->is_object() || parsed->get_object().empty()) return named;
