@@ -1,5 +1,7 @@
 #include "chat/effort.h"
 
+#include <algorithm>
+
 namespace penstock::chat {
 namespace {
 
@@ -29,7 +31,8 @@ std::string_view effort_of_tokens(std::int64_t tokens) {
 
 std::int64_t tokens_of(const Reasoning& reasoning) {
   if (is_off(reasoning)) return 0;
-  return reasoning.budget_tokens ? *reasoning.budget_tokens : tokens_of_effort(reasoning.effort);
+  if (!reasoning.budget_tokens) return tokens_of_effort(reasoning.effort);
+  return std::min(*reasoning.budget_tokens, kThinkingTokensMax);
 }
 
 std::string_view effort_of(const Reasoning& reasoning) {

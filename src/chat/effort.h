@@ -14,7 +14,11 @@ std::int64_t tokens_of_effort(std::string_view effort);
 // The word for so many tokens: the smallest whose tokens are not fewer, at most high; "none" for 0.
 std::string_view effort_of_tokens(std::int64_t tokens);
 
-// What a request wants, in one measure. Nothing said, or only on: medium.
+// More than any model thinks, and safe to add to any limit.
+constexpr std::int64_t kThinkingTokensMax = 1'000'000;
+
+// What a request wants, in one measure. Nothing said, or only on: medium. Negative where the client leaves the number
+// to the provider; never above kThinkingTokensMax.
 std::int64_t tokens_of(const Reasoning& reasoning);
 std::string_view effort_of(const Reasoning& reasoning);
 // The request says that the model must not think.

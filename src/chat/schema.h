@@ -8,7 +8,7 @@ namespace penstock::chat {
 // The schema with every reference within it ("$ref": "#/...") replaced by what it names, so that it needs no
 // definitions any more; these and the words about the document itself ($schema, $id, ...) are taken out. Where a schema
 // contains itself, the inner one keeps no more than its type. invalid_argument: written out it has more than 20,000
-// nodes, or a reference names nothing.
+// nodes, or more than 1 MiB beyond four times its size, or a reference names nothing.
 Result<json::Value> inline_references(const json::Value& schema);
 
 // A schema without references in Gemini's words: upper-case types, `nullable`, and nothing that it refuses. What it

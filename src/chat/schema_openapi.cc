@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "chat/schema.h"
+#include "chat/schema_budget.h"
 
 namespace penstock::chat {
 namespace {
-
-constexpr std::size_t kNodesMax = 20'000;
 
 std::string upper(std::string_view text) {
   std::string out(text);
@@ -58,7 +58,7 @@ json::Object without_all_of(const json::Object& from) {
 }
 
 // The alternatives of anyOf, oneOf or a list of types, each with what stands beside them; null makes it nullable.
-json::Array alternatives(const json::Object& from, bool& nullable) {
+json::Array alternatives(const json::Object& from, bool& nullable, SchemaBudget& budget) {
   json::Object rest = from;
   json::Array found;
   for (std::string_view key : {"anyOf", "oneOf"}) {
@@ -79,7 +79,11 @@ json::Array alternatives(const json::Object& from, bool& nullable) {
   }
   rest.erase("description");
   json::Array out;
-  for (const json::Value& entry : found) out.push_back(json::Value(merged(rest, entry.get_object())));
+  std::size_t beside = found.size() > 1 ? weight(rest) : 0;
+  for (const json::Value& entry : found) {
+    if (!budget.take(beside)) break;
+    out.push_back(json::Value(merged(rest, entry.get_object())));
+  }
   return out;
 }
 
@@ -115,8 +119,9 @@ void write_limits(const json::Object& from, json::Object& out) {
     if (value == nullptr || !value->is_number() || out.contains(limit.inclusive)) continue;
     const std::int64_t* integer = value->if_int64();
     constexpr std::int64_t kMost = 1LL << 53;
-    out[limit.inclusive] =
-        whole && integer != nullptr && std::abs(*integer) < kMost ? json::Value(*integer + limit.step) : *value;
+    out[limit.inclusive] = whole && integer != nullptr && *integer > -kMost && *integer < kMost
+                               ? json::Value(*integer + limit.step)
+                               : *value;
   }
 }
 
@@ -131,18 +136,20 @@ void write_format(const json::Object& from, json::Object& out) {
 
 class OpenApiWriter {
  public:
+  explicit OpenApiWriter(const json::Value& root) : budget_(root) {}
+
   json::Value schema(const json::Value& from) {
     // Alternatives repeat what stands beside them, each time.
-    if (!from.is_object() || ++nodes_ > kNodesMax) return json::Object();
+    if (!from.is_object() || !budget_.take_node()) return json::Object();
     return json::Value(members(from.get_object()));
   }
-  bool too_large() const { return nodes_ > kNodesMax; }
+  bool too_large() const { return budget_.spent(); }
 
  private:
   // Lists and objects: what they hold.
   void contents(const json::Object& from, json::Object& out);
   json::Object members(const json::Object& given);
-  std::size_t nodes_ = 0;
+  SchemaBudget budget_;
 };
 
 void OpenApiWriter::contents(const json::Object& from, json::Object& out) {
@@ -151,9 +158,10 @@ void OpenApiWriter::contents(const json::Object& from, json::Object& out) {
     for (const auto& member : properties->get_object()) named[member.key()] = schema(member.value());
     json::Array required;
     if (const json::Value* names = from.if_contains("required"); names != nullptr && names->is_array()) {
+      std::set<std::string_view> seen;
       for (const json::Value& name : names->get_array()) {
-        bool fresh = std::ranges::find(required, name) == required.end();
-        if (name.is_string() && named.contains(name.get_string()) && fresh) required.push_back(name);
+        bool known = name.is_string() && named.contains(name.get_string());
+        if (known && seen.insert(name.get_string()).second) required.push_back(name);
       }
     }
     // An object without properties is refused.
@@ -177,7 +185,7 @@ void OpenApiWriter::contents(const json::Object& from, json::Object& out) {
 json::Object OpenApiWriter::members(const json::Object& given) {
   json::Object from = without_all_of(given);
   bool nullable = false;
-  json::Array choices = alternatives(from, nullable);
+  json::Array choices = alternatives(from, nullable, budget_);
   json::Object out;
   if (choices.size() == 1) {
     if (json::Value only = schema(choices[0]); only.is_object()) out = std::move(only.get_object());
@@ -245,10 +253,13 @@ void allow_null(json::Object& schema) {
 }  // namespace
 
 Result<json::Value> to_openapi(const json::Value& schema) {
-  OpenApiWriter writer;
+  OpenApiWriter writer(schema);
   json::Value out = writer.schema(schema);
   if (writer.too_large())
-    return fail(Errc::invalid_argument, fmt::format("the schema has more than {} parts in Gemini's words", kNodesMax));
+    return fail(Errc::invalid_argument,
+                fmt::format("the schema has more than {} parts in Gemini's words, or its alternatives repeat too much "
+                            "of what stands beside them",
+                            SchemaBudget::kNodesMax));
   return out;
 }
 

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "chat/schema.h"
+#include "chat/schema_budget.h"
 
 namespace penstock::chat {
 namespace {
 
-constexpr std::size_t kNodesMax = 20'000;
 // Deeper nesting than this is taken for a schema that contains itself: documents are 64 levels deep at most.
 constexpr std::size_t kLevelsMax = 24;
 
@@ -67,14 +67,12 @@ const json::Value* child(const json::Value& value, const std::string& step) {
 
 class Inliner {
  public:
-  explicit Inliner(const json::Value& root) : root_(root) {}
+  explicit Inliner(const json::Value& root) : root_(root), budget_(root) {}
 
   json::Value schema(const json::Value& from) {
     if (!from.is_object()) return from;  // true and false are schemas, too
-    if (++nodes_ > kNodesMax) {
-      wrong(fmt::format("the schema has more than {} parts once its references are written out", kNodesMax));
-      return {};
-    }
+    if (error_) return {};
+    if (!budget_.take_node()) return too_large();
     const json::Value* reference = from.get_object().if_contains("$ref");
     if (reference == nullptr || !reference->is_string()) return json::Value(members(from.get_object()));
     const json::Value* target = find(reference->get_string());
@@ -96,10 +94,20 @@ class Inliner {
   std::optional<Error>& error() { return error_; }
 
  private:
+  json::Value too_large() {
+    wrong(
+        fmt::format("the schema has more than {} parts once its references are written out, or more than 1 MiB beyond "
+                    "four times its size: name fewer or smaller definitions",
+                    SchemaBudget::kNodesMax));
+    return {};
+  }
+
   json::Object members(const json::Object& from) {
     json::Object out;
     for (const auto& member : from) {
+      if (error_) return out;
       if (is_about_document(member.key())) continue;
+      if (!budget_.take(member.key().size())) too_large();
       out[member.key()] = inside(member.key(), member.value());
     }
     return out;
@@ -115,10 +123,13 @@ class Inliner {
     if (kind == Holds::schema) return schema(value);
     if (kind == Holds::names && value.is_object()) {
       json::Object out;
-      for (const auto& member : value.get_object()) out[member.key()] = schema(member.value());
+      for (const auto& member : value.get_object()) {
+        if (!budget_.take(member.key().size())) return too_large();
+        out[member.key()] = schema(member.value());
+      }
       return json::Value(std::move(out));
     }
-    return value;
+    return budget_.take(weight(value)) ? value : too_large();
   }
 
   const json::Value* find(std::string_view reference) {
@@ -142,7 +153,7 @@ class Inliner {
 
   const json::Value& root_;
   std::vector<const json::Value*> open_;  // the targets that are being written out
-  std::size_t nodes_ = 0;
+  SchemaBudget budget_;
   std::optional<Error> error_;
 };
 

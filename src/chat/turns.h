@@ -23,8 +23,9 @@ struct Conversation {
 // out. The request must outlive the result.
 Conversation alternate(const Request& request);
 
-// Gives every call without an id one that depends only on the conversation so far, ties results without an id to calls
-// of their name (or, without a name, in order), and gives every result the name of its call. For the readers of
+// Gives every call without an id one that no other call has and that is the same for the same conversation, ties
+// results without an id to calls of their name (or, without a name, in order), and gives every result the name of its
+// call. Where several calls have one id, a result belongs to the last of them that has none yet. For the readers of
 // dialects that leave these out.
 void tie_calls(std::vector<Message>& messages);
 

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "chat/data_url.h"
 #include "chat/effort.h"
 #include "chat/field.h"
@@ -37,6 +39,7 @@ TEST(Effort, ChangesWordsAndTokensIntoEachOther) {
   EXPECT_EQ(effort_of_tokens(5000), "medium");
   EXPECT_EQ(effort_of_tokens(1'000'000), "high");
   EXPECT_EQ(tokens_of({.budget_tokens = 77}), 77);
+  EXPECT_EQ(tokens_of({.budget_tokens = std::numeric_limits<std::int64_t>::max()}), kThinkingTokensMax);
   EXPECT_EQ(effort_of({.on = false, .effort = "high"}), "none");
   EXPECT_TRUE(is_off({.budget_tokens = 0}));
 }
@@ -51,6 +54,16 @@ TEST(Signature, IsBareOnlyAtHome) {
   EXPECT_EQ(back.family, Family::gemini);
   EXPECT_EQ(read_signature("xyz", Family::anthropic).family, Family::anthropic);
   EXPECT_EQ(read_signature("penstock:nobody:x", Family::openai).bytes, "penstock:nobody:x");
+}
+
+TEST(Signature, TellsRedactedThoughtsAbroad) {
+  Signature signature{"abc", Family::anthropic};
+  EXPECT_EQ(write_signature(signature, Family::anthropic, true), "abc");
+  std::string abroad = write_signature(signature, Family::gemini, true);
+  EXPECT_TRUE(marks_redacted(abroad));
+  EXPECT_EQ(read_signature(abroad, Family::gemini).bytes, "abc");
+  EXPECT_EQ(read_signature(abroad, Family::gemini).family, Family::anthropic);
+  EXPECT_FALSE(marks_redacted(write_signature(signature, Family::gemini)));
 }
 
 TEST(Turns, AlternateAndPutResultsFirst) {
@@ -87,6 +100,46 @@ TEST(Turns, TieCallsWithoutIdsToTheirResults) {
   }
   EXPECT_THAT(ids, ElementsAre("call_1", "call_0", "x"));
   EXPECT_THAT(names, ElementsAre("g", "f", "f"));
+}
+
+TEST(Turns, ResultsBelongToTheLatestCallOfAnIdThatWasUsedAgain) {
+  std::vector<Message> messages;
+  for (std::string_view name : {"first", "second"}) {
+    messages.push_back({.role = Role::assistant, .parts = {{ToolCall{"call_0", std::string(name), "{}"}}}});
+    messages.push_back({.role = Role::tool, .parts = {{ToolResult{"call_0", ""}}}});
+  }
+  messages.push_back({.role = Role::tool, .parts = {{ToolResult{"call_0", ""}}}});
+  tie_calls(messages);
+  EXPECT_EQ(std::get<ToolResult>(messages[1].parts[0].content).name, "first");
+  EXPECT_EQ(std::get<ToolResult>(messages[3].parts[0].content).name, "second");
+  EXPECT_EQ(std::get<ToolResult>(messages[4].parts[0].content).name, "second") << "all are answered: the latest";
+}
+
+TEST(Turns, MakeNoIdThatIsTaken) {
+  std::vector<Message> messages = {
+      {.role = Role::assistant, .parts = {{ToolCall{"", "f", "{}"}}, {ToolCall{"call_0", "g", "{}"}}}},
+      {.role = Role::tool, .parts = {{ToolResult{"call_0", ""}}, {ToolResult{"", ""}}}}};
+  tie_calls(messages);
+  EXPECT_EQ(std::get<ToolCall>(messages[0].parts[0].content).id, "call_1");
+  EXPECT_EQ(std::get<ToolResult>(messages[1].parts[0].content).name, "g");
+  EXPECT_EQ(std::get<ToolResult>(messages[1].parts[1].content).id, "call_1");
+}
+
+// With a search for each result, these would take minutes.
+TEST(Turns, ManyCallsAndResultsTakeNoTime) {
+  constexpr std::size_t kMany = 100'000;
+  Request request;
+  request.messages = {{.role = Role::assistant}, {.role = Role::user, .parts = {{Text{"x"}}}}};
+  for (std::size_t i = 0; i < kMany; ++i) {
+    request.messages[0].parts.push_back({ToolCall{i % 2 == 0 ? "" : std::to_string(i), i % 3 == 0 ? "f" : "g", "{}"}});
+    request.messages[1].parts.push_back({ToolResult{i % 2 == 0 ? "" : std::to_string(i), i % 3 == 0 ? "f" : "g"}});
+    request.messages[1].parts.push_back({Text{"x"}});
+  }
+  tie_calls(request.messages);
+  Conversation got = alternate(request);
+  ASSERT_EQ(got.turns.size(), 2U);
+  EXPECT_EQ(std::get<ToolResult>(got.turns[1].parts[kMany - 1]->content).id, std::to_string(kMany - 1));
+  EXPECT_TRUE(std::holds_alternative<Text>(got.turns[1].parts[kMany]->content));
 }
 
 TEST(CallId, DependsOnEverything) {

@@ -45,6 +45,20 @@ TEST(SchemaReferences, ToNothingAndTooManyAreErrors) {
   EXPECT_THAT(inline_references(parsed(bomb)).error().detail, testing::HasSubstr("more than 20000 parts"));
 }
 
+TEST(SchemaReferences, ToLargeDefinitionsAreCountedInBytes) {
+  std::string many = R"({"$defs":{"d":{"description":")" + std::string(200'000, 'x') + R"("}},"anyOf":[)";
+  for (int i = 0; i < 100; ++i) many += R"({"$ref":"#/$defs/d"},)";
+  many.back() = ']';
+  EXPECT_THAT(inline_references(parsed(many + "}")).error().detail, testing::HasSubstr("name fewer or smaller"));
+}
+
+TEST(OpenApiSchema, AlternativesAreCountedWithWhatStandsBesideThem) {
+  std::string many = R"({"pattern":")" + std::string(200'000, 'x') + R"(","required":["a","a"],"anyOf":[)";
+  for (int i = 0; i < 100; ++i) many += R"({"type":"string"},)";
+  many.back() = ']';
+  EXPECT_THAT(to_openapi(parsed(many + "}")).error().detail, testing::HasSubstr("repeat too much"));
+}
+
 TEST(OpenApiSchema, HasUpperCaseTypesAndNullable) {
   expect_openapi(R"({"type":["string","null"],"minLength":2,"additionalProperties":false})",
                  R"({"type":"STRING","minLength":2,"nullable":true})");
