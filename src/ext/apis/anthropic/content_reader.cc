@@ -118,10 +118,11 @@ void read_search_result(const Place& block, Parts& parts, Unread& unread) {
   parts.push_back({.content = Text{std::move(text)}});
 }
 
-// The seal of a call by another family, which its writer put into a block of its own right before it.
+// The seal of a call, which its writer put into a block of its own right before it. Only Gemini seals calls; a hidden
+// thought of anybody else's stays one.
 chat::Signature take_seal(Parts& parts) {
   auto* before = parts.empty() ? nullptr : std::get_if<chat::Thinking>(&parts.back().content);
-  if (before == nullptr || !before->redacted || before->signature.family == chat::Family::anthropic) return {};
+  if (before == nullptr || !before->redacted || before->signature.family != chat::Family::gemini) return {};
   chat::Signature seal = std::move(before->signature);
   parts.pop_back();
   return seal;

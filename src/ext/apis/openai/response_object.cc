@@ -116,7 +116,10 @@ std::string reasoning_item(std::string_view id, const std::string* summary, cons
   out.open_object().member("id", id).member("type", "reasoning").key("summary").open_array();
   if (summary != nullptr) out.raw(summary_part(*summary));
   out.close_array();
-  if (!signature.empty()) out.member("encrypted_content", chat::write_signature(signature, chat::Family::openai));
+  // Clients may leave out an empty summary: only the seal tells then what was hidden.
+  bool redacted = summary == nullptr && signature.family == chat::Family::anthropic;
+  if (!signature.empty())
+    out.member("encrypted_content", chat::write_signature(signature, chat::Family::openai, redacted));
   out.close_object();
   return text;
 }

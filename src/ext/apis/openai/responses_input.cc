@@ -94,8 +94,8 @@ void ResponsesInput::read_message(OpenAiObject& item) {
   item.fail("role", "must be user, assistant, system or developer");
 }
 
-// What was thought, and its seal. Without any text it is hidden; when it is Gemini's and a call follows, it seals that
-// call.
+// What was thought, and its seal. Without any text it is hidden (Anthropic's seal says so itself); when it is Gemini's
+// and a call follows, it seals that call.
 void ResponsesInput::read_reasoning(OpenAiObject& item) {
   flush_seal();
   std::optional<std::string> summary = joined(item, "summary");
@@ -109,7 +109,7 @@ void ResponsesInput::read_reasoning(OpenAiObject& item) {
       return;
     }
     if (thinking.signature.empty()) return;
-    thinking.redacted = true;
+    thinking.redacted = thinking.signature.family != chat::Family::anthropic || chat::marks_redacted(sealed);
   } else {
     thinking.text = content ? std::move(*content) : std::move(*summary);
   }

@@ -1,6 +1,7 @@
 #include "ext/providers/anthropic/anthropic_provider.h"
 
 #include "ext/providers/anthropic/answer_reader.h"
+#include "ext/providers/anthropic/foreign_thoughts.h"
 #include "ext/providers/anthropic/stream_reader.h"
 #include "json/integers.h"
 #include "wire/fields.h"
@@ -83,7 +84,10 @@ llm::UpstreamRequest AnthropicProvider::upstream(llm::Operation operation, bool 
 Result<llm::UpstreamRequest> AnthropicProvider::encode(const llm::Request& request, std::string_view model,
                                                        std::string_view request_id) const {
   llm::UpstreamRequest out = upstream(request.operation, request.stream, request.lines, request_id);
-  if (request.model.string == model) {
+  if (auto own = without_foreign_thoughts(request.body, model)) {
+    *out.inserted = std::move(*own);
+    out.body.add(std::string_view(*out.inserted));
+  } else if (request.model.string == model) {
     out.body.add(request.body);
   } else {
     json::append_quoted(*out.inserted, model);

@@ -52,10 +52,24 @@ std::optional<Field> obstacle(const Media& media) {
   return std::nullopt;
 }
 
+Field field_of(const Media& media) {
+  return obstacle(media).value_or(media.kind == Media::Kind::image ? Field::image : Field::document);
+}
+
+// Something of this part of the model's goes out.
+bool is_written(const Part* part) {
+  if (const auto* text = std::get_if<Text>(&part->content)) return !is_blank(text->text);
+  if (const auto* refusal = std::get_if<chat::Refusal>(&part->content)) return !is_blank(refusal->text);
+  if (std::holds_alternative<chat::Thinking>(part->content)) return is_own_thought(*part);
+  return !std::holds_alternative<Media>(part->content);
+}
+
 // One list of blocks.
 class BlockWriter {
  public:
-  BlockWriter(std::string& out, Dropped& dropped) : out_(out), dropped_(dropped) { out_ += '['; }
+  BlockWriter(std::string& out, Dropped& dropped, bool models = false) : out_(out), dropped_(dropped), models_(models) {
+    out_ += '[';
+  }
   void end() { out_ += ']'; }
   bool empty() const { return empty_; }
 
@@ -73,7 +87,8 @@ class BlockWriter {
   }
   void operator()(const chat::Refusal& part) { write_text(part.text); }
   void operator()(const Media& part) {
-    if (!write_media(part)) dropped_.add(*obstacle(part));
+    // Only the user shows things.
+    if (models_ || !write_media(part)) dropped_.add(field_of(part));
   }
   void operator()(const chat::Thinking& part);
   void operator()(const chat::ToolCall& part);
@@ -106,6 +121,7 @@ class BlockWriter {
   const std::optional<std::string>* cache_ = nullptr;
   bool cache_said_ = false;  // of the part at hand, or there was none
   bool last_of_all_ = false;
+  bool models_;  // the turn is the model's
   bool empty_ = true;
 };
 
@@ -198,8 +214,13 @@ bool write_blocks(std::string& out, const chat::Turn& turn, bool final, Dropped&
       if (reorder ? is_own_thought(*part) == thoughts : thoughts) parts.push_back(part);
     }
   }
-  BlockWriter blocks(out, dropped);
-  for (const Part* part : parts) blocks.write(*part, final && turn.assistant && part == parts.back());
+  const Part* last = nullptr;
+  if (final && turn.assistant) {
+    auto found = std::find_if(parts.rbegin(), parts.rend(), is_written);
+    if (found != parts.rend()) last = *found;
+  }
+  BlockWriter blocks(out, dropped, turn.assistant);
+  for (const Part* part : parts) blocks.write(*part, part == last);
   blocks.end();
   return !blocks.empty();
 }
@@ -210,7 +231,7 @@ void write_instructions(std::string& out, const std::vector<const Part*>& parts,
     if (std::holds_alternative<Text>(part->content)) {
       blocks.write(*part, false);
     } else if (const auto* media = std::get_if<Media>(&part->content)) {
-      dropped.add(obstacle(*media).value_or(media->kind == Media::Kind::image ? Field::image : Field::document));
+      dropped.add(field_of(*media));
     }
   }
   blocks.end();

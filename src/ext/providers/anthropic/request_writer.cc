@@ -20,6 +20,13 @@ using Mode = chat::ToolChoice::Mode;
 
 // The provider's least budget.
 constexpr std::int64_t kBudgetLeast = 1024;
+// Tokens beside the budget, where the budget is ours.
+constexpr std::int64_t kAnswerLeast = 256;
+
+// Without one, any JSON will do.
+bool has_schema(const OutputFormat& format) {
+  return format.kind == OutputFormat::Kind::schema && format.schema.is_object() && !format.schema.get_object().empty();
+}
 
 bool forces_a_tool(const chat::Request& request, const MessagesOptions& options) {
   Mode mode = request.tool_choice.mode;
@@ -44,6 +51,7 @@ class RequestWriter {
         options_(options),
         dropped_(dropped),
         conversation_(chat::alternate(request)),
+        allowed_(request.tool_choice.allowed.begin(), request.tool_choice.allowed.end()),
         answer_tool_(anthropic::answer_tool(request, options)) {}
 
   Result<std::string> write(std::string_view model, bool counts) {
@@ -78,15 +86,16 @@ class RequestWriter {
   void write_tool_choice(ObjectWriter& body);
   void write_thinking(ObjectWriter& body);
   void write_output_config(ObjectWriter& body);
+  json::Value described_schema();
   void write_sampling(ObjectWriter& body);
   void write_others(ObjectWriter& body);
   void note_dropped();
-  bool is_allowed(const chat::Tool& tool) const;
 
   const chat::Request& request_;
   const MessagesOptions& options_;
   Dropped& dropped_;
   chat::Conversation conversation_;
+  std::set<std::string_view> allowed_;  // names of tools; empty: all
   std::string answer_tool_;
   bool thinks_ = false;
   std::int64_t budget_ = 0;
@@ -108,10 +117,11 @@ void RequestWriter::decide_thinking() {
   budget_ = std::max(tokens < 0 ? chat::tokens_of_effort("medium") : tokens, kBudgetLeast);
 }
 
-// The limit counts thoughts, too, and must leave room for an answer.
+// The limit counts thoughts, too, and must leave room for an answer. Who says both numbers has weighed them.
 std::int64_t RequestWriter::max_tokens() const {
   std::int64_t limit = request_.max_output_tokens.value_or(options_.max_tokens);
-  bool room = request_.max_output_tokens && limit > budget_;
+  std::int64_t least = budget_ + (request_.reasoning.budget_tokens ? 0 : kAnswerLeast);
+  bool room = request_.max_output_tokens && limit > least;
   return budget_ == 0 || room ? limit : limit + budget_;
 }
 
@@ -144,11 +154,6 @@ Result<void> RequestWriter::write_turns(ObjectWriter& body) {
                     "documents (PDF and plain text)");
 }
 
-bool RequestWriter::is_allowed(const chat::Tool& tool) const {
-  const auto& allowed = request_.tool_choice.allowed;
-  return allowed.empty() || std::find(allowed.begin(), allowed.end(), tool.name) != allowed.end();
-}
-
 Result<void> RequestWriter::write_tools(ObjectWriter& body) {
   if (request_.tools.empty() && answer_tool_.empty()) {
     write_past_tools(body);
@@ -166,20 +171,21 @@ Result<void> RequestWriter::write_tools(ObjectWriter& body) {
   };
   for (std::size_t i = 0; i < request_.tools.size(); ++i) {
     const chat::Tool& tool = request_.tools[i];
-    if (!is_allowed(tool)) continue;
+    if (!allowed_.empty() && !allowed_.contains(tool.name)) continue;
     auto schema = input_schema(tool.schema);
     if (!schema)
       return fail(Errc::invalid_argument,
                   fmt::format("tools[{}] ('{}'): its schema {}", i, tool.name.substr(0, 100), schema.error().detail));
-    ObjectWriter written = add(tool.name, tool.description, *schema);
-    if (tool.strict == true) written.boolean("strict", true);
+    bool strict = tool.strict == true;
+    ObjectWriter written = add(tool.name, tool.description, strict ? output_schema(*schema) : *schema);
+    if (strict) written.boolean("strict", true);
     if (tool.cache) write_cache_control(written.member("cache_control"), tool.cache);
     written.end();
   }
   if (!answer_tool_.empty()) {
     const OutputFormat& format = request_.format;
     json::Value open = json::Object{{"type", "object"}, {"additionalProperties", true}};
-    auto schema = format.kind == OutputFormat::Kind::schema ? input_schema(format.schema) : std::move(open);
+    auto schema = has_schema(format) ? input_schema(format.schema) : std::move(open);
     add(answer_tool_, format.description.empty() ? "Gives the answer, all of it." : format.description, *schema).end();
   }
   out += ']';
@@ -243,7 +249,7 @@ void RequestWriter::write_output_config(ObjectWriter& body) {
   bool effort =
       thinks_ && options_.adaptive_thinking && (!request_.reasoning.effort.empty() || request_.reasoning.budget_tokens);
   bool wants_format = request_.format.kind != OutputFormat::Kind::text && answer_tool_.empty();
-  bool format = wants_format && request_.format.kind == OutputFormat::Kind::schema && !options_.format_by_tool;
+  bool format = wants_format && has_schema(request_.format) && !options_.format_by_tool;
   if (wants_format && !format) dropped_.add(Field::response_format);
   if (!effort && !format) return;
   ObjectWriter config(body.member("output_config"));
@@ -254,14 +260,36 @@ void RequestWriter::write_output_config(ObjectWriter& body) {
   if (format) {
     ObjectWriter written(config.member("format"));
     written.text("type", "json_schema");
-    written.value("schema", output_schema(request_.format.schema));
+    written.value("schema", described_schema());
     written.end();
   }
   config.end();
 }
 
-// Thinking goes with none of these, but for what says nothing; and of temperature and top_p newer models take one.
+// A format has no description of its own there; its schema may have one.
+json::Value RequestWriter::described_schema() {
+  json::Value schema = request_.format.schema;
+  json::Object& members = schema.get_object();
+  const std::string& description = request_.format.description;
+  if (!description.empty()) {
+    if (members.contains("$ref") || members.contains("description")) {
+      dropped_.add(Field::response_format);
+    } else {
+      members["description"] = description;
+    }
+  }
+  return output_schema(schema);
+}
+
+// Models that decide themselves how much to think take none of these. Thinking goes with none of them, but for what
+// says nothing; and of temperature and top_p newer models take one.
 void RequestWriter::write_sampling(ObjectWriter& body) {
+  if (options_.adaptive_thinking) {
+    if (request_.temperature.value_or(1) != 1) dropped_.add(Field::temperature);
+    if (request_.top_p.value_or(1) != 1) dropped_.add(Field::top_p);
+    if (request_.top_k) dropped_.add(Field::top_k);
+    return;
+  }
   bool temperature = request_.temperature && (!thinks_ || *request_.temperature == 1);
   if (request_.temperature && !temperature) dropped_.add(Field::temperature);
   if (temperature) {
@@ -330,7 +358,7 @@ std::string answer_tool(const chat::Request& request, const MessagesOptions& opt
   const OutputFormat& format = request.format;
   if (format.kind == OutputFormat::Kind::text) return {};
   // Output formats there need a schema; any JSON object at all is had by a tool.
-  if (format.kind == OutputFormat::Kind::schema && (!options.format_by_tool || !input_schema(format.schema))) return {};
+  if (has_schema(format) && (!options.format_by_tool || !input_schema(format.schema))) return {};
   Mode mode = request.tool_choice.mode;
   if (!request.tools.empty() && (mode == Mode::required || mode == Mode::one)) return {};
   std::string name = "answer_in_json";

@@ -14,7 +14,8 @@ struct MessagesOptions {
   std::int64_t max_tokens = 8192;
   // Structured output by a tool that the model must call, for models without output formats.
   bool format_by_tool = false;
-  // Thinking as newer models take it: adaptive, with a word of effort instead of a number of tokens.
+  // Thinking as newer models take it: adaptive, with a word of effort instead of a number of tokens. They refuse
+  // temperature, top_p and top_k.
   bool adaptive_thinking = false;
 };
 

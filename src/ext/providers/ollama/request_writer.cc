@@ -1,5 +1,7 @@
 #include "ext/providers/ollama/request_writer.h"
 
+#include <set>
+
 #include "base/text.h"
 #include "chat/effort.h"
 #include "ext/providers/ollama/message_writer.h"
@@ -56,11 +58,11 @@ void write_options(const chat::Request& request, const OllamaDefaults& defaults,
   if (!options.text().empty()) base::append(out, ",\"options\":{", options.text(), "}");
 }
 
-bool may_use(const chat::ToolChoice& choice, const chat::Tool& tool) {
+bool may_use(const chat::ToolChoice& choice, const std::set<std::string_view>& allowed, const chat::Tool& tool) {
   using Mode = chat::ToolChoice::Mode;
   if (choice.mode == Mode::none) return false;
   if (choice.mode == Mode::one) return tool.name == choice.name;
-  return choice.allowed.empty() || std::ranges::find(choice.allowed, tool.name) != choice.allowed.end();
+  return allowed.empty() || allowed.contains(tool.name);
 }
 
 void write_tool(const chat::Tool& tool, std::string& out, chat::Dropped& dropped) {
@@ -80,9 +82,10 @@ void write_tool(const chat::Tool& tool, std::string& out, chat::Dropped& dropped
 Result<void> write_tools(const chat::Request& request, std::string& out, chat::Dropped& dropped) {
   using Mode = chat::ToolChoice::Mode;
   const chat::ToolChoice& choice = request.tool_choice;
+  const std::set<std::string_view> allowed(choice.allowed.begin(), choice.allowed.end());
   std::size_t written = 0;
   for (const chat::Tool& tool : request.tools) {
-    if (!may_use(choice, tool)) continue;
+    if (!may_use(choice, allowed, tool)) continue;
     out += written++ == 0 ? R"(,"tools":[)" : ",";
     write_tool(tool, out, dropped);
   }

@@ -1,5 +1,6 @@
 #include "ext/apis/anthropic/request_reader.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 namespace penstock::ext::anthropic {
@@ -84,6 +85,21 @@ TEST(AnthropicRequest, ReadsThoughtsByteByByte) {
   const auto& redacted = std::get<chat::Thinking>(request.messages[0].parts[1].content);
   EXPECT_TRUE(redacted.redacted);
   EXPECT_EQ(redacted.signature.family, chat::Family::gemini);
+}
+
+TEST(AnthropicRequest, TakesNobodysHiddenThoughtForTheSealOfACall) {
+  auto parts = [](std::string_view family) {
+    auto request =
+        read_messages_request(fmt::format(R"({{"model":"m","max_tokens":9,"messages":[{{"role":"assistant","content":[
+            {{"type":"redacted_thinking","data":"penstock:{}:seal"}},
+            {{"type":"tool_use","id":"1","name":"f","input":{{}}}}]}}]}})",
+                                          family),
+                              false);
+    return request->messages[0].parts;
+  };
+  EXPECT_EQ(parts("openai").size(), 2U);
+  ASSERT_EQ(parts("gemini").size(), 1U);
+  EXPECT_EQ(std::get<chat::ToolCall>(parts("gemini")[0].content).signature.bytes, "seal");
 }
 
 TEST(AnthropicRequest, MarksTheLastBlockForTheWholeRequest) {

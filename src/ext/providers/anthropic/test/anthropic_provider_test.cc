@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
 namespace penstock::ext::anthropic {
 namespace {
 
@@ -117,6 +119,106 @@ TEST(AnthropicProvider, ReadsErrorsByTypeAndStatus) {
   EXPECT_EQ(error.message, "busy");
   EXPECT_EQ(make().read_error(502, "<html>").message, "");
   EXPECT_EQ(make().read_error(502, "<html>").type, "server_error");
+}
+
+TEST(AnthropicProvider, TakesOutThoughtsOfOtherFamilies) {
+  std::string body =
+      R"({"model":"chat","thinking":{"type":"enabled","budget_tokens":1024},"other":1,"messages":[)"
+      R"({"role":"user","content":"a"},)"
+      R"({"role":"assistant","content":[{"type":"thinking","thinking":"x","signature": ""}]},)"
+      R"({"role":"assistant","content":[{"type":"thinking","thinking":"own","signature":"c2VhbA=="},)"
+      R"({"type":"redacted_thinking","data":"penstock:gemini:x"},{"type":"text","text":"penstock: b"}]},)"
+      R"({"role":"user","content":"c"},)"
+      R"({"role":"assistant","content":[{"type":"thinking","thinking":"","signature":"penstock:openai:y"},)"
+      R"({"type":"tool_use","id":"1","name":"f","input":{}}]},)"
+      R"({"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]}]})";
+  llm::UpstreamRequest upstream = encode(make(), body);
+  EXPECT_EQ(*json::parse(upstream.body.joined()),
+            *json::parse(R"({"model":"real","other":1,"messages":[{"role":"user","content":"a"},
+              {"role":"assistant","content":[{"type":"thinking","thinking":"own","signature":"c2VhbA=="},
+                                             {"type":"text","text":"penstock: b"}]},
+              {"role":"user","content":"c"},
+              {"role":"assistant","content":[{"type":"tool_use","id":"1","name":"f","input":{}}]},
+              {"role":"user","content":[{"type":"tool_result","tool_use_id":"1"}]}]})"))
+      << upstream.body.joined();
+  EXPECT_THAT(*upstream.head, HasSubstr(fmt::format("content-length: {}\r\n", upstream.body.bytes())));
+  std::string own = R"({"model":"real", "messages":[{"role":"user","content":"penstock: \"signature\":\"\""}]})";
+  EXPECT_EQ(encode(make(), own).body.joined(), own) << "words are no seals";
+}
+
+TEST(AnthropicProvider, LeavesOutSamplingWhereThinkingIsAdaptive) {
+  chat::Dropped dropped;
+  chat::Request request;
+  request.temperature = 0.5;
+  request.top_p = 0.5;
+  request.top_k = 5;
+  std::string body = said({.adaptive_thinking = true}, request, dropped);
+  EXPECT_THAT(body, Not(HasSubstr("temperature")));
+  EXPECT_THAT(body, Not(HasSubstr("top_")));
+  EXPECT_THAT(dropped.list(), testing::ElementsAre(chat::Field::temperature, chat::Field::top_p, chat::Field::top_k));
+}
+
+TEST(AnthropicProvider, BoundsBudgetsAndLeavesRoomForAnAnswer) {
+  chat::Dropped dropped;
+  chat::Request request;
+  request.reasoning.budget_tokens = std::numeric_limits<std::int64_t>::max();
+  std::string body = said({}, request, dropped);
+  EXPECT_THAT(body, HasSubstr(R"("budget_tokens":1000000)"));
+  EXPECT_THAT(body, HasSubstr(R"("max_tokens":1008192)"));
+  request.reasoning = {.effort = "medium"};
+  request.max_output_tokens = 8193;
+  EXPECT_THAT(said({}, request, dropped), HasSubstr(R"("max_tokens":16385)")) << "one token is no answer";
+}
+
+TEST(AnthropicProvider, TrimsTheLastTextThatGoesOutAndShowsNothingForTheModel) {
+  chat::Request request;
+  request.messages = {
+      {.role = chat::Role::user, .parts = {{chat::Text{"a"}}}},
+      {.role = chat::Role::assistant,
+       .parts = {
+           {chat::Text{"b  "}}, {chat::Thinking{.text = "x"}}, {chat::Media{.type = "image/png", .data = "AA=="}}}}};
+  chat::Dropped dropped;
+  std::string body = make().encode(request, "m", "id", dropped)->body.joined();
+  EXPECT_THAT(body, HasSubstr(R"("content":[{"type":"text","text":"b"}])"));
+  EXPECT_THAT(dropped.list(), testing::ElementsAre(chat::Field::thinking, chat::Field::image));
+}
+
+TEST(AnthropicProvider, AnySchemaOfStrictToolsAndFormatsIsUnderstood) {
+  auto schema = *json::parse(R"({"type":"object","$schema":"s","additionalProperties":{"type":"string"},"properties":{
+      "a":{"oneOf":[{"type":"string","pattern":"^x$","format":"uri"},{"type":"null"}]},
+      "b":{"type":"string","format":"int-date","description":"d"},
+      "c":{"$ref":"#/$defs/e","description":"gone"},
+      "e":{"type":"array","prefixItems":[{"type":"string"}],"minItems":2}},
+      "required":["a"],"$defs":{"e":{"enum":["x",1]}}})");
+  auto understood = *json::parse(R"j({"type":"object","additionalProperties":false,"properties":{
+      "a":{"anyOf":[{"type":"string","format":"uri","description":"(pattern: \"^x$\")"},{"type":"null"}]},
+      "b":{"type":"string","description":"d\n\n(format: \"int-date\")"},
+      "c":{"$ref":"#/$defs/e"},
+      "e":{"type":"array","description":"(prefixItems: [{\"type\":\"string\"}], minItems: 2)"}},
+      "required":["a"],"$defs":{"e":{"enum":["x",1]}}})j");
+  chat::Request request;
+  request.tools = {{.name = "f", .schema = schema, .strict = true}, {.name = "g", .schema = schema}};
+  request.format = {.kind = chat::OutputFormat::Kind::schema, .description = "what", .schema = schema};
+  chat::Dropped dropped;
+  auto body = *json::parse(said({}, request, dropped));
+  EXPECT_EQ(body.at("tools").at(0).at("input_schema"), understood) << json::dump(body);
+  EXPECT_EQ(body.at("tools").at(1).at("input_schema"), schema);
+  understood.get_object()["description"] = "what";
+  EXPECT_EQ(body.at("output_config").at("format").at("schema"), understood);
+  EXPECT_FALSE(dropped.any());
+  request.format.schema.get_object()["description"] = "its own";
+  said({}, request, dropped);
+  EXPECT_THAT(dropped.list(), testing::ElementsAre(chat::Field::response_format));
+}
+
+TEST(AnthropicProvider, AFormatWithoutASchemaIsAnyJson) {
+  chat::Request request;
+  request.format.kind = chat::OutputFormat::Kind::schema;
+  chat::Dropped dropped;
+  std::string body = said({}, request, dropped);
+  EXPECT_THAT(body, Not(HasSubstr("output_config")));
+  EXPECT_THAT(body, HasSubstr(R"("tool_choice":{"type":"tool","name":"answer_in_json"})"));
+  EXPECT_FALSE(dropped.any());
 }
 
 }  // namespace
