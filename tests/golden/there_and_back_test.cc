@@ -73,6 +73,7 @@ constexpr Loss kRequestLosses[] = {
     {Family::anthropic, "format.name", "schemas have no names"},
     {Family::anthropic, "format.strict", "schemas are always kept to"},
     {Family::anthropic, "format.schema.additionalProperties", "the objects of answers are always closed"},
+    {Family::anthropic, "tools[].schema.additionalProperties", "the arguments of strict tools are always closed"},
     {Family::gemini, "turns[].parts[].document.name", "files within a request have no names"},
     {Family::gemini, "parallel_tool_calls", "that there may be many is what it does"},
     {Family::gemini, "reasoning.show", "thoughts that are turned on are shown"},
