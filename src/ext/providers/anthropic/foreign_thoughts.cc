@@ -71,8 +71,9 @@ bool erase_foreign(json::Array& messages) {
 // The model's last turn used tools and does not begin with a thought.
 bool lacks_thoughts(json::Array& messages) {
   for (std::size_t i = messages.size(); i-- > 0;) {
+    if (json::string_or(messages[i], "role", "") != "assistant") continue;
     json::Array* blocks = blocks_of_model(messages[i]);
-    if (blocks == nullptr || blocks->empty()) continue;
+    if (blocks == nullptr || blocks->empty()) return false;
     bool calls = std::ranges::any_of(
         *blocks, [](const json::Value& block) { return json::string_or(block, "type", "") == "tool_use"; });
     return calls && !json::string_or(blocks->front(), "type", "").ends_with("thinking");
