@@ -56,9 +56,12 @@ def answer(connection, request, words):
     if kind == "bytes":
         for i in range(len(data)):
             connection.sendall(data[i:i + 1])
-    elif kind == "quiet":
+    elif kind in ("quiet", "murmur"):
         connection.sendall(b"".join(chunk(each) for each in events[:3]))
-        time.sleep(0.8)
+        for _ in range(8):
+            time.sleep(0.1)
+            if kind == "murmur":
+                connection.sendall(chunk(b": still thinking\n\n"))
         connection.sendall(b"".join(chunk(each) for each in events[3:]))
     else:
         connection.sendall(data)
@@ -169,11 +172,12 @@ def test_a_stream_that_breaks_says_so_and_makes_nothing_up():
 
 def test_quiet_streams_show_signs_of_life():
     with running() as gateway:
-        with harness.Stream(gateway.port, "/v1/chat/completions", harness.chat_body("chat", "quiet", stream=True), KEY) as answered:
-            data = b"".join(answered.pieces())
-        signs = data.count(b": ping\n\n")
-        check(2 <= signs <= 4, signs, data)
-        check(data.endswith(b"data: [DONE]\n\n"), data)
+        for script in ("quiet", "murmur"):
+            with harness.Stream(gateway.port, "/v1/chat/completions", harness.chat_body("chat", script, stream=True), KEY) as answered:
+                data = b"".join(answered.pieces())
+            signs = data.count(b": ping\n\n")
+            check(2 <= signs <= 4, script, signs, data)
+            check(data.endswith(b"data: [DONE]\n\n"), data)
 
 
 def test_errors_keep_their_meaning_and_their_retry_fields():
@@ -211,6 +215,15 @@ def test_a_body_that_cannot_be_read_names_its_fault():
             got = gateway.post("/v1/chat/completions", {"model": "chat", "messages": messages}, KEY)
             equal(got.status, 400)
             check(where in json.loads(got.body)["error"]["message"], got.body)
+
+
+def test_what_one_target_cannot_be_told_another_may():
+    with running() as gateway:
+        for path, body in (("/v1/completions", {"model": "both", "prompt": "x", "echo": True}),
+                           ("/v1/embeddings", {"model": "both", "input": [1, 2, 3]})):
+            got = gateway.post(path, body, KEY)
+            equal((got.status, got.headers["x-penstock-target"]), (200, "lab/m"), path)
+        equal(gateway.upstream.requests, [], "nothing was sent to whom it could not be told:")
 
 
 def test_a_client_that_leaves_ends_the_upstream_call():

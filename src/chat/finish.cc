@@ -56,6 +56,10 @@ constexpr Row kRows[] = {
     {Family::gemini, "MISSING_THOUGHT_SIGNATURE", Finish::error},
     {Family::gemini, "MALFORMED_RESPONSE", Finish::error},
     {Family::gemini, "MODEL_ARMOR", Finish::content_filter},
+    // Google says of these two no more than their names: both withhold the rest of an answer, and are no success.
+    {Family::gemini, "ESCALATION", Finish::content_filter},
+    {Family::gemini, "PUP_LIMITED_DISABLED", Finish::content_filter},
+    {Family::gemini, "CONTINUATION", Finish::pause},
 
     {Family::ollama, "stop", Finish::stop},
     {Family::ollama, "stop", Finish::stop_sequence},

@@ -220,6 +220,7 @@ std::optional<Result<std::string_view>> ClientCall::read_now() {
     if (!*taken) return std::nullopt;
   }
   if (message_done()) release();
+  idle_until_.reset();
   state_->taken = true;
   return std::string_view(state_->body);
 }

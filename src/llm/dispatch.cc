@@ -37,6 +37,7 @@ std::optional<wire::SseEvent> Answer::last_piece() {
 
 Result<std::optional<wire::SseEvent>> Answer::read_event() {
   while (true) {
+    if (marked_) return std::nullopt;
     if (auto event = next_piece()) return event;
     if (done_) return std::nullopt;
     auto piece = call_.read_now();
@@ -94,6 +95,7 @@ Result<std::optional<std::string_view>> Answer::next_native() {
       return std::string_view("]");
     }
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
+    marked_ = verdict.last;
     done_ = done_ || verdict.last;
     failed_ = failed_ || verdict.error;
     if (verdict.forward) return framed(**event);
@@ -228,11 +230,16 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
       if (answer) {
         (*answer)->accepted_ = true;
         (*answer)->trial_ = std::move(trial);
-        if (!(*answer)->streaming()) (*answer)->tell_health(Outcome::good);
+        // A count of our own says nothing about anybody.
+        bool asked = (*answer)->call_.sent();
+        if (!(*answer)->streaming()) (*answer)->tell_health(asked ? Outcome::good : Outcome::neither);
         co_return answer;
       }
       note_health(*target, &answer.error(), pool_.loop().now());
-      last = std::move(answer.error());
+      // That a target could not be asked explains less than what another one answered.
+      bool unasked = answer.error().another_may;
+      if (!unasked || !last || last->another_may) last = std::move(answer.error());
+      if (unasked) break;
       if (!worth_same_target(*route_, *last)) break;
     }
     if (last && !worth_next_target(*last)) break;
@@ -305,7 +312,7 @@ rt::Task<std::expected<void, Failure>> Dispatch::accept_stream(Answer& answer) {
       auto what = fmt::format("reported an error instead of an answer: {}", (*first)->data.substr(0, 300));
       co_return std::unexpected(target_failure(target, obs::ErrorType::provider_5xx, Errc::protocol_error, what));
     }
-    answer.done_ = verdict.last;
+    answer.done_ = answer.marked_ = verdict.last;
     // Comments and the like are no answer yet: as long as nothing came the next target may still be asked.
     if (!verdict.forward || ((*first)->data.empty() && !verdict.last)) continue;
     if (!verdict.last && answer.opening_.size() < kOpeningsMax && target.provider->is_opening(request_, **first)) {

@@ -101,6 +101,7 @@ class Answer {
   bool accepted_ = false;  // won; what breaks from now on is told by next() and wait()
   bool streaming_ = false;
   bool done_ = false;
+  bool marked_ = false;  // the end mark was seen: whatever stands behind it is nobody's
   bool closed_ = false;  // the array of a native stream
   bool failed_ = false;
   bool told_ = false;  // the target's health knows how it ended

@@ -57,24 +57,39 @@ http::ResponseHead head_of(flow::Call& call, const Answer& answer) {
   return head;
 }
 
-// Waits for the next event, and keeps a client that hears nothing from leaving.
-rt::Task<Result<void>> wait(flow::Call& call, Answer& answer, base::Duration keep_alive) {
-  std::string_view sign = answer.keep_alive();
-  base::SteadyTime quiet = sign.empty() ? base::SteadyTime::max() : call.exchange.loop().now() + keep_alive;
-  auto waited = co_await answer.wait(quiet);
-  if (waited && !sign.empty() && call.exchange.loop().now() >= quiet) call.exchange.append(sign);
-  co_return waited;
-}
+// When to tell a client that hears nothing that its stream still stands.
+class SignsOfLife {
+ public:
+  SignsOfLife(const Answer& answer, base::Duration every, base::SteadyTime now)
+      : sign_(answer.keep_alive()), every_(every) {
+    heard(now);
+  }
+  void heard(base::SteadyTime now) { due_ = sign_.empty() ? base::SteadyTime::max() : now + every_; }
+  base::SteadyTime due() const { return due_; }
+  void show_if_due(flow::Call& call) {
+    base::SteadyTime now = call.exchange.loop().now();
+    if (now < due_) return;
+    call.exchange.append(sign_);
+    heard(now);
+  }
+
+ private:
+  std::string_view sign_;
+  base::Duration every_;
+  base::SteadyTime due_;
+};
 
 rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_alive) {
   call.event.streamed = true;
   http::ResponseHead head = head_of(call, answer);
   call.exchange.begin(std::move(head));
+  SignsOfLife signs(answer, keep_alive, call.exchange.loop().now());
   Result<void> sent;
   std::size_t appended = 0;
   while (sent) {
     auto event = answer.next();
     if (event && event->has_value()) {
+      signs.heard(call.exchange.loop().now());
       if (call.event.events++ == 0)
         call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
       call.exchange.append(**event);
@@ -101,7 +116,8 @@ rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_aliv
       appended = 0;
       sent = co_await call.exchange.flush();
       if (!sent) break;
-      waited = co_await wait(call, answer, keep_alive);
+      waited = co_await answer.wait(signs.due());
+      if (waited) signs.show_if_due(call);
     }
     if (!waited) {
       estimate_missing_usage(call, answer, false);

@@ -46,9 +46,12 @@ Failure not_strict_enough(const Target& target, const std::string& dropped) {
   return failure;
 }
 
+// What this target cannot be told another may: one that speaks the client's own dialect above all.
 Failure refused(const Target& target, const Error& error) {
   if (error.code == Errc::unimplemented) return unspoken(target, "cannot do this: " + error.detail);
-  return Failure(error, obs::ErrorType::caller_bad_request);
+  Failure failure(error, obs::ErrorType::caller_bad_request);
+  failure.another_may = true;
+  return failure;
 }
 
 }  // namespace
@@ -82,8 +85,7 @@ std::expected<UpstreamRequest, Failure> Dispatch::translate(const Target& target
   bool embeddings = request_.operation == Operation::embeddings;
   if (embeddings ? request_.embeddings == nullptr : request_.codec == nullptr)
     return std::unexpected(unspoken(target, "speaks another dialect, and this API cannot be translated"));
-  if (auto read = read_canonical(); !read)
-    return std::unexpected(Failure(read.error(), obs::ErrorType::caller_bad_request));
+  if (auto read = read_canonical(); !read) return std::unexpected(refused(target, read.error()));
   auto encoded = embeddings                                      ? translate_embeddings(target, answer)
                  : request_.operation == Operation::count_tokens ? translate_count(target, answer)
                                                                  : translate_chat(target, answer);

@@ -16,9 +16,9 @@ bool LineSplitter::feed(std::string_view bytes) {
   scan_ -= begin_;
   begin_ = 0;
   buffer_ += bytes;
-  std::size_t last_end = buffer_.rfind('\n');
-  std::size_t unfinished = last_end == std::string::npos ? buffer_.size() : buffer_.size() - last_end - 1;
-  return unfinished <= line_bytes_max_;
+  std::size_t end = bytes.rfind('\n');
+  unfinished_ = end == std::string_view::npos ? unfinished_ + bytes.size() : bytes.size() - end - 1;
+  return unfinished_ <= line_bytes_max_;
 }
 
 std::optional<std::string_view> LineSplitter::next() {

@@ -23,8 +23,9 @@ class LineSplitter {
  private:
   std::size_t line_bytes_max_;
   std::string buffer_;
-  std::size_t begin_ = 0;  // of the line not yet returned
-  std::size_t scan_ = 0;   // up to where it is known to have no end
+  std::size_t begin_ = 0;       // of the line not yet returned
+  std::size_t scan_ = 0;        // up to where it is known to have no end
+  std::size_t unfinished_ = 0;  // bytes behind the last line end
 };
 
 }  // namespace penstock::wire

@@ -37,12 +37,12 @@ struct UsageWriterTest : testing::Test {
   std::vector<store::UsageRow> rows() { return state.usage_by_key_and_model(0).value(); }
   // The rows as they stand in the table.
   std::int64_t stored_rows() {
-    auto database = store::Database::open(dir + "/penstock.db", {""});
+    auto database = store::Database::open(dir + "/penstock.db", {"", ""});
     auto statement = database->prepare("SELECT COUNT(*) FROM usage");
     return statement->step().value() ? statement->integer(0) : -1;
   }
   void run_sql(const std::string& sql) {
-    auto database = store::Database::open(dir + "/penstock.db", {""});
+    auto database = store::Database::open(dir + "/penstock.db", {"", ""});
     ASSERT_TRUE(database.has_value()) << database.error().detail;
     auto done = database->execute(sql);
     ASSERT_TRUE(done.has_value()) << done.error().detail;
@@ -119,7 +119,7 @@ TEST_F(UsageWriterTest, ALockedDatabaseDelaysAndSaysSo) {
     writer.collect(text);
     return text.text();
   };
-  auto other = store::Database::open(dir + "/penstock.db", {""});
+  auto other = store::Database::open(dir + "/penstock.db", {"", ""});
   ASSERT_TRUE(other->execute("BEGIN IMMEDIATE").has_value());
   EXPECT_EQ(writer.take({}), base::Duration::zero());
   EXPECT_EQ(writer.take({event("app", "chat"), event("app", "embed")}), 100ms);

@@ -29,6 +29,8 @@ TEST(Finish, CallsCountUnlessTheAnswerWasCut) {
   EXPECT_EQ(read_finish(Family::ollama, "length", true), Finish::length);
   EXPECT_EQ(read_finish(Family::openai, "eos", false), Finish::stop);
   EXPECT_EQ(read_finish(Family::gemini, "MALFORMED_FUNCTION_CALL", true), Finish::error);
+  EXPECT_EQ(read_finish(Family::gemini, "CONTINUATION", false), Finish::pause);
+  EXPECT_EQ(read_finish(Family::gemini, "ESCALATION", true), Finish::content_filter);
 }
 
 TEST(Effort, ChangesWordsAndTokensIntoEachOther) {

@@ -170,6 +170,7 @@ struct Upstreams : testing::Test {
     std::string body;
     std::vector<std::string> events;  // their bytes
     std::optional<Error> broken;      // how the stream ended when not properly
+    std::string broken_off;           // what the client is told of that
     Usage usage;
     bool failed = false;
   };
@@ -187,7 +188,10 @@ struct Upstreams : testing::Test {
       out.body = answer.body();
       while (answer.streaming()) {
         auto event = co_await next_event(answer);
-        if (!event) out.broken = event.error();
+        if (!event) {
+          out.broken = event.error();
+          out.broken_off = answer.break_off(event.error());
+        }
         if (!event || !event->has_value()) break;
         out.events.emplace_back(**event);
       }
@@ -549,6 +553,15 @@ TEST_F(Upstreams, TellsACutStreamFromAnEnd) {
   ASSERT_TRUE(outcome.broken);
   EXPECT_EQ(outcome.broken->code, Errc::data_loss);
   EXPECT_THAT(asked, ElementsAre("stream-cut")) << "the client has a part already: nobody else is asked";
+}
+
+TEST_F(Upstreams, ClosesTheArrayOfAStreamThatBreaksOff) {
+  request.stream = true;
+  request.framing = Framing::array;
+  Outcome outcome = dispatch(route({"stream-cut"}));
+  EXPECT_THAT(outcome.events, ElementsAre("[one", ",\r\ntwo"));
+  ASSERT_TRUE(outcome.broken);
+  EXPECT_THAT(outcome.broken_off, testing::AllOf(testing::StartsWith(",\r\n"), testing::EndsWith("]")));
 }
 
 TEST_F(Upstreams, HandsOnAnErrorWithinAStreamAndKnowsOfIt) {

@@ -5,27 +5,17 @@
 
 #include "chat/base64.h"
 #include "chat/data_url.h"
-#include "chat/signature.h"
+#include "ext/apis/gemini/seal.h"
 
 namespace penstock::ext {
 namespace {
 
-using chat::Family;
 using chat::Media;
 
 Media::Kind kind_of(std::string_view type) {
   if (type.starts_with("image/")) return Media::Kind::image;
   if (type.starts_with("audio/")) return Media::Kind::audio;
   return type.starts_with("video/") ? Media::Kind::video : Media::Kind::document;
-}
-
-// Bytes in JSON are base64, so that another family's signature stands in it as the base64 of its own mark.
-chat::Signature signature_of(Members& part) {
-  std::string text = part.text("thoughtSignature");
-  if (text.empty()) return {};
-  auto bytes = chat::read_base64(text);
-  if (bytes && bytes->starts_with("penstock:")) return chat::read_signature(*bytes, Family::gemini);
-  return {std::move(text), Family::gemini};
 }
 
 Media inline_media(Members data) {
@@ -37,7 +27,10 @@ Media inline_media(Members data) {
   media.kind = kind_of(media.type);
   if (!chat::read_base64(media.data)) data.wrong("data", "must be base64");
   if (media.data.empty()) data.wrong("data", "is missing");
-  if (media.type == "text/plain") media.data = chat::read_base64(media.data).value_or("");
+  if (media.type == "text/plain") {
+    media.data = chat::read_base64(media.data).value_or("");
+    if (!json::is_valid_utf8(media.data)) data.wrong("data", "must be text in UTF-8, or mimeType name what it is");
+  }
   data.done();
   return media;
 }
@@ -108,16 +101,21 @@ chat::ToolCall tool_call(Members from, chat::Signature signature) {
 }
 
 // A stream tells a thought in many parts and seals it in the last.
-void add_thought(std::string text, chat::Signature signature, std::vector<chat::Part>& parts) {
+void add_thought(std::string text, Seal seal, std::vector<chat::Part>& parts) {
   auto* last = parts.empty() ? nullptr : std::get_if<chat::Thinking>(&parts.back().content);
-  if (last != nullptr && last->signature.empty()) {
+  if (last != nullptr && last->signature.empty() && !seal.redacted) {
     last->text += text;
-    last->signature = std::move(signature);
+    last->signature = std::move(seal.signature);
     return;
   }
-  bool redacted = text.empty();
-  if (redacted && signature.empty()) return;
-  parts.push_back({.content = chat::Thinking{std::move(text), std::move(signature), redacted}});
+  if (text.empty() && seal.signature.empty()) return;
+  parts.push_back({.content = chat::Thinking{std::move(text), std::move(seal.signature), seal.redacted}});
+}
+
+// A seal that stands in no thought.
+void add_seal(Seal seal, std::vector<chat::Part>& parts) {
+  bool redacted = seal.redacted || seal.signature.family == chat::Family::gemini;
+  parts.push_back({.content = chat::Thinking{{}, std::move(seal.signature), redacted}});
 }
 
 void add_text(std::string text, std::vector<chat::Part>& parts) {
@@ -132,18 +130,18 @@ class ContentReader {
   void part(const json::Value* value, const std::string& path) {
     Members members(reading_, value, path);
     bool thought = members.boolean("thought").value_or(false);
-    chat::Signature signature = signature_of(members);
+    Seal seal = read_seal(members.text("thoughtSignature"));
     std::size_t kinds = 0;
     bool has_text = members.take("text") != nullptr;
     std::string text = members.text("text");
-    if (has_text || (thought && !signature.empty())) {
+    if (has_text || (thought && !seal.signature.empty())) {
       ++kinds;
-      say(std::move(text), thought, signature);
+      say(std::move(text), thought, std::exchange(seal, {}));
     }
     kinds += add("inlineData", members, [](Members from) { return inline_media(std::move(from)); });
     kinds += add("fileData", members, [](Members from) { return file_media(std::move(from)); });
-    kinds +=
-        add("functionCall", members, [&](Members from) { return tool_call(std::move(from), std::move(signature)); });
+    kinds += add("functionCall", members,
+                 [&](Members from) { return tool_call(std::move(from), std::exchange(seal, {}).signature); });
     kinds += add("functionResponse", members, [&](Members from) { return tool_result(reading_, std::move(from)); });
     // What only Google's servers run.
     for (std::string_view name : {"executableCode", "codeExecutionResult", "toolCall", "toolResponse"}) {
@@ -152,7 +150,9 @@ class ContentReader {
       ++kinds;
     }
     members.done();
-    if (kinds != 1 && !(kinds == 0 && !signature.empty()))
+    bool sealed = !seal.signature.empty();
+    if (sealed) add_seal(std::move(seal), parts(role_));
+    if (kinds != 1 && !(kinds == 0 && sealed))
       reading_.wrong(path, "must have exactly one of text, inlineData, fileData, functionCall and functionResponse");
   }
 
@@ -162,14 +162,14 @@ class ContentReader {
     return messages_.back().parts;
   }
 
-  void say(std::string text, bool thought, chat::Signature& signature) {
+  void say(std::string text, bool thought, Seal seal) {
     auto& to = parts(role_);
     if (thought) {
-      add_thought(std::move(text), std::move(signature), to);
+      add_thought(std::move(text), std::move(seal), to);
       return;
     }
     add_text(std::move(text), to);
-    if (!signature.empty()) to.push_back({.content = chat::Thinking{{}, std::move(signature), true}});
+    if (!seal.signature.empty()) add_seal(std::move(seal), to);
   }
 
   template <class Read>

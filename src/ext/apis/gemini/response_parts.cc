@@ -2,19 +2,17 @@
 
 #include "base/text.h"
 #include "chat/base64.h"
-#include "chat/signature.h"
+#include "ext/apis/gemini/seal.h"
 
 namespace penstock::ext {
 namespace {
 
-using chat::Family;
+constexpr std::string_view kSpace = " \t\r\n";
 
-void append_signature(std::string& out, const chat::Signature& signature) {
+void append_signature(std::string& out, const chat::Signature& signature, bool redacted = false) {
   if (signature.empty()) return;
-  // The field holds bytes, in JSON base64: a foreign signature with its mark is wrapped, or clients could not read it.
-  std::string text = chat::write_signature(signature, Family::gemini);
   out += R"(,"thoughtSignature":)";
-  json::append_quoted(out, signature.family == Family::gemini ? text : chat::write_base64(text));
+  json::append_quoted(out, write_seal(signature, redacted));
 }
 
 // The byte at which the character `index` of `text` begins.
@@ -43,11 +41,12 @@ void append_text_part(std::string& out, std::string_view text) {
   out += '}';
 }
 
-void append_thought_part(std::string& out, std::string_view text, const chat::Signature& signature) {
+void append_thought_part(std::string& out, std::string_view text, const chat::Signature& signature, bool redacted) {
   out += R"({"text":)";
-  json::append_quoted(out, text);
-  out += R"(,"thought":true)";
-  append_signature(out, signature);
+  json::append_quoted(out, redacted ? std::string_view() : text);
+  // Gemini's own seal of what is not shown stands in no thought.
+  if (!redacted || signature.family != chat::Family::gemini) out += R"(,"thought":true)";
+  append_signature(out, signature, redacted);
   out += '}';
 }
 
@@ -81,19 +80,23 @@ void append_call_part(std::string& out, std::string_view id, std::string_view na
   out += '}';
 }
 
+bool may_be_complete(std::string_view arguments) {
+  std::size_t last = arguments.find_last_not_of(kSpace);
+  return last != std::string_view::npos && arguments[last] == '}';
+}
+
 std::optional<std::string> read_arguments(std::string_view arguments) {
-  if (arguments.find_first_not_of(" \t\r\n") == std::string_view::npos) return "{}";
+  if (arguments.find_first_not_of(kSpace) == std::string_view::npos) return "{}";
   auto parsed = json::parse(arguments);
   if (!parsed || !parsed->is_object()) return std::nullopt;
   return json::dump(*parsed);
 }
 
-void append_citation(std::string& list, const chat::Citation& citation, std::string_view said, std::size_t begin) {
+void append_citation(std::string& list, const chat::Citation& citation, std::string_view said) {
   json::Object source;
   if (citation.begin >= 0 && citation.end >= citation.begin) {
-    std::string_view text = said.substr(begin);
-    source["startIndex"] = begin + byte_of(text, citation.begin);
-    source["endIndex"] = begin + byte_of(text, citation.end);
+    source["startIndex"] = byte_of(said, citation.begin);
+    source["endIndex"] = byte_of(said, citation.end);
   }
   if (!citation.url.empty()) source["uri"] = citation.url;
   if (!citation.title.empty()) source["title"] = citation.title;

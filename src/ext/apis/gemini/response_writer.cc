@@ -23,9 +23,11 @@ struct Candidate {
   bool malformed = false;  // a call whose arguments are no object
 };
 
-// A call that is half a call because the tokens ran out is not malformed.
+// A call that is half a call because the answer was cut or blocked is not malformed.
 std::string_view end_word(chat::Finish finish, bool malformed) {
-  return malformed && finish != chat::Finish::length ? kMalformed : write_finish(chat::Family::gemini, finish);
+  using chat::Finish;
+  bool whole = finish == Finish::tool_calls || finish == Finish::stop || finish == Finish::none;
+  return malformed && whole ? kMalformed : write_finish(chat::Family::gemini, finish);
 }
 
 class ResponseStream : public chat::StreamWriter {
@@ -72,8 +74,9 @@ class ResponseStream : public chat::StreamWriter {
     Candidate& candidate = at(choice);
     std::string text = redacted ? std::string() : std::exchange(candidate.unshown, {});
     if (signature.empty()) return;
+    tell_calls(choice, false);
     open(choice);
-    append_thought_part(output_, text, signature);
+    append_thought_part(output_, text, signature, redacted);
     close(choice);
   }
 
@@ -154,14 +157,16 @@ class ResponseStream : public chat::StreamWriter {
     return candidates_[index];
   }
 
-  // Calls go out whole. Before the end those go whose arguments are complete.
+  // Calls go out whole and in their order. Before the end those go whose arguments are complete.
   void tell_calls(int choice, bool all) {
     Candidate& candidate = at(choice);
     if (candidate.untold == 0) return;
     for (Candidate::Call& call : candidate.calls) {
       if (call.told || call.name.empty()) continue;
+      // None so far can still become some; and what is no whole object yet is not worth reading at every word.
+      if (!all && !may_be_complete(call.arguments)) break;
       auto args = read_arguments(call.arguments);
-      if (!args && !all) continue;
+      if (!args && !all) break;
       call.told = true;
       --candidate.untold;
       if (!args) {
@@ -223,9 +228,8 @@ struct Whole {
     if (std::exchange(any, true)) out += ',';
   }
   void operator()(const chat::Text& part) {
-    std::size_t begin = said.size();
     said += part.text;
-    for (const chat::Citation& citation : part.citations) append_citation(citations, citation, said, begin);
+    for (const chat::Citation& citation : part.citations) append_citation(citations, citation, said);
     if (part.text.empty()) return;
     comma();
     append_text_part(out, part.text);
@@ -237,7 +241,7 @@ struct Whole {
   void operator()(const chat::Thinking& part) {
     if (part.signature.empty() && (!shows_thoughts || part.text.empty())) return;
     comma();
-    append_thought_part(out, part.redacted ? "" : part.text, part.signature);
+    append_thought_part(out, part.text, part.signature, part.redacted);
   }
   void operator()(const chat::ToolCall& part) {
     auto args = read_arguments(part.arguments);

@@ -64,7 +64,13 @@ json::Object calling_config(const chat::ToolChoice& choice) {
   return out;
 }
 
-json::Object thinking_config(const chat::Reasoning& reasoning, const GeminiModel& model) {
+std::string_view level_of(std::string_view effort, const GeminiModel& model) {
+  if (effort == "none" || effort == "minimal") return model.takes_minimal ? "minimal" : "low";
+  return effort == "xhigh" || effort == "max" ? "high" : effort;
+}
+
+// What the model cannot do is clamped to what it can, and told.
+json::Object thinking_config(const chat::Reasoning& reasoning, const GeminiModel& model, chat::Dropped& dropped) {
   json::Object out;
   if (!reasoning.said()) return out;
   // Who turns thinking on in a dialect that always shows it wants to see it.
@@ -73,13 +79,15 @@ json::Object thinking_config(const chat::Reasoning& reasoning, const GeminiModel
   bool by_word = model.third && (!reasoning.effort.empty() || off);
   if (by_word) {
     std::string_view effort = chat::effort_of(reasoning);
-    bool least = off || effort == "minimal";
-    if (least)
-      out["thinkingLevel"] = model.takes_minimal ? "minimal" : "low";
-    else
-      out["thinkingLevel"] = effort == "xhigh" || effort == "max" ? "high" : effort;
+    std::string_view level = level_of(effort, model);
+    if (level != effort) dropped.add(Field::reasoning);
+    out["thinkingLevel"] = level;
   } else if (off || !reasoning.effort.empty() || reasoning.budget_tokens) {
-    out["thinkingBudget"] = std::clamp(chat::tokens_of(reasoning), model.thought_least, model.thought_most);
+    std::int64_t wanted = chat::tokens_of(reasoning);
+    bool none = wanted == 0 && model.may_not_think;
+    std::int64_t budget = none ? 0 : std::clamp(wanted, model.thought_least, model.thought_most);
+    if (budget != wanted) dropped.add(Field::reasoning);
+    out["thinkingBudget"] = budget;
   } else if (reasoning.on) {
     out["thinkingBudget"] = -1;  // as much as the model likes
   }
@@ -157,7 +165,7 @@ Result<json::Object> write_generate(const chat::Request& request, std::string_vi
   json::Object config;
   write_sampling(request, config, dropped);
   if (auto written = write_format(request.format, config); !written) return std::unexpected(written.error());
-  if (json::Object thinking = thinking_config(request.reasoning, model); !thinking.empty())
+  if (json::Object thinking = thinking_config(request.reasoning, model, dropped); !thinking.empty())
     config["thinkingConfig"] = std::move(thinking);
   if (!config.empty()) out["generationConfig"] = std::move(config);
   const std::string& tier = request.service_tier;

@@ -177,6 +177,8 @@ class ContentsWriter {
 
   std::optional<json::Value> media_part(const Media& media) {
     if (!media.detail.empty() && media.detail != "auto") dropped_.add(Field::image_detail);
+    // Only Vertex takes a name beside the bytes.
+    if (media.kind != Media::Kind::image && !media.name.empty()) dropped_.add(Field::title);
     std::string type = type_of(media);
     if (!media.data.empty()) {
       if (type == "text/plain") return text_part(media.data);

@@ -16,6 +16,9 @@ GeminiModel gemini_model(std::string_view name) {
   if (pro) {
     model.thought_least = 128;
     model.thought_most = 32'768;
+    model.may_not_think = false;
+  } else if (name.find("flash-lite") != std::string_view::npos) {
+    model.thought_least = 512;
   }
   return model;
 }

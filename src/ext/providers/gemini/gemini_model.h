@@ -10,9 +10,10 @@ struct GeminiModel {
   // From the third generation on: how much to think is a word, and calls must be sealed.
   bool third = false;
   bool media_in_results = true;  // of functions; older ones take media beside them only
-  // Tokens of thought that it takes; `least` when it must think.
+  // Tokens of thought that it takes when it thinks.
   std::int64_t thought_least = 0;
   std::int64_t thought_most = 24'576;
+  bool may_not_think = true;  // takes a budget of 0
   bool takes_minimal = true;  // as the word for hardly any thought
 };
 

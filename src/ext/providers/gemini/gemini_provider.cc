@@ -146,7 +146,8 @@ llm::EventVerdict GeminiProvider::read_event(const llm::Request& request, const 
   const json::Value* error = json::find(*parsed, "error");
   verdict.error = error != nullptr && error->is_object();
   // There is no end mark. Of several candidates each has an end of its own, and the message's end is the stream's.
-  verdict.last = may_end && is_last_piece(*parsed) && !json::may_hold(request.body, "candidateCount");
+  bool several = json::may_hold(request.body, "candidateCount") || json::may_hold(request.body, "candidate_count");
+  verdict.last = may_end && !several && is_last_piece(*parsed);
   return verdict;
 }
 

@@ -56,5 +56,47 @@ TEST(GeminiRequest, IsReadInSnakeCaseToo) {
   EXPECT_THAT(request->unread, testing::ElementsAre("tools[0].googleSearch"));
 }
 
+TEST(GeminiRequest, KeepsASealThatStandsAlone) {
+  auto request = gemini_chat_codec(llm::Framing::events)
+                     ->read_request(R"({"contents":[{"role":"model","parts":[{"thoughtSignature":"c2ln"},
+                         {"inlineData":{"mimeType":"image/png","data":"iVBORw=="},"thoughtSignature":"b24="}]}]})");
+  ASSERT_TRUE(request.has_value()) << request.error().detail;
+  const auto& parts = request->messages.at(0).parts;
+  ASSERT_EQ(parts.size(), 3U);
+  EXPECT_EQ(std::get<chat::Thinking>(parts[0].content).signature.bytes, "c2ln");
+  EXPECT_TRUE(std::get<chat::Thinking>(parts[0].content).redacted);
+  EXPECT_EQ(std::get<chat::Thinking>(parts[2].content).signature.bytes, "b24=");
+}
+
+TEST(GeminiStream, TellsACallBeforeTheSealBehindIt) {
+  auto codec = gemini_chat_codec(llm::Framing::events);
+  chat::Request request;
+  auto writer = codec->stream_writer(request);
+  writer->begin({"id", "m"});
+  writer->call(0, 0, "c1", "f", {});
+  writer->arguments(0, 0, "{}");
+  writer->thinking_end(0, {"seal", chat::Family::anthropic}, true);
+  std::size_t call = writer->output().find("functionCall");
+  std::size_t seal = writer->output().find("thoughtSignature");
+  ASSERT_NE(seal, std::string::npos);
+  EXPECT_LT(call, seal);
+}
+
+TEST(GeminiAnswer, CallsACallMalformedOnlyWhereTheAnswerWasWhole) {
+  auto codec = gemini_chat_codec(llm::Framing::events);
+  chat::Request request;
+  auto reason = [&](chat::Finish finish) {
+    chat::Answer answer;
+    answer.choices.push_back({.parts = {{chat::ToolCall{"c1", "f", "{\"a\":"}}}, .finish = finish});
+    std::string body = codec->write_answer(request, answer);
+    auto parsed = json::parse(body);
+    return parsed ? std::string(json::string_or(parsed->at("candidates").at(0), "finishReason", "")) : body;
+  };
+  EXPECT_EQ(reason(chat::Finish::tool_calls), "MALFORMED_FUNCTION_CALL");
+  EXPECT_EQ(reason(chat::Finish::length), "MAX_TOKENS");
+  EXPECT_EQ(reason(chat::Finish::context_length), "MAX_TOKENS");
+  EXPECT_EQ(reason(chat::Finish::content_filter), "SAFETY");
+}
+
 }  // namespace
 }  // namespace penstock::ext

@@ -72,6 +72,7 @@ TEST(GeminiProvider, TellsUsageErrorsAndTheEndOfAStream) {
   EXPECT_EQ(usage.reasoning, 5);
   EXPECT_EQ(usage.cached, 2);
   EXPECT_FALSE(read(end, usage, R"({"generationConfig":{"candidateCount":2}})").last);
+  EXPECT_FALSE(read(end, usage, R"({"generation_config":{"candidate_count":2}})").last);
   EXPECT_TRUE(read(R"({"error":{"code":503,"message":"x"}})", usage).error);
 }
 
@@ -83,6 +84,38 @@ TEST(GeminiProvider, ReadsEmbeddingsOneForEachInput) {
   EXPECT_EQ(answer->vectors, (std::vector<std::vector<float>>{{1, 0.5}, {2}}));
   EXPECT_FALSE(provider().read_embeddings(request, R"({"embeddings":[{"values":[1]}]})"));
   EXPECT_FALSE(provider().read_embeddings(request, R"({"embeddings":[{"values":["x"]},{}]})"));
+}
+
+TEST(GeminiProvider, TellsWhatItClampsOfThinking) {
+  struct Case {
+    std::string_view model;
+    chat::Reasoning reasoning;
+    json::Value config;
+    bool dropped;
+  };
+  const Case cases[] = {
+      {"gemini-2.5-flash", {.effort = "none"}, json::Object{{"thinkingBudget", 0}}, false},
+      {"gemini-2.5-pro", {.effort = "none"}, json::Object{{"thinkingBudget", 128}}, true},
+      {"gemini-2.5-pro", {.budget_tokens = 40'000}, json::Object{{"thinkingBudget", 32'768}}, true},
+      {"gemini-2.5-flash-lite", {.budget_tokens = 100}, json::Object{{"thinkingBudget", 512}}, true},
+      {"gemini-2.5-flash-lite", {.budget_tokens = 0}, json::Object{{"thinkingBudget", 0}}, false},
+      {"gemini-3-flash", {.effort = "none"}, json::Object{{"thinkingLevel", "minimal"}}, true},
+      {"gemini-3-flash", {.effort = "minimal"}, json::Object{{"thinkingLevel", "minimal"}}, false},
+      {"gemini-3-pro", {.effort = "minimal"}, json::Object{{"thinkingLevel", "low"}}, true},
+      {"gemini-3-pro", {.effort = "max"}, json::Object{{"thinkingLevel", "high"}}, true},
+      {"gemini-3-pro", {.effort = "high"}, json::Object{{"thinkingLevel", "high"}}, false},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(std::string(each.model) + " " + each.reasoning.effort);
+    chat::Request request;
+    request.messages.push_back({.role = chat::Role::user, .parts = {{chat::Text{"hi"}}}});
+    request.reasoning = each.reasoning;
+    chat::Dropped dropped;
+    auto body = write_generate(request, each.model, ToolSchema::json_schema, dropped);
+    ASSERT_TRUE(body.has_value());
+    EXPECT_EQ(json::dump(body->at("generationConfig").at("thinkingConfig")), json::dump(each.config));
+    EXPECT_EQ(dropped.has(chat::Field::reasoning), each.dropped);
+  }
 }
 
 }  // namespace
