@@ -34,6 +34,7 @@ class Provider:
         provider = self
         self.heard = []    # bodies
         self.paths = []
+        self.cached = False  # the prompts: then their tokens are not told
         self.kept = {}
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -63,7 +64,7 @@ class Provider:
                     return self.say({"object": "response.input_tokens", "input_tokens": 42})
                 said = f"{len(body['messages'])} messages, the last: {body['messages'][-1]['content']}"
                 done = {"model": "small", "created_at": "2026-01-01T00:00:00Z", "done": True, "done_reason": "stop",
-                        "prompt_eval_count": 7, "eval_count": 5}
+                        "eval_count": 5, **({} if provider.cached else {"prompt_eval_count": 7})}
                 if not body.get("stream"):
                     return self.say({**done, "message": {"role": "assistant", "content": said}})
                 pieces = [{"model": "small", "created_at": "2026-01-01T00:00:00Z", "done": False,
@@ -182,6 +183,40 @@ def test_references_stand_for_items_of_kept_responses():
         check("input[0].id" in refused.text() and "msg_nobody_0" in refused.text(), refused)
 
 
+def test_references_are_counted_and_bounded():
+    with pair() as (_, gateway):
+        first = ask(gateway, [{"role": "user", "content": "x" * 4_000_000}])
+        own = gateway.request("GET", f"/v1/responses/{first['id']}/input_items", key=ONE).json()["data"][-1]["id"]
+        for name, count, status in ((first["output"][0]["id"], 257, 400), (own, 9, 413)):
+            refused = gateway.post("/v1/responses", {"model": "chat", "input": [{"type": "item_reference", "id": name}] * count}, ONE)
+            equal(refused.status, status, refused.text()[:200])
+            check(("256" if status == 400 else "32 MiB") in refused.text(), refused.text()[:200])
+
+
+def test_what_is_kept_is_read_only_for_calls_within_the_limits():
+    keys = KEYS.replace("secret: first-key-of-the-tests", "secret: first-key-of-the-tests, limits: { rpm: 2 }")
+    with pair(keys) as (provider, gateway):
+        first = ask(gateway, "one")
+        ask(gateway, "two", previous_response_id=first["id"])  # counts once
+        for name in (first["id"], "resp_nobody"):
+            refused = gateway.post("/v1/responses", {"model": "chat", "input": "x", "previous_response_id": name}, ONE)
+            equal(refused.status, 429, refused)
+        equal(len(provider.heard), 2)
+
+
+def test_who_gets_the_name_of_a_key_does_not_get_its_responses():
+    provider = Provider()
+    config = CONFIG.format(port=provider.port)
+    with harness.Gateway(config + KEYS) as gateway:
+        path = f"/v1/responses/{ask(gateway, 'one')['id']}"
+        equal(gateway.request("GET", path, key=ONE).status, 200)
+        gateway.kill()
+        with harness.Gateway(config + KEYS.replace(ONE, "another-key-of-the-tests"), data_dir=gateway.data_dir) as again:
+            equal(again.request("GET", path, key="another-key-of-the-tests").status, 404)
+            equal(again.request("DELETE", path, key="another-key-of-the-tests").status, 404)
+    provider.stop()
+
+
 def test_responses_belong_to_the_key_that_made_them():
     with pair() as (_, gateway):
         first = ask(gateway, "one")
@@ -252,16 +287,32 @@ def test_one_request_id_twice_makes_two_responses():
         equal(gateway.request("GET", f"/v1/responses/{answers[0]['id']}", key=ONE).json(), answers[0])
 
 
+def settled(gateway, **tokens):
+    for kind, count in tokens.items():
+        until(lambda: gateway.metric("penstock_tokens_total", model="native", kind=kind) == count, f"{count} {kind} tokens")
+
+
+def test_a_prompt_that_the_provider_had_in_its_cache_is_estimated():
+    with pair() as (provider, gateway):
+        provider.cached = True
+        ask(gateway, "hello there, once more")
+        with harness.Stream(gateway.port, "/v1/responses", {"model": "chat", "input": "hi", "stream": True}, ONE) as stream:
+            check(list(stream.events()), "no events")
+        until(lambda: gateway.metric("penstock_tokens_total", model="chat", kind="output") == 10, "usage")
+        check(2 <= gateway.metric("penstock_tokens_total", model="chat", kind="input") < 40, "the input is not estimated")
+
+
 def test_a_provider_with_the_api_gets_and_gives_every_byte():
     with pair() as (provider, gateway):
         body = '{ "model" : "native", "input":"hi",  "background": false, "strange":1 }'
         answer = gateway.post("/v1/responses", body, ONE)
         equal(answer.body, json.dumps(provider.kept["resp_home_0"]).encode())
         equal(provider.heard[-1], {"model": "big", "input": "hi", "background": False, "strange": 1})
+        settled(gateway, input=11, output=3, cached=2)
         with harness.Stream(gateway.port, "/v1/responses", {"model": "native", "input": "hi", "stream": True}, ONE) as stream:
             events = [json.loads(data) for _, data in stream.events()]
         equal([event["type"] for event in events], ["response.created", "response.completed"])
-        until(lambda: gateway.metric("penstock_tokens_total", model="native", kind="input") == 22, "usage")
+        settled(gateway, input=22, output=6, cached=4)  # as the last event of the stream says
         for name, text in (("resp_home_0", "a"), ("resp_home_1", "b")):
             ask(gateway, text, model="native", previous_response_id=name)
             equal(provider.heard[-1]["previous_response_id"], name)

@@ -22,6 +22,7 @@ struct Usage {
   std::int64_t reasoning = 0;
   std::int64_t audio_input = 0;
   std::int64_t audio_output = 0;
+  bool input_known = true;  // false: `known` is said of the rest, and `input` is 0
   bool operator==(const Usage&) const = default;
 };
 

@@ -124,15 +124,24 @@ std::vector<DeclaredKey> parse_keys(const config::Node& node) {
 KeyTable::KeyTable(std::vector<DeclaredKey> declared, std::unordered_map<std::string, Key> stored,
                    base::Secret hash_key)
     : version_(next_version.fetch_add(1)), hash_key_(std::move(hash_key)) {
+  // Other words than a secret alone: nothing that is kept can be looked up by, or tells a stored hash.
+  auto owner_of = [&](std::string_view kind, std::string_view what) {
+    return base::hmac_sha256_hex(hash_key_.reveal(), fmt::format("owner\n{}\n{}", kind, what)).substr(0, 32);
+  };
   for (DeclaredKey& entry : declared) {
-    if (!entry.identity.empty()) {
+    bool named = !entry.identity.empty();
+    entry.key.owner = owner_of(named ? "identity" : "secret", named ? entry.identity : entry.secret.reveal());
+    if (named) {
       identities_.emplace(std::move(entry.identity), std::make_shared<const Key>(std::move(entry.key)));
       continue;
     }
     declared_.emplace(base::hmac_sha256_hex(hash_key_.reveal(), entry.secret.reveal()),
                       std::make_shared<const Key>(std::move(entry.key)));
   }
-  for (auto& [hash, key] : stored) stored_.emplace(hash, std::make_shared<const Key>(std::move(key)));
+  for (auto& [hash, key] : stored) {
+    key.owner = owner_of("id", key.id);
+    stored_.emplace(hash, std::make_shared<const Key>(std::move(key)));
+  }
 }
 
 std::shared_ptr<const Key> KeyTable::look_up(std::string_view secret) const {

@@ -34,6 +34,9 @@ struct Key {
   base::WallMicros expires = 0;     // 0: never
   Priority priority = Priority::normal;
   std::shared_ptr<KeyState> state;
+  // What is kept for its callers is kept under this, not under the name, which somebody else may get later. KeyTable
+  // sets it: of a declared key it changes with the secret, or the identity.
+  std::string owner;
 
   bool allows(std::string_view model) const;
 };

@@ -46,6 +46,7 @@ struct Request {
   const chat::ClientCodec* codec = nullptr;  // chat, completions, responses, count_tokens
   const chat::EmbeddingsCodec* embeddings = nullptr;
   std::string_view provider = {};  // only targets of this one; empty: of any
+  bool admitted = false;           // flow::admit() has passed the call already
   // Hears the answer of a target that took the request in the client's own dialect, before the client does: the whole
   // of it, or the first event of a stream. Null: nobody does. Outlives the call.
   const std::function<void(const Target& target, std::string_view answer)>* on_native = nullptr;

@@ -13,7 +13,8 @@ constexpr std::size_t kAppendedBytesMax = 64 * 1024;
 
 void take_usage(flow::Call& call, const Usage& usage) {
   call.event.usage_known = usage.known;
-  call.event.input_tokens = usage.input;
+  call.event.input_tokens = usage.known && !usage.input_known ? call.estimated_input_tokens : usage.input;
+  call.event.usage_estimated = usage.known && !usage.input_known;
   call.event.output_tokens = usage.output;
   call.event.cached_tokens = usage.cached;
 }
@@ -187,7 +188,7 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request)
   std::shared_ptr<const Plan> plan = plan_of(call, lane);
   auto route = plan->find(call.model);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.
-  auto admitted = flow::admit(call);
+  auto admitted = request.admitted ? Result<void>{} : flow::admit(call);
   if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {

@@ -37,18 +37,21 @@ Result<void> ResponseStore::add(std::size_t bytes, Make make) {
   Result<void> taken;
   if (bytes > kResponseBytesMax) {
     taken = fail(Errc::out_of_range, fmt::format("a response of {} bytes is not kept", bytes));
-  } else if (waiting_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > kWaitingBytesMax) {
-    waiting_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-    taken = fail(Errc::backpressure, "too many responses wait to be kept");
-  } else {
+  } else if (taken = reserve(bytes); taken) {
     taken = pool_.submit([this, bytes, work = std::move(make)]() mutable {
       write(work);
-      waiting_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+      release(bytes);
     });
-    if (!taken) waiting_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    if (!taken) release(bytes);
   }
   if (!taken) lost_.fetch_add(1, std::memory_order_relaxed);
   return taken;
+}
+
+Result<void> ResponseStore::reserve(std::size_t bytes) {
+  if (waiting_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= kWaitingBytesMax) return {};
+  release(bytes);
+  return fail(Errc::backpressure, "too many responses wait to be kept or read");
 }
 
 void ResponseStore::write(Make& make) {

@@ -38,9 +38,10 @@ class ResponseStore {
   using Make = std::move_only_function<Result<StoredResponse>()>;
   Result<void> add(std::size_t bytes, Make make);
 
-  // co_await ask<T>(loop, [](State& state) -> Result<T> { ... }): what the work returns, or backpressure.
+  // co_await ask<T>(loop, [](State& state) -> Result<T> { ... }): what the work returns, or backpressure. `bytes`: what
+  // the work holds until it is done.
   template <class T>
-  rt::Task<Result<T>> ask(rt::Loop& loop, std::function<Result<T>(State&)> work);
+  rt::Task<Result<T>> ask(rt::Loop& loop, std::function<Result<T>(State&)> work, std::size_t bytes = 0);
 
   // Before this a response was used too long ago, and counts as gone. Wall-clock time.
   base::WallMicros unused_since() const;
@@ -49,6 +50,9 @@ class ResponseStore {
   std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:
+  // Of what may wait: backpressure when there is no room.
+  Result<void> reserve(std::size_t bytes);
+  void release(std::size_t bytes) { waiting_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
   void write(Make& make);
   void trim();
   void tell(const Error& error);
@@ -68,10 +72,18 @@ class ResponseStore {
 };
 
 template <class T>
-rt::Task<Result<T>> ResponseStore::ask(rt::Loop& loop, std::function<Result<T>(State&)> work) {
+rt::Task<Result<T>> ResponseStore::ask(rt::Loop& loop, std::function<Result<T>(State&)> work, std::size_t bytes) {
+  if (auto taken = reserve(bytes); !taken) co_return std::unexpected(taken.error());
   auto start = [&](std::function<void(Result<T>)> done) {
-    auto asked = pool_.run(loop, [this, work] { return work(state_); }, done);
-    if (!asked) done(std::unexpected(asked.error()));
+    auto counted = [this, bytes, kept = std::move(work)] {
+      auto result = kept(state_);
+      release(bytes);
+      return result;
+    };
+    auto asked = pool_.run(loop, std::move(counted), done);
+    if (asked) return;
+    release(bytes);
+    done(std::unexpected(asked.error()));
   };
   rt::Callback<Result<T>> answer(loop, start);
   co_return co_await answer;

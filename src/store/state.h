@@ -38,7 +38,7 @@ struct UsageRow {
 // arrays.
 struct StoredResponse {
   std::string id;
-  std::string key;       // name of the key that made it; empty: there are none
+  std::string key;       // flow::Key::owner of the key that made it; empty: there are none
   std::string provider;  // not empty: it is kept by this one, and what follows is empty
   std::string previous;  // the response that it follows; empty: none
   std::string input;     // its own items without those of earlier responses: the text of a JSON array

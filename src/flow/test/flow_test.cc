@@ -89,6 +89,23 @@ TEST(KeyTable, ANewTableForgetsWhatTheOldOneKnew) {
   EXPECT_FALSE(after.find("declared-secret-1"));
 }
 
+TEST(KeyTable, WhoGetsANameLaterOwnsSomethingElse) {
+  std::string hash = base::hmac_sha256_hex("installation", "stored-secret-1");
+  auto stored = [&](std::string id) {
+    Key key;
+    key.name = obs::intern("app");
+    key.id = std::move(id);
+    return table_of("declared-secret-1", {{hash, key}}).find("stored-secret-1")->owner;
+  };
+  auto declared = [](std::string secret) { return table_of(secret).find(secret)->owner; };
+  EXPECT_EQ(declared("declared-secret-1"), declared("declared-secret-1"));
+  EXPECT_NE(declared("declared-secret-1"), declared("declared-secret-2"));
+  EXPECT_EQ(stored("one"), stored("one"));
+  EXPECT_NE(stored("one"), stored("two"));
+  EXPECT_NE(stored("one"), declared("declared-secret-1"));
+  EXPECT_FALSE(hash.starts_with(stored("one")));
+}
+
 TEST(ParseKeys, ReportsMistakesInPlace) {
   auto doc = config::Document::parse(
       "- { name: a, secret: \"\" }\n- { name: a, secret: 0123456789abcdef0, limts: { rpm: 1 } }\n", "k.yaml");

@@ -77,6 +77,16 @@ rt::Task<void> look(ResponseStore& store, rt::Loop& loop, std::optional<StoredRe
   loop.stop();
 }
 
+rt::Task<void> weigh(ResponseStore& store, rt::Loop& loop, std::size_t bytes, std::vector<Errc>& refused) {
+  std::function<Result<int>(State&)> work = [](State&) { return 1; };
+  auto answer = co_await store.ask<int>(loop, std::move(work), bytes);
+  if (answer) {
+    loop.stop();
+  } else {
+    refused.push_back(answer.error().code);
+  }
+}
+
 TEST_F(ResponseStoreTest, WhatWasHandedOverIsFound) {
   rt::Loop loop;
   std::optional<StoredResponse> found;
@@ -94,6 +104,23 @@ TEST_F(ResponseStoreTest, WhatWasHandedOverIsFound) {
   EXPECT_EQ(found->id, "a");
   State again = open();
   EXPECT_THAT(present(again, {"a", "b"}), ElementsAre("a"));
+}
+
+TEST_F(ResponseStoreTest, WhatWaitsToBeReadIsBounded) {
+  rt::Loop loop;
+  std::vector<Errc> refused;
+  ResponseStore store(open(), {}, {});
+  rt::TaskScope scope(loop);
+  loop.post([&] {
+    scope.spawn(weigh(store, loop, 200U << 20, refused));
+    scope.spawn(weigh(store, loop, 100U << 20, refused));
+  });
+  loop.run();
+  EXPECT_THAT(refused, ElementsAre(Errc::backpressure));
+  // What was done has made room.
+  loop.post([&] { scope.spawn(weigh(store, loop, 100U << 20, refused)); });
+  loop.run();
+  EXPECT_EQ(refused.size(), 1U);
 }
 
 TEST_F(ResponseStoreTest, NoneIsKeptWhenNoneMayBe) {

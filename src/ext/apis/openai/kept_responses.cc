@@ -1,13 +1,24 @@
 #include "ext/apis/openai/kept_responses.h"
 
+#include <map>
+
 #include "json/value.h"
 #include "json/writer.h"
 
 namespace penstock::ext {
 namespace {
 
-constexpr std::size_t kEarlierBytesMax = 32U << 20;
 constexpr std::size_t kEarlierMax = 1000;
+constexpr std::size_t kReferencesMax = 256;
+// Of rows for one call, also where little of them is wanted: what takes the store's thread a second or so.
+constexpr std::size_t kReadBytesMax = 128U << 20;
+
+std::unexpected<Error> too_long(std::string_view what) {
+  return fail(Errc::out_of_range,
+              fmt::format("{} too long: the call may have 32 MiB with all it goes on from, of 1,000 responses", what));
+}
+
+std::size_t size_of(const store::StoredResponse& response) { return response.input.size() + response.body.size(); }
 
 // The elements of a list, without its brackets.
 std::string_view elements_of(std::string_view list) {
@@ -58,6 +69,7 @@ void complete(json::Object& item, std::string_view seed, std::size_t index) {
 }
 
 bool is_reference(const json::Value& item) {
+  if (!item.is_object()) return false;
   std::string_view type = json::string_or(item, "type", "");
   return type == "item_reference" || (type.empty() && json::find(item, "role") == nullptr);
 }
@@ -70,25 +82,56 @@ std::string response_of(std::string_view item_id) {
   return fmt::format("resp_{}", item_id.substr(first + 1, last - first - 1));
 }
 
-Result<std::optional<json::Value>> find_item(store::State& state, std::string_view id, const ResponseOwner& owner) {
-  auto kept = state.response(response_of(id), owner.key, owner.unused_since);
-  if (!kept) return std::unexpected(kept.error());
-  if (!*kept) return std::nullopt;
-  for (const std::string& list : {(*kept)->input, output_of(**kept)}) {
+// The texts of items by their ids; empty: none was found.
+using Items = std::map<std::string, std::string, std::less<>>;
+
+void find_items(const store::StoredResponse& kept, Items& wanted) {
+  for (const std::string& list : {kept.input, output_of(kept)}) {
     auto items = json::parse(list);
     if (!items || !items->is_array()) continue;
     for (const json::Value& item : items->get_array()) {
-      if (json::string_or(item, "id", "") == id) return item;
+      auto found = wanted.find(json::string_or(item, "id", ""));
+      if (found != wanted.end() && found->second.empty()) found->second = json::dump(item);
     }
   }
-  return std::nullopt;
+}
+
+// The items that references mean, by their responses: each of these is read once.
+using ItemsOfResponses = std::map<std::string, Items>;
+
+Result<ItemsOfResponses> wanted_items(const json::Array& items) {
+  ItemsOfResponses wanted;
+  std::size_t references = 0;
+  for (const json::Value& item : items) {
+    if (!is_reference(item)) continue;
+    if (++references > kReferencesMax)
+      return fail(Errc::invalid_argument, fmt::format("input: at most {} items may be references", kReferencesMax));
+    std::string id(json::string_or(item, "id", ""));
+    wanted[response_of(id)].try_emplace(id);
+  }
+  return wanted;
+}
+
+Result<std::string> with_items(const json::Array& items, const ItemsOfResponses& found) {
+  std::string text = "[";
+  for (const json::Value& item : items) {
+    if (text.size() > 1) text += ',';
+    std::string id(is_reference(item) ? json::string_or(item, "id", "") : "");
+    auto response = found.find(response_of(id));
+    auto meant = response == found.end() ? Items::const_iterator() : response->second.find(id);
+    bool known = response != found.end() && meant != response->second.end() && !meant->second.empty();
+    text += known ? meant->second : json::dump(item);
+    if (text.size() > kContextBytesMax) return too_long("the input with the items it refers to is");
+  }
+  return text + "]";
 }
 
 }  // namespace
 
-Result<Earlier> read_earlier(store::State& state, const std::string& id, const ResponseOwner& owner) {
+Result<Earlier> read_earlier(store::State& state, const std::string& id, const ResponseOwner& owner, std::size_t room) {
   std::vector<std::string> pieces;  // the last response first
   std::size_t bytes = 0;
+  std::size_t read = 0;
   for (std::string next = id; !next.empty();) {
     auto kept = state.response(next, owner.key, owner.unused_since);
     if (!kept) return std::unexpected(kept.error());
@@ -97,14 +140,14 @@ Result<Earlier> read_earlier(store::State& state, const std::string& id, const R
                                                   : "a response before that one is not kept any more");
     }
     if (!(*kept)->provider.empty()) return Earlier{(*kept)->provider, {}};
+    read += size_of(**kept);
+    if (read > kReadBytesMax) return too_long("the conversation before this call is");
     std::string piece(elements_of((*kept)->input));
     std::string output = output_of(**kept);
     add_elements(piece, elements_of(output));
     bytes += piece.size();
     pieces.push_back(std::move(piece));
-    if (bytes > kEarlierBytesMax || pieces.size() > kEarlierMax)
-      return fail(Errc::out_of_range,
-                  "the conversation before this call is too long: 32 MiB and 1,000 responses at most");
+    if (bytes > room || pieces.size() > kEarlierMax) return too_long("the conversation before this call is");
     next = (*kept)->previous;
   }
   Earlier earlier;
@@ -133,16 +176,19 @@ Result<std::string> resolve_references(store::State& state, const std::string& i
   auto items = json::parse(input);
   if (!items) return std::unexpected(items.error());
   if (!items->is_array()) return input;
-  bool changed = false;
-  for (json::Value& item : items->get_array()) {
-    if (!is_reference(item)) continue;
-    auto found = find_item(state, json::string_or(item, "id", ""), owner);
-    if (!found) return std::unexpected(found.error());
-    if (!*found) continue;
-    item = std::move(**found);
-    changed = true;
+  auto wanted = wanted_items(items->get_array());
+  if (!wanted) return std::unexpected(wanted.error());
+  if (wanted->empty()) return input;
+  std::size_t read = 0;
+  for (auto& [id, ids] : *wanted) {
+    auto kept = state.response(id, owner.key, owner.unused_since);
+    if (!kept) return std::unexpected(kept.error());
+    if (!*kept) continue;
+    read += size_of(**kept);
+    if (read > kReadBytesMax) return too_long("the responses that the input refers to are");
+    find_items(**kept, ids);
   }
-  return changed ? json::dump(*items) : input;
+  return with_items(items->get_array(), *wanted);
 }
 
 Result<std::string> list_input_items(store::State& state, const std::string& id, const ResponseOwner& owner,

@@ -5,6 +5,7 @@
 
 #include "chat/signature.h"
 #include "chat/turns.h"
+#include "ext/apis/openai/call_arguments.h"
 #include "ext/apis/openai/content_reader.h"
 
 namespace penstock::ext {
@@ -30,11 +31,7 @@ std::string read_arguments(OpenAiObject& function) {
     function.fail("arguments", "must be a string");
     return {};
   }
-  std::string_view text = view(value->get_string());
-  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return "{}";
-  auto parsed = json::parse(text);
-  if (!parsed || !parsed->is_object()) function.fail("arguments", "must be the text of a JSON object");
-  return std::string(text);
+  return read_call_arguments(view(value->get_string()));
 }
 
 void read_function(const json::Value& value, OpenAiPlace place, OpenAiReading& reading, chat::ToolCall& call) {
@@ -201,7 +198,7 @@ void read_message(const json::Value& value, OpenAiPlace place, OpenAiReading& re
   if (keep) {
     messages.push_back(std::move(message));
   } else {
-    reading.unread.push_back(place.text());
+    reading.leave_unread(place);
   }
 }
 

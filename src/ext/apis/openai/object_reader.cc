@@ -10,6 +10,11 @@ std::string OpenAiPlace::text() const {
   return out;
 }
 
+void OpenAiReading::leave_unread(const OpenAiPlace& place) {
+  constexpr std::size_t kUnreadMax = 100;
+  if (unread.size() < kUnreadMax) unread.push_back(place.text());
+}
+
 void OpenAiReading::fail(const OpenAiPlace& place, std::string_view what) {
   if (mistake) return;
   std::string path = place.text();
@@ -29,7 +34,7 @@ OpenAiObject::~OpenAiObject() {
   for (std::size_t i = 0; i < taken_.size(); ++i) {
     const auto& member = *(object_->begin() + static_cast<std::ptrdiff_t>(i));
     if (taken_[i] || member.value().is_null()) continue;
-    reading_.unread.push_back(at({member.key().data(), member.key().size()}).text());
+    reading_.leave_unread(at({member.key().data(), member.key().size()}));
   }
 }
 
@@ -96,7 +101,7 @@ const json::Value* OpenAiObject::object(std::string_view name) {
 }
 
 void OpenAiObject::unread(std::string_view name) {
-  if (take(name) != nullptr) reading_.unread.push_back(at(name).text());
+  if (take(name) != nullptr) reading_.leave_unread(at(name));
 }
 
 }  // namespace penstock::ext

@@ -24,6 +24,8 @@ struct OpenAiPlace {
 struct OpenAiReading {
   std::optional<Error> mistake = std::nullopt;
   std::vector<std::string> unread = {};
+  // Remembers what nobody reads, of the first hundred.
+  void leave_unread(const OpenAiPlace& place);
   // Remembers the first: "messages[3].role: must be a string".
   void fail(const OpenAiPlace& place, std::string_view what);
 };

@@ -81,15 +81,17 @@ rt::Task<Result<void>> resolve(Body& body, rt::Loop& loop, store::ResponseStore&
       [input = std::string(text_of(body.text, body.fields[kInput])), owner](store::State& state) {
         return resolve_references(state, input, owner);
       };
-  auto resolved = co_await store.ask<std::string>(loop, std::move(work));
+  std::size_t bytes = body.text.size();
+  auto resolved = co_await store.ask<std::string>(loop, std::move(work), bytes);
   if (!resolved) co_return std::unexpected(resolved.error());
   co_return rewrite(body, *resolved, false);
 }
 
 rt::Task<Result<void>> go_on(Body& body, rt::Loop& loop, store::ResponseStore& store, ResponseOwner owner) {
   std::string id(body.fields[kPrevious].string);
-  std::function<Result<Earlier>(store::State&)> work = [id, owner](store::State& state) {
-    return read_earlier(state, id, owner);
+  std::size_t room = kContextBytesMax - std::min(kContextBytesMax, body.text.size());
+  std::function<Result<Earlier>(store::State&)> work = [id, owner, room](store::State& state) {
+    return read_earlier(state, id, owner, room);
   };
   auto earlier = co_await store.ask<Earlier>(loop, std::move(work));
   if (!earlier && earlier.error().code == Errc::not_found) earlier.error().code = Errc::invalid_argument;
@@ -115,6 +117,12 @@ rt::Task<Result<void>> go_on(Body& body, rt::Loop& loop, store::ResponseStore& s
   items += own;
   items += ']';
   co_return rewrite(body, items, true);
+}
+
+// For the limits: what the call is about, and what it may cost.
+void describe(flow::Call& call, const Body& body) {
+  call.model = body.fields[kModel].string.view();
+  llm::estimate(call, body.fields[kInput].end - body.fields[kInput].begin, body.fields[kMaxOutput].integer);
 }
 
 // Whoever chooses ids for requests may choose one twice. Those of responses are told apart.
@@ -168,7 +176,7 @@ rt::Task<void> refuse_error(flow::Call& call, Error error) {
 
 ResponseOwner ResponsesApi::owner_of(const flow::Call& call) const {
   ResponseOwner owner;
-  if (call.key) owner.key = call.key->name.view();
+  if (call.key) owner.key = call.key->owner;
   if (store_ != nullptr) owner.unused_since = store_->unused_since();
   return owner;
 }
@@ -190,9 +198,14 @@ rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation
     ready =
         fail(Errc::invalid_argument, "previous_response_id: this gateway keeps no responses (`responses.max` is 0)");
   if (goes_on && ready && !is_said(body.fields[kInput])) ready = wrong_type(kInput, "a string or a list of items");
+  bool refers =
+      ready && keeps() && text->find("item_reference") != std::string_view::npos && is_said(body.fields[kInput]);
+  // What is kept is read only for calls that the limits let pass.
+  bool reads = ready && (refers || goes_on);
+  if (ready) describe(call, body);
+  if (reads) ready = flow::admit(call);
   rt::Loop& loop = call.exchange.loop();
-  if (ready && keeps() && text->find("item_reference") != std::string_view::npos && is_said(body.fields[kInput]))
-    ready = co_await resolve(body, loop, *store_, owner_of(call));
+  if (ready && refers) ready = co_await resolve(body, loop, *store_, owner_of(call));
   bool keep = ready && operation == llm::Operation::responses && keeps() &&
               !(body.fields[kStore].kind == Kind::boolean && !body.fields[kStore].boolean);
   if (keep) body.input = text_of(body.text, body.fields[kInput]);
@@ -218,9 +231,9 @@ rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation
   request.stream = body.fields[kStream].boolean && operation == llm::Operation::responses;
   request.codec = &codec;
   request.provider = body.provider;
+  request.admitted = reads;
   if (keep) request.on_native = &on_native;
-  call.model = request.model.string.view();
-  llm::estimate(call, body.fields[kInput].end - body.fields[kInput].begin, body.fields[kMaxOutput].integer);
+  describe(call, body);
   co_await llm::serve(call, lane_, request);
 }
 

@@ -35,7 +35,7 @@ Part read_output_text(OpenAiObject& in) {
     const json::Value& value = (*annotations)[i];
     OpenAiPlace place = in.at("annotations", i);
     if (json::string_or(value, "type", "") != "url_citation") {
-      in.reading().unread.push_back(place.text());
+      in.reading().leave_unread(place);
       continue;
     }
     OpenAiObject annotation(value, place, in.reading());
@@ -141,7 +141,7 @@ void read_part(const json::Value& value, OpenAiPlace place, OpenAiReading& readi
   if (type.empty()) {
     reading.fail(place, "must be an object with the type of its content");
   } else {
-    reading.unread.push_back(place.text());
+    reading.leave_unread(place);
   }
 }
 

@@ -1,6 +1,8 @@
 #include "ext/apis/openai/responses_input.h"
 
+#include "chat/data_url.h"
 #include "chat/signature.h"
+#include "ext/apis/openai/call_arguments.h"
 #include "ext/apis/openai/responses_content.h"
 
 namespace penstock::ext {
@@ -45,6 +47,7 @@ void ResponsesInput::read_item(const json::Value& value, const OpenAiPlace& plac
       {"reasoning", &ResponsesInput::read_reasoning},
       {"function_call", &ResponsesInput::read_call},
       {"function_call_output", &ResponsesInput::read_call_output},
+      {"image_generation_call", &ResponsesInput::read_generated_image},
       {"item_reference", &ResponsesInput::refuse_reference},
   };
   std::string_view fallback = json::find(value, "role") != nullptr ? "message" : "item_reference";
@@ -57,7 +60,7 @@ void ResponsesInput::read_item(const json::Value& value, const OpenAiPlace& plac
     (this->*read)(item);
     return;
   }
-  reading.unread.push_back(place.text());
+  reading.leave_unread(place);
 }
 
 // A seal with no call behind it is of a hidden thought.
@@ -120,10 +123,21 @@ void ResponsesInput::read_call(OpenAiObject& item) {
   chat::ToolCall call;
   call.id = required(item, "call_id");
   call.name = required(item, "name");
-  call.arguments = item.string("arguments");
-  if (call.arguments.empty()) call.arguments = "{}";
+  call.arguments = read_call_arguments(item.string("arguments"));
   call.signature = std::exchange(seal_, {});
   last_of(Role::assistant).parts.push_back({.content = std::move(call)});
+}
+
+// What it was made with was the answer's affair.
+void ResponsesInput::read_generated_image(OpenAiObject& item) {
+  flush_seal();
+  for (std::string_view known : {"action", "background", "output_format", "quality", "revised_prompt", "size"})
+    item.skip(known);
+  chat::Media image;
+  image.data = item.string("result");
+  if (image.data.empty()) return;
+  image.type = chat::sniff_media_type(image.data);
+  last_of(Role::assistant).parts.push_back({.content = std::move(image)});
 }
 
 void ResponsesInput::read_call_output(OpenAiObject& item) {

@@ -22,6 +22,7 @@ class ResponsesInput {
   void read_message(OpenAiObject& item);
   void read_reasoning(OpenAiObject& item);
   void read_call(OpenAiObject& item);
+  void read_generated_image(OpenAiObject& item);
   void read_call_output(OpenAiObject& item);
   void refuse_reference(OpenAiObject& item);
   void flush_seal();

@@ -56,7 +56,7 @@ void read_tools(OpenAiObject& body, chat::Request& request) {
     const json::Value& value = (*tools)[i];
     std::string_view type = json::string_or(value, "type", "");
     if (!type.empty() && type != "function") {
-      body.reading().unread.push_back(body.at("tools", i).text());
+      body.reading().leave_unread(body.at("tools", i));
       continue;
     }
     OpenAiPlace place = body.at("tools", i);
@@ -186,7 +186,7 @@ void read_include(OpenAiObject& body, chat::Request& request) {
     } else if (entry.get_string() == "message.output_text.logprobs") {
       request.logprobs = true;
     } else if (entry.get_string() != "reasoning.encrypted_content") {  // which is always there
-      body.reading().unread.push_back(place.text());
+      body.reading().leave_unread(place);
     }
   }
 }

@@ -71,7 +71,6 @@ void ResponsesStreamWriter::open_part(Open what) {
   if (open_ == what) return;
   if (open_ == Open::thought) close_thought({});
   if (in_message_) close_part();
-  close_calls("completed");
   if (!std::exchange(in_message_, true)) {
     item_ = new_item();
     item_id_ = object_.item_id("msg", item_);
@@ -173,7 +172,6 @@ void ResponsesStreamWriter::logprobs(int choice, const json::Value& logprobs) {
 void ResponsesStreamWriter::open_thought() {
   if (open_ == Open::thought) return;
   close_message("completed");
-  close_calls("completed");
   item_ = new_item();
   item_id_ = object_.item_id("rs", item_);
   part_ = 0;
@@ -221,7 +219,7 @@ void ResponsesStreamWriter::thinking(int choice, std::string_view text) {
 void ResponsesStreamWriter::thinking_end(int choice, const chat::Signature& signature, bool redacted) {
   if (choice != 0) return;
   if (redacted) {
-    close_all("completed");
+    close_said("completed");
     add_hidden_thought(signature);
   } else {
     open_thought();
@@ -238,7 +236,7 @@ void ResponsesStreamWriter::media(int choice, const chat::Media& media) {
     text(choice, media.url);
     return;
   }
-  close_all("completed");
+  close_said("completed");
   std::size_t index = new_item();
   std::string id = object_.item_id("ig", index);
   item_event("response.output_item.added", index, image_item(id, "in_progress", ""));
@@ -250,8 +248,7 @@ void ResponsesStreamWriter::media(int choice, const chat::Media& media) {
 void ResponsesStreamWriter::call(int choice, int call, std::string_view id, std::string_view name,
                                  const chat::Signature& signature) {
   if (choice != 0 || call != static_cast<int>(calls_.size())) return;
-  if (open_ == Open::thought) close_thought({});
-  close_message("completed");
+  close_said("completed");
   if (!signature.empty()) add_hidden_thought(signature);
   Call& fresh = calls_.emplace_back();
   fresh.index = new_item();
@@ -272,7 +269,7 @@ void ResponsesStreamWriter::arguments(int choice, int call, std::string_view fra
   delta("response.function_call_arguments.delta", calls_[index].middle, fragment, "");
 }
 
-// Fragments of several calls may alternate: all of them are open until something else is said.
+// Fragments of several calls may alternate, also with what is said: all of them are open until the end.
 void ResponsesStreamWriter::close_calls(std::string_view last_status) {
   for (; calls_done_ < calls_.size(); ++calls_done_) {
     const Call& call = calls_[calls_done_];
@@ -286,9 +283,13 @@ void ResponsesStreamWriter::close_calls(std::string_view last_status) {
   }
 }
 
-void ResponsesStreamWriter::close_all(std::string_view last_status) {
+void ResponsesStreamWriter::close_said(std::string_view status) {
   if (open_ == Open::thought) close_thought({});
-  close_message(last_status);
+  close_message(status);
+}
+
+void ResponsesStreamWriter::close_all(std::string_view last_status) {
+  close_said(last_status);
   close_calls(last_status);
 }
 

@@ -63,6 +63,7 @@ class ResponsesStreamWriter : public chat::StreamWriter {
   void give_held_text();
   void close_message(std::string_view status);
   void close_calls(std::string_view last_status);
+  void close_said(std::string_view status);
   void close_all(std::string_view last_status);
   void conclude(const ResponseEnding& ending, const chat::ProviderError* error);
 

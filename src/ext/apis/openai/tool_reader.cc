@@ -38,7 +38,7 @@ std::string read_name(OpenAiObject& in) {
 void read_tool(const json::Value& value, OpenAiPlace place, OpenAiReading& reading, chat::Request& request) {
   std::string_view type = json::string_or(value, "type", "function");
   if (value.is_object() && type != "function") {
-    reading.unread.push_back(place.text());
+    reading.leave_unread(place);
     return;
   }
   OpenAiObject in(value, place, reading);

@@ -57,6 +57,7 @@ chat::Usage usage_of(const json::Value& value) {
   chat::Usage usage;
   usage.known = find(value, "prompt_eval_count") != nullptr || find(value, "eval_count") != nullptr;
   usage.input = count_of(value, "prompt_eval_count");
+  usage.input_known = !usage.known || find(value, "prompt_eval_count") != nullptr;
   usage.output = count_of(value, "eval_count");
   return usage;
 }

@@ -17,6 +17,7 @@ Result<llm::Usage> usage_in(std::string_view text) {
   llm::Usage usage;
   usage.known = counts[0].value || counts[1].value;
   usage.input = counts[0].up_to(kTokensMax);
+  usage.input_known = !usage.known || counts[0].value.has_value();
   usage.output = counts[1].up_to(kTokensMax);
   return usage;
 }

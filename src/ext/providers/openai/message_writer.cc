@@ -29,9 +29,20 @@ Field field_of(Kind kind) {
 }
 
 // OpenAI's word for the only two formats of sound it takes.
-std::string_view audio_format(std::string_view type) {
+std::string_view audio_format(const chat::Media& audio) {
+  std::string_view type = audio.type.empty() ? chat::sniff_media_type(audio.data) : std::string_view(audio.type);
   if (type == "audio/wav" || type == "audio/x-wav" || type == "audio/wave") return "wav";
   return type == "audio/mpeg" || type == "audio/mp3" ? "mp3" : "";
+}
+
+// Why a user's message cannot have it.
+std::optional<Field> obstacle_to(const chat::Media& media) {
+  if (media.kind == Kind::video) return Field::video;
+  if (media.kind == Kind::audio && (media.data.empty() || audio_format(media).empty())) return Field::audio;
+  // Whose file it is nobody knows here.
+  if (!media.file.empty()) return Field::file;
+  if (media.kind == Kind::document && !media.url.empty()) return Field::document_url;
+  return std::nullopt;
 }
 
 class MessageWriter {
@@ -39,7 +50,9 @@ class MessageWriter {
   MessageWriter(bool plain_roles, chat::Dropped& dropped, json::Writer& out)
       : plain_roles_(plain_roles), dropped_(dropped), out_(out) {}
 
-  void write(const chat::Message& message) {
+  // `index`: which message it is.
+  void write(const chat::Message& message, std::size_t index) {
+    index_ = index;
     bool only_results = !message.parts.empty();
     for (const chat::Part& part : message.parts) {
       if (part.cache) dropped_.add(Field::cache_control);
@@ -50,6 +63,7 @@ class MessageWriter {
       }
     }
     if (only_results || message.role == Role::tool) return;
+    if (message.role != Role::assistant && !remains(message.parts)) return;
     flush_media();
     out_.open_object().member("role", role_name(message.role, plain_roles_));
     if (message.role == Role::assistant) {
@@ -61,6 +75,8 @@ class MessageWriter {
     if (!message.name.empty()) out_.member("name", message.name);
     out_.close_object();
   }
+
+  const std::optional<Error>& mistake() const { return mistake_; }
 
   // The media of tool results wait until all results stand: nothing may come between these.
   void flush_media() {
@@ -103,8 +119,8 @@ class MessageWriter {
     for (const auto& item : result.content) {
       if (const auto* text = std::get_if<chat::Text>(&item)) {
         if (!text->text.empty()) pieces.push_back(text_of(*text));
-      } else {
-        waiting_.emplace_back(&result, &std::get<chat::Media>(item));
+      } else if (const auto& medium = std::get<chat::Media>(item); carries(medium)) {
+        waiting_.emplace_back(&result, &medium);
         media = true;
       }
     }
@@ -113,6 +129,36 @@ class MessageWriter {
     out_.open_object().member("role", "tool").member("tool_call_id", result.id).key("content");
     texts(pieces);
     out_.close_object();
+  }
+
+  bool carries(const chat::Media& media) {
+    auto obstacle = obstacle_to(media);
+    if (obstacle) dropped_.add(*obstacle);
+    return !obstacle;
+  }
+
+  // False when all it had beside results is lost. A message that says nothing of what it said is not what its sender
+  // meant.
+  bool remains(const std::vector<chat::Part>& parts) {
+    std::optional<Field> lost;
+    bool results = false;
+    for (const chat::Part& part : parts) {
+      results = results || std::holds_alternative<chat::ToolResult>(part.content);
+      const auto* text = std::get_if<chat::Text>(&part.content);
+      if (text != nullptr && !text->text.empty()) return true;
+      const auto* media = std::get_if<chat::Media>(&part.content);
+      if (media == nullptr) continue;
+      auto obstacle = obstacle_to(*media);
+      if (!obstacle) return true;
+      dropped_.add(*obstacle);
+      if (!lost) lost = obstacle;
+    }
+    if (lost && !results && !mistake_) {
+      mistake_ = Error{Errc::invalid_argument,
+                       fmt::format("messages[{}].content: the provider can be told nothing of it: it takes no such {}",
+                                   index_, chat::to_string(*lost))};
+    }
+    return !lost;
   }
 
   // One piece of text goes as a string, which every server takes.
@@ -134,7 +180,7 @@ class MessageWriter {
       if (const auto* text = std::get_if<chat::Text>(&part.content)) {
         if (!text->text.empty()) text_part(text_of(*text));
       } else if (const auto* media = std::get_if<chat::Media>(&part.content)) {
-        media_part(*media);
+        if (carries(*media)) media_part(*media);
       } else if (std::holds_alternative<chat::Thinking>(part.content)) {
         dropped_.add(Field::thinking);
       }
@@ -147,12 +193,11 @@ class MessageWriter {
       case Kind::image: return image_part(media);
       case Kind::audio: return audio_part(media);
       case Kind::document: return document_part(media);
-      case Kind::video: return dropped_.add(Field::video);
+      case Kind::video: return;
     }
   }
 
   void image_part(const chat::Media& image) {
-    if (!image.file.empty()) return dropped_.add(Field::file);
     out_.open_object().member("type", "image_url").key("image_url").open_object();
     if (image.url.empty()) {
       std::string_view type = image.type.empty() ? chat::sniff_media_type(image.data) : image.type;
@@ -165,28 +210,20 @@ class MessageWriter {
   }
 
   void audio_part(const chat::Media& audio) {
-    std::string_view format = audio_format(audio.type.empty() ? chat::sniff_media_type(audio.data) : audio.type);
-    if (audio.data.empty() || format.empty()) return dropped_.add(Field::audio);
     out_.open_object().member("type", "input_audio").key("input_audio").open_object();
-    out_.member("data", audio.data).member("format", format).close_object().close_object();
+    out_.member("data", audio.data).member("format", audio_format(audio)).close_object().close_object();
   }
 
   void document_part(const chat::Media& document) {
-    if (!document.url.empty()) return dropped_.add(Field::document_url);
     // Files that are text are no files to OpenAI, but what they say can be said.
-    if (document.file.empty() && document.type == "text/plain") {
+    if (document.type == "text/plain") {
       text_part(document.name.empty() ? document.data : fmt::format("{}\n\n{}", document.name, document.data));
       return;
     }
+    std::string_view type = document.type.empty() ? "application/pdf" : std::string_view(document.type);
     out_.open_object().member("type", "file").key("file").open_object();
-    if (document.file.empty()) {
-      std::string_view type = document.type.empty() ? "application/pdf" : std::string_view(document.type);
-      out_.member("filename", document.name.empty() ? "document.pdf" : std::string_view(document.name));
-      out_.member("file_data", chat::write_data_url(type, document.data));
-    } else {
-      out_.member("file_id", document.file);
-    }
-    out_.close_object().close_object();
+    out_.member("filename", document.name.empty() ? "document.pdf" : std::string_view(document.name));
+    out_.member("file_data", chat::write_data_url(type, document.data)).close_object().close_object();
   }
 
   void assistant(const chat::Message& message) {
@@ -229,18 +266,22 @@ class MessageWriter {
   bool plain_roles_;
   chat::Dropped& dropped_;
   json::Writer& out_;
+  std::size_t index_ = 0;
+  std::optional<Error> mistake_;
   std::vector<std::pair<const chat::ToolResult*, const chat::Media*>> waiting_;
 };
 
 }  // namespace
 
-void write_openai_messages(const std::vector<chat::Message>& messages, bool plain_roles, chat::Dropped& dropped,
-                           json::Writer& out) {
+Result<void> write_openai_messages(const std::vector<chat::Message>& messages, bool plain_roles, chat::Dropped& dropped,
+                                   json::Writer& out) {
   out.open_array();
   MessageWriter writer(plain_roles, dropped, out);
-  for (const chat::Message& message : messages) writer.write(message);
+  for (std::size_t i = 0; i < messages.size(); ++i) writer.write(messages[i], i);
   writer.flush_media();
   out.close_array();
+  if (writer.mistake()) return std::unexpected(*writer.mistake());
+  return {};
 }
 
 }  // namespace penstock::ext

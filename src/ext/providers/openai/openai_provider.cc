@@ -259,7 +259,8 @@ void OpenAiProvider::finish_post(llm::Operation operation, bool stream, std::str
 Result<llm::UpstreamRequest> OpenAiProvider::encode(const chat::Request& request, std::string_view model,
                                                     std::string_view request_id, chat::Dropped& dropped) const {
   llm::UpstreamRequest upstream;
-  write_openai_chat_request(request, model, compatible_, dropped, *upstream.inserted);
+  auto written = write_openai_chat_request(request, model, compatible_, dropped, *upstream.inserted);
+  if (!written) return std::unexpected(written.error());
   finish_post(llm::Operation::chat, request.stream, request_id, upstream);
   return upstream;
 }

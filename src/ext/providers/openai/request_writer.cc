@@ -20,9 +20,9 @@ class RequestWriter {
   RequestWriter(const chat::Request& request, bool compatible, chat::Dropped& dropped, json::Writer& out)
       : request_(request), compatible_(compatible), dropped_(dropped), out_(out) {}
 
-  void write(std::string_view model) {
+  Result<void> write(std::string_view model) {
     out_.open_object().member("model", model).key("messages");
-    write_openai_messages(request_.messages, compatible_, dropped_, out_);
+    if (auto said = write_openai_messages(request_.messages, compatible_, dropped_, out_); !said) return said;
     tools();
     sampling();
     output();
@@ -30,6 +30,7 @@ class RequestWriter {
       out_.member("stream", true).key("stream_options").open_object().member("include_usage", true).close_object();
     }
     out_.close_object();
+    return {};
   }
 
  private:
@@ -47,7 +48,12 @@ class RequestWriter {
   }
 
   void tools() {
-    if (request_.tools.empty()) return;
+    if (request_.tools.empty()) {
+      // OpenAI refuses both without tools.
+      if (request_.tool_choice.mode != chat::ToolChoice::Mode::unset) dropped_.add(Field::tool_choice);
+      if (request_.parallel_tool_calls) dropped_.add(Field::parallel_tool_calls);
+      return;
+    }
     out_.key("tools").open_array();
     for (const chat::Tool& tool : request_.tools) {
       if (tool.cache) dropped_.add(Field::cache_control);
@@ -158,10 +164,10 @@ class RequestWriter {
 
 }  // namespace
 
-void write_openai_chat_request(const chat::Request& request, std::string_view model, bool compatible,
-                               chat::Dropped& dropped, std::string& out) {
+Result<void> write_openai_chat_request(const chat::Request& request, std::string_view model, bool compatible,
+                                       chat::Dropped& dropped, std::string& out) {
   json::Writer writer(out);
-  RequestWriter(request, compatible, dropped, writer).write(model);
+  return RequestWriter(request, compatible, dropped, writer).write(model);
 }
 
 }  // namespace penstock::ext

@@ -130,6 +130,29 @@ TEST(ResponsesCodec, CallsWhoseFragmentsAlternateAreToldApart) {
   EXPECT_EQ(json::string_or(events[10], "arguments", ""), R"({"a":1})");
 }
 
+TEST(ResponsesCodec, WhatIsSaidBetweenFragmentsOfACallCutsNothing) {
+  chat::Request request = read(R"({"model":"m","input":"x","stream":true})");
+  ResponsesStreamWriter writer(request);
+  writer.begin({.id = "a", .model = "m"});
+  writer.call(0, 0, "1", "f", {});
+  writer.arguments(0, 0, "{\"a\"");
+  writer.text(0, "wait");
+  writer.arguments(0, 0, ":1");
+  writer.thinking(0, "hm");
+  writer.media(0, {.type = "image/png", .data = "AAAA"});
+  writer.arguments(0, 0, "}");
+  writer.finish(0, chat::Finish::tool_calls, "");
+  writer.end();
+  auto events = events_of(writer.output());
+  const json::Value* output = json::find(*json::find(events.back(), "response"), "output");
+  ASSERT_EQ(output->get_array().size(), 4U);
+  EXPECT_EQ(json::string_or(output->at(0), "arguments", ""), R"({"a":1})");
+  EXPECT_EQ(json::string_or(output->at(0), "status", ""), "completed");
+  EXPECT_EQ(json::string_or(output->at(1), "type", ""), "message");
+  EXPECT_EQ(json::string_or(output->at(2), "type", ""), "reasoning");
+  EXPECT_EQ(json::string_or(output->at(3), "type", ""), "image_generation_call");
+}
+
 TEST(ResponsesCodec, LogprobsGoWithTheTextTheyAreOf) {
   chat::Request request = read(R"({"model":"m","input":"x","top_logprobs":1,"stream":true})");
   EXPECT_EQ(request.logprobs, true);
@@ -158,6 +181,25 @@ TEST(ResponsesCodec, ImagesAreItemsOfTheirOwn) {
   EXPECT_THAT(
       kCodec.write_answer(read(R"({"model":"m","input":"x"})"), answer),
       HasSubstr(R"("output":[{"id":"ig_r_0","type":"image_generation_call","status":"completed","result":"AAAA"}])"));
+}
+
+TEST(ResponsesCodec, GeneratedImagesComeBackAsTheModels) {
+  chat::Request request = read(R"({"model":"m","input":[{"role":"user","content":"draw"},
+    {"id":"ig_r_0","type":"image_generation_call","status":"completed","result":"iVBORw0KGgo=","size":"1x1"},
+    {"type":"image_generation_call","result":null},{"role":"user","content":"bluer"}]})");
+  ASSERT_EQ(request.messages.size(), 3U);
+  ASSERT_EQ(request.messages[1].parts.size(), 1U);
+  EXPECT_EQ(request.messages[1].role, chat::Role::assistant);
+  const auto& image = std::get<chat::Media>(request.messages[1].parts[0].content);
+  EXPECT_EQ(image.type, "image/png");
+  EXPECT_EQ(image.data, "iVBORw0KGgo=");
+  EXPECT_TRUE(request.unread.empty());
+}
+
+TEST(ResponsesCodec, UnreadFieldsAreNamedOnlySoOften) {
+  std::string items;
+  for (int i = 0; i < 300; ++i) items += R"({"type":"strange"},)";
+  EXPECT_EQ(read(R"({"model":"m","input":[)" + items + R"({"role":"user","content":"x"}]})").unread.size(), 100U);
 }
 
 TEST(ResponsesCodec, AFailureIsAnEventAndTheEnd) {

@@ -65,7 +65,7 @@ TEST(OllamaProviderRead, CountsTheUsageOfAnswers) {
   auto usage = provider().read_answer(llm::Operation::chat, R"({"prompt_eval_count":26,"eval_count":259,"done":true})");
   EXPECT_EQ(*usage, (llm::Usage{.known = true, .input = 26, .output = 259}));
   EXPECT_EQ(*provider().read_answer(llm::Operation::chat, R"({"eval_count":3})"),
-            (llm::Usage{.known = true, .output = 3}));
+            (llm::Usage{.known = true, .output = 3, .input_known = false}));
   EXPECT_FALSE(provider().read_answer(llm::Operation::embeddings, R"({"embedding":[1]})")->known);
   EXPECT_FALSE(provider().read_answer(llm::Operation::chat, "[]").has_value());
   EXPECT_FALSE(provider().read_answer(llm::Operation::chat, "<html>").has_value());

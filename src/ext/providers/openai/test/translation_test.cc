@@ -23,7 +23,9 @@ struct Said {
 Said say(const chat::Request& request, bool compatible = false) {
   Said said;
   std::string text;
-  write_openai_chat_request(request, "m", compatible, said.dropped, text);
+  auto written = write_openai_chat_request(request, "m", compatible, said.dropped, text);
+  EXPECT_TRUE(written.has_value()) << written.error().detail;
+  if (!written) return said;
   auto parsed = json::parse(text);
   EXPECT_TRUE(parsed.has_value()) << text;
   if (parsed) said.body = *parsed;
@@ -83,20 +85,35 @@ TEST(OpenAiRequestWriter, LeavesOutMediaThatOpenAiDoesNotTake) {
               testing::UnorderedElementsAre(Field::video, Field::audio, Field::file, Field::document_url));
 }
 
-TEST(OpenAiRequestWriter, NamesFilesAndDetails) {
-  using Kind = chat::Media::Kind;
-  Said said = say(asking({{.content = chat::Media{.kind = Kind::document, .file = "file-1"}},
-                          {.content = chat::Media{.kind = Kind::image, .url = "https://x", .detail = "low"}}}));
+TEST(OpenAiRequestWriter, NamesDetails) {
+  Said said = say(asking({{.content = chat::Media{.url = "https://x", .detail = "low"}}}));
   EXPECT_EQ(said.body.at("messages").at(0).at("content"),
-            json_of(R"([{"type":"file","file":{"file_id":"file-1"}},)"
-                    R"({"type":"image_url","image_url":{"url":"https://x","detail":"low"}}])"));
+            json_of(R"([{"type":"image_url","image_url":{"url":"https://x","detail":"low"}}])"));
+}
+
+TEST(OpenAiRequestWriter, RefusesAMessageOfWhichNothingIsLeft) {
+  chat::Media file{.kind = chat::Media::Kind::document, .file = "file-1"};
+  chat::Request request = asking({{.content = chat::Text{}}, {.content = file}});
+  chat::Dropped dropped;
+  std::string text;
+  auto written = write_openai_chat_request(request, "m", false, dropped, text);
+  ASSERT_FALSE(written.has_value());
+  EXPECT_EQ(written.error().code, Errc::invalid_argument);
+  EXPECT_THAT(written.error().detail, testing::AllOf(HasSubstr("messages[0].content"), HasSubstr("file")));
+  // Results of tools say something.
+  request.messages[0].parts[0] = {.content = chat::ToolResult{"c", "", {chat::Text{"r"}, file}}};
+  Said said = say(request);
+  EXPECT_EQ(said.body.at("messages"), json_of(R"([{"role":"tool","tool_call_id":"c","content":"r"}])"));
+  EXPECT_THAT(said.dropped.list(), ElementsAre(Field::file));
 }
 
 TEST(OpenAiRequestWriter, ChoosesNoToolsWhereThereAreNone) {
   chat::Request request = asking({});
   request.tool_choice.mode = chat::ToolChoice::Mode::required;
   request.parallel_tool_calls = false;
-  EXPECT_EQ(say(request).body, json_of(R"({"model":"m","messages":[{"role":"user","content":""}]})"));
+  Said said = say(request);
+  EXPECT_EQ(said.body, json_of(R"({"model":"m","messages":[{"role":"user","content":""}]})"));
+  EXPECT_THAT(said.dropped.list(), ElementsAre(Field::tool_choice, Field::parallel_tool_calls));
 }
 
 TEST(OpenAiAnswerReader, ReadsEverything) {
