@@ -364,6 +364,11 @@ rt::Task<Result<PooledStream>> ClientPool::place_in_line(Slot& slot, base::Stead
   if (waiter.given.multiplexed() != nullptr) co_return std::move(waiter.given);
   if (waiter.given && waiter.given->quiet()) co_return std::move(waiter.given);
   if (waiter.given) waiter.place = std::move(waiter.given.connection_->place);
+  if (!waiter.place && slot.open < limits.max) {
+    co_return fail(
+        Errc::deadline_exceeded,
+        fmt::format("the connection to {} that others wait for, too, was not made in time", origin.url.place()));
+  }
   if (!waiter.place) {
     count(slot.counters->refusals);
     co_return fail(Errc::backpressure, fmt::format("all {} connections to {} stayed in use while the call waited",

@@ -1,5 +1,8 @@
 #include "http/router.h"
 
+#include <algorithm>
+#include <map>
+
 namespace penstock::http {
 namespace {
 
@@ -76,17 +79,17 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
 }
 
 std::string_view Router::api_of(std::string_view path) const {
-  std::string_view best;
   std::size_t longest = 0;
+  std::map<std::string_view, int> counts;  // of the routes that share so much
   for (const Route& route : routes_) {
     std::size_t shared = 0;
     while (shared < path.size() && shared < route.pattern.size() && path[shared] == route.pattern[shared]) ++shared;
-    if (shared > longest) {
-      longest = shared;
-      best = route.api;
-    }
+    if (shared > longest) counts.clear();
+    longest = std::max(longest, shared);
+    if (shared > 0 && shared == longest) ++counts[route.api];
   }
-  return best;
+  auto most = std::ranges::max_element(counts, {}, [](const auto& count) { return count.second; });
+  return most == counts.end() ? std::string_view() : most->first;
 }
 
 }  // namespace penstock::http

@@ -35,7 +35,8 @@ class Router {
   };
   // HEAD finds GET's route.
   Match match(std::string_view method, std::string_view path) const;
-  // The family whose paths share the longest prefix with `path`: the dialect to answer an unknown path in.
+  // The family whose paths share the longest prefix with `path`, and of several the one with most such paths: the
+  // dialect to answer an unknown path in.
   std::string_view api_of(std::string_view path) const;
   const std::vector<Route>& routes() const { return routes_; }
 
