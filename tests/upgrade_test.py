@@ -212,7 +212,8 @@ def test_a_stop_during_an_upgrade_leaves_nobody_behind():
             lineage.pids.append(lineage.begin())
             equal(gateway.stop(), 0)
             check(not alive(lineage.newest()), "the new process was left behind")
-            with contextlib.suppress(ConnectionRefusedError):
+            # The shell's own child may hold the listening socket for a moment, and serves nobody.
+            with contextlib.suppress(ConnectionRefusedError, ConnectionResetError):
                 gateway.request("GET", "/healthz")
                 check(False, "somebody still serves")
 
