@@ -2,14 +2,11 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "chat/answer.h"
 
 namespace penstock::ext {
 
-// OpenAI's error type for a status.
-std::string_view openai_error_type(int status);
 // An empty type is that of the status; an empty param or code is null.
 std::string openai_error_body(const chat::ProviderError& error);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "chat/error_type.h"
 #include "chat/turns.h"
 #include "ext/providers/gemini/candidate_details.h"
 
@@ -25,22 +26,12 @@ std::int64_t audio_tokens(const json::Value& metadata, std::string_view name) {
   return 0;
 }
 
-std::string_view type_of_status(int status) {
-  switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 429: return "rate_limit_error";
-    default: return status >= 500 ? "server_error" : "invalid_request_error";
-  }
-}
-
 // `status` counts where the error names no HTTP status of its own.
 chat::ProviderError error_of(const json::Value& error, int status) {
   std::int64_t code = json::int_or(error, "code", status);
   chat::ProviderError out;
   out.status = code >= 400 && code <= 599 ? static_cast<int>(code) : status;
-  out.type = type_of_status(out.status);
+  out.type = chat::error_type(out.status);
   out.message = json::string_or(error, "message", "");
   if (out.message.empty()) out.message = json::string_or(error, "status", "");
   out.code = json::string_or(error, "status", "");
@@ -64,7 +55,7 @@ chat::Usage read_usage(const json::Value& response) {
 }
 
 chat::ProviderError read_gemini_error(int status, std::string_view body) {
-  chat::ProviderError out{.status = status, .type = std::string(type_of_status(status))};
+  chat::ProviderError out{.status = status, .type = std::string(chat::error_type(status))};
   auto parsed = json::parse(body);
   if (!parsed) return out;
   const json::Value* top = &*parsed;

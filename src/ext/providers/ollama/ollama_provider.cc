@@ -1,5 +1,6 @@
 #include "ext/providers/ollama/ollama_provider.h"
 
+#include "chat/error_type.h"
 #include "ext/providers/ollama/answer_reader.h"
 #include "ext/providers/ollama/request_writer.h"
 #include "json/integers.h"
@@ -47,15 +48,6 @@ std::string_view path_of(const llm::Request& request) {
     case llm::Operation::completions: return "/api/generate";
     case llm::Operation::embeddings: return embeddings_path(request.body);
     default: return "/api/chat";
-  }
-}
-
-std::string_view type_of(int status) {
-  switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 429: return "rate_limit_error";
-    default: return status >= 500 ? "server_error" : "invalid_request_error";
   }
 }
 
@@ -150,7 +142,7 @@ Result<chat::EmbeddingsAnswer> OllamaProvider::read_embeddings(const chat::Embed
 }
 
 chat::ProviderError OllamaProvider::read_error(int status, std::string_view body) const {
-  chat::ProviderError error{.status = status, .type = std::string(type_of(status))};
+  chat::ProviderError error{.status = status, .type = std::string(chat::error_type(status))};
   if (status == 404) error.code = "model_not_found";
   if (auto parsed = json::parse(body)) error.message = ollama_error_text(*parsed);
   return error;

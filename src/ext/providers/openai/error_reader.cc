@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "chat/error_type.h"
+
 namespace penstock::ext {
 namespace {
 
@@ -12,16 +14,6 @@ constexpr std::size_t kTextBytesMax = 2000;
 constexpr std::array<std::string_view, 7> kTypes{"invalid_request_error", "authentication_error", "permission_error",
                                                  "not_found_error",       "rate_limit_error",     "insufficient_quota",
                                                  "server_error"};
-
-std::string_view type_of(int status) {
-  switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 429: return "rate_limit_error";
-    default: return status >= 500 ? "server_error" : "invalid_request_error";
-  }
-}
 
 // FastAPI's: a text, or a list of what is wrong where.
 std::string read_detail(const json::Value& detail) {
@@ -63,7 +55,7 @@ bool is_openai_error(const json::Value& document) {
 chat::ProviderError openai_error_in(int status, const json::Value& document) {
   if (document.is_array() && !document.get_array().empty())
     return openai_error_in(status, document.get_array().front());
-  chat::ProviderError out{.status = status, .type = std::string(type_of(status))};
+  chat::ProviderError out{.status = status, .type = std::string(chat::error_type(status))};
   const json::Value* error = json::find(document, "error");
   if (error != nullptr && error->is_string()) {
     out.message = {error->get_string().data(), error->get_string().size()};
@@ -80,7 +72,7 @@ chat::ProviderError openai_error_in(int status, const json::Value& document) {
 chat::ProviderError read_openai_error(int status, std::string_view body) {
   if (auto parsed = json::parse(body); parsed && (parsed->is_object() || parsed->is_array()))
     return openai_error_in(status, *parsed);
-  return {.status = status, .type = std::string(type_of(status)), .message = plain_text(body)};
+  return {.status = status, .type = std::string(chat::error_type(status)), .message = plain_text(body)};
 }
 
 }  // namespace penstock::ext

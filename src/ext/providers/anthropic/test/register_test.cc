@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 
-#include "base/registry.h"
-#include "ext/providers/anthropic/anthropic_provider.h"
+#include "llm/test/configured_provider.h"
 
 namespace penstock::ext {
 
@@ -12,34 +11,12 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-struct Made {
-  std::shared_ptr<const llm::Provider> provider;
-  std::string report;
-};
-
-Made make(std::string_view yaml) {
-  base::Registry registry;
-  register_providers_anthropic(registry);
-  auto document = config::Document::parse(
-      yaml, "p.yaml", [](const std::string& name) { return name == "KEY" ? "key with spaces" : nullptr; });
-  EXPECT_TRUE(document.has_value());
-  config::Map map = document->root().map();
-  Made made;
-  made.provider = registry.find<llm::ProviderFactory>("anthropic")->make("lab", map);
-  map.done();
-  made.report = document->report();
-  return made;
-}
-
-std::string asked(const llm::Provider& provider) {
-  chat::Request request;
-  request.messages.push_back({.role = chat::Role::user, .parts = {{.content = chat::Text{"hi"}}}});
-  chat::Dropped dropped;
-  return provider.encode(request, "m", "id", dropped)->body.joined();
+llm::ConfiguredProvider make(std::string_view yaml) {
+  return llm::configure(register_providers_anthropic, "anthropic", yaml);
 }
 
 TEST(AnthropicProviderConfig, HasDefaults) {
-  Made made = make("{ api_key: k-1 }");
+  llm::ConfiguredProvider made = make("{ api_key: k-1 }");
   ASSERT_TRUE(made.provider) << made.report;
   EXPECT_EQ(made.report, "");
   EXPECT_EQ(made.provider->origin()->url.authority(), "api.anthropic.com");
@@ -47,14 +24,14 @@ TEST(AnthropicProviderConfig, HasDefaults) {
 }
 
 TEST(AnthropicProviderConfig, ReadsEverything) {
-  Made made = make(
+  llm::ConfiguredProvider made = make(
       "{ base_url: 'http://127.0.0.1:9/below', api_key: k-1, timeout: 3s, betas: [b-1], max_tokens: 77, "
       "structured_output: tool, thinking: adaptive }");
   ASSERT_TRUE(made.provider) << made.report;
   EXPECT_EQ(made.report, "");
   EXPECT_EQ(made.provider->timeouts().first_byte, 3s);
   EXPECT_THAT(made.provider->probe_head(), HasSubstr("x-api-key: k-1\r\n"));
-  EXPECT_THAT(asked(*made.provider), HasSubstr(R"("max_tokens":77)"));
+  EXPECT_THAT(llm::asked(*made.provider), HasSubstr(R"("max_tokens":77)"));
 }
 
 // Each with the place it stands at.
@@ -75,7 +52,7 @@ TEST(AnthropicProviderConfig, RefusesWhatCannotBe) {
            Case{"base_url: ftp://x", "p.yaml:1:", "base_url"},
            Case{"max_token: 7", "p.yaml:1:", "did you mean 'max_tokens'?"},
        }) {
-    Made made = make(each.yaml);
+    llm::ConfiguredProvider made = make(each.yaml);
     EXPECT_THAT(made.report, HasSubstr(each.place)) << each.yaml;
     EXPECT_THAT(made.report, HasSubstr(each.why)) << each.yaml;
     EXPECT_THAT(made.report, testing::Not(HasSubstr("key with spaces"))) << each.yaml;

@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 
-#include "base/registry.h"
-#include "ext/providers/gemini/gemini_provider.h"
+#include "llm/test/configured_provider.h"
 
 namespace penstock::ext {
 
@@ -12,27 +11,12 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-struct Made {
-  std::shared_ptr<const llm::Provider> provider;
-  std::string report;
-};
-
-Made make(std::string_view yaml) {
-  base::Registry registry;
-  register_providers_gemini(registry);
-  auto document = config::Document::parse(
-      yaml, "p.yaml", [](const std::string& name) { return name == "KEY" ? "key with spaces" : nullptr; });
-  EXPECT_TRUE(document.has_value());
-  config::Map map = document->root().map();
-  Made made;
-  made.provider = registry.find<llm::ProviderFactory>("gemini")->make("lab", map);
-  map.done();
-  made.report = document->report();
-  return made;
+llm::ConfiguredProvider make(std::string_view yaml) {
+  return llm::configure(register_providers_gemini, "gemini", yaml);
 }
 
 TEST(GeminiProviderConfig, HasDefaults) {
-  Made made = make("{ api_key: k-1 }");
+  llm::ConfiguredProvider made = make("{ api_key: k-1 }");
   ASSERT_TRUE(made.provider) << made.report;
   EXPECT_EQ(made.report, "");
   EXPECT_EQ(made.provider->origin()->url.authority(), "generativelanguage.googleapis.com");
@@ -40,7 +24,8 @@ TEST(GeminiProviderConfig, HasDefaults) {
 }
 
 TEST(GeminiProviderConfig, ReadsEverything) {
-  Made made = make("{ base_url: 'http://127.0.0.1:9/below', api_key: k-1, timeout: 3s, tool_schema: openapi }");
+  llm::ConfiguredProvider made =
+      make("{ base_url: 'http://127.0.0.1:9/below', api_key: k-1, timeout: 3s, tool_schema: openapi }");
   ASSERT_TRUE(made.provider) << made.report;
   EXPECT_EQ(made.report, "");
   EXPECT_EQ(made.provider->timeouts().first_byte, 3s);
@@ -62,7 +47,7 @@ TEST(GeminiProviderConfig, RefusesWhatCannotBe) {
            Case{"base_url: ftp://x", "p.yaml:1:", "base_url"},
            Case{"tool_shema: openapi", "p.yaml:1:", "did you mean 'tool_schema'?"},
        }) {
-    Made made = make(each.yaml);
+    llm::ConfiguredProvider made = make(each.yaml);
     EXPECT_THAT(made.report, HasSubstr(each.place)) << each.yaml;
     EXPECT_THAT(made.report, HasSubstr(each.why)) << each.yaml;
     EXPECT_THAT(made.report, testing::Not(HasSubstr("key with spaces"))) << each.yaml;

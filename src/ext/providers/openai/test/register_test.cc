@@ -1,8 +1,6 @@
 #include <gmock/gmock.h>
 
-#include "base/registry.h"
-#include "config/document.h"
-#include "llm/provider.h"
+#include "llm/test/configured_provider.h"
 
 namespace penstock::ext {
 
@@ -14,27 +12,12 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
 
-struct Made {
-  std::shared_ptr<const llm::Provider> provider;
-  std::string report;
-};
-
-Made make(std::string_view yaml) {
-  base::Registry registry;
-  register_providers_openai(registry);
-  auto document = config::Document::parse(
-      yaml, "p.yaml", [](const std::string& name) { return name == "KEY" ? "sk-from environment" : nullptr; });
-  EXPECT_TRUE(document.has_value());
-  config::Map map = document->root().map();
-  Made made;
-  made.provider = registry.find<llm::ProviderFactory>("openai")->make("lab", map);
-  map.done();
-  made.report = document->report();
-  return made;
+llm::ConfiguredProvider make(std::string_view yaml) {
+  return llm::configure(register_providers_openai, "openai", yaml);
 }
 
 TEST(OpenAiProviderConfig, HasDefaults) {
-  Made made = make("{}");
+  llm::ConfiguredProvider made = make("{}");
   ASSERT_TRUE(made.provider) << made.report;
   EXPECT_EQ(made.provider->origin()->url.authority(), "api.openai.com");
   EXPECT_EQ(made.provider->origin()->url.path, "/v1");
@@ -42,7 +25,8 @@ TEST(OpenAiProviderConfig, HasDefaults) {
 }
 
 TEST(OpenAiProviderConfig, ReadsEverything) {
-  Made made = make("{ base_url: 'http://127.0.0.1:9/x', api_key: sk-1, timeout: 3s, connect_timeout: 200ms }");
+  llm::ConfiguredProvider made =
+      make("{ base_url: 'http://127.0.0.1:9/x', api_key: sk-1, timeout: 3s, connect_timeout: 200ms }");
   ASSERT_TRUE(made.provider) << made.report;
   EXPECT_EQ(made.provider->timeouts().first_byte, 3s);
   EXPECT_EQ(made.provider->origin()->connect_timeout, 200ms);
@@ -51,7 +35,7 @@ TEST(OpenAiProviderConfig, ReadsEverything) {
 }
 
 TEST(OpenAiProviderConfig, ReadsHowToTreatTheOrigin) {
-  Made made = make(
+  llm::ConfiguredProvider made = make(
       "{ base_url: 'https://127.0.0.1:9/v1', tls: { server_name: llm.example }, "
       "connections: { max: 7, idle: 5s, waiting: 0 }, outlier: { failures: 2, eject: 1s }, "
       "health: { interval: 1s, timeout: 100ms, unhealthy_after: 4, healthy_after: 5 } }");
