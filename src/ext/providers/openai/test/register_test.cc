@@ -52,9 +52,9 @@ TEST(OpenAiProviderConfig, ReadsHowToTreatTheOrigin) {
 }
 
 TEST(OpenAiProviderConfig, KeepsTheOriginWhenTheWordsAreTheSame) {
-  Made first = make("{ base_url: 'http://127.0.0.1:9/v1', api_key: sk-1, timeout: 3s }");
-  Made again = make("{ base_url: 'http://127.0.0.1:9/v1', api_key: sk-2, timeout: 4s }");
-  Made other = make("{ base_url: 'http://127.0.0.1:9/v1', connect_timeout: 1s }");
+  llm::ConfiguredProvider first = make("{ base_url: 'http://127.0.0.1:9/v1', api_key: sk-1, timeout: 3s }");
+  llm::ConfiguredProvider again = make("{ base_url: 'http://127.0.0.1:9/v1', api_key: sk-2, timeout: 4s }");
+  llm::ConfiguredProvider other = make("{ base_url: 'http://127.0.0.1:9/v1', connect_timeout: 1s }");
   EXPECT_EQ(first.provider->origin(), again.provider->origin()) << "a new key needs no new connections";
   EXPECT_NE(first.provider->origin(), other.provider->origin());
 }
@@ -71,10 +71,10 @@ TEST(OpenAiProviderConfig, ReportsMistakesWithoutTheSecret) {
   EXPECT_THAT(make("{ outlier: { failure: 3 } }").report, HasSubstr("did you mean 'failures'?"));
   EXPECT_THAT(make("{ base_ulr: x }").report, HasSubstr("did you mean 'base_url'?"));
   EXPECT_THAT(make("{ tls: { ca: /no/such/file.pem } }").report, HasSubstr("/no/such/file.pem"));
-  Made spaced = make("{ api_key: \"${KEY}\" }");
+  llm::ConfiguredProvider spaced = make("{ api_key: \"${KEY}\" }");
   EXPECT_FALSE(spaced.provider);
   EXPECT_THAT(spaced.report, HasSubstr("the key contains a character no key has"));
-  EXPECT_THAT(spaced.report, Not(HasSubstr("environment")));
+  EXPECT_THAT(spaced.report, Not(HasSubstr("with spaces")));
 }
 
 }  // namespace
