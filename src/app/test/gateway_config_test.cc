@@ -240,7 +240,8 @@ TEST(GatewayConfig, ReportsUnknownKeysWithHints) {
   EXPECT_THAT(read("lisen: '127.0.0.1:1'\n").report,
               HasSubstr("g.yaml:1:1: unknown key 'lisen'; did you mean 'listen'?"));
   EXPECT_THAT(read("thread: 1\n").report, HasSubstr("did you mean 'threads'?"));
-  EXPECT_THAT(read("providers: { lab: { type: opnai } }\n").report, HasSubstr("there are: anthropic, gemini, ollama, openai"));
+  EXPECT_THAT(read("providers: { lab: { type: opnai } }\n").report,
+              HasSubstr("there are: anthropic, gemini, ollama, openai"));
 }
 
 TEST(GatewayConfig, NeverRepeatsASecret) {
