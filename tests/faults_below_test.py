@@ -40,11 +40,10 @@ def needs(*tools, root=False):
     return None
 
 
-def left_out(reason):
-    """Says so; true when there is a reason."""
+def skip_for(reason):
+    """Leaves the test out when there is a reason."""
     if reason:
-        print(f"     left out: {reason}")
-    return bool(reason)
+        harness.skip(reason)
 
 
 def start(data_dir, text=BASE, prefix=()):
@@ -127,8 +126,7 @@ def test_without_descriptors_calls_are_refused_and_nobody_is_blamed():
 
 
 def test_too_few_descriptors_to_start_are_told():
-    if left_out(needs("prlimit")):
-        return
+    skip_for(needs("prlimit"))
     for count in (8, 12, 16):
         status, said = start(harness.folder() / "data", prefix=["prlimit", f"--nofile={count}"])
         check(status in (1, 2) and said.strip(), count, status, said)
@@ -153,8 +151,7 @@ def usage_in(gateway, folder):
 
 
 def test_a_disk_that_takes_nothing_stops_nothing_and_loses_no_usage():
-    if left_out(needs("unshare", "nsenter", "mount", root=True)):
-        return
+    skip_for(needs("unshare", "nsenter", "mount", root=True))
     folder = harness.folder()
     with harness.Mock() as mock, harness.Gateway(config(mock), data_dir=folder / "data", prefix=small_disk(folder)) as gateway:
         equal(gateway.chat().status, 200)
@@ -186,8 +183,7 @@ def test_a_disk_that_takes_nothing_stops_nothing_and_loses_no_usage():
 
 
 def test_a_read_only_data_folder_at_the_start_is_refused_with_words():
-    if left_out(needs("unshare", "mount", root=True)):
-        return
+    skip_for(needs("unshare", "mount", root=True))
     folder = harness.folder()
     prefix = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o ro none {folder} && exec "$@"', "sh"]
     refuses(folder / "data", str(folder), prefix=prefix)
@@ -200,8 +196,7 @@ def test_a_read_only_data_folder_at_the_start_is_refused_with_words():
 
 
 def test_files_that_may_not_grow_do_not_end_the_program():
-    if left_out(needs("prlimit")):
-        return
+    skip_for(needs("prlimit"))
     with harness.Mock() as mock, harness.Gateway(config(mock), prefix=["prlimit", "--fsize=65536"]) as gateway:
         for _ in range(400):
             equal(gateway.chat().status, 200)
@@ -455,8 +450,7 @@ def faketime_library():
 
 def test_clock_jumps_end_keys_and_nothing_else():
     library = faketime_library()
-    if left_out(None if library else "faketime is not installed"):
-        return
+    skip_for(None if library else "faketime is not installed")
     folder = harness.folder()
     clock = folder / "clock"
     clock.write_text("+0")
@@ -486,8 +480,7 @@ def test_clock_jumps_end_keys_and_nothing_else():
 # --- threads, memory, name servers ---
 
 def test_too_few_threads_to_start_are_told():
-    if left_out(needs("prlimit", "setpriv", root=True)):
-        return
+    skip_for(needs("prlimit", "setpriv", root=True))
     for path in (harness.FOLDER, harness.folder()):
         path.chmod(0o777)
     path.chmod(0o777)
@@ -497,8 +490,7 @@ def test_too_few_threads_to_start_are_told():
 
 
 def test_threads_that_cannot_be_had_later_refuse_what_needs_them():
-    if left_out(needs("prlimit", "setpriv", root=True)):
-        return
+    skip_for(needs("prlimit", "setpriv", root=True))
     prefix = ["prlimit", "--nproc=5", "setpriv", "--reuid=54322", "--regid=54322", "--clear-groups"]
     with harness.Mock() as mock:
         folder = harness.folder()
@@ -556,8 +548,7 @@ def test_a_request_that_finds_no_memory_does_not_end_the_others():
 
 
 def test_without_name_servers_addresses_still_work():
-    if left_out(needs("unshare", "mount", root=True)):
-        return
+    skip_for(needs("unshare", "mount", root=True))
     prefix = ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null /etc/resolv.conf && exec "$@"', "sh"]
     with harness.Mock() as mock:
         text = config(mock).replace("models:", "  named: { type: openai, base_url: 'http://name.example:9/v1', connect_timeout: 1s }\nmodels:")

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import socket
 import subprocess
 import threading
@@ -308,9 +307,7 @@ def test_an_upload_follows_the_providers_window():
 
 
 def test_nghttpd_with_padding_and_trailers():
-    if not shutil.which("nghttpd"):
-        print("     (nghttpd is not installed; left out)")
-        return
+    harness.need("nghttpd")
     root = harness.folder()
     (root / "v1" / "files").mkdir(parents=True)
     (root / "v1" / "files" / "f1").write_bytes(b"f" * 300_000)

@@ -206,15 +206,13 @@ def client(*command, more=()):
 
 def test_openai_python_and_websockets():
     if not (harness.ROOT / ".cache" / "sdk_python.stamp").exists():
-        print("left out:", harness.sdk_reason("python"))
-        return
+        harness.skip(harness.sdk_reason("python"))
     client(PYTHON, harness.ROOT / "tests" / "sdk" / "realtime_python.py")
 
 
 def test_openai_node_and_ws():
     if not shutil.which("node") or not (harness.ROOT / ".cache" / "sdk_node.stamp").exists():
-        print("left out:", harness.sdk_reason("node"))
-        return
+        harness.skip(harness.sdk_reason("node"))
     with harness.Gateway(config(mock), listen=tls_listener()) as secure:  # OpenAI's client speaks TLS only
         client("node", harness.ROOT / "tests" / "sdk" / "realtime_node.mjs", MODULES, more=[f"https://127.0.0.1:{secure.port}/v1"])
 
