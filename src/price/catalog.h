@@ -19,10 +19,10 @@ std::string_view to_string(Source source);
 
 // One model of one vendor.
 struct Entry {
-  std::string vendor;             // in the configuration: the provider's name, or a glob of names
-  std::string model;              // or a glob
-  std::vector<std::string> also;  // other names of the same
-  std::vector<Price> prices;      // ascending in `from`; empty: known to be unknown
+  std::string vendor = {};             // in the configuration: the provider's name, or a glob of names
+  std::string model = {};              // or a glob
+  std::vector<std::string> also = {};  // other names of the same
+  std::vector<Price> prices = {};      // ascending in `from`; empty: known to be unknown
   Source source = Source::catalog;
   // The price in force at that time; null: unknown.
   const Price* at(base::WallMicros now) const;

@@ -1,13 +1,14 @@
 #include "price/catalog.h"
 #include "price/catalog_text.h"
 #include "price/price_config.h"
+#include "price/quantity.h"
 
 namespace penstock::price {
 namespace {
 
 // One model of a catalog file: its price, or several, and the other names it has.
 Entry read_entry(const std::string& vendor, const std::string& model, const config::Node& node, Source source) {
-  Entry entry{vendor, model, {}, {}, source};
+  Entry entry{.vendor = vendor, .model = model, .source = source};
   if (node.kind() != config::Node::Kind::map) {
     entry.prices = parse_prices(node);
     return entry;
@@ -27,6 +28,8 @@ void add(PriceTable& table, Entry entry, const config::Node& node) {
 void read_vendors(const config::Node& root, PriceTable& table, Source source) {
   config::Map map = root.map();
   std::string as_of = map.text("as_of");
+  if (config::Node node = map.get("as_of"); node.present() && !parse_day(as_of))
+    node.problem(parse_day(as_of).error().detail);
   for (const auto& [vendor, models] : map.entries()) {
     if (vendor == "as_of") continue;
     for (const auto& [model, node] : models.map().entries()) {
