@@ -8,7 +8,7 @@
 #include <fstream>
 #include <set>
 
-#include "price/catalog_text.h"
+#include "price/compiled_in.h"
 #include "price/quantity.h"
 #include "price/vendor.h"
 
