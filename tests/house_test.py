@@ -17,7 +17,7 @@ ORDER = [
     ["chat"],
     ["rt"],
     ["obs", "config", "net", "store"],
-    ["mqtt"],
+    ["mqtt", "price"],
     ["http"],
     ["mock", "flow"],
     ["llm", "infer", "ingest"],
