@@ -89,6 +89,7 @@ TEST(CompiledInCatalog, HasNoImplausibleFigure) {
       if (price.context && price.output_max) EXPECT_LE(*price.output_max, *price.context) << name;
       EXPECT_LE(price.batch.value_or(50), 100) << name;
       EXPECT_GE(price.priority.value_or(100), 100) << name;
+      EXPECT_GE(price.fast.value_or(100), 100) << name;
     }
   }
 }
