@@ -119,12 +119,28 @@ Result<void> identify(Call& call) {
   return take(call);
 }
 
-Result<void> admit(Call& call) {
-  call.event.asked.assign(call.model);
-  for (const auto& filter : call.policy->filters()) {
-    if (auto passed = filter->on_request(call); !passed) return passed;
+namespace {
+
+// From the filter that makes the call wait on.
+rt::Task<Result<void>> admit_after(Call& call, std::size_t next, rt::Task<Result<void>> waiting) {
+  auto passed = co_await waiting;
+  while (passed && next < call.policy->filters().size()) {
+    auto asking = call.policy->filters()[next++]->on_request(call);
+    passed = co_await asking;
   }
-  return {};
+  co_return passed;
+}
+
+}  // namespace
+
+rt::Task<Result<void>> admit(Call& call) {
+  call.event.asked.assign(call.model);
+  for (std::size_t i = 0; i < call.policy->filters().size(); ++i) {
+    auto asking = call.policy->filters()[i]->on_request(call);
+    if (!asking.await_ready()) return admit_after(call, i + 1, std::move(asking));
+    if (auto passed = asking.await_resume(); !passed) return rt::Task<Result<void>>::ready(std::move(passed));
+  }
+  return rt::Task<Result<void>>::ready();
 }
 
 Result<void> reaffirm(Call& call) {

@@ -1,5 +1,6 @@
-// The chain every call passes. A filter is shared by all cores: it keeps its state in atomics or per key, takes no lock
-// and waits for nothing. Filters run in the order the configuration names them and settle in the reverse order.
+// The chain every call passes. A filter is shared by all cores: it keeps its state in atomics or per key, and takes
+// no lock for longer than an instant. Filters run in the order the configuration names them and settle in the reverse
+// order.
 #pragma once
 
 #include <memory>
@@ -20,10 +21,10 @@ class Filter {
     (void)call;
     return {};
   }
-  // Model and size are known, nothing was routed yet.
-  virtual Result<void> on_request(Call& call) {
+  // Model and size are known, nothing was routed yet. May make the call wait, for a bounded time.
+  virtual rt::Task<Result<void>> on_request(Call& call) {
     (void)call;
-    return {};
+    return rt::Task<Result<void>>::ready();
   }
   // A call that stands for long used more tokens. An error: it has to end.
   virtual Result<void> on_usage(Call& call) {

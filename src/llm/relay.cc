@@ -101,7 +101,7 @@ Result<std::shared_ptr<const Route>> Relay::speaking(std::shared_ptr<const Route
 rt::Task<std::shared_ptr<const Route>> Relay::route_for(flow::Call& call) const {
   auto route = lane_.plan(core_of(call))->find(call.model);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.
-  auto admitted = flow::admit(call);
+  auto admitted = co_await flow::admit(call);
   if (admitted && route) route = speaking(*route);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {
@@ -123,7 +123,7 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call
   call.model = provider + "/" + std::string(service);
   if (plan->providers().contains(provider)) co_return co_await route_for(call);
   // A name with a slash in it would be read as another provider's, under the permission for some other name.
-  auto admitted = flow::admit(call);
+  auto admitted = co_await flow::admit(call);
   if (admitted && provider.empty()) {
     admitted = fail(Errc::not_found, fmt::format("no provider of this gateway speaks the {} API", to_string(family_)));
   } else if (admitted) {
@@ -176,8 +176,8 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
     co_await flow::refuse(call, readable.error());
     co_return;
   }
-  call.estimated_input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
-  call.estimated_tokens = call.estimated_input_tokens;
+  call.input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
+  call.ask.tokens = call.input_tokens;
   auto route = named ? co_await route_for(call) : co_await route_to_provider(call, what.service);
   if (!route) co_return;
   PassHead head{.method = "POST",

@@ -13,7 +13,7 @@ constexpr std::size_t kAppendedBytesMax = 64 * 1024;
 
 void take_usage(flow::Call& call, const Usage& usage) {
   call.event.usage_known = usage.known;
-  call.event.input_tokens = usage.known && !usage.input_known ? call.estimated_input_tokens : usage.input;
+  call.event.input_tokens = usage.known && !usage.input_known ? call.input_tokens : usage.input;
   call.event.usage_estimated = usage.known && !usage.input_known;
   call.event.output_tokens = usage.output;
   call.event.cached_tokens = usage.cached;
@@ -24,7 +24,7 @@ void take_usage(flow::Call& call, const Usage& usage) {
 void estimate_missing_usage(flow::Call& call, const Answer& answer, bool whole) {
   if (call.event.events == 0 || (whole && call.event.usage_known)) return;
   call.event.usage_estimated = true;
-  if (!call.event.usage_known) call.event.input_tokens = call.estimated_input_tokens;
+  if (!call.event.usage_known) call.event.input_tokens = call.input_tokens;
   call.event.usage_known = true;
   call.event.output_tokens = std::max(call.event.output_tokens, answer.estimate_output());
 }
@@ -161,8 +161,8 @@ const std::shared_ptr<const Plan>& plan_of(const flow::Call& call, const Lane& l
 }
 
 void estimate(flow::Call& call, std::uint64_t input_bytes, std::int64_t output_tokens) {
-  call.estimated_input_tokens = estimate_tokens(input_bytes);
-  call.estimated_tokens = call.estimated_input_tokens + std::clamp<std::int64_t>(output_tokens, 0, 1'000'000);
+  call.input_tokens = estimate_tokens(input_bytes);
+  call.ask.tokens = call.input_tokens + std::clamp<std::int64_t>(output_tokens, 0, 1'000'000);
 }
 
 Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane& lane, std::string_view model) {
@@ -188,7 +188,8 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request)
   std::shared_ptr<const Plan> plan = plan_of(call, lane);
   auto route = plan->find(call.model);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.
-  auto admitted = request.admitted ? Result<void>{} : flow::admit(call);
+  Result<void> admitted;
+  if (!request.admitted) admitted = co_await flow::admit(call);
   if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {

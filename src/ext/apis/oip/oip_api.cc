@@ -45,7 +45,7 @@ rt::Task<void> OipApi::health(flow::Call& call, bool readiness) const {
 rt::Task<std::shared_ptr<infer::Served>> OipApi::find(flow::Call& call, const http::Params& params) const {
   call.model = text(params, "m");
   Result<void> passed = flow::identify(call);
-  if (passed) passed = flow::admit(call);
+  if (passed) passed = co_await flow::admit(call);
   Result<std::shared_ptr<infer::Served>> served = nullptr;
   if (passed) {
     served = repository_.find(call.model, text(params, "v"));
@@ -108,7 +108,7 @@ rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) const {
   call.model = text(params, "m");
   auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
   if (!body) co_return;
-  Result<void> admitted = flow::admit(call);
+  auto admitted = co_await flow::admit(call);
   Result<std::optional<std::size_t>> length = std::optional<std::size_t>{};
   if (admitted) length = header_length(call.exchange.request());
   Result<oip::InferCall> parsed = fail(Errc::internal, "");

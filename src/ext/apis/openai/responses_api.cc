@@ -203,7 +203,7 @@ rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation
   // What is kept is read only for calls that the limits let pass.
   bool reads = ready && (refers || goes_on);
   if (ready) describe(call, body);
-  if (reads) ready = flow::admit(call);
+  if (reads) ready = co_await flow::admit(call);
   rt::Loop& loop = call.exchange.loop();
   if (ready && refers) ready = co_await resolve(body, loop, *store_, owner_of(call));
   bool keep = ready && operation == llm::Operation::responses && keeps() &&

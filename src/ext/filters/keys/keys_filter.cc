@@ -60,11 +60,13 @@ Result<void> KeysFilter::on_head(flow::Call& call) {
   return {};
 }
 
-Result<void> KeysFilter::on_request(flow::Call& call) {
-  if (!call.key || call.model.empty() || call.key->allows(call.model)) return {};
-  return fail(Errc::permission_denied,
-              fmt::format("the API key '{}' may not use the model '{}'; it may use: {}", call.key->name.view(),
-                          call.model.substr(0, 100), fmt::join(call.key->models, ", ")));
+rt::Task<Result<void>> KeysFilter::on_request(flow::Call& call) {
+  using Passed = rt::Task<Result<void>>;
+  if (!call.key || call.model.empty() || call.key->allows(call.model)) return Passed::ready();
+  return Passed::ready(
+      fail(Errc::permission_denied,
+           fmt::format("the API key '{}' may not use the model '{}'; it may use: {}", call.key->name.view(),
+                       call.model.substr(0, 100), fmt::join(call.key->models, ", "))));
 }
 
 }  // namespace penstock::ext

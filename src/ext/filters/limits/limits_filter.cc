@@ -17,15 +17,17 @@ std::unexpected<Error> refusal(flow::Call& call, std::string_view what, std::int
 
 }  // namespace
 
-Result<void> LimitsFilter::on_request(flow::Call& call) {
+rt::Task<Result<void>> LimitsFilter::on_request(flow::Call& call) { return rt::Task<Result<void>>::ready(take(call)); }
+
+Result<void> LimitsFilter::take(flow::Call& call) {
   if (!call.key) return {};
   const flow::Key& key = *call.key;
   base::SteadyTime now = call.exchange.loop().now();
   if (key.tpm > 0) {
-    auto tokens = key.state->tokens.take(now, std::max<std::int64_t>(1, call.estimated_tokens), key.tpm);
+    auto tokens = key.state->tokens.take(now, std::max<std::int64_t>(1, call.ask.tokens), key.tpm);
     call.token_limit = flow::ShownLimit{key.tpm, tokens.remaining, tokens.full_after};
     if (!tokens.granted) return refusal(call, "tokens", key.tpm, tokens.retry_after);
-    call.charged_tokens = std::min(std::max<std::int64_t>(1, call.estimated_tokens), key.tpm);
+    call.charged_tokens = std::min(std::max<std::int64_t>(1, call.ask.tokens), key.tpm);
   }
   if (key.rpm > 0) {
     auto requests = key.state->requests.take(now, 1, key.rpm);

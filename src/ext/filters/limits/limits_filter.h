@@ -10,9 +10,12 @@ namespace penstock::ext {
 // low by what a model answers beyond it, so a key may end a minute in debt and waits it off.
 class LimitsFilter : public flow::Filter {
  public:
-  Result<void> on_request(flow::Call& call) override;
+  rt::Task<Result<void>> on_request(flow::Call& call) override;
   Result<void> on_usage(flow::Call& call) override;
   void on_settle(flow::Call& call) override;
+
+ private:
+  static Result<void> take(flow::Call& call);
 };
 
 }  // namespace penstock::ext
