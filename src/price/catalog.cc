@@ -5,6 +5,7 @@
 
 #include "base/glob.h"
 #include "base/text.h"
+#include "price/compiled_in.h"
 #include "price/vendor.h"
 
 namespace penstock::price {
@@ -61,7 +62,8 @@ const Entry* Catalog::find_exact(std::string_view provider, std::string_view ven
   if (const Entry* entry = configured_.find(provider, model)) return entry;
   if (vendor.empty()) return nullptr;
   if (const Entry* entry = from_file_.find(vendor, model)) return entry;
-  return compiled_in_ ? compiled_in_->find(vendor, model) : nullptr;
+  const PriceTable* table = with_compiled_in_ ? compiled_in(vendor) : nullptr;
+  return table == nullptr ? nullptr : table->find(vendor, model);
 }
 
 const Entry* Catalog::find(std::string_view provider, std::string_view vendor, std::string_view model) const {
@@ -74,9 +76,11 @@ std::vector<const Entry*> Catalog::entries() const {
   std::vector<const Entry*> all;
   for (const Entry& entry : configured_.entries()) all.push_back(&entry);
   for (const Entry& entry : from_file_.entries()) all.push_back(&entry);
-  if (!compiled_in_) return all;
-  for (const Entry& entry : compiled_in_->entries()) {
-    if (from_file_.find(entry.vendor, entry.model) == nullptr) all.push_back(&entry);
+  if (!with_compiled_in_) return all;
+  for (std::string_view vendor : compiled_in_vendors()) {
+    for (const Entry& entry : compiled_in(vendor)->entries()) {
+      if (from_file_.find(entry.vendor, entry.model) == nullptr) all.push_back(&entry);
+    }
   }
   return all;
 }
@@ -84,9 +88,7 @@ std::vector<const Entry*> Catalog::entries() const {
 std::vector<std::string> Catalog::vendors() const {
   std::set<std::string> names;
   for (const Entry& entry : from_file_.entries()) names.insert(entry.vendor);
-  if (compiled_in_) {
-    for (const Entry& entry : compiled_in_->entries()) names.insert(entry.vendor);
-  }
+  if (with_compiled_in_) names.insert(compiled_in_vendors().begin(), compiled_in_vendors().end());
   return {names.begin(), names.end()};
 }
 

@@ -19,10 +19,10 @@ std::string_view to_string(Source source);
 
 // One model of one vendor.
 struct Entry {
-  std::string vendor;             // in the configuration: the provider's name, or a glob of names
-  std::string model;              // or a glob
-  std::vector<std::string> also;  // other names of the same
-  std::vector<Price> prices;      // ascending in `from`; empty: known to be unknown
+  std::string vendor = {};             // in the configuration: the provider's name, or a glob of names
+  std::string model = {};              // or a glob
+  std::vector<std::string> also = {};  // other names of the same
+  std::vector<Price> prices = {};      // ascending in `from`; empty: known to be unknown
   Source source = Source::catalog;
   // The price in force at that time; null: unknown.
   const Price* at(base::WallMicros now) const;
@@ -48,7 +48,7 @@ class PriceTable {
 
 class Catalog {
  public:
-  // What is compiled in. Parsed with the first call.
+  // What is compiled in, and nothing else.
   static std::shared_ptr<const Catalog> builtin();
   // With the node `prices` of the configuration: { file: prices.yaml, models: { provider/model: { input: .. } } }.
   // Mistakes are reported on it, those of the file with their place in the file. An absent node gives builtin().
@@ -59,6 +59,8 @@ class Catalog {
   // `provider` is its name in the configuration, `vendor` that of the catalog (vendor_of_host(), or what `catalog:` of
   // the provider says; empty: none, and only the configuration can know the price). Exact names and globs come first,
   // over all sources; then the name without its date (undated()). Null: nobody knows. Valid as long as the catalog.
+  // The first call of the process for a vendor reads its part of what is compiled in, which takes some milliseconds:
+  // make one for each provider while the configuration is read.
   const Entry* find(std::string_view provider, std::string_view vendor, std::string_view model) const;
 
   // Every entry that find() can give, those of the configuration first.
@@ -74,7 +76,7 @@ class Catalog {
 
   PriceTable configured_;
   PriceTable from_file_;
-  std::shared_ptr<const PriceTable> compiled_in_;
+  bool with_compiled_in_ = true;
   std::string file_;
 };
 

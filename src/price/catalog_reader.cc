@@ -1,13 +1,14 @@
-#include "price/catalog.h"
-#include "price/catalog_text.h"
+#include "price/catalog_reader.h"
+
 #include "price/price_config.h"
+#include "price/quantity.h"
 
 namespace penstock::price {
 namespace {
 
 // One model of a catalog file: its price, or several, and the other names it has.
 Entry read_entry(const std::string& vendor, const std::string& model, const config::Node& node, Source source) {
-  Entry entry{vendor, model, {}, {}, source};
+  Entry entry{.vendor = vendor, .model = model, .source = source};
   if (node.kind() != config::Node::Kind::map) {
     entry.prices = parse_prices(node);
     return entry;
@@ -21,22 +22,6 @@ Entry read_entry(const std::string& vendor, const std::string& model, const conf
 
 void add(PriceTable& table, Entry entry, const config::Node& node) {
   if (!table.add(std::move(entry))) node.problem("this model, or another name of it, has a price above already");
-}
-
-// vendor: { model: price, ... }, and `as_of` for all prices that have none of their own.
-void read_vendors(const config::Node& root, PriceTable& table, Source source) {
-  config::Map map = root.map();
-  std::string as_of = map.text("as_of");
-  for (const auto& [vendor, models] : map.entries()) {
-    if (vendor == "as_of") continue;
-    for (const auto& [model, node] : models.map().entries()) {
-      Entry entry = read_entry(vendor, model, node, source);
-      for (Price& price : entry.prices) {
-        if (price.as_of.empty()) price.as_of = as_of;
-      }
-      add(table, std::move(entry), node);
-    }
-  }
 }
 
 // provider/model: price. Both may have wildcards.
@@ -63,29 +48,33 @@ void read_named_file(const config::Node& node, PriceTable& table) {
   }
 }
 
-std::shared_ptr<const PriceTable> compiled_in() {
-  auto table = std::make_shared<PriceTable>();
-  if (auto document = config::Document::parse(kCatalogText, "catalog.yaml")) {
-    read_vendors(document->root(), *table, Source::catalog);
-  }
-  return table;
-}
-
 }  // namespace
 
+void read_vendors(const config::Node& root, PriceTable& table, Source source) {
+  config::Map map = root.map();
+  std::string as_of = map.text("as_of");
+  if (config::Node node = map.get("as_of"); node.present() && !parse_day(as_of))
+    node.problem(parse_day(as_of).error().detail);
+  for (const auto& [vendor, models] : map.entries()) {
+    if (vendor == "as_of") continue;
+    for (const auto& [model, node] : models.map().entries()) {
+      Entry entry = read_entry(vendor, model, node, source);
+      for (Price& price : entry.prices) {
+        if (price.as_of.empty()) price.as_of = as_of;
+      }
+      add(table, std::move(entry), node);
+    }
+  }
+}
+
 std::shared_ptr<const Catalog> Catalog::builtin() {
-  static const std::shared_ptr<const Catalog> catalog = [] {
-    auto made = std::make_shared<Catalog>();
-    made->compiled_in_ = compiled_in();
-    return made;
-  }();
+  static const auto catalog = std::make_shared<const Catalog>();
   return catalog;
 }
 
 std::shared_ptr<const Catalog> Catalog::read(const config::Node& prices) {
   if (!prices.present()) return builtin();
   auto catalog = std::make_shared<Catalog>();
-  catalog->compiled_in_ = builtin()->compiled_in_;
   config::Map map = prices.map();
   if (config::Node file = map.get("file"); file.present()) {
     catalog->file_ = file.text();
@@ -98,6 +87,7 @@ std::shared_ptr<const Catalog> Catalog::read(const config::Node& prices) {
 
 std::shared_ptr<const Catalog> Catalog::read_file(const config::Document& document) {
   auto catalog = std::make_shared<Catalog>();
+  catalog->with_compiled_in_ = false;
   read_vendors(document.root(), catalog->from_file_, Source::file);
   return catalog;
 }

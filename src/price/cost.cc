@@ -22,13 +22,14 @@ void overlay(Rates& below, const Rates& above) {
   for (const RateField& field : kRateFields) below.*field.member = either(above.*field.member, below.*field.member);
 }
 
-// The rates of calls with that much input.
-Rates rates_for(const Price& price, std::int64_t input) {
-  Rates rates = price.rates;
+// The rates of calls with that much input; `merged` is room for those of a tier.
+const Rates& rates_for(const Price& price, std::int64_t input, Rates& merged) {
+  if (price.long_context.empty() || input <= price.long_context.front().above) return price.rates;
+  merged = price.rates;
   for (const LongContext& tier : price.long_context) {
-    if (input > tier.above) overlay(rates, tier.rates);
+    if (input > tier.above) overlay(merged, tier.rates);
   }
-  return rates;
+  return merged;
 }
 
 struct Kind {
@@ -57,7 +58,8 @@ std::optional<Wide> priced(std::int64_t total, std::span<Kind> kinds, const Figu
 
 std::optional<Wide> token_cost(const Price& price, const chat::Usage& usage) {
   if (!usage.known || !usage.input_known) return std::nullopt;
-  Rates rates = rates_for(price, usage.input);
+  Rates merged;
+  const Rates& rates = rates_for(price, usage.input, merged);
   Figure input = dearer(rates.input, rates.image_input);
   Figure output = dearer(rates.output, rates.image_output);
   std::int64_t hour = std::clamp<std::int64_t>(usage.cache_write_hour, 0, std::max<std::int64_t>(usage.cache_write, 0));
