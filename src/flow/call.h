@@ -47,8 +47,8 @@ struct Call {
 
   const Key* key = nullptr;    // null when the gateway has no keys; the policy's key table keeps it
   const Team* team = nullptr;  // the key's; of the policy
-  std::string model;               // as asked for; empty for calls about no model
-  Capabilities needs;              // what its key must be good for; said before admit()
+  std::string model;           // as asked for; empty for calls about no model
+  Capabilities needs;          // what its key must be good for; said before admit()
   // What it will use at most, for limits and budgets; said before admit().
   quota::Ask ask;
   std::int64_t input_tokens = 0;                // as counted or estimated before it went out

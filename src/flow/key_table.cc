@@ -160,12 +160,18 @@ void KeyTable::set_secrets(Key& key, std::span<const Wanted> wanted) {
 
 void KeyTable::set_revoked(Key& key, bool revoked) {
   if (key.revoked_.exchange(revoked) == revoked) return;
-  in_force_.fetch_add(revoked ? std::size_t(-1) : 1, std::memory_order_relaxed);
+  count(key, revoked ? std::size_t(-1) : 1);
+}
+
+void KeyTable::count(const Key& key, std::size_t by) {
+  in_force_.fetch_add(by, std::memory_order_relaxed);
+  if (key.stored()) stored_.fetch_add(by, std::memory_order_relaxed);
 }
 
 Key& KeyTable::make_key(std::string_view name, std::string_view id, const Profile& profile) {
-  in_force_.fetch_add(1, std::memory_order_relaxed);
-  return keys_.emplace_back(obs::intern(name), texts_.keep(id), profile);
+  Key& key = keys_.emplace_back(obs::intern(name), texts_.keep(id), profile);
+  count(key, 1);
+  return key;
 }
 
 const Profile& KeyTable::intern(std::string_view team, std::string_view scopes, std::string_view rules,
@@ -216,7 +222,7 @@ std::string KeyTable::owner_text(std::string_view kind, std::string_view what) c
   return base::hmac_sha256_hex(hash_key_.reveal(), fmt::format("owner\n{}\n{}", kind, what)).substr(0, kOwnerSize);
 }
 
-void KeyTable::declare(const DeclaredKey& declared) {
+void KeyTable::declare_one(const DeclaredKey& declared) {
   const Profile& profile = profile_of(declared);
   Declared& known = declared_[declared.name];
   if (known.key == nullptr) known.key = &make_key(declared.name, {}, profile);
@@ -247,7 +253,7 @@ void KeyTable::declare(const std::vector<DeclaredKey>& keys) {
     set_secrets(*known.key, {});
   }
   for (const DeclaredKey& key : keys) {
-    declare(key);
+    declare_one(key);
     if (!key.identity.empty()) identities.emplace(key.identity, declared_[key.name].key);
   }
   set_identities(std::move(identities));
@@ -281,9 +287,8 @@ Result<void> KeyTable::put(const KeyRecord& record) {
   set_secrets(key, {few.data(), count});
   set_revoked(key, false);
   if (profile.broken.empty()) return {};
-  return fail(Errc::invalid_argument,
-              fmt::format("the stored key '{}' cannot be understood and may do nothing: {}", record.name,
-                          profile.broken));
+  return fail(Errc::invalid_argument, fmt::format("the stored key '{}' cannot be understood and may do nothing: {}",
+                                                  record.name, profile.broken));
 }
 
 const Key* KeyTable::find(std::string_view secret, base::WallMicros now) const {
@@ -353,6 +358,8 @@ std::vector<std::pair<std::string, base::WallMicros>> KeyTable::take_used() cons
 }
 
 std::size_t KeyTable::size() const { return in_force_.load(std::memory_order_relaxed); }
+
+std::size_t KeyTable::stored() const { return stored_.load(std::memory_order_relaxed); }
 
 void KeyTable::visit(const std::function<void(const Key&)>& each) const {
   std::lock_guard lock(mutex_);

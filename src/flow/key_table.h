@@ -18,7 +18,7 @@ namespace penstock::flow {
 struct KnownSecret {
   SecretHash hash;
   std::atomic<base::WallMicros> expires{0};
-  std::atomic<Key*> key{nullptr};   // null: nobody's any more
+  std::atomic<Key*> key{nullptr};  // null: nobody's any more
   KnownSecret* sibling = nullptr;  // of the same key; under the table's lock
 };
 
@@ -44,8 +44,8 @@ struct KeyRecord {
 // refer to it may stand for days.
 class KeyTable {
  public:
-  // `hash_key` is the installation's secret under which secrets are hashed. Null `book`: nothing is limited. It outlives
-  // the table.
+  // `hash_key` is the installation's secret under which secrets are hashed. Null `book`: nothing is limited. It
+  // outlives the table.
   explicit KeyTable(const base::Secret& hash_key = {}, quota::Book* book = nullptr);
   ~KeyTable();
 
@@ -54,7 +54,8 @@ class KeyTable {
   void declare(const std::vector<DeclaredKey>& keys);
   // Room for so many stored keys: without it the table grows step by step.
   void reserve(std::size_t keys);
-  // Adds or changes a stored key. Errors: invalid_argument, when it cannot be understood: nothing is allowed to it then.
+  // Adds or changes a stored key. Errors: invalid_argument, when it cannot be understood: nothing is allowed to it
+  // then.
   Result<void> put(const KeyRecord& record);
 
   // --- any thread ---
@@ -67,14 +68,15 @@ class KeyTable {
   quota::Account* account_of(const Key& key) const;
   // The same, but never null where there is a book: whose turn it is among those who wait.
   quota::Account* payer_of(const Key& key) const;
-  // What is kept for its callers is kept under this, not under the name, which somebody else may get later: of a declared
-  // key it changes with its first secret, or its identity.
+  // What is kept for its callers is kept under this, not under the name, which somebody else may get later: of a
+  // declared key it changes with its first secret, or its identity.
   std::string owner_of(const Key& key) const;
   // Notes a call, once a minute and key.
   void note_use(const Key& key, base::WallMicros now) const;
 
   bool empty() const { return size() == 0; }
-  std::size_t size() const;  // in force
+  std::size_t size() const;    // in force
+  std::size_t stored() const;  // of these, those not declared
   // Those in force; under the lock that changes wait for.
   void visit(const std::function<void(const Key&)>& each) const;
   // Ids of stored keys with new times of use since the last call.
@@ -101,10 +103,11 @@ class KeyTable {
   static void unlink(KnownSecret& secret);
   void set_secrets(Key& key, std::span<const Wanted> wanted);
   void set_revoked(Key& key, bool revoked);
+  void count(const Key& key, std::size_t by);
   void set_identities(Identities identities);
-  void declare(const DeclaredKey& declared);
-  const Profile& intern(std::string_view team, std::string_view scopes, std::string_view rules, std::string_view priority,
-                        const std::function<Profile()>& make);
+  void declare_one(const DeclaredKey& declared);
+  const Profile& intern(std::string_view team, std::string_view scopes, std::string_view rules,
+                        std::string_view priority, const std::function<Profile()>& make);
   const Profile& profile_of(const KeyRecord& record);
   const Profile& profile_of(const DeclaredKey& key);
   std::string owner_text(std::string_view kind, std::string_view what) const;
@@ -129,6 +132,7 @@ class KeyTable {
   std::atomic<const Identities*> identities_{nullptr};
   std::vector<std::unique_ptr<const Identities>> known_identities_;  // the last one is in use
   std::atomic<std::size_t> in_force_{0};
+  std::atomic<std::size_t> stored_{0};
   mutable std::unordered_map<const Key*, std::shared_ptr<quota::Account>> accounts_;
   mutable std::atomic<const Key*> used_{nullptr};
 };

@@ -1,5 +1,6 @@
 #include "flow/keys.h"
 
+#include "base/quantity.h"
 #include "base/rfc3339.h"
 
 namespace penstock::flow {
@@ -29,6 +30,17 @@ void read_credential(config::Map& map, DeclaredKey& key) {
   // Whoever has one of two would get in with the weaker.
   if (map.has("secret"))
     identity.problem("a key is known either by its `secret` or by the `identity` of a client's certificate");
+}
+
+void read_team(const config::Node& node, DeclaredKey& key, const std::vector<TeamSpec>& teams) {
+  if (!node.present()) return;
+  key.team = node.text();
+  std::vector<std::string> names;
+  for (const TeamSpec& team : teams) names.push_back(team.name);
+  if (std::find(names.begin(), names.end(), key.team) != names.end()) return;
+  auto hint = base::closest(key.team, names);
+  node.problem(fmt::format("there is no team '{}' under `teams:`{}", key.team,
+                           hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
 }
 
 std::map<std::string, std::string> read_labels(const config::Node& node) {
@@ -75,14 +87,15 @@ std::optional<Priority> parse_priority(std::string_view text) {
   return static_cast<Priority>(found - kPriorityNames.begin());
 }
 
-std::vector<DeclaredKey> parse_keys(const config::Node& node, const std::vector<std::string>& apis) {
+std::vector<DeclaredKey> parse_keys(const config::Node& node, const std::vector<std::string>& apis,
+                                    const std::vector<TeamSpec>& teams) {
   std::vector<DeclaredKey> keys;
   for (const config::Node& item : node.items()) {
     config::Map map = item.map();
     DeclaredKey key;
     key.name = map.required_text("name");
     read_credential(map, key);
-    key.team = map.text("team");
+    read_team(map.get("team"), key, teams);
     key.scopes = parse_scopes(map, apis);
     key.rules = quota::parse_rules(map);
     key.priority = *parse_priority(map.choice("priority", {"critical", "high", "normal", "low"}, "normal"));

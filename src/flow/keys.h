@@ -13,6 +13,7 @@
 #include "config/document.h"
 #include "flow/priority.h"
 #include "flow/scopes.h"
+#include "flow/teams.h"
 #include "obs/event.h"
 #include "quota/rules.h"
 
@@ -48,7 +49,7 @@ class Key {
   base::WallMicros expires() const { return expires_.load(std::memory_order_relaxed); }  // 0: never
   bool expired(base::WallMicros now) const { return expires() != 0 && now >= expires(); }
   bool revoked() const { return revoked_.load(std::memory_order_relaxed); }
-  base::WallMicros last_used() const;  // 0: not since the start; as exact as a minute
+  base::WallMicros last_used() const;                                    // 0: not since the start; as exact as a minute
   std::atomic<std::int32_t>& websockets() const { return websockets_; }  // open now
 
  private:
@@ -85,8 +86,9 @@ struct DeclaredKey {
   std::string identity;
 };
 
-// Reads `keys:`. `apis`: those there are, by name. Mistakes are reported on the nodes.
-std::vector<DeclaredKey> parse_keys(const config::Node& node, const std::vector<std::string>& apis);
+// Reads `keys:`. `apis`: those there are, by name. `teams`: those declared. Mistakes are reported on the nodes.
+std::vector<DeclaredKey> parse_keys(const config::Node& node, const std::vector<std::string>& apis,
+                                    const std::vector<TeamSpec>& teams = {});
 
 // kPriorityNames; nothing for another text.
 std::optional<Priority> parse_priority(std::string_view text);

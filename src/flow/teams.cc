@@ -24,7 +24,8 @@ std::string wrong_with(const TeamSpec& spec, const SpecsByName& all) {
 Teams::Teams(const std::vector<TeamSpec>& specs, quota::Book* book, std::vector<std::string>& problems) {
   SpecsByName all;
   for (const TeamSpec& spec : specs) {
-    if (!all.emplace(spec.name, &spec).second) problems.push_back(fmt::format("team '{}': it is there twice", spec.name));
+    if (!all.emplace(spec.name, &spec).second)
+      problems.push_back(fmt::format("team '{}': it is there twice", spec.name));
   }
   std::function<const Team*(const TeamSpec&)> add = [&](const TeamSpec& spec) -> const Team* {
     obs::Label name = obs::intern(spec.name);
