@@ -2,6 +2,7 @@
 
 #include "base/quantity.h"
 #include "price/quantity.h"
+#include "token/models.h"
 
 namespace penstock::llm {
 
@@ -22,6 +23,9 @@ std::optional<Target> Plan::resolve(std::string_view text) const {
   const Seller& seller = sellers_.find(provider->first)->second;
   if (auto own = target_allowances_.find(text); own != target_allowances_.end()) target.allowances[0] = own->second;
   target.allowances[1] = seller.allowance;
+  target.encoding = token::Encoding::find(token::encoding_name(target.model));
+  auto learned = calibrations_.find(text);
+  target.calibration = learned == calibrations_.end() ? seller.calibration : learned->second;
   if (terms_.prices) {
     // The entry lives as long as its catalog.
     target.sold = {terms_.prices, terms_.prices->find(provider->first, seller.vendor, target.model)};

@@ -87,6 +87,7 @@ std::vector<Target> Plan::parse_targets(const config::Node& node, bool weighted)
                                      hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
       continue;
     }
+    if (!target->encoding) target->calibration = calibrations_.try_emplace(to, std::make_shared<token::Calibration>()).first->second;
     target->weight = weight;
     target->label = obs::intern(to);
     targets.push_back(std::move(*target));
