@@ -2,6 +2,7 @@
 
 #include "chat/effort.h"
 #include "llm/estimate.h"
+#include "price/cost.h"
 #include "token/chat_count.h"
 #include "token/openai_chat.h"
 
@@ -24,6 +25,8 @@ std::int64_t times(std::int64_t tokens, std::int64_t answers) {
   constexpr std::int64_t kTokensMax = 1'000'000'000'000;
   return tokens > kTokensMax / answers ? kTokensMax : tokens * answers;
 }
+
+std::int64_t output_max(const flow::Call&) { return 0; }
 
 template <class Visit>
 void each_target(const Route& route, Visit visit) {
@@ -56,6 +59,7 @@ std::int64_t least_said(std::int64_t a, std::int64_t b) {
 std::int64_t allowed_output(const flow::Call& call, const Route& route, Request& request, bool bounded) {
   if (request.operation == Operation::embeddings) return 0;
   std::int64_t lowered = output_max(call);
+  if (route.allowance) lowered = least_said(lowered, route.allowance->rules.limits.output_max);
   std::int64_t wish = request.output.tokens;
   std::int64_t most = least_said(lowered, wish);
   if (most == 0 || bounded) most = least_said(most, output_most_of(route, call.event.at));
@@ -145,6 +149,7 @@ void prepare_ask(flow::Call& call, const Route& route, Request& request) {
     return;
   }
   Stakes stakes = stakes_of(call);
+  request.bounded = stakes.bounded;
   request.asked_input = call.input_tokens;
   if (stakes.counted) count_well(call, route, request, stakes.bounded, request.asked_input);
   std::int64_t output = allowed_output(call, route, request, stakes.bounded);
@@ -157,11 +162,19 @@ void prepare_ask(flow::Call& call, const Route& route, Request& request) {
   });
 }
 
-void bound_output(chat::Request& request, std::int64_t most) {
+std::int64_t output_most_for(const Target& target, const Request& request) {
+  std::int64_t most = request.output_most;
+  for (const auto& allowance : target.allowances) {
+    if (allowance) most = least_said(most, allowance->rules.limits.output_max);
+  }
+  return most;
+}
+
+void bound_output(chat::Request& request, std::int64_t most, bool thoughts_beside) {
   if (most <= 0) return;
   request.max_output_tokens = std::min(request.max_output_tokens.value_or(most), most);
   chat::Reasoning& reasoning = request.reasoning;
-  if (!reasoning.said() || chat::is_off(reasoning)) return;
+  if (!thoughts_beside || !reasoning.said() || chat::is_off(reasoning)) return;
   // 1,024 is the least that Anthropic thinks with, and an answer is to follow.
   constexpr std::int64_t kThinkingLeast = 1024;
   std::int64_t room = *request.max_output_tokens - 1;
@@ -176,9 +189,16 @@ void bound_output(chat::Request& request, std::int64_t most) {
   }
 }
 
+flow::Capabilities needs_of(const flow::Call&, Request& request) {
+  using flow::Capability;
+  if (request.operation == Operation::embeddings) return {Capability::embeddings};
+  return {Capability::chat};
+}
+
 void learn(const Target& target, const Request& request, const Usage& usage) {
   if (target.encoding != nullptr || request.input_size.text_bytes < token::Calibration::kBytesMin) return;
-  target.calibration->learn(request.input_size.text_bytes, std::max<std::int64_t>(usage.input - request.input_size.tokens, 1));
+  target.calibration->learn(request.input_size.text_bytes,
+                            std::max<std::int64_t>(usage.input - request.input_size.tokens, 1));
 }
 
 }  // namespace penstock::llm

@@ -79,7 +79,8 @@ std::string price_line(const Target& target, bool priced_only) {
     const price::Figure& figure = price->rates.*field.member;
     if (figure) base::append(figures, figures.empty() ? "" : ", ", field.name, " ", price::format_rate(*figure));
   }
-  if (price->request) base::append(figures, figures.empty() ? "" : ", ", "call ", price::format_amount(*price->request));
+  if (price->request)
+    base::append(figures, figures.empty() ? "" : ", ", "call ", price::format_amount(*price->request));
   if (price->image) base::append(figures, figures.empty() ? "" : ", ", "image ", price::format_amount(*price->image));
   return fmt::format("{}: {} ({}{})", target.label.view(), figures, to_string(target.sold->source),
                      price->as_of.empty() ? "" : ", as of " + price->as_of);

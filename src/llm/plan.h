@@ -25,9 +25,9 @@ struct Target {
   std::shared_ptr<const Provider> provider;
   std::string model;
   std::int64_t weight = 1;
-  std::shared_ptr<const price::Entry> sold;  // what it costs and since when; null: nobody knows
-  const token::Encoding* encoding = nullptr;           // of its texts; null: not published
-  std::shared_ptr<token::Calibration> calibration;     // what is learned instead
+  std::shared_ptr<const price::Entry> sold;         // what it costs and since when; null: nobody knows
+  const token::Encoding* encoding = nullptr;        // of its texts; null: not published
+  std::shared_ptr<token::Calibration> calibration;  // what is learned instead
   // Its own and its provider's; null: none.
   std::array<std::shared_ptr<const Allowance>, 2> allowances;
   bool limited() const { return allowances[0] || allowances[1]; }

@@ -50,11 +50,12 @@ struct Request {
   // For providers of another dialect; null where the operation cannot be translated. Outlive the call.
   const chat::ClientCodec* codec = nullptr;  // chat, completions, responses, count_tokens
   const chat::EmbeddingsCodec* embeddings = nullptr;
-  std::string_view provider = {};        // only targets of this one; empty: of any
-  std::shared_ptr<const Route> route;    // set: flow::admit() has passed the call already, for this one
-  std::string_view service_tier = {};    // as the client names it; empty: it does not
-  std::int64_t asked_input = 0;          // of call.ask.tokens
-  token::InputSize input_size = {};      // as measured where it cannot be counted; 0 bytes: it was not
+  std::string_view provider = {};            // only targets of this one; empty: of any
+  std::shared_ptr<const Route> route;        // set: flow::admit() has passed the call already, for this one
+  std::string_view service_tier = {};        // as the client names it; empty: it does not
+  std::int64_t asked_input = 0;              // of call.ask.tokens
+  bool bounded = false;                      // some hard budget relies on what was asked for
+  token::InputSize input_size = {};          // as measured where it cannot be counted; 0 bytes: it was not
   std::shared_ptr<chat::Request> canonical;  // the body as `codec` reads it, once somebody needed it
   // Hears the answer of a target that took the request in the client's own dialect, before the client does: the whole
   // of it, or the first event of a stream. Null: nobody does. Outlives the call.
