@@ -17,8 +17,6 @@ bool Account::needs_bound() const { return (meters_->needs.load(std::memory_orde
 
 bool Account::counts_tokens() const { return (meters_->needs.load(std::memory_order_relaxed) & kCountsTokens) != 0; }
 
-bool Account::needs_bound() const { return meters_->needs_bound.load(std::memory_order_relaxed); }
-
 AccountState Account::state(const Now& now) const {
   std::scoped_lock lock(meters_->lock);
   return meters_->state(now);
