@@ -1,7 +1,6 @@
 #include "ext/filters/limits/limits_filter.h"
 
-#include <arpa/inet.h>
-
+#include "flow/accounts.h"
 #include "flow/dialect.h"
 #include "flow/permission.h"
 #include "rt/wait.h"
@@ -11,38 +10,6 @@ namespace {
 
 quota::Now now_of(const flow::Call& call) { return {call.exchange.loop().now(), base::system_clock().wall()}; }
 
-// IPv6 callers have a /64 of their own, as RFC 6177 has it for the smallest of sites.
-std::string address_of(const obs::ClientAddress& client) {
-  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  if (std::equal(kMapped.begin(), kMapped.end(), client.bytes.begin())) return client.text();
-  obs::ClientAddress network = client;
-  std::fill(network.bytes.begin() + 8, network.bytes.end(), std::uint8_t{0});
-  return network.text() + "/64";
-}
-
-// Those of one call, from the outermost.
-class Accounts {
- public:
-  explicit Accounts(const flow::Call& call) {
-    const flow::Policy& policy = *call.policy;
-    if (!policy.address_rules().empty() && !call.event.client.local)
-      add(policy.book()->address_account(address_of(call.event.client)));
-    add(call.model_account);
-    if (call.key == nullptr) return;
-    add(policy.keys().account_of(*call.key));
-    if (call.team == nullptr) return;
-    for (quota::Account* account : call.team->accounts) add(account);
-  }
-  std::span<quota::Account* const> all() const { return {accounts_.data(), size_}; }
-
- private:
-  void add(quota::Account* account) {
-    if (account != nullptr) accounts_[size_++] = account;
-  }
-  std::array<quota::Account*, 3 + flow::Teams::kDepthMax> accounts_{};
-  std::size_t size_ = 0;
-};
-
 void keep(flow::Call& call, quota::Reservation reservation) {
   call.reservation = std::move(reservation);
   call.request_limit = call.reservation.requests();
@@ -50,7 +17,7 @@ void keep(flow::Call& call, quota::Reservation reservation) {
 }
 
 // What is left of the tightest limits, for the fields of a refusal.
-void show_limits(flow::Call& call, const Accounts& accounts, const quota::Now& now) {
+void show_limits(flow::Call& call, const flow::Accounts& accounts, const quota::Now& now) {
   for (const quota::Account* account : accounts.all()) {
     for (const quota::RateState& rate : account->state(now).rates) {
       auto& shown = rate.rule.unit == quota::RateLimit::Unit::requests ? call.request_limit : call.token_limit;
@@ -78,7 +45,7 @@ struct Turn {
   }
 };
 
-rt::Task<Result<void>> wait_for_turn(flow::Call& call, Accounts accounts) {
+rt::Task<Result<void>> wait_for_turn(flow::Call& call, flow::Accounts accounts) {
   rt::Loop& loop = call.exchange.loop();
   base::SteadyTime since = loop.now();
   auto turn = std::make_shared<Turn>(loop);
@@ -131,7 +98,7 @@ rt::Task<Result<void>> LimitsFilter::on_request(flow::Call& call) {
   // A call may ask several times: for every message of a connection. The one before has used what it has used.
   if (call.reservation) on_settle(call);
   if (auto fits = check_input(call); !fits) return Passed::ready(std::move(fits));
-  Accounts accounts(call);
+  flow::Accounts accounts(call);
   if (accounts.all().empty()) return Passed::ready();
   if (call.key != nullptr) call.ask.priority = static_cast<std::uint8_t>(call.key->profile().priority);
   quota::Now now = now_of(call);
@@ -161,7 +128,7 @@ Result<void> LimitsFilter::on_usage(flow::Call& call) {
   quota::Now now = now_of(call);
   auto denial = call.reservation.use(used_by(call), now);
   if (!denial) return {};
-  show_limits(call, Accounts(call), now);
+  show_limits(call, flow::Accounts(call), now);
   return refusal(call, std::move(*denial));
 }
 
