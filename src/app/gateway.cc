@@ -380,6 +380,14 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
                                               config.websocket);
 }
 
+// For changes of teams this alone: the plan of routes stays as the cores know it.
+void Gateway::publish_policy(const GatewayConfig& config) {
+  policy_ = make_policy(config);
+  if (admin_) admin_->set_policy(policy_);
+  for (std::size_t i = 0; i < per_core_.size(); ++i)
+    cores_->loop(i).post([this, i, policy = policy_] { front_->set_policy(i, policy); });
+}
+
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
   burden_->set_limits(config.overload.burden);
@@ -388,15 +396,11 @@ void Gateway::publish(const GatewayConfig& config) {
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
   config.llm->open_accounts(*book_);
-  std::shared_ptr<const flow::Policy> policy = policy_ = make_policy(config);
-  if (admin_) {
-    admin_->set_policy(policy);
-    admin_->set_plan(config.llm);
-  }
+  publish_policy(config);
+  if (admin_) admin_->set_plan(config.llm);
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
-    cores_->loop(i).post([this, i, policy, plan = config.llm, limits = config.http] {
+    cores_->loop(i).post([this, i, plan = config.llm, limits = config.http] {
       per_core_[i].server->set_limits(limits);
-      front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
       if (i == 0) health_checks_->apply(*plan);
       std::vector<std::shared_ptr<const http::Origin>> wanted;
@@ -467,7 +471,7 @@ void Gateway::reload_keys_when_changed() {
   bool had_keys = had_keys_;
   if (!read_stored_keys()) return;
   // Keys are in force at once; only these are part of a policy.
-  if (teams != stored_teams_ || had_keys != had_keys_) publish(config_);
+  if (teams != stored_teams_ || had_keys != had_keys_) publish_policy(config_);
   obs::log(obs::Level::info, "keys reloaded");
 }
 

@@ -77,6 +77,7 @@ class Gateway {
   std::expected<void, StartFailure> enter(Doors doors);
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
+  void publish_policy(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
   bool read_stored_keys();
   void note_used_keys(bool now);
