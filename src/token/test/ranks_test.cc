@@ -4,9 +4,10 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 
 #include "token/merge.h"
-#include "token/test/tables.h"
+#include "token/test/published.h"
 
 namespace penstock::token {
 namespace {

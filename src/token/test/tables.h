@@ -1,4 +1,4 @@
-// Tables and published vectors for tests.
+// The tables the build made, and published vectors, for tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "chat/base64.h"
 #include "token/encoding.h"
 
 namespace penstock::token::test {
@@ -30,18 +29,6 @@ inline std::vector<std::string> shared_lines(const std::string& name) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   return lines;
-}
-
-// Ranks as they are published: the 256 bytes, then these in their order.
-inline std::string published(const std::vector<std::string>& tokens) {
-  std::string text;
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    char one = static_cast<char>(byte);
-    text += chat::write_base64({&one, 1}) + " " + std::to_string(byte) + "\n";
-  }
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    text += chat::write_base64(tokens[i]) + " " + std::to_string(256 + i) + "\n";
-  return text;
 }
 
 }  // namespace penstock::token::test
