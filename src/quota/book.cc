@@ -6,9 +6,9 @@ namespace penstock::quota {
 
 Book::Impl::Impl(Book& of, BookOptions options)
     : book(of),
-      waiting(options, [this](const Sorted& of_call, const Ask& ask, const Now& now, Reservation& into, bool head) {
-        return take(of_call, ask, now, into, head);
-      }) {}
+      waiting(options, [this](const Sorted& of_call, const Ask& ask, const Now& now, Reservation& into,
+                              bool head) { return take(of_call, ask, now, into, head); }),
+      addresses(options.addresses_max) {}
 
 Book::Book(BookOptions options) : impl_(std::make_unique<Impl>(*this, options)) {}
 
@@ -28,7 +28,7 @@ std::shared_ptr<Account> Book::account(std::string_view id, std::string_view sho
     std::scoped_lock lock(impl_->mutex);
     auto found = impl_->by_id.find(id);
     if (found == impl_->by_id.end()) {
-      auto made = impl_->make(std::string(id), std::string(shown));
+      auto made = Meters::make_account(std::string(id), std::string(shown));
       std::string_view key = made->id();
       found = impl_->by_id.emplace(key, std::move(made)).first;
     }
@@ -77,6 +77,30 @@ std::unique_ptr<Ticket> Book::wait(std::span<Account* const> accounts, const Ask
   return impl_->waiting.enter(Sorted(accounts), ask, now, std::move(wake));
 }
 
+void Book::set_address_rules(const Rules& rules) {
+  std::shared_ptr<const Plan> plan;
+  if (!rules.empty()) {
+    std::scoped_lock lock(impl_->mutex);
+    plan = impl_->plan_of(rules);
+  }
+  impl_->addresses.set_plan(std::move(plan));
+}
+
+Account* Book::address_account(std::string_view address) {
+  return impl_->addresses.find(address, base::system_clock().steady());
+}
+
+void Book::Impl::add_alerts(std::vector<BudgetAlert> more) {
+  if (more.empty()) return;
+  std::scoped_lock lock(alerts_mutex);
+  std::ranges::move(more, std::back_inserter(alerts));
+}
+
+std::vector<BudgetAlert> Book::take_alerts() {
+  std::scoped_lock lock(impl_->alerts_mutex);
+  return std::exchange(impl_->alerts, {});
+}
+
 std::int64_t Book::waiting() const { return impl_->waiting.size(); }
 
 std::vector<std::pair<std::shared_ptr<Account>, AccountState>> Book::list(std::string_view prefix,
@@ -88,6 +112,9 @@ std::vector<std::pair<std::shared_ptr<Account>, AccountState>> Book::list(std::s
       if (id.starts_with(prefix)) list.emplace_back(account, AccountState{});
     }
   }
+  std::vector<std::shared_ptr<Account>> addresses;
+  impl_->addresses.list(prefix, addresses);
+  for (auto& account : addresses) list.emplace_back(std::move(account), AccountState{});
   std::ranges::sort(list, {}, [](const auto& entry) -> const std::string& { return entry.first->id(); });
   for (auto& [account, state] : list) state = account->state(now);
   return list;

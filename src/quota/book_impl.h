@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "quota/addresses.h"
 #include "quota/book.h"
 #include "quota/meters.h"
 #include "quota/waiting.h"
@@ -19,12 +20,13 @@ struct Book::Impl {
   std::optional<Refusal> take(const Sorted& accounts, const Ask& ask, const Now& now, Reservation& into, bool head);
 
   std::shared_ptr<const Plan> plan_of(const Rules& rules);  // with `mutex` held
-  std::shared_ptr<Account> make(std::string id, std::string shown) {
-    return std::shared_ptr<Account>(new Account(std::move(id), std::move(shown)));
-  }
+  void add_alerts(std::vector<BudgetAlert> more);
 
   Book& book;
   Waiting waiting;
+  Addresses addresses;
+  std::mutex alerts_mutex;
+  std::vector<BudgetAlert> alerts;
   mutable std::mutex mutex;                                              // of what is below
   std::unordered_map<std::string_view, std::shared_ptr<Account>> by_id;  // by their own ids
   std::unordered_map<std::string, std::weak_ptr<const Plan>> plans;      // by their text

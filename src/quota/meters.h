@@ -69,6 +69,7 @@ struct Meters {
   static constexpr std::uint8_t kPassedMax = 7;
 
   static Meters& of(const Account& account) { return *account.meters_; }
+  static std::shared_ptr<Account> make_account(std::string id, std::string shown);
 
   SpinLock lock;
   // Read without the lock.
@@ -96,6 +97,10 @@ struct Meters {
   // Something is used beyond its limit.
   std::optional<Refusal> exceeded(const Now& now);
   void settle(const Claim& claim, const Used& used, const Now& now);
+  // Adds what was reached and not yet said.
+  void take_alerts(const Account& account, const Now& now, std::vector<BudgetAlert>& alerts);
+  // As if it were new.
+  bool untouched(base::SteadyTime now) const;
   // False: there is no such budget.
   bool adjust(const BudgetRule& rule, std::int64_t amount, const Now& now);
   AccountState state(const Now& now);
