@@ -26,17 +26,20 @@ std::shared_ptr<Account> Book::account(std::string_view id, std::string_view sho
   bool waited_for = false;
   {
     std::scoped_lock lock(impl_->mutex);
+    decltype(impl_->restored)::node_type restored;
     auto found = impl_->by_id.find(id);
     if (found == impl_->by_id.end()) {
       auto made = Meters::make_account(std::string(id), std::string(shown));
       std::string_view key = made->id();
       found = impl_->by_id.emplace(key, std::move(made)).first;
+      restored = impl_->restored.extract(std::string(id));
     }
     account = found->second;
     auto plan = impl_->plan_of(rules);
     Meters& meters = Meters::of(*account);
     std::scoped_lock meters_lock(meters.lock);
     if (meters.plan != plan) meters.set_plan(std::move(plan));
+    if (restored) restore_meters(meters, restored.mapped());
     waited_for = meters.waiting > 0;
   }
   if (waited_for) impl_->waiting.serve(std::array{account.get()}, std::nullopt);
@@ -45,10 +48,12 @@ std::shared_ptr<Account> Book::account(std::string_view id, std::string_view sho
 
 void Book::prune() {
   std::scoped_lock lock(impl_->mutex);
-  std::erase_if(impl_->by_id, [](auto& entry) {
+  std::erase_if(impl_->by_id, [this](auto& entry) {
     Meters& meters = Meters::of(*entry.second);
     std::scoped_lock meters_lock(meters.lock);
-    return entry.second.use_count() == 1 && meters.holds == 0 && meters.pins == 0;
+    bool gone = entry.second.use_count() == 1 && meters.holds == 0 && meters.pins == 0 && !meters.changed;
+    if (gone && meters.plan->durable && impl_->keeping) impl_->forgotten.emplace_back(entry.first);
+    return gone;
   });
   std::erase_if(impl_->plans, [](const auto& entry) { return entry.second.expired(); });
 }
@@ -66,6 +71,7 @@ Result<void> Book::adjust(std::string_view id, const BudgetRule& rule, std::int6
     Meters& meters = Meters::of(*account);
     std::scoped_lock lock(meters.lock);
     known = meters.adjust(rule, amount, now);
+    if (known) impl_->note_change(*account);
   }
   if (!known) return fail(Errc::not_found, fmt::format("{} has no budget {}", account->shown(), rule.text()));
   impl_->waiting.serve(std::array{account.get()}, now);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "quota/checkpoint.h"
+
 namespace penstock::quota {
 namespace {
 
@@ -37,11 +39,13 @@ Plan::Plan(const Rules& from) : rules(from) {
   if (limits.input_max > 0) needs |= kCountsTokens;
   for (const RateLimit& rate : limits.rates) {
     if (rate.unit == RateLimit::Unit::tokens) needs |= kCountsTokens;
+    durable = durable || quota::durable(rate);
   }
   for (const BudgetRule& rule : rules.budgets) {
     auto zone = find_zone(rule.zone);  // an unknown one was refused when the rules were read
     budgets.push_back({rule, zone ? *zone : nullptr});
     needs |= kCountsTokens;
+    durable = true;
     if (rule.hard) needs |= kNeedsBound;
     if (rule.hard && money(rule)) needs |= kNeedsPrice;
   }

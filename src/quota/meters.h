@@ -21,6 +21,7 @@ struct Plan {
   Rules rules;
   std::vector<BudgetPlan> budgets;
   std::uint8_t needs = 0;  // of Need
+  bool durable = false;    // something here is worth keeping over a restart
 };
 
 // What one account has against a call.
@@ -78,10 +79,12 @@ struct Meters {
   std::uint8_t queue_class = 0;  // the first class that waits here
   std::uint8_t passed = 0;       // calls that went ahead of the one that has waited longest here
   Denial::Why queue_why{};       // why the last one joined
+  bool changed = false;          // and in the list of those
   std::uint32_t generation = 0;
   std::int32_t holds = 0;    // calls that have reserved here
   std::int32_t waiting = 0;  // calls in the queue of this account
   std::int32_t pins = 0;     // calls of this account that wait, wherever
+  Account* next_changed = nullptr;
   std::shared_ptr<const Plan> plan;
   std::vector<Rate> rates;
   std::vector<Budget> budgets;

@@ -37,6 +37,7 @@ std::optional<Denial> Reservation::use(const Used& so_far, const Now& now) {
     Meters& meters = Meters::of(*accounts_[i]);
     std::scoped_lock lock(meters.lock);
     meters.raise({asked_, raised_, admitted_, generations_[i]}, by, now);
+    book_->impl_->note_change(*accounts_[i]);
     auto over_limit = refusal ? std::nullopt : meters.exceeded(now);
     if (!over_limit) continue;
     refusal = std::move(over_limit);
@@ -60,6 +61,7 @@ void Reservation::end(const Used& used, const Now& at, const std::optional<Now>&
     Meters& meters = Meters::of(*accounts_[i]);
     std::scoped_lock lock(meters.lock);
     meters.settle({asked_, raised_, admitted_, generations_[i]}, used, at);
+    book->impl_->note_change(*accounts_[i]);
     meters.take_alerts(*accounts_[i], at, alerts);
     if (meters.waiting > 0) waited_for[waited_for_size++] = accounts_[i];
   }

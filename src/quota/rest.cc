@@ -2,8 +2,6 @@
 
 namespace penstock::quota {
 
-std::vector<Checkpoint> Book::take_checkpoints(const Now&) { return {}; }
-void Book::restore(std::vector<Checkpoint>, const Now&) {}
 std::vector<SharedUse> Book::shared_uses(const Now&) { return {}; }
 void Book::apply(const std::vector<SharedSum>&, const Now&) {}
 void Book::set_sharing(const SharingState&, const Now&) {}
