@@ -203,9 +203,12 @@ void Plan::parse_provider(const std::string& name, const config::Node& node, con
   seller.direct_label = obs::intern(name + "/*");
   seller.allowance = allow("provider:" + name, fmt::format("the provider '{}'", name), quota::parse_rules(entry));
   auto provider = factory->make(name, entry);
-  if (provider && terms_.prices)
-    seller.vendor = price::read_vendor(entry, provider->origin()->url.host, *terms_.prices);
-  entry.get("catalog");  // known, also where there is no catalog
+  if (provider) {
+    const auto& catalog = terms_.prices ? terms_.prices : price::Catalog::builtin();
+    seller.vendor = price::read_vendor(entry, provider->origin()->url.host, *catalog);
+    // A first look reads the vendor's part of the catalog: now, and not when a call comes.
+    if (terms_.prices) (void)terms_.prices->find(name, seller.vendor, "-");
+  }
   entry.done();
   if (!provider) return;
   providers_[name] = std::move(provider);
