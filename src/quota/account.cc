@@ -13,6 +13,8 @@ bool Account::limited() const { return meters_->limited.load(std::memory_order_r
 
 bool Account::needs_price() const { return meters_->needs_price.load(std::memory_order_relaxed); }
 
+bool Account::needs_bound() const { return meters_->needs_bound.load(std::memory_order_relaxed); }
+
 AccountState Account::state(const Now& now) const {
   std::scoped_lock lock(meters_->lock);
   return meters_->state(now);

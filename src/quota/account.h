@@ -68,6 +68,8 @@ class Account {
   bool limited() const;
   // Some budget here, hard, counts money: calls whose price is unknown cannot be let through.
   bool needs_price() const;
+  // Some hard budget here, of money or tokens: what a call may use at most has to be known before it goes out.
+  bool needs_bound() const;
   AccountState state(const Now& now) const;
 
  private:

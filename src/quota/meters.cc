@@ -36,6 +36,7 @@ Plan::Plan(const Rules& from) : rules(from) {
     auto zone = find_zone(rule.zone);  // an unknown one was refused when the rules were read
     budgets.push_back({rule, zone ? *zone : nullptr});
     needs_price = needs_price || (rule.hard && money(rule));
+    needs_bound = needs_bound || rule.hard;
   }
 }
 
@@ -71,6 +72,7 @@ void Meters::set_plan(std::shared_ptr<const Plan> fresh) {
   }
   limited = !rates.empty() || !budgets.empty() || plan->rules.limits.concurrent > 0;
   needs_price = plan->needs_price;
+  needs_bound = plan->needs_bound;
 }
 
 std::optional<Refusal> Meters::check(const Ask& ask, const Now& now) {

@@ -18,6 +18,7 @@ struct Plan {
   Rules rules;
   std::vector<BudgetPlan> budgets;
   bool needs_price = false;
+  bool needs_bound = false;
 };
 
 // What one account has against a call.
@@ -64,6 +65,7 @@ struct Meters {
   // Read without the lock.
   std::atomic<bool> limited = false;
   std::atomic<bool> needs_price = false;
+  std::atomic<bool> needs_bound = false;
   // Behind the lock.
   std::uint8_t queue_class = 0;  // the first class that waits here
   std::uint8_t passed = 0;       // calls that went ahead of what waits here
