@@ -22,8 +22,6 @@ class ContextFit {
   // Makes the request what this target is told. True when the body is another than before: whatever was read of it has
   // to be read again.
   bool present(const Target& target, flow::Call& call, Request& request);
-  // Something is left out for some target.
-  bool trims() const;
 
  private:
   friend class ContextCheck;
@@ -43,9 +41,11 @@ class ContextFit {
   const std::vector<std::uint32_t>* presented_ = nullptr;
 };
 
-// For routes with a context rule, before the call is admitted: counts the input, leaves those targets out of the route
-// that it does not fit, and lets the others be told what fits: request.context. The failure says why none is left, in
-// words that the client's library knows. Needs what the body says of the output, and request.codec.
-std::optional<Failure> fit_context(flow::Call& call, std::shared_ptr<const Route>& route, Request& request);
+// Before the call is admitted, and before it is said what it may use: for routes with a context rule, leaves those
+// targets out that the input does not fit and sets request.context for the others. Needs what the body says of the
+// output, and the request's codec; without one nothing is checked. The error has the numbers, and words that the
+// client's library knows; call.event.over_context tells it from others.
+Result<std::shared_ptr<const Route>> fit_context(flow::Call& call, const std::shared_ptr<const Route>& route,
+                                                 Request& request);
 
 }  // namespace penstock::llm
