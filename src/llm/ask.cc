@@ -162,6 +162,35 @@ void prepare_ask(flow::Call& call, const Route& route, Request& request) {
   });
 }
 
+namespace {
+
+std::optional<std::int64_t> dearest_passage(const Target& target, const flow::Call& call, const Route& route,
+                                            const Passage& passage) {
+  const price::Price* price = target.price_at(call.event.at);
+  if (price == nullptr) return std::nullopt;
+  price::Ask ask;
+  ask.input = call.input_tokens;
+  ask.output = price->output_max.value_or(route.output_assumed);
+  ask.extras.images = passage.images;
+  return price::reserve_cost(*price, ask);
+}
+
+}  // namespace
+
+void prepare_passage(flow::Call& call, const Route& route, const Passage& passage) {
+  using Kind = Passage::Kind;
+  call.event.cost_known = true;
+  if (route.allowance) call.model_account = route.allowance->account.get();
+  call.ask.tokens = passage.kind == Kind::free ? 0 : call.input_tokens;
+  call.ask.cost = passage.kind == Kind::unknown ? std::nullopt : std::optional<std::int64_t>(0);
+  // The targets may have budgets of their own.
+  if (passage.kind != Kind::paid) return;
+  each_target(route, [&](const Target& target) {
+    auto cost = dearest_passage(target, call, route, passage);
+    call.ask.cost = cost && call.ask.cost ? std::optional(std::max(*cost, *call.ask.cost)) : std::nullopt;
+  });
+}
+
 std::int64_t output_most_for(const Target& target, const Request& request) {
   std::int64_t most = request.output_most;
   for (const auto& allowance : target.allowances) {

@@ -36,6 +36,15 @@ std::int64_t output_most_for(const Target& target, const Request& request);
 // be less.
 void bound_output(chat::Request& request, std::int64_t most, bool thoughts_beside);
 
+// What a call whose body passes through is about.
+struct Passage {
+  enum class Kind : std::uint8_t { paid, free, unknown };  // unknown: it costs, and nobody can say how much
+  Kind kind = Kind::paid;
+  std::int64_t images = 0;  // to be made
+};
+// The same for such a call; call.input_tokens is what is known of its input.
+void prepare_passage(flow::Call& call, const Route& route, const Passage& passage);
+
 // Teaches the target's estimate what the provider counted.
 void learn(const Target& target, const Request& request, const Usage& usage);
 

@@ -209,7 +209,7 @@ rt::Task<void> Dispatch::pause(base::Duration delay) {
 
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
   Attempts attempts(*route_, pool_.loop().now());
-  TargetHolds holds(call_, request_);
+  TargetHolds holds(call_, [this](const Target& target) { return dearest(target, call_, request_); });
   http::OriginHealth::Trial trial;
   std::optional<Failure> last;
   while (true) {

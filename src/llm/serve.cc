@@ -151,9 +151,8 @@ const std::shared_ptr<const Plan>& plan_of(const flow::Call& call, const Lane& l
   return lane.plan(static_cast<std::size_t>(call.exchange.loop().index()));
 }
 
-namespace {
-
-Result<std::shared_ptr<const Route>> priced(const std::shared_ptr<const Route>& route, base::WallMicros now) {
+Result<std::shared_ptr<const Route>> askable(const std::shared_ptr<const Route>& route, base::WallMicros now) {
+  if (!route->priced_only) return route;
   auto kept = narrowed(route, [now](const Target& target) { return target.price_at(now) != nullptr; });
   if (kept) return kept;
   return fail(
@@ -163,11 +162,9 @@ Result<std::shared_ptr<const Route>> priced(const std::shared_ptr<const Route>& 
                   route->name.view(), route->targets.front().label.view()));
 }
 
-}  // namespace
-
 Result<std::shared_ptr<const Route>> prepare(flow::Call& call, const Lane& lane, Request& request) {
   auto route = plan_of(call, lane)->find(call.model);
-  if (route && (*route)->priced_only) route = priced(*route, call.event.at);
+  if (route) route = askable(*route, call.event.at);
   if (route) {
     prepare_ask(call, **route, request);
   } else {

@@ -24,6 +24,9 @@ Result<std::shared_ptr<const Route>> prepare(flow::Call& call, const Lane& lane,
 // The plan of the core the call is on.
 const std::shared_ptr<const Plan>& plan_of(const flow::Call& call, const Lane& lane);
 
+// The route without targets whose price nobody knows, when it does not want these; an error when it has no others.
+Result<std::shared_ptr<const Route>> askable(const std::shared_ptr<const Route>& route, base::WallMicros now);
+
 // A route the caller may use, for calls about a model and not to it: identified already. An error has a hint.
 Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane& lane, std::string_view model);
 // Their names, sorted.

@@ -1,7 +1,5 @@
 #include "llm/target_hold.h"
 
-#include "llm/ask.h"
-
 namespace penstock::llm {
 namespace {
 
@@ -22,14 +20,6 @@ struct Accounts {
 
 quota::Now now_of(const flow::Call& call) { return {call.exchange.loop().now(), base::system_clock().wall()}; }
 
-quota::Ask ask_of(const Target& target, const flow::Call& call, const Request& request, const Accounts& accounts) {
-  quota::Ask ask = call.ask;
-  auto priced = [](const quota::Account* account) { return account->needs_price(); };
-  bool money = std::ranges::any_of(accounts.span(), priced);
-  ask.cost = money ? dearest(target, call, request) : 0;
-  return ask;
-}
-
 // What wakes a wait on its loop, from any thread, also when the wait is over.
 struct Bell {
   explicit Bell(rt::Loop& on) : loop(on) {}
@@ -44,11 +34,18 @@ void TargetHold::settle(const quota::Used& used, const quota::Now& now) {
   std::exchange(reservation_, nullptr)->settle(used, now);
 }
 
+quota::Ask TargetHolds::ask_of(const Target& target, std::span<quota::Account* const> accounts) const {
+  quota::Ask ask = call_.ask;
+  bool money = std::ranges::any_of(accounts, [](const quota::Account* account) { return account->needs_price(); });
+  ask.cost = money ? cost_of_(target) : 0;
+  return ask;
+}
+
 std::optional<TargetHold> TargetHolds::take(const Target& target) {
   if (!target.limited()) return TargetHold();
   Accounts accounts(target);
   if (accounts.book == nullptr) return TargetHold();
-  auto held = accounts.book->reserve(accounts.span(), ask_of(target, call_, request_, accounts), now_of(call_));
+  auto held = accounts.book->reserve(accounts.span(), ask_of(target, accounts.span()), now_of(call_));
   if (held) return TargetHold(std::move(*held));
   note(target, std::move(held.error()));
   return std::nullopt;
@@ -72,7 +69,7 @@ rt::Task<const Target*> TargetHolds::wait(TargetHold& hold, base::SteadyTime dea
     });
   };
   base::SteadyTime since = std::chrono::steady_clock::now();
-  auto ticket = accounts.book->wait(accounts.span(), ask_of(*target, call_, request_, accounts), now_of(call_), ring);
+  auto ticket = accounts.book->wait(accounts.span(), ask_of(*target, accounts.span()), now_of(call_), ring);
   while (ticket && !cancellation.cancelled() && call_.exchange.loop().now() < deadline) {
     if (auto answer = ticket->poll(now_of(call_))) {
       call_.event.waited_nanos += (std::chrono::steady_clock::now() - since).count();

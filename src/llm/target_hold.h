@@ -1,6 +1,8 @@
 // What one attempt holds on the accounts of its target and the target's provider.
 #pragma once
 
+#include <functional>
+
 #include "flow/call.h"
 #include "llm/failure.h"
 #include "quota/book.h"
@@ -23,7 +25,9 @@ class TargetHold {
 // For one call: asks the accounts of its targets, and remembers what was denied.
 class TargetHolds {
  public:
-  TargetHolds(flow::Call& call, const Request& request) : call_(call), request_(request) {}
+  // What the call may cost at most with a target; nothing when its price is not known.
+  using CostOf = std::function<std::optional<std::int64_t>(const Target& target)>;
+  TargetHolds(flow::Call& call, CostOf cost_of) : call_(call), cost_of_(std::move(cost_of)) {}
 
   // Holds what the call may use; nothing when the target has no limits. Nothing at all after a denial: then it is
   // another target's turn.
@@ -37,8 +41,9 @@ class TargetHolds {
 
  private:
   void note(const Target& target, quota::Denial denial);
+  quota::Ask ask_of(const Target& target, std::span<quota::Account* const> accounts) const;
   flow::Call& call_;
-  const Request& request_;
+  CostOf cost_of_;
   std::optional<quota::Denial> denial_;  // the one that passes soonest
   const Target* may_wait_ = nullptr;     // its target, where waiting makes sense
 };
