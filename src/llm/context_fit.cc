@@ -30,10 +30,7 @@ void move_up(OutputWish& wish, std::size_t end, std::size_t bytes) {
 }  // namespace
 
 ContextFit::ContextFit(const Request& request)
-    : body_(request.body),
-      model_(request.model),
-      stream_options_(request.stream_options),
-      output_(request.output) {}
+    : body_(request.body), model_(request.model), stream_options_(request.stream_options), output_(request.output) {}
 
 std::optional<CountedInput> ContextFit::counted(const Target& target) const {
   auto told = told_.find(target.label.view());
@@ -195,9 +192,7 @@ Error ContextCheck::refusal() const {
       lead = fmt::format("this model's maximum context length is {} tokens, and the request needs {}", least.window,
                          least.input + least.reserve);
       break;
-    case Family::anthropic:
-      lead = fmt::format("prompt is too long: {} tokens > {} maximum", least.input, room);
-      break;
+    case Family::anthropic: lead = fmt::format("prompt is too long: {} tokens > {} maximum", least.input, room); break;
     case Family::gemini:
       lead = fmt::format("the input token count ({}) exceeds the maximum number of tokens allowed ({})", least.input,
                          room);

@@ -34,8 +34,8 @@ std::optional<ContextRule> parse_context(const config::Node& node) {
   rule.keep = parse_keep(keep);
   if (keep.present() && !rule.trim) keep.problem("only `over: trim` leaves something out; write that, or no `keep`");
   if (rule.window > 0 && rule.reserve.value_or(0) >= rule.window)
-    map.get("reserve").problem(fmt::format(
-        "{} tokens for the answer leave nothing of a window of {} for the input", *rule.reserve, rule.window));
+    map.get("reserve").problem(fmt::format("{} tokens for the answer leave nothing of a window of {} for the input",
+                                           *rule.reserve, rule.window));
   map.done();
   if (over == "pass") return std::nullopt;
   return rule;

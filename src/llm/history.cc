@@ -21,8 +21,7 @@ struct Place {
 };
 
 // OpenAI, API reference, "Create chat completion".
-constexpr Place kOpenAiPlaces[] = {
-    {"role", Clue::role}, {"tool_calls.id", Clue::call}, {"tool_call_id", Clue::result}};
+constexpr Place kOpenAiPlaces[] = {{"role", Clue::role}, {"tool_calls.id", Clue::call}, {"tool_call_id", Clue::result}};
 // OpenAI, API reference, "Create a model response". An item has an id of its own, by which approvals name it.
 constexpr Place kResponsesPlaces[] = {{"role", Clue::role},
                                       {"type", Clue::type},
@@ -126,11 +125,12 @@ class ElementReader {
     // Items of the Responses API that have no role are the model's, and what answers them.
     bool item = role_.empty() && !type_.empty();
     bool output = item && (type_.ends_with("_output") || type_.ends_with("_response"));
-    const auto* known = std::ranges::find(kRoles, std::string_view(role_), &std::pair<std::string_view, Speaker>::first);
-    entry_.speaker = output                    ? Speaker::tool
-                     : item                    ? Speaker::model
+    const auto* known =
+        std::ranges::find(kRoles, std::string_view(role_), &std::pair<std::string_view, Speaker>::first);
+    entry_.speaker = output                      ? Speaker::tool
+                     : item                      ? Speaker::model
                      : known != std::end(kRoles) ? known->second
-                                               : Speaker::user;
+                                                 : Speaker::user;
     if (output) std::ranges::move(std::exchange(entry_.calls, {}), std::back_inserter(entry_.results));
     bool results = answers_ || !entry_.results.empty();
     if (entry_.speaker == Speaker::user && results) {
