@@ -1,6 +1,8 @@
 #include "llm/ask.h"
 
 #include "chat/effort.h"
+#include "flow/accounts.h"
+#include "flow/permission.h"
 #include "llm/context_fit.h"
 #include "llm/estimate.h"
 #include "price/cost.h"
@@ -17,8 +19,15 @@ Stakes stakes_of(const flow::Call& call) {
     stakes.priced = stakes.priced || account.needs_price();
     stakes.bounded = stakes.bounded || account.needs_bound();
   };
-  if (call.model_account != nullptr) look(*call.model_account);
+  flow::Accounts accounts(call);
+  for (const quota::Account* account : accounts.all()) look(*account);
   return stakes;
+}
+
+void limit_by_model(flow::Call& call, const Route& route) {
+  if (!route.allowance) return;
+  call.model_account = route.allowance->account.get();
+  call.model_limits = &route.allowance->rules.limits;
 }
 
 std::int64_t times(std::int64_t tokens, std::int64_t answers) {
@@ -26,8 +35,6 @@ std::int64_t times(std::int64_t tokens, std::int64_t answers) {
   constexpr std::int64_t kTokensMax = 1'000'000'000'000;
   return tokens > kTokensMax / answers ? kTokensMax : tokens * answers;
 }
-
-std::int64_t output_max(const flow::Call&) { return 0; }
 
 template <class Visit>
 void each_target(const Route& route, Visit visit) {
@@ -58,7 +65,7 @@ std::int64_t least_said(std::int64_t a, std::int64_t b) {
 
 // Tokens of one answer by the limits of who asks, and of the model; 0: these have none.
 std::int64_t lowered_output(const flow::Call& call, const Route& route) {
-  std::int64_t lowered = output_max(call);
+  std::int64_t lowered = flow::output_max(call);
   if (route.allowance) lowered = least_said(lowered, route.allowance->rules.limits.output_max);
   return lowered;
 }
@@ -171,7 +178,7 @@ std::optional<std::int64_t> dearest(const Target& target, const flow::Call& call
 
 void prepare_ask(flow::Call& call, const Route& route, Request& request) {
   call.event.cost_known = true;  // so far, which is nothing
-  if (route.allowance) call.model_account = route.allowance->account.get();
+  limit_by_model(call, route);
   if (request.operation == Operation::count_tokens) {
     call.ask.tokens = 0;
     return;
@@ -208,7 +215,7 @@ std::optional<std::int64_t> dearest_passage(const Target& target, const flow::Ca
 void prepare_passage(flow::Call& call, const Route& route, const Passage& passage) {
   using Kind = Passage::Kind;
   call.event.cost_known = true;
-  if (route.allowance) call.model_account = route.allowance->account.get();
+  limit_by_model(call, route);
   call.ask.tokens = passage.kind == Kind::free ? 0 : call.input_tokens;
   call.ask.cost = passage.kind == Kind::unknown ? std::nullopt : std::optional<std::int64_t>(0);
   // The targets may have budgets of their own.

@@ -1,5 +1,6 @@
 #include "llm/serve.h"
 
+#include "flow/permission.h"
 #include "llm/ask.h"
 #include "llm/context_fit.h"
 #include "llm/dispatch.h"
@@ -182,9 +183,9 @@ Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane&
   call.model = model;
   call.event.asked.assign(model);
   // Whether a model exists is nobody's business whose key does not cover it.
-  if (call.key && !call.key->allows(model)) {
+  if (!flow::may_use(call, model)) {
     return fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'",
-                                                     call.key->name.view(), model.substr(0, 100)));
+                                                     call.key->name().view(), model.substr(0, 100)));
   }
   return plan_of(call, lane)->find(model);
 }
@@ -192,7 +193,7 @@ Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane&
 std::vector<std::string> visible_routes(const flow::Call& call, const Lane& lane) {
   std::vector<std::string> names;
   for (const auto& [name, route] : plan_of(call, lane)->routes()) {
-    if (!call.key || call.key->allows(name)) names.push_back(name);
+    if (flow::may_use(call, name)) names.push_back(name);
   }
   return names;
 }
