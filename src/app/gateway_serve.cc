@@ -187,6 +187,7 @@ bool Gateway::successor_is_ready() {
 // Devices and brokers see one of us at a time: ours stops before the other starts.
 void Gateway::hand_over() {
   draining_.store(true);
+  usage_->let_go_of_meters();
   manager_.main_process(successor_->pid());
   listeners_->close(true);
   admin_->hand_over();

@@ -5,7 +5,7 @@
 #include "config/timeout.h"
 #include "llm/plan.h"
 #include "price/price_config.h"
-#include "price/vendor.h"
+#include "price/vendor_config.h"
 
 namespace penstock::llm {
 namespace {
@@ -137,6 +137,7 @@ void Plan::parse_route(const std::string& name, const config::Node& node) {
   route->timeouts = parse_timeouts(map.get("timeout"), defaults);
   route->keep_alive = config::read_timeout(map, "keep_alive", route->keep_alive);
   route->output_assumed = terms_.output_assumed;
+  route->context = parse_context(map.get("context"));
   parse_money(map, *route);
   map.done();
   if (route->targets.empty()) {
@@ -202,15 +203,15 @@ void Plan::parse_provider(const std::string& name, const config::Node& node, con
   Seller seller;
   seller.direct_label = obs::intern(name + "/*");
   seller.allowance = allow("provider:" + name, fmt::format("the provider '{}'", name), quota::parse_rules(entry));
-  config::Node vendor = entry.get("catalog");
   auto provider = factory->make(name, entry);
+  if (provider) {
+    const auto& catalog = terms_.prices ? terms_.prices : price::Catalog::builtin();
+    seller.vendor = price::read_vendor(entry, provider->origin()->url.host, *catalog);
+    // A first look reads the vendor's part of the catalog: now, and not when a call comes.
+    if (terms_.prices) (void)terms_.prices->find(name, seller.vendor, "-");
+  }
   entry.done();
   if (!provider) return;
-  seller.vendor = vendor.present() ? vendor.text() : std::string(price::vendor_of_host(provider->origin()->url.host));
-  if (vendor.present() && terms_.prices && !terms_.prices->has_vendor(seller.vendor)) {
-    vendor.problem(fmt::format("the catalog of prices has nothing of '{}'; it has: {}", seller.vendor,
-                               fmt::join(terms_.prices->vendors(), ", ")));
-  }
   providers_[name] = std::move(provider);
   sellers_[name] = std::move(seller);
 }
