@@ -102,6 +102,8 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_for(flow::Call& call, Passag
   auto route = plan_of(call, lane_)->find(call.model);
   if (route) route = askable(*route, call.event.at);
   if (route) prepare_passage(call, **route, passage);
+  // Nobody reads what it asks for in detail.
+  if (call.needs.empty()) call.needs.add(flow::Capability::chat);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.
   auto admitted = co_await flow::admit(call);
   if (admitted && route) route = speaking(*route);
@@ -125,6 +127,7 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call
   }
   call.model = provider + "/" + std::string(service);
   if (plan->providers().contains(provider)) co_return co_await route_for(call, passage);
+  if (call.needs.empty()) call.needs.add(flow::Capability::chat);
   // A name with a slash in it would be read as another provider's, under the permission for some other name.
   auto admitted = co_await flow::admit(call);
   if (admitted && provider.empty()) {
@@ -181,6 +184,7 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
   }
   call.input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
   Passage passage;
+  if (what.images) call.needs.add(flow::Capability::images);
   if (what.images) passage.images = fields[2].kind == json::Field::Kind::integer ? fields[2].integer : 1;
   auto route = named ? co_await route_for(call, passage) : co_await route_to_provider(call, what.service, passage);
   if (!route) co_return;
@@ -222,6 +226,7 @@ rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
     call.model = form.name();
   }
   // How many pictures a form wants stands somewhere in it.
+  if (path.starts_with("/images")) call.needs.add(flow::Capability::images);
   Passage passage{.kind = path.starts_with("/images") ? Passage::Kind::unknown : Passage::Kind::paid};
   auto route = co_await route_for(call, passage);
   if (!route) co_return;
