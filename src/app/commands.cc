@@ -10,6 +10,7 @@
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/ports.h"
+#include "app/sharing.h"
 #include "base/version.h"
 #include "infer/engine.h"
 #include "ingest/rehearsal.h"
@@ -50,6 +51,7 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
                        key.key.rpm > 0 ? fmt::format("{} requests/min", key.key.rpm) : "no request limit",
                        key.key.tpm > 0 ? fmt::format("{} tokens/min", key.key.tpm) : "no token limit");
   }
+  if (config.shared) out += describe(*config.shared) + "\n";
   out += fmt::format("filters {}\n", fmt::join(config.filters, ", "));
   out += plan.describe();
   std::fputs(out.c_str(), stdout);

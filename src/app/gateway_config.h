@@ -19,6 +19,7 @@
 #include "llm/plan.h"
 #include "net/address.h"
 #include "net/egress.h"
+#include "quota/share.h"
 #include "store/response_store.h"
 
 namespace penstock::app {
@@ -45,6 +46,7 @@ struct GatewayConfig {
   std::vector<flow::DeclaredKey> keys;
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;
+  std::optional<quota::ShareConfig> shared;  // with other gateways
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes
