@@ -46,6 +46,9 @@ Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
   auto state = store::State::open(admin->parts_.data_dir);
   if (!state) return std::unexpected(state.error());
   admin->state_.emplace(std::move(*state));
+  auto ledger = store::Ledger::open(admin->parts_.data_dir);
+  if (!ledger) return std::unexpected(ledger.error());
+  admin->ledger_.emplace(std::move(*ledger));
   admin->add_routes();
   http::BurdenLimits burden;
   burden.connections = 200;

@@ -19,6 +19,7 @@
 #include "net/acceptor.h"
 #include "obs/observer.h"
 #include "rt/cores.h"
+#include "store/ledger.h"
 #include "store/state.h"
 
 namespace penstock::app {
@@ -91,6 +92,7 @@ class Admin {
   AdminAccess access_;                                    // the admin thread's
   std::shared_ptr<const http::ListenerOptions> options_;  // the admin thread's
   std::optional<store::State> state_;                     // the admin thread's
+  std::optional<store::Ledger> ledger_;                   // the admin thread's
   mutable std::mutex mutex_;                              // guards the three below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;

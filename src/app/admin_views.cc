@@ -233,19 +233,21 @@ std::string Admin::usage_json(const http::Request& request) {
   base::Duration window = back ? *back : base::Duration(std::chrono::hours(24));
   base::WallMicros since =
       base::system_clock().wall() - std::chrono::duration_cast<std::chrono::microseconds>(window).count();
-  auto rows = state_->usage_by_key_and_model(since);
-  if (!rows) return json::dump(Object{{"error", text(rows.error().detail)}});
+  store::UsageQuery query;
+  query.since = since;
+  query.order = store::UsageOrder::requests;
+  query.limit = 1000;
+  (void)store::parse_group_by("key,model", query);
   Array usage;
-  for (const store::UsageRow& row : *rows) {
-    usage.push_back(Object{{"key", text(row.key)},
-                           {"model", text(row.model)},
-                           {"requests", row.requests},
-                           {"errors", row.errors},
-                           {"input_tokens", row.input_tokens},
-                           {"output_tokens", row.output_tokens},
-                           {"cached_tokens", row.cached_tokens}});
-  }
-  return json::dump(Object{{"since", text(base::to_rfc3339(since))}, {"usage", std::move(usage)}});
+  auto range = ledger_->query(query, [&](const store::UsageRow& row) {
+    Object o{{"key", text(row.key)}, {"model", text(row.model)}};
+    for (const store::UsageColumn& column : store::kUsageColumns)
+      o[boost::json::string_view(column.name.data(), column.name.size())] = row.used.*column.member;
+    usage.push_back(std::move(o));
+    return true;
+  });
+  if (!range) return json::dump(Object{{"error", text(range.error().detail)}});
+  return json::dump(Object{{"since", text(base::to_rfc3339(range->since))}, {"usage", std::move(usage)}});
 }
 
 std::string Admin::pipelines_json() const {

@@ -21,6 +21,7 @@
 #include "net/egress.h"
 #include "quota/share.h"
 #include "store/response_store.h"
+#include "store/usage.h"
 
 namespace penstock::app {
 
@@ -32,6 +33,7 @@ struct GatewayConfig {
   SecurityConfig security;
   std::string data_dir;
   store::ResponseLimits responses;
+  store::UsageRetention usage;
   std::size_t threads = 1;
   bool io_uring = true;                                     // where the kernel offers it
   base::Duration drain_timeout = std::chrono::seconds(20);  // for answers under way after SIGTERM

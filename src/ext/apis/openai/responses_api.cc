@@ -213,7 +213,12 @@ rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation
   llm::Request request;
   request.operation = operation;
   if (ready) describe(call, body, request);
-  if (reads) ready = co_await llm::admit(call, lane_, request);
+  if (reads) {
+    auto route = llm::prepare(call, lane_, request);
+    ready = co_await flow::admit(call);
+    if (ready && !route) ready = std::unexpected(route.error());
+    if (ready) request.route = std::move(*route);
+  }
   rt::Loop& loop = call.exchange.loop();
   if (ready && refers) ready = co_await resolve(body, loop, *store_, owner_of(call));
   bool keep = ready && operation == llm::Operation::responses && keeps() &&
