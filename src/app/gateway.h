@@ -7,6 +7,7 @@
 #include <string>
 
 #include "app/admin.h"
+#include "app/changes.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
@@ -14,6 +15,7 @@
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
+#include "app/sharing.h"
 #include "app/upgrade.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
@@ -126,6 +128,8 @@ class Gateway {
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;
+  Nudge keys_nudge_;                  // the stored keys were changed by another thread
+  std::unique_ptr<Sharing> sharing_;  // with other gateways
   base::Services services_;
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;

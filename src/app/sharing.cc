@@ -20,13 +20,14 @@ std::string seconds(base::Duration time) { return fmt::format("{:.1f}s", std::ch
 // Stored keys and teams as records. The sharing thread's.
 class Sharing::StateKeeper : public quota::RecordKeeper {
  public:
-  StateKeeper(store::State state, const base::Secret& installation, std::function<void()> changed)
-      : state_(std::move(state)),
-        fingerprint_(base::hmac_sha256_hex(installation.reveal(), "penstock: whose hashes these are")),
-        changed_(std::move(changed)) {}
+  explicit StateKeeper(const Parts& parts)
+      : data_dir_(parts.data_dir),
+        fingerprint_(base::hmac_sha256_hex(parts.installation.reveal(), "penstock: whose hashes these are")),
+        keys_changed_(parts.keys_changed) {}
 
   Result<quota::SharedRecords> changed(std::int64_t since, std::size_t most) override {
-    auto rows = state_.changed_rows(since, static_cast<std::int64_t>(most));
+    if (auto ready = open(); !ready) return std::unexpected(ready.error());
+    auto rows = state_->changed_rows(since, static_cast<std::int64_t>(most));
     if (!rows) return std::unexpected(rows.error());
     quota::SharedRecords found{{}, since};
     for (store::SharedRow& row : *rows) {
@@ -37,33 +38,38 @@ class Sharing::StateKeeper : public quota::RecordKeeper {
   }
 
   Result<void> take(std::span<const quota::SharedRecord> records) override {
+    if (auto ready = open(); !ready) return ready;
     std::vector<store::SharedRow> rows;
     rows.reserve(records.size());
     for (const quota::SharedRecord& record : records)
       rows.push_back({record.id, record.changed, record.final, record.text, 0});
-    auto taken = state_.take_rows(rows);
+    auto taken = state_->take_rows(rows);
     if (!taken) return std::unexpected(taken.error());
-    if (*taken > 0) changed_();
+    if (*taken > 0) keys_changed_();
     return {};
   }
 
   std::string fingerprint() const override { return fingerprint_; }
 
  private:
-  store::State state_;
-  std::string fingerprint_;
-  std::function<void()> changed_;
+  Result<void> open() {
+    if (state_) return {};
+    auto opened = store::State::open(data_dir_);
+    if (!opened) return std::unexpected(opened.error());
+    state_.emplace(std::move(*opened));
+    return {};
+  }
+
+  const std::string data_dir_;
+  const std::string fingerprint_;
+  const std::function<void()> keys_changed_;
+  std::optional<store::State> state_;
 };
 
-Result<std::unique_ptr<Sharing>> Sharing::make(Parts parts) {
-  auto state = store::State::open(parts.data_dir);
-  if (!state) return std::unexpected(state.error());
-  auto keeper = std::make_unique<StateKeeper>(std::move(*state), parts.installation, parts.keys_changed);
-  return std::unique_ptr<Sharing>(new Sharing(std::move(parts), std::move(keeper)));
-}
-
-Sharing::Sharing(Parts parts, std::unique_ptr<StateKeeper> keeper)
-    : parts_(std::move(parts)), keeper_(std::move(keeper)), sharer_(ports(), base::system_clock()) {}
+Sharing::Sharing(Parts parts)
+    : parts_(std::move(parts)),
+      keeper_(std::make_unique<StateKeeper>(parts_)),
+      sharer_(ports(), base::system_clock()) {}
 
 Sharing::~Sharing() { stop(); }
 
@@ -99,9 +105,11 @@ quota::SharerPorts Sharing::ports() {
   return ports;
 }
 
-void Sharing::configure(std::optional<quota::ShareConfig> config) { sharer_.configure(std::move(config)); }
-
-void Sharing::start() { sharer_.start(); }
+void Sharing::configure(std::optional<quota::ShareConfig> config) {
+  const bool wanted = config.has_value();
+  sharer_.configure(std::move(config));
+  if (wanted && !std::exchange(started_, true)) sharer_.start();
+}
 
 void Sharing::stop() { sharer_.stop(); }
 

@@ -24,15 +24,13 @@ class Sharing {
     std::function<void()> keys_changed;  // some were taken from other gateways; on the sharing thread
   };
 
-  // Errors: those of opening the state file.
-  static Result<std::unique_ptr<Sharing>> make(Parts parts);
+  explicit Sharing(Parts parts);
   ~Sharing();
 
-  // Any thread.
+  // What the configuration says now. From the first one that shares on there is a thread; what the book gives out is
+  // this gateway's part until the store has answered. The main thread's.
   void configure(std::optional<quota::ShareConfig> config);
-  // From here on the book gives out what the configuration says: this gateway's part until the store has answered.
-  void start();
-  // After the last call was settled: tells the rest.
+  // After the last call was settled: tells the rest. The main thread's.
   void stop();
   // What a person who asks whether the gateway is ready should know; nothing of addresses.
   std::vector<std::string> notes() const;
@@ -40,12 +38,12 @@ class Sharing {
 
  private:
   class StateKeeper;
-  Sharing(Parts parts, std::unique_ptr<StateKeeper> keeper);
   quota::SharerPorts ports();
 
   Parts parts_;
   std::unique_ptr<StateKeeper> keeper_;
   quota::Sharer sharer_;
+  bool started_ = false;
 };
 
 // For `penstock check`.

@@ -1,5 +1,7 @@
 #include "quota/sharer.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 
 namespace penstock::quota {
@@ -59,6 +61,7 @@ ShareStatus Sharer::status() const {
 }
 
 void Sharer::run() {
+  pthread_setname_np(pthread_self(), "shared");
   while (true) {
     const base::Duration pause = std::max(step(), kBreath);
     std::unique_lock lock(mutex_);
