@@ -1,7 +1,6 @@
 #include "app/changes.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -10,21 +9,7 @@
 
 namespace penstock::app {
 
-Nudge::Nudge() : fd_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-
-Nudge::~Nudge() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-void Nudge::give() const { (void)::eventfd_write(fd_, 1); }
-
-bool Nudge::take() const {
-  eventfd_t given = 0;
-  return ::eventfd_read(fd_, &given) == 0;
-}
-
-Changes::Changes(const std::vector<int>& signals, const std::vector<std::string>& folders, const Nudge* nudge)
-    : nudge_fd_(nudge == nullptr ? -1 : nudge->fd()) {
+Changes::Changes(const std::vector<int>& signals, const std::vector<std::string>& folders) {
   sigemptyset(&signals_);
   for (int signal : signals) sigaddset(&signals_, signal);
   signal_fd_ = ::signalfd(-1, &signals_, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -45,12 +30,10 @@ int Changes::wait(base::Duration at_most, bool folders_too) {
   changed_ = false;
   auto millis = std::chrono::ceil<std::chrono::milliseconds>(at_most).count();
   // poll() leaves out negative descriptors.
-  std::array<pollfd, 3> waiting{
-      {{signal_fd_, POLLIN, 0}, {folders_too ? folder_fd_ : -1, POLLIN, 0}, {nudge_fd_, POLLIN, 0}}};
+  std::array<pollfd, 2> waiting{{{signal_fd_, POLLIN, 0}, {folders_too ? folder_fd_ : -1, POLLIN, 0}}};
   if (::poll(waiting.data(), waiting.size(), static_cast<int>(millis)) <= 0) return 0;
   signalfd_siginfo info{};
   if (::read(signal_fd_, &info, sizeof info) == sizeof info) return static_cast<int>(info.ssi_signo);
-  if (waiting[1].revents == 0) return 0;
   // What changed does not matter: whoever waits looks for itself.
   alignas(inotify_event) std::array<char, 4096> events{};
   while (::read(folder_fd_, events.data(), events.size()) > 0) changed_ = true;

@@ -10,33 +10,16 @@
 
 namespace penstock::app {
 
-// Ends a wait() from any thread.
-class Nudge {
- public:
-  Nudge();
-  ~Nudge();
-  Nudge(const Nudge&) = delete;
-  Nudge& operator=(const Nudge&) = delete;
-  void give() const;
-  // Whether it was given since the last call.
-  bool take() const;
-  int fd() const { return fd_; }
-
- private:
-  const int fd_;
-};
-
 // One thread, in which the signals are blocked.
 class Changes {
  public:
-  // Folders that cannot be watched are left out: wait() then ends by time alone. `nudge` outlives it.
-  Changes(const std::vector<int>& signals, const std::vector<std::string>& folders, const Nudge* nudge = nullptr);
+  // Folders that cannot be watched are left out: wait() then ends by time alone.
+  Changes(const std::vector<int>& signals, const std::vector<std::string>& folders);
   ~Changes();
   Changes(const Changes&) = delete;
   Changes& operator=(const Changes&) = delete;
 
-  // The signal that came, or 0: something in a folder changed (only when `folders_too`), it was nudged, or time has
-  // passed.
+  // The signal that came, or 0: something in a folder changed (only when `folders_too`), or time has passed.
   int wait(base::Duration at_most, bool folders_too);
   // Whether the last wait() ended because something in a folder changed.
   bool changed() const { return changed_; }
@@ -47,7 +30,6 @@ class Changes {
   sigset_t signals_;
   int signal_fd_ = -1;
   int folder_fd_ = -1;
-  int nudge_fd_ = -1;  // not ours
   bool complete_ = true;
   bool changed_ = false;
 };

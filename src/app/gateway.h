@@ -7,7 +7,6 @@
 #include <string>
 
 #include "app/admin.h"
-#include "app/changes.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
@@ -128,7 +127,6 @@ class Gateway {
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;
-  Nudge keys_nudge_;                  // the stored keys were changed by another thread
   std::unique_ptr<Sharing> sharing_;  // with other gateways
   base::Services services_;
   flow::Readiness readiness_;

@@ -101,7 +101,7 @@ Gateway::End Gateway::watch() {
     if (!changes || wanted != folders) {
       folders = std::move(wanted);
       changes.emplace(std::vector<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR2},
-                      std::vector<std::string>(folders.begin(), folders.end()), &keys_nudge_);
+                      std::vector<std::string>(folders.begin(), folders.end()));
     }
     tell_alive();
     bool slowly = !soon && changes->complete() && !successor_;
@@ -111,7 +111,6 @@ Gateway::End Gateway::watch() {
       at_most = std::min(at_most, every);
     int signal = changes->wait(at_most, slowly);
     if (signal == SIGTERM || signal == SIGINT) return End::stop;
-    if (keys_nudge_.take()) reload_keys_when_changed();
     if (successor_ && successor_is_ready()) return End::handed_over;
     if (signal == SIGHUP) reload("SIGHUP");
     if (signal == SIGUSR2) start_upgrade();

@@ -17,13 +17,13 @@ std::string seconds(base::Duration time) { return fmt::format("{:.1f}s", std::ch
 
 }  // namespace
 
-// Stored keys and teams as records. The sharing thread's.
+// Stored keys and teams as records. What is taken is seen by the main thread as any change of the state file is. The
+// sharing thread's.
 class Sharing::StateKeeper : public quota::RecordKeeper {
  public:
   explicit StateKeeper(const Parts& parts)
       : data_dir_(parts.data_dir),
-        fingerprint_(base::hmac_sha256_hex(parts.installation.reveal(), "penstock: whose hashes these are")),
-        keys_changed_(parts.keys_changed) {}
+        fingerprint_(base::hmac_sha256_hex(parts.installation.reveal(), "penstock: whose hashes these are")) {}
 
   Result<quota::SharedRecords> changed(std::int64_t since, std::size_t most) override {
     if (auto ready = open(); !ready) return std::unexpected(ready.error());
@@ -44,9 +44,7 @@ class Sharing::StateKeeper : public quota::RecordKeeper {
     for (const quota::SharedRecord& record : records)
       rows.push_back({record.id, record.changed, record.final, record.text, 0});
     auto taken = state_->take_rows(rows);
-    if (!taken) return std::unexpected(taken.error());
-    if (*taken > 0) keys_changed_();
-    return {};
+    return taken ? Result<void>() : std::unexpected(taken.error());
   }
 
   std::string fingerprint() const override { return fingerprint_; }
@@ -62,7 +60,6 @@ class Sharing::StateKeeper : public quota::RecordKeeper {
 
   const std::string data_dir_;
   const std::string fingerprint_;
-  const std::function<void()> keys_changed_;
   std::optional<store::State> state_;
 };
 

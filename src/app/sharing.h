@@ -2,7 +2,6 @@
 // between the book, the state file, the log and the metrics.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,9 +18,8 @@ class Sharing {
   struct Parts {
     quota::Book* book = nullptr;
     obs::Metrics* metrics = nullptr;
-    std::string data_dir;                // of the stored keys
-    base::Secret installation;           // that their secrets are hashed with
-    std::function<void()> keys_changed;  // some were taken from other gateways; on the sharing thread
+    std::string data_dir;       // of the stored keys
+    base::Secret installation;  // that their secrets are hashed with
   };
 
   explicit Sharing(Parts parts);

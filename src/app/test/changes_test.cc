@@ -58,16 +58,5 @@ TEST_F(ChangesTest, AFolderThatIsNotThereLeavesTheClock) {
   EXPECT_EQ(changes.wait(1ms, true), 0);
 }
 
-TEST_F(ChangesTest, EndsWhenItIsNudged) {
-  Nudge nudge;
-  Changes changes({SIGUSR1}, {dir}, &nudge);
-  std::thread other([&] { nudge.give(); });
-  EXPECT_EQ(changes.wait(20s, false), 0);
-  other.join();
-  EXPECT_TRUE(nudge.take());
-  EXPECT_FALSE(nudge.take());
-  EXPECT_FALSE(changes.changed());
-}
-
 }  // namespace
 }  // namespace penstock::app
