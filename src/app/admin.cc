@@ -148,7 +148,7 @@ void Admin::add_routes() {
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
     return send(exchange, obstacles.empty() ? 200 : 503, "application/json",
-                flow::readiness_json(obstacles, parts_.readiness->shedding()));
+                flow::readiness_json(obstacles, parts_.readiness->shedding(), parts_.readiness->notes()));
   });
   add_json("/admin/v1/status", [this](const http::Request&) { return status_json(); });
   add_json("/admin/v1/requests", [this](const http::Request& request) { return requests_json(request); });

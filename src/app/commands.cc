@@ -10,6 +10,7 @@
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/ports.h"
+#include "app/sharing.h"
 #include "base/version.h"
 #include "infer/engine.h"
 #include "ingest/rehearsal.h"
@@ -55,6 +56,7 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
                        scopes.empty() ? "every model" : scopes, rules(key.rules));
   }
   if (!config.addresses.empty()) out += fmt::format("each address: {}\n", rules(config.addresses));
+  if (config.shared) out += describe(*config.shared) + "\n";
   out += fmt::format("filters {}\n", fmt::join(config.filters, ", "));
   out += plan.describe();
   std::fputs(out.c_str(), stdout);

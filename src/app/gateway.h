@@ -14,6 +14,7 @@
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
+#include "app/sharing.h"
 #include "app/upgrade.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
@@ -132,6 +133,7 @@ class Gateway {
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;
+  std::unique_ptr<Sharing> sharing_;  // with other gateways
   base::Services services_;
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;
