@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "app/admin.h"
+#include "app/admin_text.h"
 #include "app/admin_upstreams.h"
 #include "base/process.h"
 #include "base/quantity.h"
@@ -15,16 +16,6 @@ namespace {
 using json::Array;
 using json::Object;
 using json::Value;
-
-Value text(std::string_view s) { return Value(boost::json::string(boost::json::string_view(s.data(), s.size()))); }
-
-Array texts(const std::vector<std::string>& list) {
-  Array array;
-  for (const std::string& item : list) array.push_back(text(item));
-  return array;
-}
-
-Value time_or_null(base::WallMicros at) { return at == 0 ? Value(nullptr) : text(base::to_rfc3339(at)); }
 
 double millis(std::int64_t nanos) { return static_cast<double>(nanos / 1000) / 1000.0; }
 
