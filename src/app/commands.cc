@@ -1,7 +1,9 @@
 #include "app/commands.h"
 
 #include <openssl/crypto.h>
+#include <pwd.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <cstdio>
 
@@ -11,6 +13,7 @@
 #include "base/version.h"
 #include "infer/engine.h"
 #include "ingest/rehearsal.h"
+#include "json/value.h"
 #include "store/state.h"
 
 namespace penstock::app {
@@ -80,6 +83,24 @@ Result<store::State> open_state(const KeyOptions& options) {
   return store::State::open(*dir);
 }
 
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::size_t from = 0;
+  while (from < text.size()) {
+    std::size_t comma = std::min(text.find(',', from), text.size());
+    if (comma > from) parts.push_back(text.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return parts;
+}
+
+// Who works at the command line.
+store::Actor actor() {
+  const passwd* user = ::getpwuid(::getuid());
+  return {"cli:" + (user == nullptr ? std::to_string(::getuid()) : std::string(user->pw_name)),
+          base::system_clock().wall()};
+}
+
 }  // namespace
 
 int check(const base::Registry& registry, const std::string& file) {
@@ -140,13 +161,19 @@ int create_key(const KeyOptions& options) {
   key.id = base::random_token(9);
   base::Secret secret("pk-" + key.id + "-" + base::random_token(24));
   key.name = options.name;
-  key.hash = base::hmac_sha256_hex(installation->reveal(), secret.reveal());
-  key.models = options.models;
-  key.rpm = options.rpm;
-  key.tpm = options.tpm;
+  store::StoredSecret stored{base::hmac_sha256_hex(installation->reveal(), secret.reveal()), now, 0};
+  if (!options.models.empty()) {
+    json::Array models;
+    for (const std::string& glob : split(options.models)) models.emplace_back(glob);
+    key.scopes = json::dump(json::Object{{"models", std::move(models)}});
+  }
+  json::Object limits;
+  if (options.rpm > 0) limits["rpm"] = options.rpm;
+  if (options.tpm > 0) limits["tpm"] = options.tpm;
+  if (!limits.empty()) key.rules = json::dump(json::Object{{"limits", std::move(limits)}});
   key.created = now;
   key.expires = expires;
-  if (auto added = state->add_key(key); !added)
+  if (auto added = state->add_key(key, stored, actor()); !added)
     return complain(added.error().code == Errc::already_exists ? 2 : 1, added.error().detail);
   std::printf("%s\n", std::string(secret.reveal()).c_str());
   std::fprintf(stderr, "This is the only time the key '%s' (id %s) is shown. Only a hash of it is kept, in %s.\n",
@@ -157,25 +184,30 @@ int create_key(const KeyOptions& options) {
 int list_keys(const KeyOptions& options) {
   auto state = open_state(options);
   if (!state) return complain(1, state.error().detail);
-  auto keys = state->keys();
-  if (!keys) return complain(1, keys.error().detail);
-  std::printf("%-14s %-24s %-24s %10s %12s  %s\n", "ID", "NAME", "MODELS", "RPM", "TPM", "STATE");
-  for (const store::StoredKey& key : *keys) {
-    std::string status = key.revoked != 0   ? "revoked " + base::to_rfc3339(key.revoked)
-                         : key.expires != 0 ? "expires " + base::to_rfc3339(key.expires)
-                                            : "active";
-    auto limit = [](std::int64_t value) { return value > 0 ? std::to_string(value) : std::string("-"); };
-    std::printf("%-14s %-24s %-24s %10s %12s  %s\n", key.id.c_str(), key.name.c_str(),
-                key.models.empty() ? "*" : key.models.c_str(), limit(key.rpm).c_str(), limit(key.tpm).c_str(),
-                status.c_str());
+  std::printf("%-14s %-24s %-28s %-28s %s\n", "ID", "NAME", "SCOPES", "LIMITS", "STATE");
+  store::KeyQuery query;
+  query.revoked = true;
+  query.limit = 1000;
+  while (true) {
+    auto keys = state->keys(query);
+    if (!keys) return complain(1, keys.error().detail);
+    if (keys->empty()) return 0;
+    for (const store::StoredKey& key : *keys) {
+      std::string status = key.revoked != 0   ? "revoked " + base::to_rfc3339(key.revoked)
+                           : key.expires != 0 ? "expires " + base::to_rfc3339(key.expires)
+                                              : "active";
+      std::printf("%-14s %-24s %-28s %-28s %s\n", key.id.c_str(), key.name.c_str(),
+                  key.scopes.empty() ? "-" : key.scopes.c_str(), key.rules.empty() ? "-" : key.rules.c_str(),
+                  status.c_str());
+    }
+    query.offset += query.limit;
   }
-  return 0;
 }
 
 int revoke_key(const KeyOptions& options) {
   auto state = open_state(options);
   if (!state) return complain(1, state.error().detail);
-  auto count = state->revoke_key(options.name, base::system_clock().wall());
+  auto count = state->revoke_key(options.name, actor());
   if (!count) return complain(1, count.error().detail);
   if (*count == 0)
     return complain(

@@ -8,6 +8,7 @@
 #include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
+#include "json/value.h"
 #include "net/resolver.h"
 #include "obs/log.h"
 
@@ -64,15 +65,20 @@ void collect_responses(const store::ResponseStore& responses, obs::MetricWriter&
       static_cast<double>(responses.lost()));
 }
 
-std::vector<std::string> split_globs(const std::string& text) {
-  std::vector<std::string> globs;
-  std::size_t from = 0;
-  while (from < text.size()) {
-    std::size_t comma = std::min(text.find(',', from), text.size());
-    if (comma > from) globs.push_back(text.substr(from, comma - from));
-    from = comma + 1;
-  }
-  return globs;
+// The texts of a list in a stored JSON object.
+std::vector<std::string> texts_of(const std::string& object, std::string_view name) {
+  std::vector<std::string> texts;
+  auto value = json::parse(object.empty() ? "{}" : object);
+  const json::Value* list = value ? json::find(*value, name) : nullptr;
+  if (list == nullptr || !list->is_array()) return texts;
+  for (const json::Value& item : list->get_array()) texts.emplace_back(item.is_string() ? item.get_string() : "");
+  return texts;
+}
+
+std::int64_t limit_of(const std::string& rules, std::string_view name) {
+  auto value = json::parse(rules.empty() ? "{}" : rules);
+  const json::Value* limits = value ? json::find(*value, "limits") : nullptr;
+  return limits == nullptr ? 0 : json::int_or(*limits, name, 0);
 }
 
 }  // namespace
@@ -144,10 +150,7 @@ std::expected<void, StartFailure> Gateway::start() {
   return {};
 }
 
-bool Gateway::has_keys(const GatewayConfig& config) {
-  return !config.keys.empty() ||
-         std::any_of(stored_keys_.begin(), stored_keys_.end(), [](const auto& key) { return key.revoked == 0; });
-}
+bool Gateway::has_keys(const GatewayConfig& config) { return !config.keys.empty() || !stored_keys_.empty(); }
 
 std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& config) {
   if (!serves_outside(config) || config.insecure || has_keys(config)) return {};
@@ -165,9 +168,9 @@ std::expected<void, StartFailure> Gateway::start_state() {
   if (!secret) return cannot_start(1, secret.error().detail);
   installation_secret_ = std::move(*secret);
   // Without them nobody knows who may call, and which keys were revoked.
-  auto rows = keys_state_->keys();
-  if (!rows) return cannot_start(1, rows.error().detail);
-  stored_keys_ = std::move(*rows);
+  auto version = keys_state_->revision();
+  if (!version) return cannot_start(1, version.error().detail);
+  if (!read_stored_keys()) return cannot_start(1, "the stored keys cannot be read");
   auto usage = store::State::open(config_.data_dir);
   if (!usage) return cannot_start(1, usage.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*usage));
@@ -308,16 +311,23 @@ std::vector<std::string> Gateway::listen_addresses() const {
 // The version is read first: what changes meanwhile is noticed later. When the keys cannot be read they are tried
 // again.
 bool Gateway::read_stored_keys() {
-  auto version = keys_state_->keys_version();
-  auto rows = keys_state_->keys();
-  bool failed = !version || !rows;
+  auto version = keys_state_->revision();
+  auto had = keys_state_->had_keys();
+  std::unordered_map<std::string, store::StoredKey> keys;
+  auto rows = keys_state_->read_keys(0, [&](const store::StoredKey& key, const auto& secrets) {
+    for (const store::StoredSecret& secret : secrets) keys.emplace(secret.hash, key);
+  });
+  bool failed = !version || !had || !rows;
   if (failed && !std::exchange(keys_unreadable_, true)) {
     obs::log(obs::Level::error, "stored keys cannot be read; those read last stay",
-             {{"why", version ? rows.error().detail : version.error().detail}});
+             {{"why", !version ? version.error().detail
+                      : !had   ? had.error().detail
+                               : rows.error().detail}});
   }
   if (failed) return false;
   keys_unreadable_ = false;
-  stored_keys_ = std::move(*rows);
+  had_keys_ = *had;
+  stored_keys_ = std::move(keys);
   keys_version_ = *version;
   return true;
 }
@@ -338,20 +348,19 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
     }
   }
   std::unordered_map<std::string, flow::Key> stored;
-  for (const store::StoredKey& row : stored_keys_) {
-    if (row.revoked != 0) continue;
+  for (const auto& [hash, row] : stored_keys_) {
     flow::Key key;
     key.name = obs::intern(row.name);
     key.id = row.id;
-    key.models = split_globs(row.models);
-    key.rpm = row.rpm;
-    key.tpm = row.tpm;
+    key.models = texts_of(row.scopes, "models");
+    key.rpm = limit_of(row.rules, "rpm");
+    key.tpm = limit_of(row.rules, "tpm");
     key.expires = row.expires;
     key.state = state_of(row.name);
-    stored.emplace(row.hash, std::move(key));
+    stored.emplace(hash, std::move(key));
   }
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
-  bool keyless = declared.empty() && stored_keys_.empty();
+  bool keyless = declared.empty() && !had_keys_;
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
@@ -437,7 +446,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
 }
 
 void Gateway::reload_keys_when_changed() {
-  auto version = keys_state_->keys_version();
+  auto version = keys_state_->revision();
   if (version && *version == keys_version_) keys_unreadable_ = false;
   if (!version || *version == keys_version_ || !read_stored_keys()) return;
   publish(config_);

@@ -107,14 +107,15 @@ class Gateway {
   RunOptions options_;
   std::unique_ptr<Surroundings> surroundings_;
   GatewayConfig config_;
-  std::int64_t stamp_ = 0;                      // of the files the configuration was read from
-  std::int64_t changing_ = 0;                   // the same, seen changing
-  bool file_gone_ = false;                      // and that was said
-  std::optional<store::State> keys_state_;      // this thread's
-  std::vector<store::StoredKey> stored_keys_;   // as last read
-  std::int64_t keys_version_ = 0;               // of them, or older
-  bool keys_unreadable_ = false;                // and that was said
-  std::shared_ptr<const flow::Policy> policy_;  // last published
+  std::int64_t stamp_ = 0;                                         // of the files the configuration was read from
+  std::int64_t changing_ = 0;                                      // the same, seen changing
+  bool file_gone_ = false;                                         // and that was said
+  std::optional<store::State> keys_state_;                         // this thread's
+  std::unordered_map<std::string, store::StoredKey> stored_keys_;  // by the hash of a secret, as last read
+  bool had_keys_ = false;                                          // some key was ever stored
+  std::int64_t keys_version_ = 0;                                  // of them, or older
+  bool keys_unreadable_ = false;                                   // and that was said
+  std::shared_ptr<const flow::Policy> policy_;                     // last published
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
   base::Secret installation_secret_;
   std::map<std::string, std::shared_ptr<flow::KeyState>> key_states_;  // outlive reloads

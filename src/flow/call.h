@@ -6,6 +6,7 @@
 #include <string>
 
 #include "codec/coding.h"
+#include "flow/capability.h"
 #include "flow/keys.h"
 #include "http/exchange.h"
 #include "http/forwarded.h"
@@ -45,6 +46,7 @@ struct Call {
 
   std::shared_ptr<const Key> key;  // null when the gateway has no keys
   std::string model;               // as asked for; empty for calls about no model
+  Capabilities needs;              // what its key must be good for; said before admit()
   // What it will use at most, for limits and budgets; said before admit().
   quota::Ask ask;
   std::int64_t input_tokens = 0;                // as counted or estimated before it went out
