@@ -1,0 +1,123 @@
+// Teams: what there are, and making, changing and removing them.
+#include "app/admin_desk.h"
+#include "app/admin_text.h"
+#include "app/key_settings.h"
+#include "app/key_view.h"
+
+namespace penstock::app {
+namespace {
+
+using json::Array;
+using json::Object;
+using json::Value;
+
+std::unexpected<Error> no_team(std::string_view name) {
+  return fail(Errc::not_found, fmt::format("there is no team '{}'; GET /admin/v1/teams shows them", name));
+}
+
+Result<Object> list(AdminDesk& desk, const AdminCall& call) {
+  auto stored = desk.state->teams();
+  if (!stored) return std::unexpected(stored.error());
+  Array all;
+  for (const auto& team : declared_teams(desk)) all.push_back(describe(*team));
+  for (const store::StoredTeam& team : *stored) all.push_back(describe(team));
+  std::string prefix = call.text("prefix");
+  std::size_t from = static_cast<std::size_t>(call.integer("offset", 0));
+  std::size_t most = static_cast<std::size_t>(call.integer("limit", 100));
+  Array teams;
+  std::size_t fitting = 0;
+  for (Value& team : all) {
+    if (!json::string_or(team, "name", "").starts_with(prefix)) continue;
+    if (fitting >= from && teams.size() < most) teams.push_back(std::move(team));
+    ++fitting;
+  }
+  std::size_t next = from + teams.size();
+  return Object{{"teams", std::move(teams)}, {"total", fitting}, {"next", next < fitting ? Value(next) : Value(nullptr)}};
+}
+
+Result<Object> show(AdminDesk& desk, const AdminCall& call) {
+  std::string name = call.param("team");
+  auto account = describe_account(desk.book, fmt::format("team:{}", name));
+  Value state = account ? Value(std::move(*account)) : Value(nullptr);
+  auto with_account = [&](Object shown) {
+    shown["account"] = std::move(state);
+    return shown;
+  };
+  if (auto declared = declared_team(desk, name)) return with_account(describe(*declared));
+  auto team = desk.state->team(name);
+  if (!team) return std::unexpected(team.error());
+  if (!*team) return no_team(name);
+  return with_account(describe(**team));
+}
+
+Result<store::StoredTeam> changeable(AdminDesk& desk, const std::string& name) {
+  if (declared_team(desk, name)) return is_declared("team", name);
+  auto team = desk.state->team(name);
+  if (!team) return std::unexpected(team.error());
+  if (!*team) return no_team(name);
+  return std::move(**team);
+}
+
+// Nobody is above itself.
+Result<void> check_parents(AdminDesk& desk, const store::StoredTeam& team) {
+  std::string above = team.parent;
+  for (int depth = 0; !above.empty(); ++depth) {
+    if (above == team.name || depth > kTeamDepthMax)
+      return fail(Errc::invalid_argument, fmt::format("'in': '{}' would be above itself, or lie deeper than {} teams", team.name, kTeamDepthMax));
+    if (auto declared = declared_team(desk, above)) return {};
+    auto next = desk.state->team(above);
+    if (!next) return std::unexpected(next.error());
+    if (!*next) return fail(Errc::invalid_argument, fmt::format("'in': there is no team '{}'", above));
+    above = (*next)->parent;
+  }
+  return {};
+}
+
+Result<Object> create(AdminDesk& desk, const AdminCall& call) {
+  store::StoredTeam team;
+  team.name = std::string(call.body.at("name").as_string());
+  team.created = call.now;
+  if (auto fine = check_name(team.name); !fine) return std::unexpected(fine.error());
+  if (declared_team(desk, team.name)) return is_declared("team", team.name);
+  Object settings = call.body;
+  settings.erase("name");
+  if (auto done = change(team, settings); !done) return std::unexpected(done.error());
+  if (auto fine = check_parents(desk, team); !fine) return std::unexpected(fine.error());
+  if (auto done = desk.state->add_team(team, {call.actor, call.now}); !done) return std::unexpected(done.error());
+  desk.keys_changed();
+  return describe(team);
+}
+
+Result<Object> update(AdminDesk& desk, const AdminCall& call) {
+  auto team = changeable(desk, call.param("team"));
+  if (!team) return std::unexpected(team.error());
+  if (auto done = change(*team, call.body); !done) return std::unexpected(done.error());
+  if (auto fine = check_parents(desk, *team); !fine) return std::unexpected(fine.error());
+  if (auto done = desk.state->update_team(*team, {call.actor, call.now}); !done) return std::unexpected(done.error());
+  desk.keys_changed();
+  return describe(*team);
+}
+
+Result<Object> remove(AdminDesk& desk, const AdminCall& call) {
+  auto team = changeable(desk, call.param("team"));
+  if (!team) return std::unexpected(team.error());
+  if (auto done = desk.state->remove_team(team->name, {call.actor, call.now}); !done) return std::unexpected(done.error());
+  desk.keys_changed();
+  return describe(*team);
+}
+
+}  // namespace
+
+std::vector<AdminRoute> team_routes(AdminDesk& desk) {
+  std::vector<Field> fields = page_fields();
+  fields.insert(fields.begin(), {"prefix", Kind::text, "Only names that begin so."});
+  constexpr std::string_view kOne = "/admin/v1/teams/{team}";
+  auto with = [&desk](auto handler) { return [&desk, handler](const AdminCall& call) { return handler(desk, call); }; };
+  return {{.method = "GET", .path = "/admin/v1/teams", .name = "listTeams", .about = "Teams, declared ones first.", .query = std::move(fields), .gives = "Teams", .answer = with(list)},
+          {.method = "POST", .path = "/admin/v1/teams", .name = "createTeam", .about = "Makes a team.", .takes = "NewTeam", .gives = "Team", .status = 201, .refusals = {409}, .answer = with(create)},
+          {.method = "GET", .path = kOne, .name = "getTeam", .about = "A team, and how it stands.", .gives = "TeamInFull", .answer = with(show)},
+          {.method = "PATCH", .path = kOne, .name = "changeTeam", .about = "Changes a team; in force with the answer.", .takes = "TeamChange", .gives = "Team", .refusals = {409}, .answer = with(update)},
+          {.method = "DELETE", .path = kOne, .name = "removeTeam", .about = "Removes a team that nobody is in.", .gives = "Team", .refusals = {409}, .answer = with(remove)}};
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,16 @@
+// Keys and teams as the admin API and the command line show them: never a secret or its hash.
+#pragma once
+
+#include "json/value.h"
+#include "store/state.h"
+
+namespace penstock::app {
+
+// As the shapes Key and Team say.
+json::Object describe(const store::StoredKey& key, base::WallMicros now);
+json::Object describe(const store::StoredTeam& team);
+
+// "active", "expired", "revoked".
+std::string_view state_of(const store::StoredKey& key, base::WallMicros now);
+
+}  // namespace penstock::app
