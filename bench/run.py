@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+import accounting
 import alarm
 import connections
 import footprint
@@ -18,7 +19,7 @@ import translate
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
-           "peers": peers.peers, "translate": translate.translate}
+           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting}
 
 
 def main():

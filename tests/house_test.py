@@ -15,6 +15,7 @@ ORDER = [
     ["base"],
     ["json", "wire", "codec"],
     ["chat"],
+    ["token"],
     ["rt"],
     ["obs", "config", "net", "store"],
     ["mqtt"],

@@ -15,6 +15,7 @@
 #include "config/document.h"
 #include "http/client.h"
 #include "json/peek.h"
+#include "llm/output_wish.h"
 #include "wire/sse.h"
 
 namespace penstock::llm {
@@ -37,6 +38,8 @@ struct Request {
   json::Field model;  // where the name stands in the body; absent when the path has it
   json::Field stream_options;
   std::size_t object_begin = 0;
+  OutputWish output;
+  std::int64_t output_most = 0;  // tokens of one answer that the provider is told at most; 0: what the body says
   bool stream = false;
   bool wants_usage = false;           // the client asked for stream_options.include_usage itself
   Framing framing = Framing::events;  // of the stream that the client expects
