@@ -29,14 +29,10 @@ rt::Task<void> send_error(http::Exchange& exchange, int status, std::string_view
 // Of a body that could not be read.
 int status_of_reading(Errc code) {
   switch (code) {
-    case Errc::out_of_range:
-      return 413;
-    case Errc::unimplemented:
-      return 415;
-    case Errc::deadline_exceeded:
-      return 408;
-    default:
-      return 400;
+    case Errc::out_of_range: return 413;
+    case Errc::unimplemented: return 415;
+    case Errc::deadline_exceeded: return 408;
+    default: return 400;
   }
 }
 
@@ -126,6 +122,7 @@ Admin::Admin(AdminParts parts)
     : parts_(std::move(parts)),
       policy_(std::move(parts_.policy)),
       plan_(std::move(parts_.plan)),
+      declared_(std::move(parts_.declared)),
       listen_(std::move(parts_.listen)) {
   parts_.observer->metrics().on_scrape([this](obs::MetricWriter& writer) { collect(writer); });
 }
@@ -151,6 +148,11 @@ void Admin::set_policy(std::shared_ptr<const flow::Policy> policy) {
   policy_ = std::move(policy);
 }
 
+void Admin::set_declared(std::shared_ptr<const Declared> declared) {
+  std::lock_guard lock(mutex_);
+  declared_ = std::move(declared);
+}
+
 void Admin::set_listen(std::vector<std::string> addresses) {
   std::lock_guard lock(mutex_);
   listen_ = std::move(addresses);
@@ -166,13 +168,13 @@ void Admin::furnish() {
   desk_.book = parts_.book;
   desk_.data_dir = parts_.data_dir;
   desk_.keys_changed = parts_.keys_changed;
-  desk_.policy = [this] {
+  desk_.declared = [this] {
     std::lock_guard lock(mutex_);
-    return policy_;
+    return declared_;
   };
   desk_.catalog = [this] {
     std::lock_guard lock(mutex_);
-    return plan_->catalog();
+    return plan_->prices();
   };
 }
 

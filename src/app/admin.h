@@ -35,9 +35,10 @@ struct AdminParts {
   std::string data_dir;
   std::size_t threads = 1;
   bool simulated = false;
-  std::vector<std::string> listen;  // of the data listeners; these three at the start, set_...() follow
+  std::vector<std::string> listen;  // of the data listeners; these four at the start, set_...() follow
   std::shared_ptr<const flow::Policy> policy;
   std::shared_ptr<const llm::Plan> plan;
+  std::shared_ptr<const Declared> declared;
   quota::Book* book = nullptr;
   // Called on the admin thread when keys or teams were changed: returns when the change is in force on every core.
   std::function<void()> keys_changed;
@@ -67,6 +68,7 @@ class Admin {
   // Any thread.
   void set_policy(std::shared_ptr<const flow::Policy> policy);
   void set_plan(std::shared_ptr<const llm::Plan> plan);
+  void set_declared(std::shared_ptr<const Declared> declared);
   void set_listen(std::vector<std::string> addresses);
 
  private:
@@ -100,9 +102,10 @@ class Admin {
   AdminDesk desk_;                                        // the admin thread's
   std::vector<AdminRoute> routes_;                        // never changes
   std::vector<std::weak_ptr<PieceQueue>> reports_;        // the admin thread's: those under way
-  mutable std::mutex mutex_;                              // guards the three below
+  mutable std::mutex mutex_;                              // guards the four below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;
+  std::shared_ptr<const Declared> declared_;
   std::vector<std::string> listen_;
   bool stopped_ = false;
   rt::Pool report_pool_{"admin-reports", 2, 16};  // ends first

@@ -14,10 +14,9 @@ json::Value parsed(const std::string& object) {
 }
 
 Object describe(const store::AuditEntry& entry) {
-  return Object{{"sequence", entry.sequence},         {"at", time_or_null(entry.at)},
-                {"actor", text(entry.actor)},         {"action", text(entry.action)},
-                {"object", text(entry.object)},       {"before", parsed(entry.before)},
-                {"after", parsed(entry.after)},       {"hash", text(entry.hash)}};
+  return Object{{"sequence", entry.sequence},   {"at", time_or_null(entry.at)}, {"actor", text(entry.actor)},
+                {"action", text(entry.action)}, {"object", text(entry.object)}, {"before", parsed(entry.before)},
+                {"after", parsed(entry.after)}, {"hash", text(entry.hash)}};
 }
 
 Result<Object> list(AdminDesk& desk, const AdminCall& call) {

@@ -16,7 +16,8 @@ quota::Now now() { return {std::chrono::steady_clock::now(), base::system_clock(
 Accounts list(const quota::Book* book, std::string_view prefix) {
   if (book == nullptr) return {};
   Accounts accounts = book->list(prefix, now());
-  std::sort(accounts.begin(), accounts.end(), [](const auto& a, const auto& b) { return a.first->id() < b.first->id(); });
+  std::sort(accounts.begin(), accounts.end(),
+            [](const auto& a, const auto& b) { return a.first->id() < b.first->id(); });
   return accounts;
 }
 
@@ -82,7 +83,8 @@ Result<Found> find_budget(const AdminDesk& desk, const std::string& id, const st
   Accounts accounts = list(desk.book, id);
   std::erase_if(accounts, [&](const auto& one) { return one.first->id() != id; });
   if (accounts.empty() || accounts.front().second.budgets.empty()) {
-    return fail(Errc::not_found, fmt::format("there is no budget of '{}'; GET /admin/v1/budgets shows which there are", id));
+    return fail(Errc::not_found,
+                fmt::format("there is no budget of '{}'; GET /admin/v1/budgets shows which there are", id));
   }
   const auto& [account, state] = accounts.front();
   std::vector<std::string> names;
@@ -109,9 +111,8 @@ Result<std::int64_t> parse_amount(std::string_view given, BudgetRule::Unit unit)
     if (ec == std::errc{} && end == size.data() + size.size() && !size.starts_with('-')) amount = tokens;
   }
   if (amount && *amount > 0) return less ? -*amount : *amount;
-  return fail(Errc::invalid_argument,
-              fmt::format("'amount': '{}' is none; this budget takes {}", given,
-                          unit == BudgetRule::Unit::tokens ? "100000tokens" : "2USD"));
+  return fail(Errc::invalid_argument, fmt::format("'amount': '{}' is none; this budget takes {}", given,
+                                                  unit == BudgetRule::Unit::tokens ? "100000tokens" : "2USD"));
 }
 
 std::string member(const Object& body, std::string_view name) {
@@ -139,7 +140,8 @@ Result<Object> adjust(AdminDesk& desk, const AdminCall& call) {
   store::Actor actor{call.actor, call.now};
   if (auto noted = desk.state->add_audit(actor, "budget.adjust", id, json::dump(before), json::dump(after)); !noted)
     return std::unexpected(noted.error());
-  if (auto done = desk.book->adjust(id, found->budget.rule, *amount, now()); !done) return std::unexpected(done.error());
+  if (auto done = desk.book->adjust(id, found->budget.rule, *amount, now()); !done)
+    return std::unexpected(done.error());
   auto again = find_budget(desk, id, found->budget.rule.text());
   if (!again) return std::unexpected(again.error());
   return describe(*again->account, again->budget);
@@ -158,12 +160,8 @@ Object describe(const quota::Account& account, const quota::AccountState& state)
   for (const quota::RateState& rate : state.rates) rates.push_back(describe(rate));
   Array budgets;
   for (const quota::BudgetState& budget : state.budgets) budgets.push_back(describe(account, budget));
-  return Object{{"id", text(account.id())},
-                {"name", text(account.shown())},
-                {"rates", std::move(rates)},
-                {"budgets", std::move(budgets)},
-                {"concurrent", state.concurrent},
-                {"waiting", state.waiting}};
+  return Object{{"id", text(account.id())},      {"name", text(account.shown())},  {"rates", std::move(rates)},
+                {"budgets", std::move(budgets)}, {"concurrent", state.concurrent}, {"waiting", state.waiting}};
 }
 
 std::optional<Object> describe_account(const quota::Book* book, const std::string& id) {

@@ -8,18 +8,23 @@
 #include <vector>
 
 #include "app/admin_routes.h"
-#include "flow/filter.h"
 #include "price/catalog.h"
 #include "quota/book.h"
 #include "store/state.h"
 
 namespace penstock::app {
 
+// Keys and teams of the configuration, as the shapes Key and Team say.
+struct Declared {
+  std::vector<json::Object> keys;
+  std::vector<json::Object> teams;
+};
+
 struct AdminDesk {
   store::State* state = nullptr;
   quota::Book* book = nullptr;
   std::string data_dir;
-  std::function<std::shared_ptr<const flow::Policy>()> policy;
+  std::function<std::shared_ptr<const Declared>()> declared;  // as last read
   std::function<std::shared_ptr<const price::Catalog>()> catalog;
   // Keys or teams were changed: returns when the change is in force.
   std::function<void()> keys_changed;
@@ -32,6 +37,13 @@ std::vector<AdminRoute> budget_routes(AdminDesk& desk);
 std::vector<AdminRoute> usage_routes(AdminDesk& desk);
 std::vector<AdminRoute> price_routes(AdminDesk& desk);
 std::vector<AdminRoute> audit_routes(AdminDesk& desk);
+
+// The declared key or team of that name; null when there is none.
+const json::Object* declared(const std::vector<json::Object>& all, std::string_view name);
+// The refusal of a change. `what`: "key", "team".
+std::unexpected<Error> is_declared(std::string_view what, std::string_view name);
+// The team exists, declared or stored; an empty name is none. Errors: invalid_argument, naming `field`.
+Result<void> check_team(AdminDesk& desk, const std::string& name, std::string_view field);
 
 // Parameters of routes that list: `limit` and `offset`.
 std::vector<Field> page_fields();

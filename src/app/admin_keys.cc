@@ -12,26 +12,14 @@ using json::Array;
 using json::Object;
 using json::Value;
 
-using DeclaredKeys = std::vector<std::shared_ptr<const flow::Key>>;
-
-DeclaredKeys declared_keys(const AdminDesk& desk, std::string_view prefix) {
-  DeclaredKeys keys = desk.policy()->keys().list();
-  std::erase_if(keys, [&](const auto& key) { return !key->id.empty() || !key->name.view().starts_with(prefix); });
+// Those of the configuration that a query is about.
+std::vector<Object> declared_keys(const AdminDesk& desk, const store::KeyQuery& query) {
+  std::vector<Object> keys = desk.declared()->keys;
+  std::erase_if(keys, [&](const Object& key) {
+    bool of_team = query.team.empty() || key.at("team") == text(query.team);
+    return !of_team || !std::string_view(key.at("name").as_string()).starts_with(query.prefix);
+  });
   return keys;
-}
-
-std::shared_ptr<const flow::Key> declared_key(const AdminDesk& desk, std::string_view name) {
-  for (auto& key : declared_keys(desk, name)) {
-    if (key->name.view() == name) return std::move(key);
-  }
-  return nullptr;
-}
-
-std::unexpected<Error> is_declared(std::string_view what, std::string_view name) {
-  return fail(Errc::failed_precondition,
-              fmt::format("the {} '{}' stands in the configuration file: change it there (`{}s:`), and it is taken over "
-                          "without a restart",
-                          what, name, what));
 }
 
 std::unexpected<Error> no_key(std::string_view name) {
@@ -40,15 +28,15 @@ std::unexpected<Error> no_key(std::string_view name) {
 }
 
 Result<Object> list(AdminDesk& desk, const AdminCall& call) {
-  store::KeyQuery query{.prefix = call.text("prefix"), .team = call.text("team"), .revoked = call.text("revoked") == "true"};
-  DeclaredKeys declared = declared_keys(desk, query.prefix);
-  if (!query.team.empty()) std::erase_if(declared, [&](const auto& key) { return key->team_name() != query.team; });
+  store::KeyQuery query{
+      .prefix = call.text("prefix"), .team = call.text("team"), .revoked = call.text("revoked") == "true"};
+  std::vector<Object> of_file = declared_keys(desk, query);
   std::int64_t offset = call.integer("offset", 0);
   std::int64_t limit = call.integer("limit", 100);
-  auto before = static_cast<std::int64_t>(declared.size());
+  auto before = static_cast<std::int64_t>(of_file.size());
   Array keys;
   for (std::int64_t i = offset; i < std::min(before, offset + limit); ++i)
-    keys.push_back(describe(*declared[static_cast<std::size_t>(i)], call.now));
+    keys.push_back(std::move(of_file[static_cast<std::size_t>(i)]));
   auto total = desk.state->count_keys(query);
   if (!total) return std::unexpected(total.error());
   query.limit = limit - static_cast<std::int64_t>(keys.size());
@@ -70,8 +58,8 @@ Object with_account(const AdminDesk& desk, Object shown, const std::string& acco
 
 Result<Object> show(AdminDesk& desk, const AdminCall& call) {
   std::string name = call.param("key");
-  if (auto declared = declared_key(desk, name))
-    return with_account(desk, describe(*declared, call.now), fmt::format("key:{}", name));
+  std::shared_ptr<const Declared> of_file = desk.declared();
+  if (const Object* key = declared(of_file->keys, name)) return with_account(desk, *key, fmt::format("key:{}", name));
   auto key = desk.state->key(name);
   if (!key) return std::unexpected(key.error());
   if (!*key) return no_key(name);
@@ -80,7 +68,7 @@ Result<Object> show(AdminDesk& desk, const AdminCall& call) {
 
 // The key that a change is about.
 Result<store::StoredKey> changeable(AdminDesk& desk, const std::string& name) {
-  if (declared_key(desk, name)) return is_declared("key", name);
+  if (declared(desk.declared()->keys, name) != nullptr) return is_declared("key", name);
   auto key = desk.state->key(name);
   if (!key) return std::unexpected(key.error());
   if (!*key || (*key)->revoked != 0) return no_key(name);
@@ -92,8 +80,8 @@ Result<Object> create(AdminDesk& desk, const AdminCall& call) {
   if (!installation) return std::unexpected(installation.error());
   auto fresh = make_key(call.body, *installation, call.now);
   if (!fresh) return std::unexpected(fresh.error());
-  if (declared_key(desk, fresh->key.name)) return is_declared("key", fresh->key.name);
-  if (auto known = check_team(desk, fresh->key.team); !known) return std::unexpected(known.error());
+  if (declared(desk.declared()->keys, fresh->key.name) != nullptr) return is_declared("key", fresh->key.name);
+  if (auto known = check_team(desk, fresh->key.team, "team"); !known) return std::unexpected(known.error());
   if (auto added = desk.state->add_key(fresh->key, fresh->stored, {call.actor, call.now}); !added)
     return std::unexpected(added.error());
   desk.keys_changed();
@@ -104,7 +92,7 @@ Result<Object> update(AdminDesk& desk, const AdminCall& call) {
   auto key = changeable(desk, call.param("key"));
   if (!key) return std::unexpected(key.error());
   if (auto done = change(*key, call.body, call.now); !done) return std::unexpected(done.error());
-  if (auto known = check_team(desk, key->team); !known) return std::unexpected(known.error());
+  if (auto known = check_team(desk, key->team, "team"); !known) return std::unexpected(known.error());
   if (auto done = desk.state->update_key(*key, {call.actor, call.now}); !done) return std::unexpected(done.error());
   desk.keys_changed();
   return describe(*key, call.now);
@@ -141,6 +129,19 @@ Result<Object> revoke(AdminDesk& desk, const AdminCall& call) {
 
 }  // namespace
 
+const Object* declared(const std::vector<Object>& all, std::string_view name) {
+  auto found = std::find_if(all.begin(), all.end(), [&](const Object& one) { return one.at("name") == text(name); });
+  return found == all.end() ? nullptr : &*found;
+}
+
+std::unexpected<Error> is_declared(std::string_view what, std::string_view name) {
+  return fail(
+      Errc::failed_precondition,
+      fmt::format("the {} '{}' stands in the configuration file: change it there (`{}s:`), and it is taken over "
+                  "without a restart",
+                  what, name, what));
+}
+
 std::vector<Field> page_fields() {
   return {{"limit", Kind::integer, "How many, 100 unless told.", {}, false, false, 1, 1000},
           {"offset", Kind::integer, "How many to leave out: `next` of the page before."}};
@@ -153,12 +154,51 @@ std::vector<AdminRoute> key_routes(AdminDesk& desk) {
   for (const Field& field : page_fields()) fields.push_back(field);
   constexpr std::string_view kOne = "/admin/v1/keys/{key}";
   auto with = [&desk](auto handler) { return [&desk, handler](const AdminCall& call) { return handler(desk, call); }; };
-  return {{.method = "GET", .path = "/admin/v1/keys", .name = "listKeys", .about = "Keys by name, declared ones first.", .query = std::move(fields), .gives = "Keys", .answer = with(list)},
-          {.method = "POST", .path = "/admin/v1/keys", .name = "createKey", .about = "Makes a key; its secret is shown this one time.", .takes = "NewKey", .gives = "NewSecret", .status = 201, .refusals = {409}, .answer = with(create)},
-          {.method = "GET", .path = kOne, .name = "getKey", .about = "A key by name or id, and how it stands.", .gives = "KeyInFull", .answer = with(show)},
-          {.method = "PATCH", .path = kOne, .name = "changeKey", .about = "Changes a key; in force with the answer.", .takes = "KeyChange", .gives = "Key", .refusals = {409}, .answer = with(update)},
-          {.method = "DELETE", .path = kOne, .name = "revokeKey", .about = "Revokes a key; it is refused from the answer on.", .gives = "Key", .refusals = {409}, .answer = with(revoke)},
-          {.method = "POST", .path = "/admin/v1/keys/{key}/rotate", .name = "rotateKey", .about = "Gives a key a new secret; it is shown this one time.", .takes = "Rotation", .gives = "NewSecret", .refusals = {409}, .answer = with(rotate)}};
+  return {{.method = "GET",
+           .path = "/admin/v1/keys",
+           .name = "listKeys",
+           .about = "Keys by name, declared ones first.",
+           .query = std::move(fields),
+           .gives = "Keys",
+           .answer = with(list)},
+          {.method = "POST",
+           .path = "/admin/v1/keys",
+           .name = "createKey",
+           .about = "Makes a key; its secret is shown this one time.",
+           .takes = "NewKey",
+           .gives = "NewSecret",
+           .status = 201,
+           .refusals = {409},
+           .answer = with(create)},
+          {.method = "GET",
+           .path = kOne,
+           .name = "getKey",
+           .about = "A key by name or id, and how it stands.",
+           .gives = "KeyInFull",
+           .answer = with(show)},
+          {.method = "PATCH",
+           .path = kOne,
+           .name = "changeKey",
+           .about = "Changes a key; in force with the answer.",
+           .takes = "KeyChange",
+           .gives = "Key",
+           .refusals = {409},
+           .answer = with(update)},
+          {.method = "DELETE",
+           .path = kOne,
+           .name = "revokeKey",
+           .about = "Revokes a key; it is refused from the answer on.",
+           .gives = "Key",
+           .refusals = {409},
+           .answer = with(revoke)},
+          {.method = "POST",
+           .path = "/admin/v1/keys/{key}/rotate",
+           .name = "rotateKey",
+           .about = "Gives a key a new secret; it is shown this one time.",
+           .takes = "Rotation",
+           .gives = "NewSecret",
+           .refusals = {409},
+           .answer = with(rotate)}};
 }
 
 }  // namespace penstock::app

@@ -14,24 +14,15 @@ using json::Object;
 
 std::string_view meaning(int status) {
   switch (status) {
-    case 400:
-      return "The request cannot be understood: no JSON, or a parameter that is unknown or malformed.";
-    case 401:
-      return "The admin key is missing or wrong.";
-    case 403:
-      return "Another site sent it, or the address is not one this is served on.";
-    case 404:
-      return "There is nothing of that name.";
-    case 409:
-      return "It does not fit what is there: the name is taken, or it stands in the configuration file.";
-    case 413:
-      return "The body is larger than 1 MiB.";
-    case 415:
-      return "The body is not said to be application/json.";
-    case 422:
-      return "A field is unknown, missing, or has a value that cannot be.";
-    default:
-      return "The state file cannot be read or written now.";
+    case 400: return "The request cannot be understood: no JSON, or a parameter that is unknown or malformed.";
+    case 401: return "The admin key is missing or wrong.";
+    case 403: return "Another site sent it, or the address is not one this is served on.";
+    case 404: return "There is nothing of that name.";
+    case 409: return "It does not fit what is there: the name is taken, or it stands in the configuration file.";
+    case 413: return "The body is larger than 1 MiB.";
+    case 415: return "The body is not said to be application/json.";
+    case 422: return "A field is unknown, missing, or has a value that cannot be.";
+    default: return "The state file cannot be read or written now.";
   }
 }
 
@@ -39,7 +30,9 @@ Object content_of(Object schema, std::string_view type = "application/json") {
   return Object{{type, Object{{"schema", std::move(schema)}}}};
 }
 
-Object reference(std::string_view shape) { return Object{{"$ref", text(fmt::format("#/components/schemas/{}", shape))}}; }
+Object reference(std::string_view shape) {
+  return Object{{"$ref", text(fmt::format("#/components/schemas/{}", shape))}};
+}
 
 Object parameter(std::string_view name, std::string_view in, Object schema) {
   Object o{{"name", text(name)}, {"in", text(in)}, {"required", in == "path"}};
@@ -116,28 +109,20 @@ std::int64_t AdminCall::integer(std::string_view name, std::int64_t fallback) co
 
 int status_of(Errc code) {
   switch (code) {
-    case Errc::protocol_error:
-      return 400;
-    case Errc::not_found:
-      return 404;
+    case Errc::protocol_error: return 400;
+    case Errc::not_found: return 404;
     case Errc::already_exists:
-    case Errc::failed_precondition:
-      return 409;
+    case Errc::failed_precondition: return 409;
     case Errc::invalid_argument:
-    case Errc::out_of_range:
-      return 422;
+    case Errc::out_of_range: return 422;
     case Errc::permission_denied:
-    case Errc::unauthenticated:
-      return 403;
-    case Errc::unimplemented:
-      return 501;
+    case Errc::unauthenticated: return 403;
+    case Errc::unimplemented: return 501;
     case Errc::resource_exhausted:
     case Errc::unavailable:
     case Errc::backpressure:
-    case Errc::deadline_exceeded:
-      return 503;
-    default:
-      return 500;
+    case Errc::deadline_exceeded: return 503;
+    default: return 500;
   }
 }
 

@@ -30,7 +30,7 @@ struct AdminReport {
   // Takes a piece; false: nobody wants any more, which is no error.
   using Sink = std::function<bool(std::string_view)>;
   std::string_view type = "application/json";
-  std::string file = {};                          // what a download is called; empty: it is none
+  std::string file = {};                           // what a download is called; empty: it is none
   std::function<Result<void>(const Sink&)> write;  // an error before the first piece is answered as such
 };
 

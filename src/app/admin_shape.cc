@@ -81,8 +81,7 @@ Result<void> check_labels(const Value& value, const std::string& where) {
 }
 
 // What one of them says is checked by whoever reads it.
-Result<void> check_one_or_more(const Value& value, bool objects, const std::string& where,
-                               std::string_view expected) {
+Result<void> check_one_or_more(const Value& value, bool objects, const std::string& where, std::string_view expected) {
   auto fits = [&](const Value& one) { return one.is_string() || (objects && one.is_object()); };
   if (const Array* array = value.if_array()) {
     if (std::all_of(array->begin(), array->end(), fits)) return {};
@@ -117,26 +116,22 @@ Result<void> check_value(const Value& value, const Field& field, const std::stri
     case Kind::time:
       if (!value.is_string()) return wrong(where, "a string");
       return check_word(view(value.get_string()), field, where);
-    case Kind::integer:
-      return check_integer(value, field, where);
-    case Kind::number:
-      return value.is_number() ? Result<void>() : wrong(where, "a number");
-    case Kind::boolean:
-      return value.is_bool() ? Result<void>() : wrong(where, "true or false");
-    case Kind::texts:
-      return check_texts(value, field, where);
-    case Kind::labels:
-      return check_labels(value, where);
+    case Kind::integer: return check_integer(value, field, where);
+    case Kind::number: return value.is_number() ? Result<void>() : wrong(where, "a number");
+    case Kind::boolean: return value.is_bool() ? Result<void>() : wrong(where, "true or false");
+    case Kind::texts: return check_texts(value, field, where);
+    case Kind::labels: return check_labels(value, where);
     case Kind::object:
       if (!value.is_object()) return wrong(where, "an object");
       return check_object(value.get_object(), shape(field.of), where);
-    case Kind::list:
-      return check_list(value, field, where);
+    case Kind::list: return check_list(value, field, where);
     case Kind::rates:
       return check_one_or_more(value, false, where, R"(a rate or a list of rates: "10/s" or ["10/s", "1000/day"])");
     case Kind::budgets:
-      return check_one_or_more(value, true, where,
-                               R"(a budget or a list of budgets: "5USD/day", ["5USD/day", {"amount": "50USD", "per": "month"}])");
+      return check_one_or_more(
+          value, true, where,
+          R"(a budget or a list of budgets: "5USD/day", ["5USD/day", {"amount": "50USD", "per": "month"}])");
+    case Kind::any: return {};
   }
   return {};
 }
@@ -162,9 +157,7 @@ Object typed(std::string_view type) { return Object{{"type", type}}; }
 
 Object list_of(Object items) { return Object{{"type", "array"}, {"items", std::move(items)}}; }
 
-Object reference(std::string_view name) {
-  return Object{{"$ref", fmt::format("#/components/schemas/{}", name)}};
-}
+Object reference(std::string_view name) { return Object{{"$ref", fmt::format("#/components/schemas/{}", name)}}; }
 
 Object one_or_more(Array alternatives) {
   Array list = alternatives;
@@ -192,26 +185,18 @@ Object integer_schema(const Field& field) {
 Object plain_schema(const Field& field) {
   switch (field.kind) {
     case Kind::text:
-    case Kind::time:
-      return word_schema(field);
-    case Kind::integer:
-      return integer_schema(field);
-    case Kind::number:
-      return typed("number");
-    case Kind::boolean:
-      return typed("boolean");
-    case Kind::texts:
-      return list_of(word_schema(field));
+    case Kind::time: return word_schema(field);
+    case Kind::integer: return integer_schema(field);
+    case Kind::number: return typed("number");
+    case Kind::boolean: return typed("boolean");
+    case Kind::texts: return list_of(word_schema(field));
     case Kind::labels:
       return Object{{"type", "object"}, {"additionalProperties", Object{{"type", Array{"string", "null"}}}}};
-    case Kind::object:
-      return reference(field.of);
-    case Kind::list:
-      return list_of(reference(field.of));
-    case Kind::rates:
-      return one_or_more({typed("string")});
-    case Kind::budgets:
-      return one_or_more({typed("string"), typed("object")});
+    case Kind::object: return reference(field.of);
+    case Kind::list: return list_of(reference(field.of));
+    case Kind::rates: return one_or_more({typed("string")});
+    case Kind::budgets: return one_or_more({typed("string"), typed("object")});
+    case Kind::any: return {};
   }
   return {};
 }
@@ -275,7 +260,7 @@ Result<base::WallMicros> read_time(std::string_view text, base::WallMicros now, 
 
 Object schema_of(const Field& field) {
   Object schema = plain_schema(field);
-  if (field.null) schema = Object{{"anyOf", Array{std::move(schema), typed("null")}}};
+  if (field.null && field.kind != Kind::any) schema = Object{{"anyOf", Array{std::move(schema), typed("null")}}};
   if (!field.about.empty()) schema["description"] = field.about;
   return schema;
 }

@@ -25,6 +25,7 @@ enum class Kind {
   list,     // of objects of the shape `of`
   rates,    // a rate ("10/s") or a list of them
   budgets,  // "5USD/day", an object that says more, or a list of either
+  any,      // of answers: whatever it is
 };
 
 struct Field {

@@ -19,7 +19,7 @@ Result<Object> list(AdminDesk& desk, const AdminCall& call) {
   auto stored = desk.state->teams();
   if (!stored) return std::unexpected(stored.error());
   Array all;
-  for (const auto& team : declared_teams(desk)) all.push_back(describe(*team));
+  for (const Object& team : desk.declared()->teams) all.push_back(team);
   for (const store::StoredTeam& team : *stored) all.push_back(describe(team));
   std::string prefix = call.text("prefix");
   std::size_t from = static_cast<std::size_t>(call.integer("offset", 0));
@@ -32,7 +32,8 @@ Result<Object> list(AdminDesk& desk, const AdminCall& call) {
     ++fitting;
   }
   std::size_t next = from + teams.size();
-  return Object{{"teams", std::move(teams)}, {"total", fitting}, {"next", next < fitting ? Value(next) : Value(nullptr)}};
+  return Object{
+      {"teams", std::move(teams)}, {"total", fitting}, {"next", next < fitting ? Value(next) : Value(nullptr)}};
 }
 
 Result<Object> show(AdminDesk& desk, const AdminCall& call) {
@@ -43,7 +44,8 @@ Result<Object> show(AdminDesk& desk, const AdminCall& call) {
     shown["account"] = std::move(state);
     return shown;
   };
-  if (auto declared = declared_team(desk, name)) return with_account(describe(*declared));
+  std::shared_ptr<const Declared> of_file = desk.declared();
+  if (const Object* team = declared(of_file->teams, name)) return with_account(*team);
   auto team = desk.state->team(name);
   if (!team) return std::unexpected(team.error());
   if (!*team) return no_team(name);
@@ -51,24 +53,26 @@ Result<Object> show(AdminDesk& desk, const AdminCall& call) {
 }
 
 Result<store::StoredTeam> changeable(AdminDesk& desk, const std::string& name) {
-  if (declared_team(desk, name)) return is_declared("team", name);
+  if (declared(desk.declared()->teams, name) != nullptr) return is_declared("team", name);
   auto team = desk.state->team(name);
   if (!team) return std::unexpected(team.error());
   if (!*team) return no_team(name);
   return std::move(**team);
 }
 
-// Nobody is above itself.
+// Nobody is above itself. What is declared stands below nothing that is stored.
 Result<void> check_parents(AdminDesk& desk, const store::StoredTeam& team) {
+  constexpr int kDepthMax = 8;
+  if (auto known = check_team(desk, team.parent, "in"); !known) return known;
   std::string above = team.parent;
-  for (int depth = 0; !above.empty(); ++depth) {
-    if (above == team.name || depth > kTeamDepthMax)
-      return fail(Errc::invalid_argument, fmt::format("'in': '{}' would be above itself, or lie deeper than {} teams", team.name, kTeamDepthMax));
-    if (auto declared = declared_team(desk, above)) return {};
+  for (int depth = 1; !above.empty(); ++depth) {
+    if (above == team.name)
+      return fail(Errc::invalid_argument, fmt::format("'in': '{}' would be above itself", team.name));
+    if (depth >= kDepthMax)
+      return fail(Errc::invalid_argument, fmt::format("'in': teams lie at most {} deep", kDepthMax));
     auto next = desk.state->team(above);
     if (!next) return std::unexpected(next.error());
-    if (!*next) return fail(Errc::invalid_argument, fmt::format("'in': there is no team '{}'", above));
-    above = (*next)->parent;
+    above = *next ? (*next)->parent : "";
   }
   return {};
 }
@@ -78,7 +82,7 @@ Result<Object> create(AdminDesk& desk, const AdminCall& call) {
   team.name = std::string(call.body.at("name").as_string());
   team.created = call.now;
   if (auto fine = check_name(team.name); !fine) return std::unexpected(fine.error());
-  if (declared_team(desk, team.name)) return is_declared("team", team.name);
+  if (declared(desk.declared()->teams, team.name) != nullptr) return is_declared("team", team.name);
   Object settings = call.body;
   settings.erase("name");
   if (auto done = change(team, settings); !done) return std::unexpected(done.error());
@@ -101,23 +105,67 @@ Result<Object> update(AdminDesk& desk, const AdminCall& call) {
 Result<Object> remove(AdminDesk& desk, const AdminCall& call) {
   auto team = changeable(desk, call.param("team"));
   if (!team) return std::unexpected(team.error());
-  if (auto done = desk.state->remove_team(team->name, {call.actor, call.now}); !done) return std::unexpected(done.error());
+  if (auto done = desk.state->remove_team(team->name, {call.actor, call.now}); !done)
+    return std::unexpected(done.error());
   desk.keys_changed();
   return describe(*team);
 }
 
 }  // namespace
 
+Result<void> check_team(AdminDesk& desk, const std::string& name, std::string_view field) {
+  if (name.empty() || declared(desk.declared()->teams, name) != nullptr) return {};
+  auto team = desk.state->team(name);
+  if (!team) return std::unexpected(team.error());
+  if (*team) return {};
+  return fail(Errc::invalid_argument,
+              fmt::format("'{}': there is no team '{}'; make it first, with POST /admin/v1/teams or `penstock team "
+                          "create`",
+                          field, name));
+}
+
 std::vector<AdminRoute> team_routes(AdminDesk& desk) {
   std::vector<Field> fields = page_fields();
   fields.insert(fields.begin(), {"prefix", Kind::text, "Only names that begin so."});
   constexpr std::string_view kOne = "/admin/v1/teams/{team}";
   auto with = [&desk](auto handler) { return [&desk, handler](const AdminCall& call) { return handler(desk, call); }; };
-  return {{.method = "GET", .path = "/admin/v1/teams", .name = "listTeams", .about = "Teams, declared ones first.", .query = std::move(fields), .gives = "Teams", .answer = with(list)},
-          {.method = "POST", .path = "/admin/v1/teams", .name = "createTeam", .about = "Makes a team.", .takes = "NewTeam", .gives = "Team", .status = 201, .refusals = {409}, .answer = with(create)},
-          {.method = "GET", .path = kOne, .name = "getTeam", .about = "A team, and how it stands.", .gives = "TeamInFull", .answer = with(show)},
-          {.method = "PATCH", .path = kOne, .name = "changeTeam", .about = "Changes a team; in force with the answer.", .takes = "TeamChange", .gives = "Team", .refusals = {409}, .answer = with(update)},
-          {.method = "DELETE", .path = kOne, .name = "removeTeam", .about = "Removes a team that nobody is in.", .gives = "Team", .refusals = {409}, .answer = with(remove)}};
+  return {{.method = "GET",
+           .path = "/admin/v1/teams",
+           .name = "listTeams",
+           .about = "Teams, declared ones first.",
+           .query = std::move(fields),
+           .gives = "Teams",
+           .answer = with(list)},
+          {.method = "POST",
+           .path = "/admin/v1/teams",
+           .name = "createTeam",
+           .about = "Makes a team.",
+           .takes = "NewTeam",
+           .gives = "Team",
+           .status = 201,
+           .refusals = {409},
+           .answer = with(create)},
+          {.method = "GET",
+           .path = kOne,
+           .name = "getTeam",
+           .about = "A team, and how it stands.",
+           .gives = "TeamInFull",
+           .answer = with(show)},
+          {.method = "PATCH",
+           .path = kOne,
+           .name = "changeTeam",
+           .about = "Changes a team; in force with the answer.",
+           .takes = "TeamChange",
+           .gives = "Team",
+           .refusals = {409},
+           .answer = with(update)},
+          {.method = "DELETE",
+           .path = kOne,
+           .name = "removeTeam",
+           .about = "Removes a team that nobody is in.",
+           .gives = "Team",
+           .refusals = {409},
+           .answer = with(remove)}};
 }
 
 }  // namespace penstock::app

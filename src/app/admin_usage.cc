@@ -42,7 +42,8 @@ Result<AdminReport> report_usage(const AdminDesk& desk, const AdminCall& call) {
   AdminReport report;
   report.type = store::content_type(*format);
   if (*format == store::UsageFormat::csv) report.file = "usage.csv";
-  report.write = [dir = desk.data_dir, query = *query, format = *format](const AdminReport::Sink& sink) -> Result<void> {
+  report.write = [dir = desk.data_dir, query = *query,
+                  format = *format](const AdminReport::Sink& sink) -> Result<void> {
     auto ledger = store::Ledger::open(dir);
     if (!ledger) return std::unexpected(ledger.error());
     return store::export_usage(*ledger, query, format, sink);
@@ -53,13 +54,15 @@ Result<AdminReport> report_usage(const AdminDesk& desk, const AdminCall& call) {
 }  // namespace
 
 std::vector<AdminRoute> usage_routes(AdminDesk& desk) {
-  std::vector<Field> fields{
-      {"since", Kind::text, "A time, or how long ago: 24h (as long as nothing is said), 7d."},
-      {"until", Kind::text, "A time, or how long ago; up to now unless told."},
-      {"group_by", Kind::text, "What rows are apart by, separated by commas: key, team, model, target, api, and one of minute, hour, day. key,model unless told."},
-      {"order", Kind::text, "Within the same time: names by the alphabet, figures largest first.", "name requests tokens cost"},
-      {"limit", Kind::integer, "How many rows; all unless told.", {}, false, false, 1, 1'000'000},
-      {"format", Kind::text, "json unless told.", "json ndjson csv"}};
+  std::vector<Field> fields{{"since", Kind::text, "A time, or how long ago: 24h (as long as nothing is said), 7d."},
+                            {"until", Kind::text, "A time, or how long ago; up to now unless told."},
+                            {"group_by", Kind::text,
+                             "What rows are apart by, separated by commas: key, team, model, target, api, and one of "
+                             "minute, hour, day. key,model unless told."},
+                            {"order", Kind::text, "Within the same time: names by the alphabet, figures largest first.",
+                             "name requests tokens cost"},
+                            {"limit", Kind::integer, "How many rows; all unless told.", {}, false, false, 1, 1'000'000},
+                            {"format", Kind::text, "json unless told.", "json ndjson csv"}};
   for (const store::UsageDimension& dimension : store::kUsageDimensions)
     fields.push_back({dimension.name, Kind::text, "Only what is of this; an empty one is of none."});
   return {{.method = "GET",

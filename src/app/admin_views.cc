@@ -145,8 +145,7 @@ Object Admin::status() const {
 
 Object Admin::requests(std::size_t limit) const {
   Array requests;
-  for (const obs::RequestEvent& event : parts_.observer->recent(limit))
-    requests.push_back(describe(event));
+  for (const obs::RequestEvent& event : parts_.observer->recent(limit)) requests.push_back(describe(event));
   return Object{{"requests", std::move(requests)}};
 }
 
@@ -181,8 +180,8 @@ Object Admin::models() const {
     local.push_back(std::move(o));
   }
   return Object{{"language_models", std::move(language)},
-                           {"local_models", std::move(local)},
-                           {"providers", describe_providers(*plan)}};
+                {"local_models", std::move(local)},
+                {"providers", describe_providers(*plan)}};
 }
 
 Object Admin::pipelines() const {
@@ -220,18 +219,28 @@ Object Admin::devices() const {
 }
 
 std::vector<AdminRoute> Admin::view_routes() {
-  auto view = [](std::string_view path, std::string_view name, std::string_view about, std::string_view gives, auto make) {
-    return AdminRoute{.method = "GET", .path = path, .name = name, .about = about, .gives = gives,
+  auto view = [](std::string_view path, std::string_view name, std::string_view about, std::string_view gives,
+                 auto make) {
+    return AdminRoute{.method = "GET",
+                      .path = path,
+                      .name = name,
+                      .about = about,
+                      .gives = gives,
                       .answer = [make](const AdminCall& call) -> Result<Object> { return make(call); }};
   };
   std::vector<AdminRoute> routes{
-      view("/admin/v1/status", "getStatus", "Version, uptime and readiness.", "Status", [this](const AdminCall&) { return status(); }),
+      view("/admin/v1/status", "getStatus", "Version, uptime and readiness.", "Status",
+           [this](const AdminCall&) { return status(); }),
       view("/admin/v1/requests", "listRequests", "The latest requests, newest first.", "Requests",
            [this](const AdminCall& call) { return requests(static_cast<std::size_t>(call.integer("limit", 50))); }),
-      view("/admin/v1/models", "listModels", "Routes to language models, local models, and providers.", "Models", [this](const AdminCall&) { return models(); }),
-      view("/admin/v1/pipelines", "listPipelines", "Sources and pipelines.", "Pipelines", [this](const AdminCall&) { return pipelines(); }),
-      view("/admin/v1/alarms", "listAlarms", "Alarms that stand, and those before.", "Alarms", [this](const AdminCall&) { return alarms(); }),
-      view("/admin/v1/devices", "listDevices", "Devices that sent something.", "Devices", [this](const AdminCall&) { return devices(); })};
+      view("/admin/v1/models", "listModels", "Routes to language models, local models, and providers.", "Models",
+           [this](const AdminCall&) { return models(); }),
+      view("/admin/v1/pipelines", "listPipelines", "Sources and pipelines.", "Pipelines",
+           [this](const AdminCall&) { return pipelines(); }),
+      view("/admin/v1/alarms", "listAlarms", "Alarms that stand, and those before.", "Alarms",
+           [this](const AdminCall&) { return alarms(); }),
+      view("/admin/v1/devices", "listDevices", "Devices that sent something.", "Devices",
+           [this](const AdminCall&) { return devices(); })};
   routes[1].query = {{"limit", Kind::integer, "How many, 50 unless told.", {}, false, false, 1, 1000}};
   return routes;
 }

@@ -79,7 +79,8 @@ Result<void> check_labels(const Object& settings) {
   if (labels->get_object().size() > kLabelsMax)
     return fail(Errc::invalid_argument, fmt::format("'labels': at most {} of them", kLabelsMax));
   for (const auto& member : labels->get_object()) {
-    if (member.key().empty() || member.key().size() > kNameBytesMax || member.value().get_string().size() > kNameBytesMax)
+    if (member.key().empty() || member.key().size() > kNameBytesMax ||
+        member.value().get_string().size() > kNameBytesMax)
       return fail(Errc::invalid_argument, fmt::format("'labels': names and values of 1 to {} bytes", kNameBytesMax));
   }
   return {};
@@ -149,7 +150,8 @@ Result<void> change(store::StoredTeam& team, const Object& changes) {
 }
 
 Result<void> check_name(std::string_view name) {
-  bool plain = std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  bool plain =
+      std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
   if (!name.empty() && name.size() <= kNameBytesMax && plain && json::is_valid_utf8(name)) return {};
   return fail(Errc::invalid_argument,
               fmt::format("'name': 1 to {} bytes of text without control characters", kNameBytesMax));

@@ -55,6 +55,9 @@ Object describe(const store::StoredTeam& team) {
                 {"declared", false},
                 {"in", text(team.parent)},
                 {"models", member_or(settings, "models", Array{"*"})},
+                {"apis", member_or(settings, "apis", Array())},
+                {"can", member_or(settings, "can", Array())},
+                {"from", member_or(settings, "from", Array())},
                 {"limits", member_or(settings, "limits", Object())},
                 {"budget", budgets_of(settings)},
                 {"created", time_or_null(team.created)}};

@@ -1,6 +1,7 @@
 // Keys and teams as the admin API and the command line show them: never a secret or its hash.
 #pragma once
 
+#include "flow/keys.h"
 #include "json/value.h"
 #include "store/state.h"
 
@@ -9,6 +10,7 @@ namespace penstock::app {
 // As the shapes Key and Team say.
 json::Object describe(const store::StoredKey& key, base::WallMicros now);
 json::Object describe(const store::StoredTeam& team);
+json::Object describe(const flow::DeclaredKey& key, base::WallMicros now);
 
 // "active", "expired", "revoked".
 std::string_view state_of(const store::StoredKey& key, base::WallMicros now);

@@ -30,8 +30,8 @@ void TextTable::add(std::vector<std::string> cells) {
   cells.resize(names_.size());
   for (std::string& cell : cells) {
     if (cell.empty()) cell = "-";
-    std::replace_if(cell.begin(), cell.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; },
-                    '?');
+    std::replace_if(
+        cell.begin(), cell.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
   }
   rows_.push_back(std::move(cells));
 }
