@@ -72,6 +72,7 @@ class Account {
 
  private:
   friend class Book;
+  friend class Reservation;
   Account(std::string id, std::string shown);
   const std::string id_;
   const std::string shown_;

@@ -6,6 +6,7 @@
 // used.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -57,21 +58,25 @@ class Reservation {
   // Of the tightest limit each; nothing when there is none.
   const std::optional<ShownLimit>& requests() const { return requests_; }
   const std::optional<ShownLimit>& tokens() const { return tokens_; }
-  std::int64_t held_tokens() const { return held_.tokens; }
-  std::int64_t held_cost() const { return held_.cost.value_or(0); }
+  std::int64_t held_tokens() const { return asked_.tokens + raised_.tokens; }
+  std::int64_t held_cost() const { return asked_.cost.value_or(0) + raised_.cost.value_or(0); }
   // For calls that stand for long: more was used than was held. What is over a limit is charged all the same; an error
-  // says that the call has to end. Keeps the reservation.
+  // says that the call has to end. Keeps the reservation. What was said to be used stays used when it is destroyed.
   std::optional<Denial> use(const Used& so_far, const Now& now);
-  // Ends it: held becomes used. Once.
+  // Ends it: held becomes used. Once; later calls do nothing. An unknown cost counts as what is held.
   void settle(const Used& used, const Now& now);
 
  private:
   friend class Book;
+  static constexpr std::size_t kAccountsMax = 12;
   Book* book_ = nullptr;
-  Ask held_;
-  Used counted_;
+  Now admitted_;
+  Ask asked_;
+  Used raised_;   // on top of what was asked, by use()
+  Used counted_;  // used for sure, by use()
   std::uint8_t accounts_size_ = 0;
-  std::array<Account*, 12> accounts_{};  // the Book keeps them while they are held
+  std::array<Account*, kAccountsMax> accounts_{};          // the Book keeps them while they are held
+  std::array<std::uint32_t, kAccountsMax> generations_{};  // of their rules when the call was admitted
   std::optional<ShownLimit> requests_;
   std::optional<ShownLimit> tokens_;
 };
