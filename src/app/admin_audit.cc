@@ -1,23 +1,13 @@
 // The audit log: who changed what.
 #include "app/admin_desk.h"
 #include "app/admin_text.h"
+#include "app/key_view.h"
 
 namespace penstock::app {
 namespace {
 
 using json::Array;
 using json::Object;
-
-json::Value parsed(const std::string& object) {
-  auto value = object.empty() ? Result<json::Value>(nullptr) : json::parse(object);
-  return value ? std::move(*value) : json::Value(nullptr);
-}
-
-Object describe(const store::AuditEntry& entry) {
-  return Object{{"sequence", entry.sequence},   {"at", time_or_null(entry.at)}, {"actor", text(entry.actor)},
-                {"action", text(entry.action)}, {"object", text(entry.object)}, {"before", parsed(entry.before)},
-                {"after", parsed(entry.after)}, {"hash", text(entry.hash)}};
-}
 
 Result<Object> list(AdminDesk& desk, const AdminCall& call) {
   std::int64_t limit = call.integer("limit", 100);

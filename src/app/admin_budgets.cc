@@ -21,7 +21,7 @@ Accounts list(const quota::Book* book, std::string_view prefix) {
   return accounts;
 }
 
-Object describe(const quota::RateState& rate) {
+Object describe_rate(const quota::RateState& rate) {
   return Object{{"unit", rate.rule.unit == quota::RateLimit::Unit::tokens ? "tokens" : "requests"},
                 {"limit", rate.rule.amount},
                 {"window", base::format_duration(rate.rule.window)},
@@ -29,7 +29,7 @@ Object describe(const quota::RateState& rate) {
                 {"reset_seconds", std::chrono::duration<double>(rate.reset).count()}};
 }
 
-Object describe(const quota::Account& account, const quota::BudgetState& budget) {
+Object describe_budget(const quota::Account& account, const quota::BudgetState& budget) {
   return Object{{"account", text(account.id())},
                 {"name", text(account.shown())},
                 {"budget", text(budget.rule.text())},
@@ -64,7 +64,7 @@ Object page(const AdminDesk& desk, const AdminCall& call, std::string_view name,
 
 Result<Object> list_budgets(const AdminDesk& desk, const AdminCall& call) {
   return page(desk, call, "budgets", [](Array& items, const quota::Account& account, const quota::AccountState& state) {
-    for (const quota::BudgetState& budget : state.budgets) items.push_back(describe(account, budget));
+    for (const quota::BudgetState& budget : state.budgets) items.push_back(describe_budget(account, budget));
   });
 }
 
@@ -135,7 +135,7 @@ Result<Object> adjust(AdminDesk& desk, const AdminCall& call) {
   if (!amount) return std::unexpected(amount.error());
   const std::string& id = found->account->id();
   // Noted first: what nobody could note is not done.
-  Object before = describe(*found->account, found->budget);
+  Object before = describe_budget(*found->account, found->budget);
   Object after{{"budget", text(found->budget.rule.text())}, {"more", *amount}};
   store::Actor actor{call.actor, call.now};
   if (auto noted = desk.state->add_audit(actor, "budget.adjust", id, json::dump(before), json::dump(after)); !noted)
@@ -144,7 +144,7 @@ Result<Object> adjust(AdminDesk& desk, const AdminCall& call) {
     return std::unexpected(done.error());
   auto again = find_budget(desk, id, found->budget.rule.text());
   if (!again) return std::unexpected(again.error());
-  return describe(*again->account, again->budget);
+  return describe_budget(*again->account, again->budget);
 }
 
 std::vector<Field> account_page() {
@@ -157,9 +157,9 @@ std::vector<Field> account_page() {
 
 Object describe(const quota::Account& account, const quota::AccountState& state) {
   Array rates;
-  for (const quota::RateState& rate : state.rates) rates.push_back(describe(rate));
+  for (const quota::RateState& rate : state.rates) rates.push_back(describe_rate(rate));
   Array budgets;
-  for (const quota::BudgetState& budget : state.budgets) budgets.push_back(describe(account, budget));
+  for (const quota::BudgetState& budget : state.budgets) budgets.push_back(describe_budget(account, budget));
   return Object{{"id", text(account.id())},      {"name", text(account.shown())},  {"rates", std::move(rates)},
                 {"budgets", std::move(budgets)}, {"concurrent", state.concurrent}, {"waiting", state.waiting}};
 }

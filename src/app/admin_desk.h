@@ -42,8 +42,8 @@ std::vector<AdminRoute> audit_routes(AdminDesk& desk);
 const json::Object* declared(const std::vector<json::Object>& all, std::string_view name);
 // The refusal of a change. `what`: "key", "team".
 std::unexpected<Error> is_declared(std::string_view what, std::string_view name);
-// The team exists, declared or stored; an empty name is none. Errors: invalid_argument, naming `field`.
-Result<void> check_team(AdminDesk& desk, const std::string& name, std::string_view field);
+// Names of the declared teams.
+std::vector<std::string> declared_teams(const AdminDesk& desk);
 
 // Parameters of routes that list: `limit` and `offset`.
 std::vector<Field> page_fields();

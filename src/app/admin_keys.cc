@@ -81,7 +81,8 @@ Result<Object> create(AdminDesk& desk, const AdminCall& call) {
   auto fresh = make_key(call.body, *installation, call.now);
   if (!fresh) return std::unexpected(fresh.error());
   if (declared(desk.declared()->keys, fresh->key.name) != nullptr) return is_declared("key", fresh->key.name);
-  if (auto known = check_team(desk, fresh->key.team, "team"); !known) return std::unexpected(known.error());
+  if (auto known = check_team(*desk.state, declared_teams(desk), fresh->key.team, "team"); !known)
+    return std::unexpected(known.error());
   if (auto added = desk.state->add_key(fresh->key, fresh->stored, {call.actor, call.now}); !added)
     return std::unexpected(added.error());
   desk.keys_changed();
@@ -92,7 +93,8 @@ Result<Object> update(AdminDesk& desk, const AdminCall& call) {
   auto key = changeable(desk, call.param("key"));
   if (!key) return std::unexpected(key.error());
   if (auto done = change(*key, call.body, call.now); !done) return std::unexpected(done.error());
-  if (auto known = check_team(desk, key->team, "team"); !known) return std::unexpected(known.error());
+  if (auto known = check_team(*desk.state, declared_teams(desk), key->team, "team"); !known)
+    return std::unexpected(known.error());
   if (auto done = desk.state->update_key(*key, {call.actor, call.now}); !done) return std::unexpected(done.error());
   desk.keys_changed();
   return describe(*key, call.now);

@@ -60,43 +60,21 @@ Result<store::StoredTeam> changeable(AdminDesk& desk, const std::string& name) {
   return std::move(**team);
 }
 
-// Nobody is above itself. What is declared stands below nothing that is stored.
-Result<void> check_parents(AdminDesk& desk, const store::StoredTeam& team) {
-  constexpr int kDepthMax = 8;
-  if (auto known = check_team(desk, team.parent, "in"); !known) return known;
-  std::string above = team.parent;
-  for (int depth = 1; !above.empty(); ++depth) {
-    if (above == team.name)
-      return fail(Errc::invalid_argument, fmt::format("'in': '{}' would be above itself", team.name));
-    if (depth >= kDepthMax)
-      return fail(Errc::invalid_argument, fmt::format("'in': teams lie at most {} deep", kDepthMax));
-    auto next = desk.state->team(above);
-    if (!next) return std::unexpected(next.error());
-    above = *next ? (*next)->parent : "";
-  }
-  return {};
-}
-
 Result<Object> create(AdminDesk& desk, const AdminCall& call) {
-  store::StoredTeam team;
-  team.name = std::string(call.body.at("name").as_string());
-  team.created = call.now;
-  if (auto fine = check_name(team.name); !fine) return std::unexpected(fine.error());
-  if (declared(desk.declared()->teams, team.name) != nullptr) return is_declared("team", team.name);
-  Object settings = call.body;
-  settings.erase("name");
-  if (auto done = change(team, settings); !done) return std::unexpected(done.error());
-  if (auto fine = check_parents(desk, team); !fine) return std::unexpected(fine.error());
-  if (auto done = desk.state->add_team(team, {call.actor, call.now}); !done) return std::unexpected(done.error());
+  auto team = make_team(call.body, call.now);
+  if (!team) return std::unexpected(team.error());
+  if (declared(desk.declared()->teams, team->name) != nullptr) return is_declared("team", team->name);
+  if (auto fine = check_place(*desk.state, declared_teams(desk), *team); !fine) return std::unexpected(fine.error());
+  if (auto done = desk.state->add_team(*team, {call.actor, call.now}); !done) return std::unexpected(done.error());
   desk.keys_changed();
-  return describe(team);
+  return describe(*team);
 }
 
 Result<Object> update(AdminDesk& desk, const AdminCall& call) {
   auto team = changeable(desk, call.param("team"));
   if (!team) return std::unexpected(team.error());
   if (auto done = change(*team, call.body); !done) return std::unexpected(done.error());
-  if (auto fine = check_parents(desk, *team); !fine) return std::unexpected(fine.error());
+  if (auto fine = check_place(*desk.state, declared_teams(desk), *team); !fine) return std::unexpected(fine.error());
   if (auto done = desk.state->update_team(*team, {call.actor, call.now}); !done) return std::unexpected(done.error());
   desk.keys_changed();
   return describe(*team);
@@ -113,15 +91,10 @@ Result<Object> remove(AdminDesk& desk, const AdminCall& call) {
 
 }  // namespace
 
-Result<void> check_team(AdminDesk& desk, const std::string& name, std::string_view field) {
-  if (name.empty() || declared(desk.declared()->teams, name) != nullptr) return {};
-  auto team = desk.state->team(name);
-  if (!team) return std::unexpected(team.error());
-  if (*team) return {};
-  return fail(Errc::invalid_argument,
-              fmt::format("'{}': there is no team '{}'; make it first, with POST /admin/v1/teams or `penstock team "
-                          "create`",
-                          field, name));
+std::vector<std::string> declared_teams(const AdminDesk& desk) {
+  std::vector<std::string> names;
+  for (const Object& team : desk.declared()->teams) names.emplace_back(team.at("name").as_string());
+  return names;
 }
 
 std::vector<AdminRoute> team_routes(AdminDesk& desk) {

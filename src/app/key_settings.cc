@@ -2,7 +2,8 @@
 
 #include <array>
 
-#include "flow/priority.h"
+#include "flow/scopes.h"
+#include "flow/teams.h"
 #include "quota/rules.h"
 
 namespace penstock::app {
@@ -155,6 +156,44 @@ Result<void> check_name(std::string_view name) {
   if (!name.empty() && name.size() <= kNameBytesMax && plain && json::is_valid_utf8(name)) return {};
   return fail(Errc::invalid_argument,
               fmt::format("'name': 1 to {} bytes of text without control characters", kNameBytesMax));
+}
+
+Result<store::StoredTeam> make_team(const Object& settings, base::WallMicros now) {
+  store::StoredTeam team;
+  team.name = text_of(settings, "name");
+  team.created = now;
+  if (auto fine = check_name(team.name); !fine) return std::unexpected(fine.error());
+  Object rest = settings;
+  rest.erase("name");
+  if (auto done = change(team, rest); !done) return std::unexpected(done.error());
+  return team;
+}
+
+Result<void> check_team(store::State& state, const std::vector<std::string>& declared, const std::string& name,
+                        std::string_view field) {
+  if (name.empty() || std::find(declared.begin(), declared.end(), name) != declared.end()) return {};
+  auto team = state.team(name);
+  if (!team) return std::unexpected(team.error());
+  if (*team) return {};
+  return fail(Errc::invalid_argument,
+              fmt::format("'{}': there is no team '{}'; make it first (`penstock team create {}`, or POST "
+                          "/admin/v1/teams), or declare it under `teams:`",
+                          field, name, name));
+}
+
+Result<void> check_place(store::State& state, const std::vector<std::string>& declared, const store::StoredTeam& team) {
+  if (auto known = check_team(state, declared, team.parent, "in"); !known) return known;
+  std::string above = team.parent;
+  for (std::size_t depth = 1; !above.empty(); ++depth) {
+    if (above == team.name)
+      return fail(Errc::invalid_argument, fmt::format("'in': '{}' would be above itself", team.name));
+    if (depth >= flow::Teams::kDepthMax)
+      return fail(Errc::invalid_argument, fmt::format("'in': teams lie at most {} deep", flow::Teams::kDepthMax));
+    auto next = state.team(above);
+    if (!next) return std::unexpected(next.error());
+    above = *next ? (*next)->parent : "";
+  }
+  return {};
 }
 
 FreshSecret make_secret(const std::string& key_id, const base::Secret& installation, base::WallMicros now) {

@@ -1,7 +1,8 @@
 // What may be changed of stored keys and teams, as the JSON that the admin API takes and the command line makes.
 #pragma once
 
-#include <functional>
+#include <string>
+#include <vector>
 
 #include "app/admin_shape.h"
 #include "base/secret.h"
@@ -29,6 +30,15 @@ struct FreshKey {
 };
 // `settings` fits the shape NewKey. Errors: invalid_argument.
 Result<FreshKey> make_key(const json::Object& settings, const base::Secret& installation, base::WallMicros now);
+
+// A team to be stored; `settings` fits the shape NewTeam. Errors: invalid_argument.
+Result<store::StoredTeam> make_team(const json::Object& settings, base::WallMicros now);
+
+// The team exists, among `declared` or stored; an empty name is none. Errors: invalid_argument, naming `field`.
+Result<void> check_team(store::State& state, const std::vector<std::string>& declared, const std::string& name,
+                        std::string_view field);
+// The team above it exists, and nobody is above itself or too deep. Errors: invalid_argument.
+Result<void> check_place(store::State& state, const std::vector<std::string>& declared, const store::StoredTeam& team);
 
 struct FreshSecret {
   store::StoredSecret stored;

@@ -21,6 +21,11 @@ Value budgets_of(const Object& settings) {
   return budgets.is_array() ? std::move(budgets) : Array{std::move(budgets)};
 }
 
+Value parsed(const std::string& object) {
+  auto value = object.empty() ? Result<Value>(nullptr) : json::parse(object);
+  return value ? std::move(*value) : Value(nullptr);
+}
+
 }  // namespace
 
 std::string_view state_of(const store::StoredKey& key, base::WallMicros now) {
@@ -61,6 +66,12 @@ Object describe(const store::StoredTeam& team) {
                 {"limits", member_or(settings, "limits", Object())},
                 {"budget", budgets_of(settings)},
                 {"created", time_or_null(team.created)}};
+}
+
+Object describe(const store::AuditEntry& entry) {
+  return Object{{"sequence", entry.sequence},   {"at", time_or_null(entry.at)}, {"actor", text(entry.actor)},
+                {"action", text(entry.action)}, {"object", text(entry.object)}, {"before", parsed(entry.before)},
+                {"after", parsed(entry.after)}, {"hash", text(entry.hash)}};
 }
 
 }  // namespace penstock::app

@@ -1,4 +1,4 @@
-// Keys and teams as the admin API and the command line show them: never a secret or its hash.
+// Keys, teams and their history as the admin API and the command line show them: never a secret or its hash.
 #pragma once
 
 #include "flow/keys.h"
@@ -7,9 +7,10 @@
 
 namespace penstock::app {
 
-// As the shapes Key and Team say.
+// As the shapes Key, Team and AuditEntry say.
 json::Object describe(const store::StoredKey& key, base::WallMicros now);
 json::Object describe(const store::StoredTeam& team);
+json::Object describe(const store::AuditEntry& entry);
 json::Object describe(const flow::DeclaredKey& key, base::WallMicros now);
 
 // "active", "expired", "revoked".
