@@ -171,9 +171,10 @@ std::expected<void, StartFailure> Gateway::start_state() {
   auto version = keys_state_->revision();
   if (!version) return cannot_start(1, version.error().detail);
   if (!read_stored_keys()) return cannot_start(1, "the stored keys cannot be read");
-  auto usage = store::State::open(config_.data_dir);
-  if (!usage) return cannot_start(1, usage.error().detail);
-  usage_ = std::make_unique<UsageWriter>(std::move(*usage));
+  auto ledger = store::Ledger::open(config_.data_dir);
+  if (!ledger) return cannot_start(1, ledger.error().detail);
+  usage_ = std::make_unique<UsageWriter>(std::move(*ledger));
+  usage_->set_retention(config_.usage);
   auto responses = store::State::open(config_.data_dir);
   if (!responses) return cannot_start(1, responses.error().detail);
   responses_ = std::make_unique<store::ResponseStore>(std::move(*responses), config_.responses, [](const Error& error) {
@@ -373,6 +374,7 @@ void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
   burden_->set_limits(config.overload.burden);
   responses_->set_limits(config.responses);
+  usage_->set_retention(config.usage);
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
   std::shared_ptr<const flow::Policy> policy = policy_ = make_policy(config);

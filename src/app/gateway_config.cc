@@ -62,6 +62,27 @@ std::size_t read_threads(const config::Node& node) {
   return static_cast<std::size_t>(node.integer(1, 1, 256));
 }
 
+// Finer rows are not kept longer than the coarser ones that they are part of.
+store::UsageRetention read_usage(const config::Node& node) {
+  store::UsageRetention keep;
+  if (!node.present()) return keep;
+  config::Map map = node.map();
+  auto read = [&](const char* name, base::Duration otherwise) {
+    base::Duration kept = map.duration(name, otherwise);
+    if (kept < std::chrono::days(1) || kept > std::chrono::days(36'500))
+      map.get(name).problem("usage is kept for at least 1d and at most 36500d");
+    return kept;
+  };
+  keep.days = read("keep", keep.days);
+  keep.hours = read("keep_hours", std::min(keep.hours, keep.days));
+  keep.minutes = read("keep_minutes", std::min(keep.minutes, keep.hours));
+  if (keep.hours > keep.days) map.get("keep_hours").problem("is longer than `keep`, which is of the rows per day");
+  if (keep.minutes > keep.hours)
+    map.get("keep_minutes").problem("is longer than `keep_hours`: rows per minute are kept shortest");
+  map.done();
+  return keep;
+}
+
 store::ResponseLimits read_responses(const config::Node& node) {
   store::ResponseLimits limits;
   if (!node.present()) return limits;
@@ -173,6 +194,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.security = read_security(root.get("security"));
   config.data_dir = root.text("data_dir", "./var");
   config.responses = read_responses(root.get("responses"));
+  config.usage = read_usage(root.get("usage"));
   config.threads = read_threads(root.get("threads"));
   config.overload = read_overload(root.get("overload"), config.threads);
   config.io_uring = root.boolean("io_uring", true);

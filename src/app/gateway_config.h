@@ -20,6 +20,7 @@
 #include "net/address.h"
 #include "net/egress.h"
 #include "store/response_store.h"
+#include "store/usage.h"
 
 namespace penstock::app {
 
@@ -31,6 +32,7 @@ struct GatewayConfig {
   SecurityConfig security;
   std::string data_dir;
   store::ResponseLimits responses;
+  store::UsageRetention usage;
   std::size_t threads = 1;
   bool io_uring = true;                                     // where the kernel offers it
   base::Duration drain_timeout = std::chrono::seconds(20);  // for answers under way after SIGTERM

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <unordered_map>
 
 #include "store/database.h"
@@ -46,6 +47,9 @@ class Ledger {
  private:
   explicit Ledger(Database database) : database_(std::move(database)) {}
   Result<void> adopt(const std::string& old_file);
+  Result<void> adopt_attached();
+  Result<void> write_meters(std::span<const MeterState> meters, base::WallMicros now);
+  Result<bool> trim_table(std::string_view table, std::int64_t before);
   Result<std::int64_t> name_id(const std::string& name);
   Result<std::int64_t> series_id(const UsageRow& row);
 

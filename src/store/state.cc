@@ -125,52 +125,6 @@ Result<State> State::open(const std::string& dir) {
   return State(std::move(*database), dir);
 }
 
-Result<void> State::add_usage(const std::vector<UsageRow>& rows) {
-  return database_.transaction([&]() -> Result<void> {
-    auto statement = database_.prepare(
-        "INSERT INTO usage VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET requests=requests+excluded.requests, "
-        "errors=errors+excluded.errors, input_tokens=input_tokens+excluded.input_tokens, "
-        "output_tokens=output_tokens+excluded.output_tokens, cached_tokens=cached_tokens+excluded.cached_tokens");
-    if (!statement) return std::unexpected(statement.error());
-    for (const UsageRow& row : rows) {
-      // One row a minute: a year of a busy key and model is half a million rows.
-      constexpr base::WallMicros kMinute = 60'000'000;
-      statement->bind(1, row.at - row.at % kMinute)
-          .bind(2, row.key)
-          .bind(3, row.model)
-          .bind(4, row.target)
-          .bind(5, row.api);
-      statement->bind(6, row.requests).bind(7, row.errors).bind(8, row.input_tokens).bind(9, row.output_tokens);
-      if (auto done = statement->bind(10, row.cached_tokens).run(); !done) return done;
-    }
-    return {};
-  });
-}
-
-Result<std::vector<UsageRow>> State::usage_by_key_and_model(base::WallMicros since) {
-  auto statement = database_.prepare(
-      "SELECT MAX(at),key,model,SUM(requests),SUM(errors),SUM(input_tokens),SUM(output_tokens),SUM(cached_tokens) "
-      "FROM usage WHERE at>=? GROUP BY key,model ORDER BY SUM(requests) DESC LIMIT 1000");
-  if (!statement) return std::unexpected(statement.error());
-  statement->bind(1, since);
-  std::vector<UsageRow> rows;
-  while (true) {
-    auto more = statement->step();
-    if (!more) return std::unexpected(more.error());
-    if (!*more) return rows;
-    UsageRow row;
-    row.at = statement->integer(0);
-    row.key = statement->text(1);
-    row.model = statement->text(2);
-    row.requests = statement->integer(3);
-    row.errors = statement->integer(4);
-    row.input_tokens = statement->integer(5);
-    row.output_tokens = statement->integer(6);
-    row.cached_tokens = statement->integer(7);
-    rows.push_back(std::move(row));
-  }
-}
-
 Result<base::Secret> State::installation_secret() {
   std::string path = dir_ + "/secret.key";
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {

@@ -1,5 +1,4 @@
-// The gateway's own state file: stored keys, teams, the audit log, responses and usage. Schema and queries in one
-// place.
+// The gateway's own state file: stored keys, teams, the audit log and responses. Schema and queries in one place.
 #pragma once
 
 #include <functional>
@@ -70,17 +69,6 @@ struct AuditEntry {
   std::string before;  // a JSON object without secrets; empty: there was nothing
   std::string after;
   std::string hash;  // hex
-};
-
-// What was used by one key at one target; kept as one row a minute.
-struct UsageRow {
-  base::WallMicros at = 0;
-  std::string key, model, target, api;
-  std::int64_t requests = 0;
-  std::int64_t errors = 0;
-  std::int64_t input_tokens = 0;
-  std::int64_t output_tokens = 0;
-  std::int64_t cached_tokens = 0;
 };
 
 // A response that its caller may come back to, and what it was an answer to. Lists of items are the text of JSON
@@ -156,13 +144,9 @@ class State {
   // Goes through the whole log: the number of lines, or data_loss with the first one that does not fit.
   Result<std::int64_t> verify_audit();
 
-  Result<void> add_usage(const std::vector<UsageRow>& rows);  // one transaction
   // The installation's random key for hashing secrets: <dir>/secret.key, mode 0600, made at first use. When the file is
   // gone while there are stored keys in force, failed_precondition: with another one none of them would fit.
   Result<base::Secret> installation_secret();
-
-  // Sums per key and model since `since`, largest first.
-  Result<std::vector<UsageRow>> usage_by_key_and_model(base::WallMicros since);
 
   // Keeps it, in the place of an earlier one of that id and key. It uses the response that it follows, and those
   // before.

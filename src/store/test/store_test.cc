@@ -56,27 +56,6 @@ TEST(State, KeepsKeysAcrossOpenings) {
   EXPECT_TRUE(state->add_key(second, secret(), actor()).has_value()) << "a revoked key frees its name";
 }
 
-TEST(State, SumsUsage) {
-  Folder folder;
-  auto state = State::open(folder.path);
-  UsageRow row{.at = 10,
-               .key = "k",
-               .model = "m",
-               .target = "t",
-               .api = "openai",
-               .requests = 2,
-               .errors = 1,
-               .input_tokens = 3,
-               .output_tokens = 4,
-               .cached_tokens = 0};
-  ASSERT_TRUE(state->add_usage({row, row}).has_value());
-  auto sums = state->usage_by_key_and_model(0);
-  ASSERT_EQ(sums->size(), 1U);
-  EXPECT_EQ(sums->front().requests, 4);
-  EXPECT_EQ(sums->front().output_tokens, 8);
-  EXPECT_TRUE(state->usage_by_key_and_model(11)->empty());
-}
-
 TEST(State, RefusesDamagedAndNewerFiles) {
   Folder folder;
   std::filesystem::create_directories(folder.path);
