@@ -92,9 +92,4 @@ std::vector<std::string> Catalog::vendors() const {
   return {names.begin(), names.end()};
 }
 
-bool Catalog::has_vendor(std::string_view vendor) const {
-  std::vector<std::string> known = vendors();
-  return std::find(known.begin(), known.end(), vendor) != known.end();
-}
-
 }  // namespace penstock::price

@@ -56,8 +56,8 @@ class Catalog {
   // Of the text of a catalog file alone; mistakes go to `document`.
   static std::shared_ptr<const Catalog> read_file(const config::Document& document);
 
-  // `provider` is its name in the configuration, `vendor` that of the catalog (vendor_of_host(), or what `catalog:` of
-  // the provider says; empty: none, and only the configuration can know the price). Exact names and globs come first,
+  // `provider` is its name in the configuration, `vendor` that of the catalog (read_vendor(); empty: none, and
+  // only the configuration can know the price). Exact names and globs come first,
   // over all sources; then the name without its date (undated()). Null: nobody knows. Valid as long as the catalog.
   // The first call of the process for a vendor reads its part of what is compiled in, which takes some milliseconds:
   // make one for each provider while the configuration is read.
@@ -65,8 +65,7 @@ class Catalog {
 
   // Every entry that find() can give, those of the configuration first.
   std::vector<const Entry*> entries() const;
-  // Whether any entry is of this vendor: to tell a slip in `catalog:`.
-  bool has_vendor(std::string_view vendor) const;
+  // Whose prices there are, in the file and compiled in; ordered.
   std::vector<std::string> vendors() const;
   // The file of the configuration, to be watched; empty: none.
   const std::string& file() const { return file_; }

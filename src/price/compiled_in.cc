@@ -19,7 +19,7 @@ struct Section {
 
 bool starts_section(char c) { return c >= 'a' && c <= 'z'; }
 
-// Names at the start of a line are vendors, or as_of, which every section gets.
+// Names at the start of a line are vendors; the first is as_of, which every section gets.
 std::deque<Section> split(std::string_view text) {
   std::deque<Section> sections;
   while (!text.empty()) {

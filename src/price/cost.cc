@@ -81,6 +81,7 @@ Figure percent_of(const Price& price, Service service) {
     case Service::batch: return price.batch.value_or(100);
     case Service::flex: return price.flex.value_or(100);
     case Service::priority: return price.priority;
+    case Service::fast: return price.fast;
     case Service::standard: break;
   }
   return 100;
@@ -122,15 +123,16 @@ std::optional<Service> service_of(std::string_view word) {
   };
   // OpenAI: auto, default, flex, priority; Anthropic: auto, standard, standard_only, priority, batch; Groq: on_demand.
   // `auto` may become another one, which the answer names.
-  static constexpr std::array<Named, 9> kWords{{{"", Service::standard},
-                                                {"auto", Service::standard},
-                                                {"default", Service::standard},
-                                                {"standard", Service::standard},
-                                                {"standard_only", Service::standard},
-                                                {"on_demand", Service::standard},
-                                                {"flex", Service::flex},
-                                                {"batch", Service::batch},
-                                                {"priority", Service::priority}}};
+  static constexpr std::array<Named, 10> kWords{{{"", Service::standard},
+                                                 {"auto", Service::standard},
+                                                 {"default", Service::standard},
+                                                 {"standard", Service::standard},
+                                                 {"standard_only", Service::standard},
+                                                 {"on_demand", Service::standard},
+                                                 {"flex", Service::flex},
+                                                 {"batch", Service::batch},
+                                                 {"priority", Service::priority},
+                                                 {"fast", Service::fast}}};
   for (const Named& named : kWords) {
     if (named.word == word) return named.service;
   }

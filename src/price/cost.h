@@ -22,8 +22,8 @@ struct Extras {
 // what no kind claims is plain input or output. Counts below 0 are 0. `cached` without a rate costs as input.
 //
 // Nothing when a figure that is needed is unknown: the usage itself (of a model sold by the token), the rate of a kind
-// that occurs, or what the priority service costs. Batch and flex are cheaper than the standard service, so that one of
-// unknown price costs as standard.
+// that occurs, or what the priority or fast service costs. Batch and flex are cheaper than the standard service, so
+// that one of unknown price costs as standard.
 std::optional<std::int64_t> cost(const Price& price, const chat::Usage& usage, const Extras& extras = {});
 
 // What a call may use, for holding money before it runs.

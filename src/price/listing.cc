@@ -21,11 +21,12 @@ struct NamedFigure {
 std::string percent(std::int64_t share) { return fmt::format("{}%", share); }
 std::string plain(std::int64_t count) { return fmt::format("{}", count); }
 
-constexpr std::array<NamedFigure, 7> kFigures{{{"request", &Price::request, format_amount},
+constexpr std::array<NamedFigure, 8> kFigures{{{"request", &Price::request, format_amount},
                                                {"image", &Price::image, format_amount},
                                                {"batch", &Price::batch, percent},
                                                {"flex", &Price::flex, percent},
                                                {"priority", &Price::priority, percent},
+                                               {"fast", &Price::fast, percent},
                                                {"context", &Price::context, plain},
                                                {"output_max", &Price::output_max, plain}}};
 

@@ -56,10 +56,10 @@ struct LongContext {
 };
 
 // How fast or late an answer may come, where providers sell that apart.
-enum class Service { standard, batch, flex, priority };
+enum class Service { standard, batch, flex, priority, fast };
 
-// The service tier as requests and answers of the dialects name it ("default", "flex", "standard_only", ...); empty is
-// the standard one. Nothing for a word that no provider is known to use.
+// The service tier (or Anthropic's `speed`) as requests and answers of the dialects name it: "default", "flex",
+// "standard_only", "fast", ...; empty is the standard one. Nothing for a word that no provider is known to use.
 std::optional<Service> service_of(std::string_view word);
 
 struct Price {
@@ -71,6 +71,7 @@ struct Price {
   Figure batch = {};
   Figure flex = {};
   Figure priority = {};
+  Figure fast = {};
   // Facts beside the price, in tokens.
   Figure context = {};        // input and output together, or the input alone: as the vendor counts
   Figure output_max = {};     // of one answer

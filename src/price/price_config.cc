@@ -83,6 +83,7 @@ Price parse_price(config::Map& map) {
   price.batch = read_figure(map, "batch", parse_share);
   price.flex = read_figure(map, "flex", parse_share);
   price.priority = read_figure(map, "priority", parse_share);
+  price.fast = read_figure(map, "fast", parse_share);
   price.context = read_tokens(map, "context");
   price.output_max = read_tokens(map, "output_max");
   if (read_figure(map, "as_of", parse_day)) price.as_of = map.text("as_of");

@@ -11,11 +11,14 @@
 #include "price/compiled_in.h"
 #include "price/quantity.h"
 #include "price/vendor.h"
+#include "price/vendor_config.h"
 
 namespace penstock::price {
 namespace {
 
+using testing::Contains;
 using testing::HasSubstr;
+using testing::IsSupersetOf;
 
 base::WallMicros day(std::string_view text) { return *parse_day(text); }
 const base::WallMicros kNow = day("2026-11-22");
@@ -49,7 +52,7 @@ TEST(CompiledInCatalog, PricesTheMainModelsOfTheMainVendors) {
   EXPECT_GE(priced, 120);
   for (const char* vendor : {"openai", "anthropic", "gemini", "mistral", "cohere", "deepseek", "xai", "groq",
                              "together", "fireworks", "bedrock", "azure", "perplexity", "moonshot", "voyage"}) {
-    EXPECT_TRUE(catalog->has_vendor(vendor)) << vendor;
+    EXPECT_THAT(catalog->vendors(), Contains(vendor));
   }
   EXPECT_EQ(input_of(*catalog, "p", "openai", "gpt-4o"), 2'500'000);
   EXPECT_EQ(input_of(*catalog, "p", "anthropic", "claude-sonnet-4-5"), 3'000'000);
@@ -86,6 +89,7 @@ TEST(CompiledInCatalog, HasNoImplausibleFigure) {
       if (price.context && price.output_max) EXPECT_LE(*price.output_max, *price.context) << name;
       EXPECT_LE(price.batch.value_or(50), 100) << name;
       EXPECT_GE(price.priority.value_or(100), 100) << name;
+      EXPECT_GE(price.fast.value_or(100), 100) << name;
     }
   }
 }
@@ -127,6 +131,33 @@ TEST(Catalog, KnowsTheHostsOfVendors) {
   EXPECT_EQ(vendor_of_host(""), "");
 }
 
+TEST(Catalog, TakesTheVendorThatTheProviderNames) {
+  auto vendor_of = [](std::string_view provider, std::string_view host) {
+    config::Document doc = parse(provider);
+    config::Map map = doc.root().map();
+    std::string vendor = read_vendor(map, host, *Catalog::builtin());
+    map.done();
+    return vendor + "|" + doc.report();
+  };
+  EXPECT_EQ(vendor_of("{}", "api.openai.com"), "openai|");
+  EXPECT_EQ(vendor_of("{}", "10.1.2.3"), "|");
+  EXPECT_EQ(vendor_of("catalog: groq", "proxy.example.org"), "groq|");
+  EXPECT_EQ(vendor_of("catalog: none", "api.openai.com"), "|");
+  EXPECT_THAT(
+      vendor_of("catalog: opnai", "api.openai.com"),
+      HasSubstr("t.yaml:1:10: catalog: the price catalog has no vendor 'opnai'; did you mean 'openai'?; it has "));
+}
+
+// Every host of the table sells something.
+TEST(Catalog, HasPricesForEveryKnownHost) {
+  std::vector<std::string> vendors = Catalog::builtin()->vendors();
+  for (const char* host : {"api.mistral.ai", "api.cohere.com", "api.x.ai", "api.together.xyz", "api.fireworks.ai",
+                           "api.perplexity.ai", "api.moonshot.ai", "api.cerebras.ai", "api.z.ai", "api.minimax.io",
+                           "api.voyageai.com", "api.deepseek.com", "generativelanguage.googleapis.com"}) {
+    EXPECT_THAT(vendors, Contains(std::string(vendor_of_host(host)))) << host;
+  }
+}
+
 TEST(Catalog, PutsTheConfigurationFirst) {
   config::Document doc = parse(
       "models:\n"
@@ -162,8 +193,7 @@ TEST(Catalog, ReadsAFileOfOnesOwn) {
   EXPECT_EQ(input_of(*catalog, "p", "house", "big-one"), 1'000'000);
   EXPECT_EQ(catalog->find("p", "openai", "gpt-4o")->at(kNow)->as_of, "2026-10-01");
   EXPECT_EQ(catalog->find("p", "house", "big-x")->at(kNow)->as_of, "2026-11-01");
-  EXPECT_TRUE(catalog->has_vendor("house"));
-  EXPECT_FALSE(catalog->has_vendor("hous"));
+  EXPECT_THAT(catalog->vendors(), IsSupersetOf({"house", "openai"}));
   EXPECT_EQ(catalog->entries().size(), Catalog::builtin()->entries().size() + 2) << "gpt-4o replaces a line";
 }
 

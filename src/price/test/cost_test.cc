@@ -95,6 +95,7 @@ TEST(Cost, SaysNothingWhenAFigureThatIsNeededIsUnknown) {
   EXPECT_EQ(cost(price, {.known = true, .input = 10, .audio_input = 1}), std::nullopt);
   EXPECT_EQ(cost(price, {.known = true, .output = 10, .audio_output = 1}), std::nullopt);
   EXPECT_EQ(cost(price, known(10, 0), {.service = Service::priority}), std::nullopt);
+  EXPECT_EQ(cost(price, known(10, 0), {.service = Service::fast}), std::nullopt);
   EXPECT_EQ(cost({}, known(0, 0)), std::nullopt) << "a price without any figure is unknown, not free";
   price.rates.output = {};
   EXPECT_EQ(cost(price, known(10, 0)), 10) << "vectors have no output";
@@ -141,7 +142,10 @@ TEST(Cost, ScalesTheWholeByTheService) {
   EXPECT_EQ(cost(price, known(100, 0), {.service = Service::batch}), 50);
   EXPECT_EQ(cost(price, known(100, 0), {.service = Service::flex}), 60);
   EXPECT_EQ(cost(price, known(100, 0), {.service = Service::priority}), 170);
+  price.fast = 200;
+  EXPECT_EQ(cost(price, known(100, 0), {.service = Service::fast}), 200);
   EXPECT_EQ(service_of("flex"), Service::flex);
+  EXPECT_EQ(service_of("fast"), Service::fast);
   EXPECT_EQ(service_of(""), Service::standard);
   EXPECT_EQ(service_of("standard_only"), Service::standard);
   EXPECT_EQ(service_of("gold"), std::nullopt);
@@ -249,6 +253,43 @@ TEST(Cost, AgreesWithTokensPricedOneByOne) {
     // And what was held before always covers it.
     auto held = reserve_cost(price, {.input = usage.input + below(3), .output = usage.output + below(3)});
     ASSERT_GE(held, real) << "round " << round;
+  }
+}
+
+// Whatever a provider reports, also kinds that overlap or exceed the whole, and whichever tier it falls in: what was
+// held for at least that much input and output covers it.
+TEST(ReserveCost, CoversEveryUsageWithinTheAsk) {
+  std::mt19937_64 random(7);
+  auto below = [&](std::int64_t most) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(most + 1));
+  };
+  for (int round = 0; round < 20000; ++round) {
+    Price price;
+    for (const RateField& field : kRateFields) price.rates.*field.member = below(100'000'000);
+    for (std::int64_t above = 100; above <= below(400); above += 100) {
+      LongContext tier{.above = above};
+      for (const RateField& field : kRateFields) {
+        if (below(1) == 1) tier.rates.*field.member = below(200'000'000);
+      }
+      price.long_context.push_back(tier);
+    }
+    price.request = below(100);
+    price.priority = 100 + below(100);
+    chat::Usage usage{.known = true,
+                      .input = below(500),
+                      .output = below(500),
+                      .cached = below(600),
+                      .cache_write = below(300),
+                      .cache_write_hour = below(300),
+                      .reasoning = below(300),
+                      .audio_input = below(300),
+                      .audio_output = below(300)};
+    Extras extras{.service = below(1) == 0 ? Service::standard : Service::priority};
+    auto held =
+        reserve_cost(price, {.input = usage.input + below(200), .output = usage.output + below(200), .extras = extras});
+    auto spent = cost(price, usage, extras);
+    ASSERT_TRUE(held && spent);
+    ASSERT_GE(*held, *spent) << "round " << round;
   }
 }
 

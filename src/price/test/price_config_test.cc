@@ -29,7 +29,8 @@ TEST(ParsePrice, ReadsEveryFigure) {
       "{ input: 2.50USD/1M, cached: 1.25USD/1M, cache_write: 3.125USD/1M, cache_write_hour: 5USD/1M, output: "
       "10USD/1M,\n"
       "  reasoning: 11USD/1M, audio_input: 40USD/1M, audio_output: 80USD/1M, image_input: 4USD/1M,\n"
-      "  image_output: 30USD/1M, request: 0.012USD, image: 0.04USD, batch: 50%, flex: 60%, priority: 170%,\n"
+      "  image_output: 30USD/1M, request: 0.012USD, image: 0.04USD, batch: 50%, flex: 60%, priority: 170%, fast: "
+      "200%,\n"
       "  context: 128000, output_max: 16384, as_of: 2026-01-31, from: 2026-02-01,\n"
       "  long_context: [ { above: 200000, input: 5USD/1M }, { above: 500000, input: 6USD/1M, output: 20USD/1M } ] }\n");
   EXPECT_EQ(parsed.report, "");
@@ -50,6 +51,7 @@ TEST(ParsePrice, ReadsEveryFigure) {
   EXPECT_EQ(price.batch, 50);
   EXPECT_EQ(price.flex, 60);
   EXPECT_EQ(price.priority, 170);
+  EXPECT_EQ(price.fast, 200);
   EXPECT_EQ(price.context, 128'000);
   EXPECT_EQ(price.output_max, 16'384);
   EXPECT_EQ(price.as_of, "2026-01-31");
