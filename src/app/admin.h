@@ -38,10 +38,10 @@ struct AdminParts {
   std::vector<std::string> listen;  // of the data listeners; these four at the start, set_...() follow
   std::shared_ptr<const flow::Policy> policy;
   std::shared_ptr<const llm::Plan> plan;
-  std::shared_ptr<const Declared> declared;
+  std::shared_ptr<const Declared> declared = std::make_shared<Declared>();
   quota::Book* book = nullptr;
   // Called on the admin thread when keys or teams were changed: returns when the change is in force on every core.
-  std::function<void()> keys_changed;
+  std::function<void()> keys_changed = [] {};
 };
 
 // What the admin listener stands on; opened and read before anything changes.

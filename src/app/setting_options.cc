@@ -85,9 +85,10 @@ std::string words_of(const Value& value) {
 // { "amount": "5USD", "per": "day", ... } as 5USD/day
 std::string budget_text(const Value& budget) {
   if (!budget.is_object()) return words_of(budget);
-  std::string out = fmt::format("{}/{}", json::string_or(budget, "amount", "?"), json::string_or(budget, "per", "?"));
+  std::string_view per = json::string_or(budget, "per", json::string_or(budget, "rolling", "?"));
+  std::string out = fmt::format("{}/{}", json::string_or(budget, "amount", "?"), per);
   for (const auto& member : budget.get_object()) {
-    if (member.key() == "amount" || member.key() == "per") continue;
+    if (member.key() == "amount" || member.key() == "per" || member.key() == "rolling") continue;
     out += fmt::format(" {}={}", std::string(member.key()), words_of(member.value()));
   }
   return out;
