@@ -36,12 +36,17 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
   for (const std::string& line : config.llm->describe()) out += line + "\n";
   for (const infer::ModelConfig& model : config.models)
     out += fmt::format("model {} from {}\n", model.name, model.path);
-  for (const flow::DeclaredKey& key : config.keys) {
-    out += fmt::format("key {}: models {}, {}, {}\n", key.key.name.view(),
-                       key.key.models.empty() ? "*" : fmt::format("{}", fmt::join(key.key.models, " ")),
-                       key.key.rpm > 0 ? fmt::format("{} requests/min", key.key.rpm) : "no request limit",
-                       key.key.tpm > 0 ? fmt::format("{} tokens/min", key.key.tpm) : "no token limit");
+  auto rules = [](const quota::Rules& of) { return of.empty() ? std::string("no limits") : quota::to_text(of); };
+  for (const flow::TeamSpec& team : config.teams) {
+    out += fmt::format("team {}{}: {}, {}\n", team.name, team.parent.empty() ? "" : " in " + team.parent,
+                       team.scopes.models_text(), rules(team.rules));
   }
+  for (const flow::DeclaredKey& key : config.keys) {
+    std::string scopes = flow::to_text(key.scopes);
+    out += fmt::format("key {}{}: {}, {}\n", key.name, key.team.empty() ? "" : " in " + key.team,
+                       scopes.empty() ? "every model" : scopes, rules(key.rules));
+  }
+  if (!config.addresses.empty()) out += fmt::format("each address: {}\n", rules(config.addresses));
   out += fmt::format("filters {}\n", fmt::join(config.filters, ", "));
   out += plan.describe();
   std::fputs(out.c_str(), stdout);

@@ -44,7 +44,9 @@ struct GatewayConfig {
   std::vector<std::string> filters;
   http::Compression compression;
   flow::WebSocketPolicy websocket;
+  std::vector<flow::TeamSpec> teams;
   std::vector<flow::DeclaredKey> keys;
+  quota::Rules addresses;  // of each client address
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;
 };

@@ -21,6 +21,11 @@ constexpr base::WallMicros kMinute = 60'000'000;
 
 std::int64_t micros(base::Duration time) { return std::chrono::duration_cast<std::chrono::microseconds>(time).count(); }
 
+std::string spent_text(const quota::BudgetAlert& alert) {
+  if (alert.rule.unit == quota::BudgetRule::Unit::tokens) return fmt::format("{} tokens", alert.spent);
+  return fmt::format("{}.{:06} USD", alert.spent / 1'000'000, alert.spent % 1'000'000);
+}
+
 }  // namespace
 
 UsageWriter::UsageWriter(store::Ledger ledger, const base::Clock& clock)
@@ -83,22 +88,35 @@ void UsageWriter::count(const obs::RequestEvent& event) {
   used.waited_micros += event.waited_nanos / 1000;
 }
 
+Result<void> UsageWriter::keep(quota::Book& book) {
+  auto meters = ledger_.meters();
+  if (!meters) return std::unexpected(meters.error());
+  std::vector<quota::Checkpoint> checkpoints;
+  checkpoints.reserve(meters->size());
+  for (store::MeterState& meter : *meters) checkpoints.push_back({std::move(meter.id), std::move(meter.state)});
+  book.restore(std::move(checkpoints), now());
+  book_ = &book;
+  return {};
+}
+
 base::Duration UsageWriter::take(const std::vector<obs::RequestEvent>& events) {
   base::SteadyTime now = clock_.steady();
   for (const obs::RequestEvent& event : events) {
     // Health checks and unknown paths are not usage.
     if (event.model.size == 0) continue;
-    if (rows_.empty()) {
-      due_ = now + kHoldAtMost;
-      waiting_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-    }
+    if (rows_.empty()) waiting_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     count(event);
   }
   waiting_.store(rows_.size(), std::memory_order_relaxed);
-  if (!rows_.empty() && now >= due_) write();
+  bool metered = book_ != nullptr && metered_.load(std::memory_order_relaxed);
+  if (due_ == base::SteadyTime{} && (anything() || metered)) due_ = now + kHoldAtMost;
+  if (due_ != base::SteadyTime{} && now >= due_) {
+    write();
+    due_ = anything() || metered ? now + kHoldAtMost : base::SteadyTime{};
+  }
   bool trimming = now >= trim_due_ && trim(now);
   base::Duration again{};
-  if (!rows_.empty()) again = std::max<base::Duration>(due_ - now, std::chrono::milliseconds(1));
+  if (due_ != base::SteadyTime{}) again = std::max<base::Duration>(due_ - now, std::chrono::milliseconds(1));
   if (trimming) again = again == base::Duration::zero() ? kTrimNext : std::min<base::Duration>(again, kTrimNext);
   return again;
 }
@@ -109,17 +127,37 @@ void UsageWriter::flush() {
   ledger_.set_patience(kPatience);
 }
 
+// After the events were taken: a call is charged to its budgets before its event is recorded, so that no row is ever
+// there without its charge.
+void UsageWriter::look_at_meters() {
+  if (book_ == nullptr) return;
+  for (quota::Checkpoint& checkpoint : book_->take_checkpoints(now()))
+    meters_[std::move(checkpoint.id)] = std::move(checkpoint.state);
+  for (const quota::BudgetAlert& alert : book_->take_alerts()) {
+    alerts_.fetch_add(1, std::memory_order_relaxed);
+    obs::log(obs::Level::warn, fmt::format("budget reached {:.0f}%", alert.share * 100),
+             {{"account", alert.shown},
+              {"budget", alert.rule.text()},
+              {"spent", spent_text(alert)},
+              {"renews", alert.renews == 0 ? "" : base::to_rfc3339(alert.renews)}});
+  }
+}
+
 void UsageWriter::write() {
-  if (rows_.empty()) return;
-  auto written = ledger_.write(rows_, {}, clock_.wall());
+  look_at_meters();
+  if (!anything()) return;
+  std::vector<store::MeterState> meters;
+  meters.reserve(meters_.size());
+  for (const auto& [id, state] : meters_) meters.push_back({id, state});
+  auto written = ledger_.write(rows_, meters, clock_.wall());
   if (!written) {
-    failures_.fetch_add(1, std::memory_order_relaxed);
-    due_ = clock_.steady() + kHoldAtMost;  // try again after another interval; sums keep growing in place meanwhile
+    failures_.fetch_add(1, std::memory_order_relaxed);  // tried again after another interval; sums grow in place
     complain("usage cannot be written; it is kept in memory and tried again", written.error().detail);
     return;
   }
   rows_.clear();
   index_.clear();
+  meters_.clear();
   waiting_.store(0, std::memory_order_relaxed);
 }
 
@@ -167,6 +205,8 @@ void UsageWriter::collect(obs::MetricWriter& writer) const {
   one("penstock_usage_write_failures_total", "counter",
       "Attempts to write usage that failed; it is kept and tried again.",
       static_cast<double>(failures_.load(std::memory_order_relaxed)));
+  one("penstock_budget_alerts_total", "counter", "Times a budget reached one of its alert marks.",
+      static_cast<double>(alerts_.load(std::memory_order_relaxed)));
   one("penstock_usage_lost_total", "counter", "Calls that no usage row was left for while the disk refused them.",
       static_cast<double>(lost_.load(std::memory_order_relaxed)));
 }

@@ -16,9 +16,7 @@ std::optional<std::int64_t> charge(flow::Call& call, const Target& target, const
   std::optional<std::int64_t> cost;
   if (price != nullptr) cost = price::cost(*price, usage, spent.extras);
   if (cost) event.cost_micros += *cost;
-  // Once something of unknown price was used, the sum is not known any more.
-  event.cost_known = cost && (event.cost_known || !call.charged);
-  call.charged = true;
+  event.cost_known = event.cost_known && cost;
   return cost;
 }
 

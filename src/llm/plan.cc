@@ -2,6 +2,7 @@
 
 #include "base/quantity.h"
 #include "price/quantity.h"
+#include "token/models.h"
 
 namespace penstock::llm {
 
@@ -22,6 +23,9 @@ std::optional<Target> Plan::resolve(std::string_view text) const {
   const Seller& seller = sellers_.find(provider->first)->second;
   if (auto own = target_allowances_.find(text); own != target_allowances_.end()) target.allowances[0] = own->second;
   target.allowances[1] = seller.allowance;
+  target.encoding = token::Encoding::find(token::encoding_name(target.model));
+  auto learned = calibrations_.find(text);
+  target.calibration = learned == calibrations_.end() ? seller.calibration : learned->second;
   if (terms_.prices) {
     // The entry lives as long as its catalog.
     target.sold = {terms_.prices, terms_.prices->find(provider->first, seller.vendor, target.model)};
@@ -75,7 +79,8 @@ std::string price_line(const Target& target, bool priced_only) {
     const price::Figure& figure = price->rates.*field.member;
     if (figure) base::append(figures, figures.empty() ? "" : ", ", field.name, " ", price::format_rate(*figure));
   }
-  if (price->request) base::append(figures, figures.empty() ? "" : ", ", "call ", price::format_amount(*price->request));
+  if (price->request)
+    base::append(figures, figures.empty() ? "" : ", ", "call ", price::format_amount(*price->request));
   if (price->image) base::append(figures, figures.empty() ? "" : ", ", "image ", price::format_amount(*price->image));
   return fmt::format("{}: {} ({}{})", target.label.view(), figures, to_string(target.sold->source),
                      price->as_of.empty() ? "" : ", as of " + price->as_of);

@@ -15,6 +15,8 @@
 #include "llm/provider.h"
 #include "obs/event.h"
 #include "price/catalog.h"
+#include "token/calibration.h"
+#include "token/encoding.h"
 
 namespace penstock::llm {
 
@@ -23,7 +25,9 @@ struct Target {
   std::shared_ptr<const Provider> provider;
   std::string model;
   std::int64_t weight = 1;
-  std::shared_ptr<const price::Entry> sold;  // what it costs and since when; null: nobody knows
+  std::shared_ptr<const price::Entry> sold;         // what it costs and since when; null: nobody knows
+  const token::Encoding* encoding = nullptr;        // of its texts; null: not published
+  std::shared_ptr<token::Calibration> calibration;  // what is learned instead
   // Its own and its provider's; null: none.
   std::array<std::shared_ptr<const Allowance>, 2> allowances;
   bool limited() const { return allowances[0] || allowances[1]; }
@@ -96,6 +100,7 @@ class Plan {
     obs::Label direct_label{};  // of calls that name the provider themselves
     std::string vendor;         // of the catalog; empty: in no catalog
     std::shared_ptr<const Allowance> allowance;
+    std::shared_ptr<token::Calibration> calibration = std::make_shared<token::Calibration>();  // of unnamed models
   };
 
   std::optional<Target> resolve(std::string_view text) const;
@@ -110,6 +115,7 @@ class Plan {
   std::map<std::string, std::shared_ptr<const Provider>, std::less<>> providers_;
   std::map<std::string, Seller, std::less<>> sellers_;
   std::map<std::string, std::shared_ptr<const Allowance>, std::less<>> target_allowances_;  // by provider/model
+  std::map<std::string, std::shared_ptr<token::Calibration>, std::less<>> calibrations_;  // of targets that routes name
   std::vector<std::shared_ptr<Allowance>> allowances_;
   std::map<std::string, std::shared_ptr<const Route>, std::less<>> routes_;
 };

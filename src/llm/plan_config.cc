@@ -87,6 +87,8 @@ std::vector<Target> Plan::parse_targets(const config::Node& node, bool weighted)
                                      hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
       continue;
     }
+    if (!target->encoding)
+      target->calibration = calibrations_.try_emplace(to, std::make_shared<token::Calibration>()).first->second;
     target->weight = weight;
     target->label = obs::intern(to);
     targets.push_back(std::move(*target));
@@ -112,10 +114,10 @@ void Plan::parse_money(config::Map& map, Route& route) {
   for (const auto* targets : {&route.targets, &route.fallback}) {
     for (const Target& target : *targets) {
       if (target.sold && !target.sold->prices.empty()) continue;
-      map.get("budget").problem(
-          fmt::format("a budget in money needs to know what '{}' costs: give the model a `price:`, or the target one in "
-                      "`prices: {{ models: {{ {}: {{ input: .., output: .. }} }} }}`",
-                      target.label.view(), target.label.view()));
+      map.get("budget").problem(fmt::format(
+          "a budget in money needs to know what '{}' costs: give the model a `price:`, or the target one in "
+          "`prices: {{ models: {{ {}: {{ input: .., output: .. }} }} }}`",
+          target.label.view(), target.label.view()));
     }
   }
 }
@@ -178,7 +180,8 @@ void Plan::take_target_rules(const config::Node& route) {
     if (there == target_allowances_.end()) {
       target_allowances_[to] = allow("target:" + to, fmt::format("the target '{}'", to), std::move(rules));
     } else if (!there->second || !(there->second->rules == rules)) {
-      item.problem(fmt::format("'{}' has other limits in a route above: it is the same target, whoever leads there", to));
+      item.problem(
+          fmt::format("'{}' has other limits in a route above: it is the same target, whoever leads there", to));
     }
   }
 }

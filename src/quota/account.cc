@@ -9,9 +9,13 @@ Account::Account(std::string id, std::string shown)
 
 Account::~Account() = default;
 
-bool Account::limited() const { return meters_->limited.load(std::memory_order_relaxed); }
+bool Account::limited() const { return (meters_->needs.load(std::memory_order_relaxed) & kLimited) != 0; }
 
-bool Account::needs_price() const { return meters_->needs_price.load(std::memory_order_relaxed); }
+bool Account::needs_price() const { return (meters_->needs.load(std::memory_order_relaxed) & kNeedsPrice) != 0; }
+
+bool Account::needs_bound() const { return (meters_->needs.load(std::memory_order_relaxed) & kNeedsBound) != 0; }
+
+bool Account::counts_tokens() const { return (meters_->needs.load(std::memory_order_relaxed) & kCountsTokens) != 0; }
 
 AccountState Account::state(const Now& now) const {
   std::scoped_lock lock(meters_->lock);

@@ -68,11 +68,15 @@ class Account {
   bool limited() const;
   // Some budget here, hard, counts money: calls whose price is unknown cannot be let through.
   bool needs_price() const;
+  // Some hard budget here, of money or tokens: what a call may use at most has to be known before it goes out.
+  bool needs_bound() const;
+  // Some limit or budget here depends on tokens: they are worth counting well.
+  bool counts_tokens() const;
   AccountState state(const Now& now) const;
 
  private:
   friend class Book;
-  friend class Reservation;
+  friend struct Meters;
   Account(std::string id, std::string shown);
   const std::string id_;
   const std::string shown_;

@@ -69,6 +69,7 @@ class Reservation {
  private:
   friend class Book;
   static constexpr std::size_t kAccountsMax = 12;
+  void end(const Used& used, const Now& at, const std::optional<Now>& now);
   Book* book_ = nullptr;
   Now admitted_;
   Ask asked_;
@@ -81,11 +82,13 @@ class Reservation {
   std::optional<ShownLimit> tokens_;
 };
 
-// A place in the queue of an account. On the loop of the call; destroying it gives the place up.
+// A place in the queue of an account. On the loop of the call; destroying it gives the place up, waits for a `wake`
+// that is just being called, and gives back what was granted and not polled. Not destroyed by its own `wake`.
 class Ticket {
  public:
   virtual ~Ticket() = default;
-  // Nothing as long as there is nothing to say. Asks again whether it is this call's turn (also after `due()`).
+  // Nothing as long as there is nothing to say. To be called once at first, then after `wake` or at `due()`. Asks again
+  // whether it is this call's turn (also after `due()`).
   virtual std::optional<std::expected<Reservation, Denial>> poll(const Now& now) = 0;
   // When to poll at the latest: time alone may let it through then, or its patience is over.
   virtual base::SteadyTime due() const = 0;

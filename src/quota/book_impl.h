@@ -8,37 +8,26 @@
 
 #include "quota/book.h"
 #include "quota/meters.h"
+#include "quota/waiting.h"
 
 namespace penstock::quota {
 
-// Those accounts of a call that have something to say, once each, in the order of their addresses: the order in which
-// their locks are taken.
-class Sorted {
- public:
-  static constexpr std::size_t kMax = 12;
-  explicit Sorted(std::span<Account* const> accounts);
-  Account* const* begin() const { return accounts_.data(); }
-  Account* const* end() const { return accounts_.data() + size_; }
-  std::size_t size() const { return size_; }
-
- private:
-  std::size_t size_ = 0;
-  std::array<Account*, kMax> accounts_{};
-};
-
 struct Book::Impl {
-  explicit Impl(BookOptions with) : options(with) {}
+  Impl(Book& book, BookOptions options);
+
+  // All or nothing, at once; nothing: granted. `head`: those that wait do not keep it.
+  std::optional<Refusal> take(const Sorted& accounts, const Ask& ask, const Now& now, Reservation& into, bool head);
 
   std::shared_ptr<const Plan> plan_of(const Rules& rules);  // with `mutex` held
-  static Meters& meters(Account& account) { return *account.meters_; }
   std::shared_ptr<Account> make(std::string id, std::string shown) {
     return std::shared_ptr<Account>(new Account(std::move(id), std::move(shown)));
   }
 
-  const BookOptions options;
-  mutable std::mutex mutex;                                                 // of what is below
-  std::unordered_map<std::string_view, std::shared_ptr<Account>> accounts;  // by their own ids
-  std::unordered_map<std::string, std::weak_ptr<const Plan>> plans;         // by their text
+  Book& book;
+  Waiting waiting;
+  mutable std::mutex mutex;                                              // of what is below
+  std::unordered_map<std::string_view, std::shared_ptr<Account>> by_id;  // by their own ids
+  std::unordered_map<std::string, std::weak_ptr<const Plan>> plans;      // by their text
 };
 
 }  // namespace penstock::quota

@@ -32,10 +32,18 @@ base::Duration until(base::WallMicros then, const Now& now) {
 }  // namespace
 
 Plan::Plan(const Rules& from) : rules(from) {
+  const Limits& limits = rules.limits;
+  if (!limits.rates.empty() || !rules.budgets.empty() || limits.concurrent > 0) needs |= kLimited;
+  if (limits.input_max > 0) needs |= kCountsTokens;
+  for (const RateLimit& rate : limits.rates) {
+    if (rate.unit == RateLimit::Unit::tokens) needs |= kCountsTokens;
+  }
   for (const BudgetRule& rule : rules.budgets) {
     auto zone = find_zone(rule.zone);  // an unknown one was refused when the rules were read
     budgets.push_back({rule, zone ? *zone : nullptr});
-    needs_price = needs_price || (rule.hard && money(rule));
+    needs |= kCountsTokens;
+    if (rule.hard) needs |= kNeedsBound;
+    if (rule.hard && money(rule)) needs |= kNeedsPrice;
   }
 }
 
@@ -69,16 +77,25 @@ void Meters::set_plan(std::shared_ptr<const Plan> fresh) {
       if (same_budget(old->budgets[i].rule, budget.rule)) budgets.back() = std::move(old_budgets[i]);
     }
   }
-  limited = !rates.empty() || !budgets.empty() || plan->rules.limits.concurrent > 0;
-  needs_price = plan->needs_price;
+  needs = plan->needs;
 }
 
-std::optional<Refusal> Meters::check(const Ask& ask, const Now& now) {
+std::optional<Refusal> Meters::check(const Ask& ask, const Now& now, bool head) {
+  auto refusal = check_limits(ask, now);
+  if (!refusal || refusal->may_wait) {
+    auto of_budget = check_budgets(ask, now);
+    if (of_budget && (!refusal || !of_budget->may_wait)) refusal = std::move(of_budget);
+  }
+  bool kept = waiting > 0 && (queue_class <= ask.priority || passed >= kPassedMax);
+  if (!refusal && !head && kept) {
+    refusal = Refusal{.why = queue_why, .plan = plan, .asked = waiting, .may_wait = true, .queued = true};
+  }
+  return refusal;
+}
+
+std::optional<Refusal> Meters::check_limits(const Ask& ask, const Now& now) const {
   const Limits& limits = plan->rules.limits;
   bool throttled = limits.throttle.count() > 0;
-  if (limits.concurrent > 0 && holds >= limits.concurrent) {
-    return Refusal{.why = Denial::Why::concurrent, .plan = plan, .amount = limits.concurrent, .may_wait = throttled};
-  }
   for (std::size_t i = 0; i < rates.size(); ++i) {
     const RateLimit& limit = limits.rates[i];
     std::int64_t units = units_of(limit.unit, ask);
@@ -90,10 +107,19 @@ std::optional<Refusal> Meters::check(const Ask& ask, const Now& now) {
                    .plan = plan,
                    .index = i,
                    .retry_after = delay,
+                   .again = delay,
                    .amount = limit.amount,
                    .asked = units,
                    .may_wait = throttled && soon};
   }
+  if (limits.concurrent > 0 && holds >= limits.concurrent) {
+    return Refusal{.why = Denial::Why::concurrent, .plan = plan, .amount = limits.concurrent, .may_wait = throttled};
+  }
+  return std::nullopt;
+}
+
+std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now) {
+  std::optional<Refusal> waits;
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     const BudgetPlan& budget = plan->budgets[i];
     BudgetMeter& meter = budgets[i].meter;
@@ -111,15 +137,20 @@ std::optional<Refusal> Meters::check(const Ask& ask, const Now& now) {
     }
     if (refusal.asked <= meter.free(budget)) continue;
     refusal.renews = meter.renews(budget, now);
+    refusal.again = until(refusal.renews, now);
     refusal.may_wait = refusal.asked <= refusal.amount - refusal.spent;
-    if (refusal.renews != 0 && !refusal.may_wait) refusal.retry_after = until(refusal.renews, now);
-    return refusal;
+    if (!refusal.may_wait) {
+      refusal.retry_after = refusal.again;
+      return refusal;
+    }
+    if (!waits) waits = std::move(refusal);
   }
-  return std::nullopt;
+  return waits;
 }
 
-void Meters::charge(const Ask& ask, const Now& now, Tightest& tightest) {
+void Meters::charge(const Ask& ask, const Now& now, bool head, Tightest& tightest) {
   ++holds;
+  if (waiting > 0 && passed < kPassedMax && !head) ++passed;
   for (std::size_t i = 0; i < rates.size(); ++i) {
     const RateLimit& limit = plan->rules.limits.rates[i];
     rates[i].meter.charge(now.steady, std::min(units_of(limit.unit, ask), limit.amount), limit);
@@ -184,6 +215,17 @@ void Meters::settle(const Claim& claim, const Used& used, const Now& now) {
   }
 }
 
+bool Meters::adjust(const BudgetRule& rule, std::int64_t amount, const Now& now) {
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    if (!same_budget(budget.rule, rule)) continue;
+    budgets[i].meter.advance(budget, now);
+    budgets[i].meter.give(amount);
+    return true;
+  }
+  return false;
+}
+
 AccountState Meters::state(const Now& now) {
   AccountState state;
   for (std::size_t i = 0; i < rates.size(); ++i) {
@@ -198,7 +240,7 @@ AccountState Meters::state(const Now& now) {
         {budget.rule, meter.present().spent, meter.present().held, meter.present().begin, meter.renews(budget, now)});
   }
   state.concurrent = holds;
-  state.waiting = waiting;
+  state.waiting = pins;
   return state;
 }
 

@@ -63,6 +63,9 @@ std::string budget_detail(const Refusal& refusal, const Now& now) {
 }
 
 std::string detail(const Refusal& refusal, const Now& now) {
+  if (refusal.queued) {
+    return fmt::format("{} is at its limit and {} calls wait for it already", refusal.account->shown(), refusal.asked);
+  }
   switch (refusal.why) {
     case Denial::Why::rate: return rate_detail(refusal);
     case Denial::Why::concurrent:

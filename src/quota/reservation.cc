@@ -11,7 +11,7 @@ Reservation::Reservation(Reservation&& other) noexcept { *this = std::move(other
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
   if (this == &other) return *this;
-  settle(counted_, admitted_);
+  end(counted_, admitted_, std::nullopt);
   book_ = std::exchange(other.book_, nullptr);
   admitted_ = other.admitted_;
   asked_ = other.asked_;
@@ -25,8 +25,8 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   return *this;
 }
 
-// At the moment it was admitted: what is given back then is as if it had never been taken.
-Reservation::~Reservation() { settle(counted_, admitted_); }
+// Without a clock: what is given back at the moment it was admitted is as if it had never been taken.
+Reservation::~Reservation() { end(counted_, admitted_, std::nullopt); }
 
 std::optional<Denial> Reservation::use(const Used& so_far, const Now& now) {
   if (book_ == nullptr) return std::nullopt;
@@ -34,7 +34,7 @@ std::optional<Denial> Reservation::use(const Used& so_far, const Now& now) {
   counted_ = so_far;
   std::optional<Refusal> refusal;
   for (std::size_t i = 0; i < accounts_size_; ++i) {
-    Meters& meters = *accounts_[i]->meters_;
+    Meters& meters = Meters::of(*accounts_[i]);
     std::scoped_lock lock(meters.lock);
     meters.raise({asked_, raised_, admitted_, generations_[i]}, by, now);
     auto over_limit = refusal ? std::nullopt : meters.exceeded(now);
@@ -48,13 +48,21 @@ std::optional<Denial> Reservation::use(const Used& so_far, const Now& now) {
   return to_denial(*refusal, now);
 }
 
-void Reservation::settle(const Used& used, const Now& now) {
-  if (std::exchange(book_, nullptr) == nullptr) return;
+void Reservation::settle(const Used& used, const Now& now) { end(used, now, now); }
+
+void Reservation::end(const Used& used, const Now& at, const std::optional<Now>& now) {
+  Book* book = std::exchange(book_, nullptr);
+  if (book == nullptr) return;
+  std::array<Account*, kAccountsMax> waited_for;
+  std::size_t waited_for_size = 0;
   for (std::size_t i = 0; i < accounts_size_; ++i) {
-    Meters& meters = *accounts_[i]->meters_;
+    Meters& meters = Meters::of(*accounts_[i]);
     std::scoped_lock lock(meters.lock);
-    meters.settle({asked_, raised_, admitted_, generations_[i]}, used, now);
+    meters.settle({asked_, raised_, admitted_, generations_[i]}, used, at);
+    if (meters.waiting > 0) waited_for[waited_for_size++] = accounts_[i];
   }
+  accounts_size_ = 0;
+  if (waited_for_size > 0) book->impl_->waiting.serve(std::span(waited_for).first(waited_for_size), now);
 }
 
 }  // namespace penstock::quota

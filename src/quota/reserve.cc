@@ -2,6 +2,37 @@
 #include "quota/book_impl.h"
 
 namespace penstock::quota {
+namespace {
+
+class Locked {
+ public:
+  explicit Locked(const Sorted& accounts) : accounts_(accounts) {
+    for (Account* account : accounts_) Meters::of(*account).lock.lock();
+  }
+  ~Locked() {
+    for (Account* account : accounts_) Meters::of(*account).lock.unlock();
+  }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  const Sorted& accounts_;
+};
+
+// One that time or others may lift counts only when no other stands.
+std::optional<Refusal> check(const Sorted& accounts, const Ask& ask, const Now& now, bool head) {
+  std::optional<Refusal> first;
+  for (Account* account : accounts) {
+    auto refusal = Meters::of(*account).check(ask, now, head);
+    if (!refusal) continue;
+    refusal->account = account;
+    if (!refusal->may_wait) return refusal;
+    if (!first) first = std::move(refusal);
+  }
+  return first;
+}
+
+}  // namespace
 
 Sorted::Sorted(std::span<Account* const> accounts) {
   for (Account* account : accounts) {
@@ -15,35 +46,29 @@ Sorted::Sorted(std::span<Account* const> accounts) {
   }
 }
 
-std::expected<Reservation, Denial> Book::reserve(std::span<Account* const> accounts, const Ask& ask, const Now& now) {
-  Sorted sorted(accounts);
-  std::expected<Reservation, Denial> result;
-  Reservation& reservation = *result;
-  reservation.book_ = this;
-  reservation.admitted_ = now;
-  reservation.asked_ = ask;
-  for (Account* account : sorted) account->meters_->lock.lock();
-  std::optional<Refusal> refusal;
-  for (Account* account : sorted) {
-    refusal = account->meters_->check(ask, now);
-    if (refusal) refusal->account = account;
-    if (refusal) break;
-  }
+std::optional<Refusal> Book::Impl::take(const Sorted& accounts, const Ask& ask, const Now& now, Reservation& into,
+                                        bool head) {
+  Locked locked(accounts);
+  if (auto refusal = check(accounts, ask, now, head)) return refusal;
   Tightest tightest;
-  if (!refusal) {
-    for (Account* account : sorted) {
-      account->meters_->charge(ask, now, tightest);
-      reservation.generations_[reservation.accounts_size_] = account->meters_->generation;
-      reservation.accounts_[reservation.accounts_size_++] = account;
-    }
+  for (Account* account : accounts) {
+    Meters& meters = Meters::of(*account);
+    meters.charge(ask, now, head, tightest);
+    into.generations_[into.accounts_size_] = meters.generation;
+    into.accounts_[into.accounts_size_++] = account;
   }
-  for (Account* account : sorted) account->meters_->lock.unlock();
-  if (refusal) {
-    reservation.book_ = nullptr;
-    return std::unexpected(to_denial(*refusal, now));
-  }
-  reservation.requests_ = tightest.requests;
-  reservation.tokens_ = tightest.tokens;
+  into.book_ = &book;
+  into.admitted_ = now;
+  into.asked_ = ask;
+  into.requests_ = tightest.requests;
+  into.tokens_ = tightest.tokens;
+  return std::nullopt;
+}
+
+std::expected<Reservation, Denial> Book::reserve(std::span<Account* const> accounts, const Ask& ask, const Now& now) {
+  std::expected<Reservation, Denial> result;
+  auto refusal = impl_->take(Sorted(accounts), ask, now, *result, false);
+  if (refusal) return std::unexpected(to_denial(*refusal, now));
   return result;
 }
 

@@ -1,9 +1,7 @@
 #include "token/merge.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <span>
+#include <memory>
 
 namespace penstock::token {
 namespace {
@@ -40,15 +38,10 @@ void scan(const Ranks& ranks, std::string_view piece, Parts& parts) {
   }
 }
 
-// ---- Long pieces: from left to right --------------------------------------------------------------
-// A row of tokens is what merging makes of its bytes exactly when that holds for every two neighbours in it. So every
-// beginning of the text has one last token, found from those of shorter beginnings, and only as many of these are ever
-// needed as a token has bytes.
-
-struct Step {
-  std::uint32_t last = Ranks::kNone;  // the token that ends here
-  std::uint32_t count = 0;            // tokens up to here
-};
+// ---- Longer pieces: from left to right ------------------------------------------------------------
+// A row of tokens is what merging makes of its bytes exactly when that holds for every two neighbours in it. So each
+// beginning of the piece has one such row, which is that of a shorter beginning and one token more: the longest that
+// stands apart from the one before, or a shorter one when the rest cannot be reached from there.
 
 // Whether merging leaves `left` and `right` apart, which meet at `seam`. Undoes their merges, latest first, and asks
 // each time whether what then met there would have merged across before.
@@ -70,26 +63,50 @@ bool stay_apart(const Ranks& ranks, std::uint32_t left, std::uint32_t right, con
   }
 }
 
-// `steps`: a power of two of them, more than kLongestMax; step i is steps[i % size] until i + size is reached.
-Step step_through(const Ranks& ranks, std::string_view piece, std::span<Step> steps) {
-  const char* text = piece.data();
-  const char* end = text + piece.size();
-  std::size_t wrap = steps.size() - 1;
-  steps[0] = {};
-  for (std::size_t at = 0; at < piece.size(); ++at) {
-    Step here = steps[at & wrap];
-    std::size_t left = piece.size() - at;
-    std::size_t most = left < 2 ? 1 : std::clamp<std::size_t>(ranks.longest_from(text + at), 1, left);
-    steps[(at + Ranks::kLongestMax) & wrap] = {};
-    for (std::size_t size = 1; size <= most; ++size) {
-      Step& there = steps[(at + size) & wrap];
-      if (there.last != Ranks::kNone) continue;
-      std::uint32_t token = ranks.find(text + at, size, end);
-      if (token == Ranks::kNone) continue;
-      if (at == 0 || stay_apart(ranks, here.last, token, text + at, end)) there = {token, here.count + 1};
+// Room for a row over a piece: a token a byte at most, and a mark a position.
+struct Room {
+  std::uint32_t* row;
+  std::uint64_t* dead;  // bit i: nothing that follows position i reaches the end; all 0 at first
+};
+
+// Returns how many tokens the row has.
+std::size_t step_through(const Ranks& ranks, std::string_view piece, Room room) {
+  const char* at = piece.data();
+  const char* const end = at + piece.size();
+  auto position = [&](const char* where) { return static_cast<std::size_t>(where - piece.data()); };
+  auto is_dead = [&](const char* where) { return (room.dead[position(where) / 64] >> position(where) % 64 & 1) != 0; };
+  std::size_t count = 0;
+  std::uint32_t token = ranks.longest(at, end);
+  for (;;) {
+    const char* next = at + ranks.size_of(token);
+    if (!is_dead(next) && (count == 0 || stay_apart(ranks, room.row[count - 1], token, at, end))) {
+      room.row[count++] = token;
+      at = next;
+      if (at == end) return count;
+      token = ranks.longest(at, end);
+      continue;
     }
+    token = ranks.shorter(token, at, end);
+    if (token != Ranks::kNone) continue;
+    room.dead[position(at) / 64] |= std::uint64_t{1} << position(at) % 64;
+    token = room.row[--count];
+    at -= ranks.size_of(token);
   }
-  return steps[piece.size() & wrap];
+}
+
+// Calls done(row, count).
+template <class Done>
+void step(const Ranks& ranks, std::string_view piece, Done done) {
+  constexpr std::size_t kSmall = 256;
+  if (piece.size() <= kSmall) {
+    std::uint32_t row[kSmall];
+    std::uint64_t dead[kSmall / 64 + 1] = {};
+    done(row, step_through(ranks, piece, {row, dead}));
+  } else {
+    auto row = std::make_unique_for_overwrite<std::uint32_t[]>(piece.size());
+    std::vector<std::uint64_t> dead(piece.size() / 64 + 1);
+    done(row.get(), step_through(ranks, piece, {row.get(), dead.data()}));
+  }
 }
 
 }  // namespace
@@ -101,8 +118,9 @@ std::size_t count_scanned(const Ranks& ranks, std::string_view piece) {
 }
 
 std::size_t count_stepped(const Ranks& ranks, std::string_view piece) {
-  std::array<Step, std::bit_ceil(Ranks::kLongestMax + 1)> steps;
-  return step_through(ranks, piece, steps).count;
+  std::size_t tokens = 0;
+  step(ranks, piece, [&](const std::uint32_t*, std::size_t count) { tokens = count; });
+  return tokens;
 }
 
 std::size_t count_merged(const Ranks& ranks, std::string_view piece) {
@@ -110,21 +128,7 @@ std::size_t count_merged(const Ranks& ranks, std::string_view piece) {
 }
 
 void encode_merged(const Ranks& ranks, std::string_view piece, std::vector<std::uint32_t>& out) {
-  if (piece.size() <= kScannedMax) {
-    Parts parts;
-    scan(ranks, piece, parts);
-    for (std::size_t i = 0; i < parts.count; ++i) {
-      auto size = static_cast<std::size_t>(parts.start[i + 1] - parts.start[i]);
-      out.push_back(ranks.find(piece.data() + parts.start[i], size, piece.data() + piece.size()));
-    }
-    return;
-  }
-  std::vector<Step> steps(std::bit_ceil(piece.size() + Ranks::kLongestMax + 1));
-  Step step = step_through(ranks, piece, steps);
-  std::size_t first = out.size();
-  out.resize(first + step.count);
-  for (std::size_t end = piece.size(), i = out.size(); i > first; end -= ranks.size_of(out[i]))
-    out[--i] = steps[end].last;
+  step(ranks, piece, [&](const std::uint32_t* row, std::size_t count) { out.insert(out.end(), row, row + count); });
 }
 
 }  // namespace penstock::token

@@ -60,6 +60,13 @@ std::optional<std::pair<std::uint32_t, std::uint32_t>> halves_of(std::string_vie
   return halves;
 }
 
+// The size of the longest other token it begins with; 0 for none.
+std::uint8_t prefix_of(std::string_view bytes, const Numbers& numbers) {
+  std::size_t size = bytes.empty() ? 0 : bytes.size() - 1;
+  while (size > 0 && !numbers.contains(bytes.substr(0, size))) --size;
+  return static_cast<std::uint8_t>(size);
+}
+
 template <class T>
 void append(std::string& out, const std::vector<T>& values) {
   out.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
@@ -94,12 +101,14 @@ Result<std::string> pack_ranks(std::string_view name, std::string_view published
   std::vector<Ranks::Slot> slots(header.slots);
   std::vector<Ranks::Halves> halves(header.tokens, Ranks::Halves{Ranks::kNone, Ranks::kNone});
   std::vector<std::uint32_t> offsets{0};
-  std::vector<std::uint8_t> longest(1U << 16);
+  std::vector<std::uint8_t> starts(std::size_t{1} << Ranks::kStartBits);
+  std::vector<std::uint8_t> prefixes;
   std::string pool;
   for (std::uint32_t i = 0; i < header.tokens; ++i) {
     const std::string& bytes = (*tokens)[i];
     pool += bytes;
     offsets.push_back(static_cast<std::uint32_t>(pool.size()));
+    prefixes.push_back(prefix_of(bytes, numbers));
     if (bytes.empty()) continue;
     std::uint64_t key =
         bytes.size() > 8 ? Ranks::long_key(bytes.data(), bytes.size()) : Ranks::short_key(bytes.data(), bytes.size());
@@ -110,15 +119,18 @@ Result<std::string> pack_ranks(std::string_view name, std::string_view published
     auto found = halves_of(bytes, i, numbers);
     if (!found) return fail(Errc::invalid_argument, fmt::format("token {} is not merged from two earlier ones", i));
     halves[i] = {found->first, found->second};
-    auto& most = longest[Ranks::pair_at(bytes.data())];
-    most = std::max(most, static_cast<std::uint8_t>(bytes.size()));
+    for (std::size_t start = 4; start <= std::min<std::size_t>(bytes.size(), 64); start *= 2) {
+      std::uint8_t& most = starts[Ranks::start_at(bytes.data(), start)];
+      most = std::max(most, static_cast<std::uint8_t>(bytes.size()));
+    }
   }
   header.pool = static_cast<std::uint32_t>(pool.size());
   std::string body;
   append(body, slots);
   append(body, halves);
   append(body, offsets);
-  append(body, longest);
+  append(body, starts);
+  append(body, prefixes);
   body += pool;
   header.checksum = Ranks::checksum(body);
   return std::string(reinterpret_cast<const char*>(&header), sizeof header) + body;

@@ -6,12 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 
 namespace penstock::token {
 namespace {
-
-constexpr std::size_t kPairs = 1U << 16;
 
 std::uint64_t word_at(const char* at) {
   std::uint64_t word;
@@ -57,6 +56,24 @@ std::uint32_t Ranks::find_long(const char* at, std::size_t size) const {
   }
 }
 
+std::uint32_t Ranks::longest(const char* at, const char* end) const {
+  auto left = static_cast<std::size_t>(end - at);
+  std::size_t size = std::min<std::size_t>(left, 3);
+  // What begins like no token of its length is not asked for: most lengths fall away.
+  for (std::size_t start = 4; start <= std::min<std::size_t>(left, 64); start *= 2) {
+    std::size_t most = starts_[start_at(at, start)];
+    if (most < start) break;
+    size = std::min(std::min(left, most), 2 * start - 1);
+    if (most < 2 * start) break;
+    if (start == 64) size = std::min(left, kLongestMax);
+  }
+  for (; size > 1; --size) {
+    std::uint32_t token = find(at, size, end);
+    if (token != kNone) return token;
+  }
+  return find(at, 1, end);
+}
+
 // Whether every number in the tables stays inside them, whatever wrote the file.
 bool Ranks::is_sound(std::size_t pool) const {
   if (offsets_[0] != 0 || offsets_[tokens_] != pool) return false;
@@ -64,6 +81,7 @@ bool Ranks::is_sound(std::size_t pool) const {
     if (offsets_[i + 1] < offsets_[i] || size_of(i) > kLongestMax) return false;
     Halves halves = halves_[i];
     bool whole = halves.left == kNone && halves.right == kNone;
+    if (prefixes_[i] >= std::max<std::size_t>(size_of(i), 1) || (prefixes_[i] == 0) != whole) return false;
     if (!whole && (halves.left >= i || halves.right >= i)) return false;
     if (whole != (size_of(i) < 2)) return false;
     if (!whole && size_of(halves.left) + size_of(halves.right) != size_of(i)) return false;
@@ -73,9 +91,6 @@ bool Ranks::is_sound(std::size_t pool) const {
     if (slots_[i].size == 0) continue;
     ++used;
     if (slots_[i].token >= tokens_ || size_of(slots_[i].token) != slots_[i].size) return false;
-  }
-  for (std::size_t i = 0; i < kPairs; ++i) {
-    if (longest_[i] > kLongestMax) return false;
   }
   for (unsigned byte = 0; byte < 256; ++byte) {
     char one = static_cast<char>(byte);
@@ -99,15 +114,17 @@ Result<Ranks> Ranks::read(std::string_view bytes, std::string_view name) {
                header.tokens >= 256 && header.tokens < header.slots;
   std::size_t halves = sizeof header + std::size_t{header.slots} * sizeof(Slot);
   std::size_t offsets = halves + std::size_t{header.tokens} * sizeof(Halves);
-  std::size_t longest = offsets + (std::size_t{header.tokens} + 1) * sizeof(std::uint32_t);
-  std::size_t pool = longest + kPairs;
+  std::size_t starts = offsets + (std::size_t{header.tokens} + 1) * sizeof(std::uint32_t);
+  std::size_t prefixes = starts + (std::size_t{1} << kStartBits);
+  std::size_t pool = prefixes + header.tokens;
   if (!sized || bytes.size() != pool + header.pool) return fail(Errc::data_loss, "the file is cut short or too long");
   if (checksum(bytes.substr(sizeof header)) != header.checksum) return fail(Errc::data_loss, "its checksum differs");
   Ranks ranks;
   ranks.slots_ = reinterpret_cast<const Slot*>(bytes.data() + sizeof header);
   ranks.halves_ = reinterpret_cast<const Halves*>(bytes.data() + halves);
   ranks.offsets_ = reinterpret_cast<const std::uint32_t*>(bytes.data() + offsets);
-  ranks.longest_ = reinterpret_cast<const std::uint8_t*>(bytes.data() + longest);
+  ranks.starts_ = reinterpret_cast<const std::uint8_t*>(bytes.data() + starts);
+  ranks.prefixes_ = reinterpret_cast<const std::uint8_t*>(bytes.data() + prefixes);
   ranks.pool_ = bytes.data() + pool;
   ranks.tokens_ = header.tokens;
   ranks.mask_ = header.slots - 1;

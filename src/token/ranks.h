@@ -2,9 +2,9 @@
 // pack_ranks() and mapped by whoever counts. A token's number is its rank.
 //
 // The file, little-endian: the Header; the slots of a hash table from bytes to token; where each token's bytes begin
-// (tokens + 1 numbers); from which two tokens each is merged; for each two bytes the length of the longest token that
-// begins with them; the tokens' bytes. Checked as a whole when it is opened; must not be written to while mapped
-// (replacing it by rename is fine).
+// (tokens + 1 numbers); from which two tokens each is merged; a table of how long the tokens get that begin with some
+// bytes; the size of the longest other token each begins with; the tokens' bytes. Checked as a whole when it is opened;
+// must not be written to while mapped (replacing it by rename is fine).
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,13 @@ class Ranks {
   }
   std::size_t size_of(std::uint32_t token) const { return offsets_[token + 1] - offsets_[token]; }
   Halves halves_of(std::uint32_t token) const { return halves_[token]; }
-  // Of the tokens that begin with these two bytes; 0: none does.
-  std::size_t longest_from(const char* two) const { return longest_[pair_at(two)]; }
+  // The longest token at the beginning of [at, end), which is not empty.
+  std::uint32_t longest(const char* at, const char* end) const;
+  // The longest token with which `token`, whose bytes stand at `at`, begins; kNone for single bytes.
+  std::uint32_t shorter(std::uint32_t token, const char* at, const char* end) const {
+    std::size_t size = prefixes_[token];
+    return size == 0 ? kNone : find(at, size, end);
+  }
 
  private:
   friend Result<std::string> pack_ranks(std::string_view name, std::string_view published);
@@ -70,18 +75,19 @@ class Ranks {
   };
   static constexpr char kMagic[8] = {'P', 'E', 'N', 'B', 'P', 'E', '\r', '\n'};
   static constexpr std::uint32_t kVersion = 1;
+  static constexpr unsigned kStartBits = 19;
 
-  static std::uint16_t pair_at(const char* two) {
-    std::uint16_t pair;
-    std::memcpy(&pair, two, 2);
-    return pair;
-  }
   static std::uint64_t short_key(const char* at, std::size_t size) {
     std::uint64_t key = 0;
     for (std::size_t i = 0; i < size; ++i) key |= std::uint64_t{static_cast<unsigned char>(at[i])} << (8 * i);
     return key;
   }
   static std::uint64_t long_key(const char* at, std::size_t size);
+  // Where starts_ says how long tokens get that begin with these bytes: 4, 8, 16, 32 or 64 of them.
+  static std::size_t start_at(const char* at, std::size_t size) {
+    std::uint64_t key = size == 4 ? short_key(at, 4) : long_key(at, size);
+    return static_cast<std::size_t>((key + size) * 0xC2B2AE3D27D4EB4F >> (64 - kStartBits));
+  }
   static std::uint64_t checksum(std::string_view bytes);
   static std::size_t place(std::uint64_t key, std::size_t size, unsigned shift) {
     return static_cast<std::size_t>(((key ^ (key >> 32)) + size) * 0x9E3779B97F4A7C15 >> shift);
@@ -100,7 +106,8 @@ class Ranks {
   const Slot* slots_ = nullptr;
   const std::uint32_t* offsets_ = nullptr;
   const Halves* halves_ = nullptr;
-  const std::uint8_t* longest_ = nullptr;
+  const std::uint8_t* starts_ = nullptr;
+  const std::uint8_t* prefixes_ = nullptr;
   const char* pool_ = nullptr;
   std::size_t mask_ = 0;
   unsigned shift_ = 0;

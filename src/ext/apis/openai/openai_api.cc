@@ -39,8 +39,8 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
   std::string_view inputs = operation == llm::Operation::chat          ? "messages"
                             : operation == llm::Operation::completions ? "prompt"
                                                                        : "input";
-  std::array<std::string_view, kFields> names{"model",  "stream", "stream_options", "max_tokens", "max_completion_tokens",
-                                              inputs,   "n",      "best_of"};
+  std::array<std::string_view, kFields> names{
+      "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", inputs, "n", "best_of"};
   std::array<json::Field, kFields> fields;
   auto peeked = json::peek(body, names, fields);
   if (!peeked) return std::unexpected(peeked.error());

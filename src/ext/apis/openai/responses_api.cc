@@ -1,6 +1,7 @@
 #include "ext/apis/openai/responses_api.h"
 
 #include "ext/apis/openai/responses_call.h"
+#include "flow/filter.h"
 #include "json/peek.h"
 #include "llm/estimate.h"
 #include "llm/serve.h"
@@ -184,7 +185,7 @@ rt::Task<void> refuse_error(flow::Call& call, Error error) {
 
 ResponseOwner ResponsesApi::owner_of(const flow::Call& call) const {
   ResponseOwner owner;
-  if (call.key) owner.key = call.key->owner;
+  if (call.key) owner.key = call.policy->keys().owner_of(*call.key);
   if (store_ != nullptr) owner.unused_since = store_->unused_since();
   return owner;
 }
@@ -213,7 +214,12 @@ rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation
   llm::Request request;
   request.operation = operation;
   if (ready) describe(call, body, request);
-  if (reads) ready = co_await llm::admit(call, lane_, request);
+  if (reads) {
+    auto route = llm::prepare(call, lane_, request);
+    ready = co_await flow::admit(call);
+    if (ready && !route) ready = std::unexpected(route.error());
+    if (ready) request.route = std::move(*route);
+  }
   rt::Loop& loop = call.exchange.loop();
   if (ready && refers) ready = co_await resolve(body, loop, *store_, owner_of(call));
   bool keep = ready && operation == llm::Operation::responses && keeps() &&

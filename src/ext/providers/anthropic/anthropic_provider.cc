@@ -115,7 +115,8 @@ Result<llm::UpstreamRequest> AnthropicProvider::encode(const llm::Request& reque
     *out.inserted = std::move(*own);
     out.body.add(std::string_view(*out.inserted));
   } else {
-    if (request.model.string != model) json::append_quoted(splice.replace(request.model.begin, request.model.end), model);
+    if (request.model.string != model)
+      json::append_quoted(splice.replace(request.model.begin, request.model.end), model);
     out.body = splice.pieces();
   }
   base::append(*out.head, "content-length: ", base::Digits(out.body.bytes()), "\r\n");

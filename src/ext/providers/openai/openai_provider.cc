@@ -17,11 +17,10 @@ void ask_for_usage(const llm::Request& request, llm::Splice& splice) {
   const json::Field& options = request.stream_options;
   switch (options.kind) {
     case json::Field::Kind::absent:
-      splice.replace(request.object_begin + 1, request.object_begin + 1) += R"("stream_options":{"include_usage":true},)";
+      splice.replace(request.object_begin + 1, request.object_begin + 1) +=
+          R"("stream_options":{"include_usage":true},)";
       break;
-    case json::Field::Kind::null:
-      splice.replace(options.begin, options.end) += R"({"include_usage":true})";
-      break;
+    case json::Field::Kind::null: splice.replace(options.begin, options.end) += R"({"include_usage":true})"; break;
     case json::Field::Kind::object: {
       auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
       if (!parsed || !parsed->is_object()) return;
