@@ -4,6 +4,7 @@
 #include "app/admin_text.h"
 #include "app/console.h"
 #include "app/listen_config.h"
+#include "flow/permission.h"
 #include "json/value.h"
 
 namespace penstock::app {
@@ -36,8 +37,9 @@ int status_of_reading(Errc code) {
   }
 }
 
-// Who asks, without the port.
-std::string actor_of(const net::Endpoint& peer) {
+// Who asks: the gateway key, or the address without the port.
+std::string actor_of(const net::Endpoint& peer, const std::string& key) {
+  if (!key.empty()) return "key:" + key;
   std::string address = peer.text();
   if (!peer.is_local_socket()) address.erase(std::min(address.rfind(':'), address.size()));
   return "admin:" + address;
@@ -168,6 +170,16 @@ void Admin::furnish() {
   desk_.book = parts_.book;
   desk_.data_dir = parts_.data_dir;
   desk_.keys_changed = parts_.keys_changed;
+  access_.accept_keys([this](std::string_view secret, const net::Endpoint& peer) -> Result<std::string> {
+    std::shared_ptr<const flow::Policy> policy;
+    {
+      std::lock_guard lock(mutex_);
+      policy = policy_;
+    }
+    auto key = flow::find_admin(*policy, secret, peer, base::system_clock().wall());
+    if (!key) return std::unexpected(key.error());
+    return std::string((*key)->name().view());
+  });
   desk_.declared = [this] {
     std::lock_guard lock(mutex_);
     return declared_;
@@ -199,7 +211,8 @@ void Admin::add_routes() {
   for (const AdminRoute& route : routes_) {
     router_.add(std::string(route.method), std::string(route.path), "admin",
                 [this, &route](http::Exchange& exchange, http::Params params) {
-                  return serve(exchange, route, std::move(params));
+                  return serve(exchange, route, std::move(params),
+                               actor_of(exchange.peer().endpoint, access_.key_name()));
                 });
   }
   router_.add("GET", "/admin/v1/openapi.json", "admin", [description](http::Exchange& exchange, http::Params) {
@@ -233,11 +246,11 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
   }
 }
 
-rt::Task<void> Admin::serve(http::Exchange& exchange, const AdminRoute& route, http::Params params) {
+rt::Task<void> Admin::serve(http::Exchange& exchange, const AdminRoute& route, http::Params params, std::string actor) {
   AdminCall call;
   call.params = std::move(params);
   call.now = base::system_clock().wall();
-  call.actor = actor_of(exchange.peer().endpoint);
+  call.actor = std::move(actor);
   auto query = read_query(exchange.request().query, route.query);
   if (!query) {
     co_await send_error(exchange, 400, query.error().detail);

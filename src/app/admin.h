@@ -78,7 +78,7 @@ class Admin {
   void enter(AdminDoor door);
   std::vector<AdminRoute> view_routes();
   rt::Task<void> handle(http::Exchange& connection);
-  rt::Task<void> serve(http::Exchange& exchange, const AdminRoute& route, http::Params params);
+  rt::Task<void> serve(http::Exchange& exchange, const AdminRoute& route, http::Params params, std::string actor);
   rt::Task<void> send_report(http::Exchange& exchange, int status, AdminReport report);
   json::Object status() const;
   json::Object requests(std::size_t limit) const;

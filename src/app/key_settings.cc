@@ -2,16 +2,9 @@
 
 #include <array>
 
-#include "quota/rules.h"
-#if __has_include("flow/scopes.h")
 #include "flow/scopes.h"
 #include "flow/teams.h"
-#else
-namespace penstock::flow {
-inline Result<int> parse_scopes(std::string_view) { return 0; }
-struct Teams { static constexpr std::size_t kDepthMax = 8; };
-}
-#endif
+#include "quota/rules.h"
 
 namespace penstock::app {
 namespace {

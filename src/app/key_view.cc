@@ -74,4 +74,32 @@ Object describe(const store::AuditEntry& entry) {
                 {"after", parsed(entry.after)}, {"hash", text(entry.hash)}};
 }
 
+// Written down as if it were stored, and shown like that.
+Object describe(const flow::DeclaredKey& key, base::WallMicros now) {
+  store::StoredKey stored;
+  stored.name = key.name;
+  stored.team = key.team;
+  stored.scopes = flow::to_text(key.scopes);
+  stored.rules = quota::to_text(key.rules);
+  stored.priority = flow::kPriorityNames[static_cast<std::size_t>(key.priority)];
+  stored.expires = key.expires;
+  Object shown = describe(stored, now);
+  Object labels;
+  for (const auto& [name, value] : key.labels) labels[name] = text(value);
+  shown["labels"] = std::move(labels);
+  shown["declared"] = true;
+  return shown;
+}
+
+Object describe(const flow::TeamSpec& team) {
+  store::StoredTeam stored;
+  stored.name = team.name;
+  stored.parent = team.parent;
+  stored.scopes = flow::to_text(team.scopes);
+  stored.rules = quota::to_text(team.rules);
+  Object shown = describe(stored);
+  shown["declared"] = true;
+  return shown;
+}
+
 }  // namespace penstock::app

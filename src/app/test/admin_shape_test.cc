@@ -17,9 +17,10 @@ std::string wrong(std::string_view text, std::string_view name = "NewKey") {
 Errc code_of(std::string_view text) { return read_body(text, shape("NewKey")).error().code; }
 
 TEST(AdminShape, TakesWhatItKnows) {
-  auto body = read_body(R"({"name":"app","models":["chat*","!x"],"labels":{"a":"b"},"limits":{"rpm":60,"requests":["10/s"]},
+  auto body =
+      read_body(R"({"name":"app","models":["chat*","!x"],"labels":{"a":"b"},"limits":{"rpm":60,"requests":["10/s"]},
                             "budget":["5USD/day",{"amount":"50USD","per":"month"}],"expires":null})",
-                        shape("NewKey"));
+                shape("NewKey"));
   ASSERT_TRUE(body) << body.error().detail;
   EXPECT_EQ(body->size(), 6U);
   EXPECT_TRUE(read_body("", shape("Nothing")));
@@ -43,7 +44,8 @@ TEST(AdminShape, SaysWhichFieldIsWrongAndWhatToWrite) {
   EXPECT_THAT(wrong(R"({"name":null})"), HasSubstr("'name' has to be a string"));
   EXPECT_THAT(wrong(R"({"name":"a","models":"chat"})"), HasSubstr("'models' has to be a list of strings"));
   EXPECT_THAT(wrong(R"({"name":"a","can":["fly"]})"), HasSubstr("there is no 'fly'; choose from: chat, tools"));
-  EXPECT_THAT(wrong(R"({"name":"a","limits":{"rpm":-1}})"), HasSubstr("'limits.rpm' has to be a whole number between 1"));
+  EXPECT_THAT(wrong(R"({"name":"a","limits":{"rpm":-1}})"),
+              HasSubstr("'limits.rpm' has to be a whole number between 1"));
   EXPECT_THAT(wrong(R"({"name":"a","limits":{"rpm":1.5}})"), HasSubstr("'limits.rpm'"));
   EXPECT_THAT(wrong(R"({"name":"a","limits":{"rpm":1e30}})"), HasSubstr("'limits.rpm'"));
   EXPECT_THAT(wrong(R"({"name":"a","limits":{"rmp":1}})"), HasSubstr("did you mean 'rpm'?"));
@@ -61,7 +63,8 @@ TEST(AdminShape, ReadsQueries) {
   EXPECT_EQ(query->find("prefix")->second, "a/b c");
   EXPECT_TRUE(read_query("", fields)->empty());
   EXPECT_TRUE(read_query("prefix=", fields)->contains("prefix"));
-  for (const char* bad : {"limit=0", "limit=1001", "limit=", "limit=1x", "limit=99999999999999999999", "format=xml", "lim=1"})
+  for (const char* bad :
+       {"limit=0", "limit=1001", "limit=", "limit=1x", "limit=99999999999999999999", "format=xml", "lim=1"})
     EXPECT_FALSE(read_query(bad, fields)) << bad;
   EXPECT_THAT(read_query("limt=1", fields).error().detail, HasSubstr("did you mean 'limit'?"));
 }
@@ -71,7 +74,8 @@ TEST(AdminShape, ReadsTimes) {
   EXPECT_EQ(*read_time("1h", kNow), kNow - 3'600'000'000);
   EXPECT_EQ(*read_time("1h", kNow, true), kNow + 3'600'000'000);
   EXPECT_EQ(*read_time("2027-01-31T00:00:00Z", kNow), 1'801'353'600'000'000);
-  for (const char* bad : {"", "yesterday", "2027-13-01T00:00:00Z", "-1h", "5"}) EXPECT_FALSE(read_time(bad, kNow)) << bad;
+  for (const char* bad : {"", "yesterday", "2027-13-01T00:00:00Z", "-1h", "5"})
+    EXPECT_FALSE(read_time(bad, kNow)) << bad;
 }
 
 TEST(AdminRoutes, DescribeEachRouteByTheShapesOfTheTable) {

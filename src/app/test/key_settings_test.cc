@@ -55,8 +55,8 @@ TEST(KeySettings, ChangesOnlyWhatIsSaidAndNullTakesAway) {
   EXPECT_EQ(limits.at("concurrent").as_int64(), 5);
   EXPECT_THAT(key.rules, HasSubstr("30"));
   EXPECT_THAT(key.rules, testing::Not(HasSubstr("60")));
-  ASSERT_TRUE(change(key, body(R"({"limits":null,"budget":null,"models":null,"labels":null,"team":null,"expires":null})"),
-                     kNow + 2));
+  ASSERT_TRUE(change(
+      key, body(R"({"limits":null,"budget":null,"models":null,"labels":null,"team":null,"expires":null})"), kNow + 2));
   EXPECT_TRUE(key.rules.empty());
   EXPECT_TRUE(key.scopes.empty());
   EXPECT_TRUE(key.labels.empty());
@@ -70,14 +70,16 @@ TEST(KeySettings, RefusesWhatCannotBeAndLeavesTheKeyAsItWas) {
   EXPECT_THAT(refused(key, R"({"limits":{"requests":"10/fortnight"}})"), HasSubstr("fortnight"));
   EXPECT_THAT(refused(key, R"({"budget":"5EUR/day"})"), HasSubstr("5EUR/day"));
   EXPECT_THAT(refused(key, R"({"budget":"-5USD/day"})"), HasSubstr("-5USD/day"));
-  EXPECT_THAT(refused(key, R"({"budget":{"amount":"5USD","per":"day","zone":"Mars/Olympus"}})"), HasSubstr("Mars/Olympus"));
+  EXPECT_THAT(refused(key, R"({"budget":{"amount":"5USD","per":"day","zone":"Mars/Olympus"}})"),
+              HasSubstr("Mars/Olympus"));
   EXPECT_THAT(refused(key, R"({"expires":"soon"})"), HasSubstr("expires"));
   EXPECT_FALSE(change(key, body(R"({"budget":"x"})"), kNow));
   EXPECT_EQ(key.rules, rules);
 }
 
 TEST(KeySettings, NamesAreTextThatMayBeShown) {
-  for (const char* good : {"app", "a b", "team/app", "gr\xc3\xbc\xc3\x9f", "<b>"}) EXPECT_TRUE(check_name(good)) << good;
+  for (const char* good : {"app", "a b", "team/app", "gr\xc3\xbc\xc3\x9f", "<b>"})
+    EXPECT_TRUE(check_name(good)) << good;
   EXPECT_FALSE(check_name(""));
   EXPECT_FALSE(check_name("a\nb"));
   EXPECT_FALSE(check_name("\x1b[2J"));
