@@ -63,7 +63,10 @@ int Gateway::serve() {
     listeners_->close(false);
     drain(kIdleGraceAtStop);
   }
-  note_used_keys(true);
+  {
+    std::lock_guard lock(keys_mutex_);
+    note_used_keys(true);
+  }
   obs::log(obs::Level::info, "stopped");
   return 0;
 }
@@ -239,6 +242,7 @@ void Gateway::drain(base::Duration idle_grace) {
   admin_->stop();
   cores_->stop();
   observer_->stop();
+  if (sharing_) sharing_->stop();
   usage_->flush();
 }
 
