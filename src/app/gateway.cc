@@ -65,6 +65,17 @@ void collect_responses(const store::ResponseStore& responses, obs::MetricWriter&
       static_cast<double>(responses.lost()));
 }
 
+// `teams`, and those of `others` that are not among them.
+std::vector<flow::TeamSpec> with_missing(std::vector<flow::TeamSpec> teams, const std::vector<flow::TeamSpec>& others) {
+  std::size_t count = teams.size();
+  for (const flow::TeamSpec& other : others) {
+    auto end = teams.begin() + static_cast<std::ptrdiff_t>(count);
+    if (std::none_of(teams.begin(), end, [&](const flow::TeamSpec& team) { return team.name == other.name; }))
+      teams.push_back(other);
+  }
+  return teams;
+}
+
 // What cannot be read is left out; keys in it are refused.
 std::vector<flow::TeamSpec> specs_of(const std::vector<store::StoredTeam>& rows) {
   std::vector<flow::TeamSpec> specs;
@@ -365,39 +376,55 @@ void Gateway::note_used_keys(bool now) {
     obs::log(obs::Level::warn, "when keys were last used could not be written", {{"why", noted.error().detail}});
 }
 
-flow::Callers Gateway::callers_of(const GatewayConfig& config) {
-  for (const flow::DeclaredKey& key : config.keys) {
-    if (!key.weak()) continue;
-    obs::log(obs::Level::warn, "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one",
-             {{"key", key.name}});
-  }
-  keys_->declare(config.keys);
-  std::vector<flow::TeamSpec> specs = config.teams;
-  specs.insert(specs.end(), stored_teams_.begin(), stored_teams_.end());
-  std::vector<std::string> problems;
-  flow::Callers callers{keys_, flow::Teams(specs, book_.get(), problems), book_.get(), config.addresses};
-  for (const std::string& problem : problems)
-    obs::log(obs::Level::error, "a team is left out, and its keys are refused", {{"problem", problem}});
-  book_->set_address_rules(config.addresses);
-  return callers;
-}
-
-std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& config) {
+std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& config,
+                                                         const std::vector<flow::TeamSpec>& teams) {
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
   bool keyless = config.keys.empty() && !had_keys_;
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
-  return std::make_shared<const flow::Policy>(callers_of(config), open_to_all_, std::move(filters), config.compression,
+  std::vector<std::string> problems;
+  flow::Callers callers{keys_, flow::Teams(teams, book_.get(), problems), book_.get(), config.addresses};
+  for (const std::string& problem : problems)
+    obs::log(obs::Level::error, "a team is left out, and its keys are refused", {{"problem", problem}});
+  return std::make_shared<const flow::Policy>(std::move(callers), open_to_all_, std::move(filters), config.compression,
                                               config.websocket);
+}
+
+// Comes back when every core has it, or one of them is stuck.
+void Gateway::hand_out(std::shared_ptr<const flow::Policy> policy) {
+  constexpr auto kPatience = std::chrono::seconds(1);
+  policy_ = std::move(policy);
+  if (admin_) admin_->set_policy(policy_);
+  auto missing = std::make_shared<std::atomic<std::size_t>>(per_core_.size());
+  for (std::size_t i = 0; i < per_core_.size(); ++i) {
+    cores_->loop(i).post([this, i, missing, given = policy_] {
+      front_->set_policy(i, given);
+      missing->fetch_sub(1);
+    });
+  }
+  // Before the first doors are open nobody waits, and the cores do not run yet.
+  base::SteadyTime give_up = std::chrono::steady_clock::now() + kPatience;
+  while (admin_ && missing->load() > 0 && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 // For changes of teams this alone: the plan of routes stays as the cores know it.
 void Gateway::publish_policy(const GatewayConfig& config) {
-  policy_ = make_policy(config);
-  if (admin_) admin_->set_policy(policy_);
-  for (std::size_t i = 0; i < per_core_.size(); ++i)
-    cores_->loop(i).post([this, i, policy = policy_] { front_->set_policy(i, policy); });
+  for (const flow::DeclaredKey& key : config.keys) {
+    if (!key.weak()) continue;
+    obs::log(obs::Level::warn, "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one",
+             {{"key", key.name}});
+  }
+  book_->set_address_rules(config.addresses);
+  std::vector<flow::TeamSpec> teams = config.teams;
+  teams.insert(teams.end(), stored_teams_.begin(), stored_teams_.end());
+  // Keys change at once, policies core by core: while they do, the teams of before and after are known to all.
+  std::vector<flow::TeamSpec> both = with_missing(teams, teams_);
+  if (policy_ && (both.size() != teams.size() || both.size() != teams_.size())) hand_out(make_policy(config, both));
+  keys_->declare(config.keys);
+  hand_out(make_policy(config, teams));
+  teams_ = std::move(teams);
 }
 
 void Gateway::publish(const GatewayConfig& config) {
