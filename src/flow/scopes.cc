@@ -40,6 +40,8 @@ Result<void> add(Scopes& scopes, std::string_view list, const std::string& text)
 
 }  // namespace
 
+bool glob_matches(std::string_view pattern, std::string_view text) { return base::glob_matches(pattern, text); }
+
 bool Scopes::allows_model(std::string_view model) const {
   auto matches = [&](const std::string& glob) { return base::glob_matches(glob, model); };
   if (std::any_of(denied.begin(), denied.end(), matches)) return false;

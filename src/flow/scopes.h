@@ -12,9 +12,12 @@
 
 namespace penstock::flow {
 
+// Matches `text` against `pattern`, in which * stands for any run of characters.
+bool glob_matches(std::string_view pattern, std::string_view text);
+
 // Of each, nothing named means no restriction.
 struct Scopes {
-  std::vector<std::string> models;  // globs (base/glob.h)
+  std::vector<std::string> models;  // globs with *
   std::vector<std::string> denied;  // the same; these win
   std::vector<std::string> apis;    // names of dialects: openai, anthropic, ...
   Capabilities can;
