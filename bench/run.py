@@ -14,11 +14,12 @@ import programs
 import proxy
 import reload
 import report
+import tokenizer
 import translate
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
-           "peers": peers.peers, "translate": translate.translate}
+           "peers": peers.peers, "translate": translate.translate, "tokenize": tokenizer.tokenize}
 
 
 def main():
