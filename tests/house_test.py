@@ -18,7 +18,7 @@ ORDER = [
     ["token"],
     ["rt"],
     ["obs", "config", "net", "store"],
-    ["mqtt"],
+    ["mqtt", "price"],
     ["http"],
     ["mock", "flow"],
     ["llm", "infer", "ingest"],

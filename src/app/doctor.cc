@@ -132,7 +132,7 @@ int doctor(const base::Registry& registry, const std::string& file) {
   auto state = store::State::open(config.data_dir);
   if (state) {
     report.good(fmt::format("the data folder {} can be used", config.data_dir));
-    bool any = !config.keys.empty() || !state->keys().value_or(std::vector<store::StoredKey>{}).empty();
+    bool any = !config.keys.empty() || state->had_keys().value_or(false);
     if (!any) report.note("there are no API keys: everybody who reaches the gateway may use it (loopback only)");
   } else {
     report.bad(state.error().detail, "check the folder's owner and free space, or set data_dir");

@@ -6,24 +6,22 @@
 #include <string>
 
 #include "codec/coding.h"
+#include "flow/capability.h"
 #include "flow/keys.h"
 #include "http/exchange.h"
 #include "http/forwarded.h"
 #include "http/router.h"
 #include "obs/event.h"
+#include "quota/book.h"
 
 namespace penstock::flow {
 
 class Admission;
 class Policy;
+struct Team;
 class Dialect;
 
-// A limit as response headers show it; set by whoever enforces it.
-struct ShownLimit {
-  std::int64_t limit = 0;
-  std::int64_t remaining = 0;
-  base::Duration reset{};
-};
+using quota::ShownLimit;
 
 struct Call {
   Call(http::Exchange& x, const Dialect& d, std::shared_ptr<const Policy> p)
@@ -47,11 +45,16 @@ struct Call {
   // The name the client asked for.
   std::string_view host() const { return forwarded ? forwarded->host : exchange.request().field(wire::FieldId::host); }
 
-  std::shared_ptr<const Key> key;     // null when the gateway has no keys
-  std::string model;                  // as asked for; empty for calls about no model
-  std::int64_t estimated_tokens = 0;  // reserved by limits before the answer is known
-  std::int64_t estimated_input_tokens = 0;
-  std::int64_t charged_tokens = 0;              // kept by the limits filter between admission and settlement
+  const Key* key = nullptr;    // null when the gateway has no keys; the policy's key table keeps it
+  const Team* team = nullptr;  // the key's; of the policy
+  std::string model;           // as asked for; empty for calls about no model
+  Capabilities needs;          // what its key must be good for; said before admit()
+  // What it will use at most, for limits and budgets; said before admit().
+  quota::Ask ask;
+  std::int64_t input_tokens = 0;                // as counted or estimated before it went out
+  quota::Account* model_account = nullptr;      // of the model asked for; null: it has no limits. The plan keeps it.
+  const quota::Limits* model_limits = nullptr;  // of the same model; the plan keeps them
+  quota::Reservation reservation;               // the limits filter's, from admission to settlement
   std::string_view codings = codec::kAccepted;  // what the body may come in, for whoever is refused with 415
   std::optional<ShownLimit> request_limit;
   std::optional<ShownLimit> token_limit;
@@ -63,9 +66,9 @@ struct Call {
 // Runs the filters that need only the head: who is it? Before the body is read. Then whether the gateway can take a
 // call of this class now.
 Result<void> identify(Call& call);
-// Runs the filters that need the model and the size: may it, how much? After call.model and call.estimated_tokens are
-// set.
-Result<void> admit(Call& call);
+// Runs the filters that need the model and the size: may it, how much? After call.model and call.ask are set. A call
+// may have to wait for its turn (limits with `throttle`, money that others hold).
+rt::Task<Result<void>> admit(Call& call);
 
 // For calls that stand for long, now and then: may the caller still do this? A reload, a revoked or an expired key say
 // no. From then on the call goes by the policy in force.

@@ -79,6 +79,7 @@ struct RequestEvent {
   Label api;              // interned: openai, oip, ...
   Label route;            // interned: the path pattern
   Label key;              // interned key name; empty when there are no keys
+  Label team;             // interned name of the key's team; empty: none
   Label model;            // interned route or model name; empty when unknown
   Label target;           // interned provider/model that answered
   ShortText<63> asked;    // the model as the caller wrote it
@@ -94,8 +95,15 @@ struct RequestEvent {
   std::uint32_t events;            // streams: events forwarded
   std::int64_t input_tokens;
   std::int64_t output_tokens;
-  std::int64_t cached_tokens;
-  bool usage_known;  // the tokens below were reported by the provider, or estimated
+  std::int64_t cached_tokens;       // of the input, read from the provider's cache
+  std::int64_t cache_write_tokens;  // of the input, written to it
+  std::uint16_t trimmed;            // messages of its history left out so that the input fits the context
+  bool over_context;                // refused: the input does not fit any target's context
+  std::int64_t reasoning_tokens;    // of the output
+  std::int64_t cost_micros;         // millionths of a US dollar
+  bool cost_known;                  // false: some price is not known, and cost_micros is what is known of it
+  std::int64_t waited_nanos;        // for its turn, before it was sent on
+  bool usage_known;                 // the tokens below were reported by the provider, or estimated
   bool usage_estimated;
   std::uint64_t bytes_in;
   std::uint64_t bytes_out;

@@ -29,20 +29,29 @@ struct UsageWriterTest : testing::Test {
     return std::string(::mkdtemp(pattern.data()));
   }();
   base::FakeClock clock;
-  UsageWriter writer{store::State::open(dir).value(), clock};
-  store::State state = store::State::open(dir).value();
+  UsageWriter writer{store::Ledger::open(dir).value(), clock};
+  store::Ledger ledger = store::Ledger::open(dir).value();
 
   ~UsageWriterTest() override { std::filesystem::remove_all(dir); }
 
-  std::vector<store::UsageRow> rows() { return state.usage_by_key_and_model(0).value(); }
+  std::vector<store::UsageRow> rows(std::string_view by = "key,model") {
+    store::UsageQuery query;
+    EXPECT_TRUE(store::parse_group_by(by, query));
+    std::vector<store::UsageRow> found;
+    EXPECT_TRUE(ledger.query(query, [&](const store::UsageRow& row) {
+      found.push_back(row);
+      return true;
+    }));
+    return found;
+  }
   // The rows as they stand in the table.
   std::int64_t stored_rows() {
-    auto database = store::Database::open(dir + "/penstock.db", {"", ""});
-    auto statement = database->prepare("SELECT COUNT(*) FROM usage");
+    auto database = store::Database::open(dir + "/ledger.db", {""});
+    auto statement = database->prepare("SELECT COUNT(*) FROM usage_minute");
     return statement->step().value() ? statement->integer(0) : -1;
   }
   void run_sql(const std::string& sql) {
-    auto database = store::Database::open(dir + "/penstock.db", {"", ""});
+    auto database = store::Database::open(dir + "/ledger.db", {""});
     ASSERT_TRUE(database.has_value()) << database.error().detail;
     auto done = database->execute(sql);
     ASSERT_TRUE(done.has_value()) << done.error().detail;
@@ -61,12 +70,12 @@ TEST_F(UsageWriterTest, SumsPerKeyModelAndTarget) {
   ASSERT_EQ(sums.size(), 3U);
   EXPECT_EQ(sums[0].key, "app");
   EXPECT_EQ(sums[0].model, "chat");
-  EXPECT_EQ(sums[0].requests, 4);
-  EXPECT_EQ(sums[0].errors, 1);
-  EXPECT_EQ(sums[0].input_tokens, 30);
-  EXPECT_EQ(sums[0].output_tokens, 15);
-  EXPECT_EQ(sums[0].cached_tokens, 6);
-  EXPECT_EQ(sums[0].at, 1'699'999'980'000'000) << "the minute it happened in";
+  EXPECT_EQ(sums[0].used.requests, 4);
+  EXPECT_EQ(sums[0].used.errors, 1);
+  EXPECT_EQ(sums[0].used.input_tokens, 30);
+  EXPECT_EQ(sums[0].used.output_tokens, 15);
+  EXPECT_EQ(sums[0].used.cached_tokens, 6);
+  EXPECT_EQ(rows("minute")[0].at, 1'699'999'980'000'000) << "the minute it happened in";
 }
 
 TEST_F(UsageWriterTest, WritesNothingBeforeAHundredMilliseconds) {
@@ -77,10 +86,10 @@ TEST_F(UsageWriterTest, WritesNothingBeforeAHundredMilliseconds) {
   clock.advance(1ms);
   writer.take({});
   ASSERT_EQ(rows().size(), 1U) << "the oldest has waited long enough, whether or not new ones came";
-  EXPECT_EQ(rows()[0].requests, 2);
+  EXPECT_EQ(rows()[0].used.requests, 2);
   clock.advance(1h);
   writer.take({event("app", "chat")});
-  EXPECT_EQ(rows()[0].requests, 2) << "an interval begins with its first event";
+  EXPECT_EQ(rows()[0].used.requests, 2) << "an interval begins with its first event";
 }
 
 TEST_F(UsageWriterTest, CountsNoHealthChecks) {
@@ -92,21 +101,21 @@ TEST_F(UsageWriterTest, CountsNoHealthChecks) {
 }
 
 TEST_F(UsageWriterTest, KeepsWhatTheDatabaseRefuses) {
-  run_sql("ALTER TABLE usage RENAME TO elsewhere");
+  run_sql("ALTER TABLE usage_hour RENAME TO elsewhere");
   writer.take({event("app", "chat")});
   clock.advance(100ms);
   writer.take({event("app", "chat")});
   writer.flush();
   clock.advance(100ms);
   writer.take({event("app", "embed")});
-  run_sql("ALTER TABLE elsewhere RENAME TO usage");
+  run_sql("ALTER TABLE elsewhere RENAME TO usage_hour");
   EXPECT_EQ(stored_rows(), 0);
   clock.advance(100ms);
   writer.take({});
   auto sums = rows();
   ASSERT_EQ(sums.size(), 2U);
-  EXPECT_EQ(sums[0].requests, 2);
-  EXPECT_EQ(sums[0].input_tokens, 20);
+  EXPECT_EQ(sums[0].used.requests, 2);
+  EXPECT_EQ(sums[0].used.input_tokens, 20);
   EXPECT_EQ(sums[1].model, "embed");
   clock.advance(100ms);
   writer.take({});
@@ -119,7 +128,7 @@ TEST_F(UsageWriterTest, ALockedDatabaseDelaysAndSaysSo) {
     writer.collect(text);
     return text.text();
   };
-  auto other = store::Database::open(dir + "/penstock.db", {"", ""});
+  auto other = store::Database::open(dir + "/ledger.db", {""});
   ASSERT_TRUE(other->execute("BEGIN IMMEDIATE").has_value());
   EXPECT_EQ(writer.take({}), base::Duration::zero());
   EXPECT_EQ(writer.take({event("app", "chat"), event("app", "embed")}), 100ms);

@@ -18,9 +18,10 @@ constexpr std::size_t kWaitingMax = ingest::EventHub::kQueueMax;
 }  // namespace
 
 rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
+  call.needs.add(flow::Capability::ingest);
   auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
   if (!body) co_return;
-  Result<void> admitted = flow::admit(call);
+  auto admitted = co_await flow::admit(call);
   if (!admitted) {
     co_await flow::refuse(call, admitted.error());
     co_return;
@@ -48,8 +49,9 @@ rt::Task<Result<std::size_t>> IngestApi::take(flow::Call& call, std::string sour
 }
 
 rt::Task<void> IngestApi::socket(flow::Call& call, std::string source) const {
+  call.needs.add(flow::Capability::ingest);
   Result<void> passed = flow::identify(call);
-  if (passed) passed = flow::admit(call);
+  if (passed) passed = co_await flow::admit(call);
   if (!passed) {
     co_await flow::refuse(call, passed.error());
     co_return;
@@ -92,7 +94,8 @@ rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession
     }
     Result<std::size_t> taken = 0;
     auto still = flow::reaffirm(call);
-    Result<void> admitted = still ? flow::admit(call) : still;  // every message is a request
+    Result<void> admitted = still;
+    if (still) admitted = co_await flow::admit(call);  // every message is a request
     if (admitted) {
       std::string type = (*message)->text ? "application/json" : "application/octet-stream";
       std::string bytes((*message)->data);
@@ -114,8 +117,9 @@ rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession
 }
 
 rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
+  call.needs.add(flow::Capability::ingest);
   Result<void> passed = flow::identify(call);
-  if (passed) passed = flow::admit(call);
+  if (passed) passed = co_await flow::admit(call);
   std::shared_ptr<ingest::EventHub> hub = lane_.events(pipeline);
   if (passed && !hub) {
     std::vector<std::string> names;

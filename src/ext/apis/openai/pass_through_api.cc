@@ -7,7 +7,7 @@ using Body = llm::Relay::Body;
 
 constexpr std::array kJsonCalls{
     llm::JsonCall{.path = "/audio/speech", .text = "input"},
-    llm::JsonCall{.path = "/images/generations", .text = "prompt", .service = "images"},
+    llm::JsonCall{.path = "/images/generations", .text = "prompt", .service = "images", .images = true},
     llm::JsonCall{
         .path = "/moderations", .text = "input", .bytes_max = llm::kMediaBodyBytesMax, .service = "moderations"},
     llm::JsonCall{.path = "/rerank", .text = "documents", .bytes_max = llm::kMediaBodyBytesMax},

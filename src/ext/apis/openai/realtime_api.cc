@@ -116,7 +116,7 @@ rt::Task<void> RealtimeApi::serve(flow::Call& call) const {
   }
   auto session = co_await flow::WebSocketSession::accept(call, std::move(*offer), std::move(protocol));
   if (!session) co_return;
-  RealtimeRelay relay(call, **session, **provider, passage.target());
+  RealtimeRelay relay(call, **session, **provider, passage);
   co_await relay.run();
 }
 

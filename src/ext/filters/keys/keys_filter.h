@@ -12,7 +12,7 @@ namespace penstock::ext {
 class KeysFilter : public flow::Filter {
  public:
   Result<void> on_head(flow::Call& call) override;
-  Result<void> on_request(flow::Call& call) override;
+  rt::Task<Result<void>> on_request(flow::Call& call) override;
 };
 
 }  // namespace penstock::ext

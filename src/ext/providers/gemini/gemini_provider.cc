@@ -65,18 +65,25 @@ std::string_view method_of(const llm::Request& request) {
   }
 }
 
-// The body with the model's name in the places where it stands again. Many places: as a copy.
-net::Pieces renamed(const llm::Request& request, std::string_view model, std::string& inserted) {
-  std::vector<Place> places = model_places(request.operation, request.body);
-  if (places.empty()) return request.body;
+// The body with the model's name in the places where it stands again, and the output bounded. Mostly there is nothing
+// to change; else it is a copy.
+net::Pieces adapted(const llm::Request& request, std::string_view model, std::string& inserted) {
+  std::string numbers;
+  llm::Splice splice(request.body, numbers);
+  llm::lower_output(request.output, request.output_most, splice);
+  std::string lowered;
+  if (!splice.empty()) lowered = splice.pieces().joined();
+  std::string_view body = lowered.empty() ? request.body : std::string_view(lowered);
+  std::vector<Place> places = model_places(request.operation, body);
+  if (places.empty() && lowered.empty()) return request.body;
   std::string name;
   json::append_quoted(name, "models/" + std::string(bare(model)));
   std::size_t from = 0;
   for (const Place& place : places) {
-    base::append(inserted, request.body.substr(from, place.begin - from), name);
+    base::append(inserted, body.substr(from, place.begin - from), name);
     from = place.end;
   }
-  base::append(inserted, request.body.substr(from));
+  base::append(inserted, body.substr(from));
   return std::string_view(inserted);
 }
 
@@ -122,7 +129,7 @@ llm::UpstreamRequest GeminiProvider::upstream_of(const json::Object& body, std::
 Result<llm::UpstreamRequest> GeminiProvider::encode(const llm::Request& request, std::string_view model,
                                                     std::string_view request_id) const {
   llm::UpstreamRequest upstream;
-  upstream.body = renamed(request, model, *upstream.inserted);
+  upstream.body = adapted(request, model, *upstream.inserted);
   write_head(upstream, model, method_of(request), request.stream, request_id, request.lines);
   return upstream;
 }

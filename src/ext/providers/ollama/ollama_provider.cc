@@ -79,14 +79,10 @@ llm::UpstreamRequest OllamaProvider::send(std::string_view path, bool stream, st
 Result<llm::UpstreamRequest> OllamaProvider::encode(const llm::Request& request, std::string_view model,
                                                     std::string_view request_id) const {
   llm::UpstreamRequest upstream;
-  if (request.model.string == model) {
-    upstream.body.add(request.body);
-  } else {
-    json::append_quoted(*upstream.inserted, model);
-    upstream.body.add(request.body.substr(0, request.model.begin));
-    upstream.body.add(std::string_view(*upstream.inserted));
-    upstream.body.add(request.body.substr(request.model.end));
-  }
+  llm::Splice splice(request.body, *upstream.inserted);
+  if (request.model.string != model) json::append_quoted(splice.replace(request.model.begin, request.model.end), model);
+  llm::lower_output(request.output, request.output_most, splice);
+  upstream.body = splice.pieces();
   return send(path_of(request), request.stream, request_id, std::move(upstream));
 }
 

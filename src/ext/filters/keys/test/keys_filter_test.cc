@@ -153,7 +153,7 @@ TEST_F(KeysFilterTest, LetsEverybodyInWhereThereAreNoKeys) {
   EXPECT_TRUE(filter.on_head(call).has_value());
   EXPECT_FALSE(call.key);
   call.model = "anything";
-  EXPECT_TRUE(filter.on_request(call).has_value());
+  EXPECT_TRUE(filter.on_request(call).await_resume().has_value());
 }
 
 TEST_F(KeysFilterTest, ATableWithoutKeysDoesNotOpenTheDoor) {
@@ -170,20 +170,20 @@ TEST_F(KeysFilterTest, ChecksTheModel) {
   exchange.field("x-api-key", "secret-of-narrow");
   flow::Call call(exchange, dialect, policy());
   ASSERT_TRUE(filter.on_head(call).has_value());
-  EXPECT_TRUE(filter.on_request(call).has_value()) << "a call about no model";
+  EXPECT_TRUE(filter.on_request(call).await_resume().has_value()) << "a call about no model";
   for (const char* model : {"chat", "lab/llama"}) {
     call.model = model;
-    EXPECT_TRUE(filter.on_request(call).has_value()) << model;
+    EXPECT_TRUE(filter.on_request(call).await_resume().has_value()) << model;
   }
   for (const char* model : {"chat2", "lab", "cloud/x", "Chat"}) {
     call.model = model;
-    auto passed = filter.on_request(call);
+    auto passed = filter.on_request(call).await_resume();
     ASSERT_FALSE(passed.has_value()) << model;
     EXPECT_EQ(passed.error().code, Errc::permission_denied);
     EXPECT_THAT(passed.error().detail, HasSubstr("it may use: chat, lab/*"));
   }
   call.model = std::string(100'000, 'm');
-  EXPECT_LT(filter.on_request(call).error().detail.size(), 300U);
+  EXPECT_LT(filter.on_request(call).await_resume().error().detail.size(), 300U);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ struct LimitsFilterTest : testing::Test {
     key.tpm = tpm;
     key.state = state;
     auto made = std::make_unique<One>(*this, std::make_shared<const flow::Key>(std::move(key)));
-    made->call.estimated_tokens = estimated;
+    made->call.ask.tokens = estimated;
     return made;
   }
   std::int64_t tokens_left(std::int64_t tpm) { return state->tokens.take(loop.now(), 0, tpm).remaining; }
@@ -48,9 +48,9 @@ struct LimitsFilterTest : testing::Test {
 };
 
 TEST_F(LimitsFilterTest, LeavesKeysWithoutLimitsAlone) {
-  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(filter.on_request(call(0, 0, 1'000'000)->call).has_value());
+  for (int i = 0; i < 1000; ++i) EXPECT_TRUE(filter.on_request(call(0, 0, 1'000'000)->call).await_resume().has_value());
   One keyless(*this, nullptr);
-  EXPECT_TRUE(filter.on_request(keyless.call).has_value());
+  EXPECT_TRUE(filter.on_request(keyless.call).await_resume().has_value());
   filter.on_settle(keyless.call);
   EXPECT_FALSE(keyless.call.request_limit);
   EXPECT_FALSE(keyless.call.token_limit);
@@ -59,7 +59,7 @@ TEST_F(LimitsFilterTest, LeavesKeysWithoutLimitsAlone) {
 TEST_F(LimitsFilterTest, AdmitsAsManyRequestsAsTheKeyHas) {
   for (int i = 0; i < 3; ++i) {
     auto one = call(3, 0);
-    ASSERT_TRUE(filter.on_request(one->call).has_value()) << i;
+    ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value()) << i;
     ASSERT_TRUE(one->call.request_limit);
     EXPECT_EQ(one->call.request_limit->limit, 3);
     EXPECT_EQ(one->call.request_limit->remaining, 2 - i);
@@ -67,7 +67,7 @@ TEST_F(LimitsFilterTest, AdmitsAsManyRequestsAsTheKeyHas) {
     EXPECT_FALSE(one->call.token_limit);
   }
   auto over = call(3, 0);
-  auto refused = filter.on_request(over->call);
+  auto refused = filter.on_request(over->call).await_resume();
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Errc::resource_exhausted);
   EXPECT_THAT(refused.error().detail,
@@ -78,11 +78,11 @@ TEST_F(LimitsFilterTest, AdmitsAsManyRequestsAsTheKeyHas) {
 
 TEST_F(LimitsFilterTest, ReservesTokensAndSettlesWhatWasUsed) {
   auto one = call(0, 1000, 600);
-  ASSERT_TRUE(filter.on_request(one->call).has_value());
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
   EXPECT_EQ(one->call.token_limit->limit, 1000);
   EXPECT_EQ(one->call.token_limit->remaining, 400);
   auto second = call(0, 1000, 600);
-  auto refused = filter.on_request(second->call);
+  auto refused = filter.on_request(second->call).await_resume();
   ASSERT_FALSE(refused.has_value());
   EXPECT_THAT(refused.error().detail, HasSubstr("1000 tokens per minute"));
   filter.on_settle(second->call);
@@ -98,20 +98,20 @@ TEST_F(LimitsFilterTest, ReservesTokensAndSettlesWhatWasUsed) {
 
 TEST_F(LimitsFilterTest, ChargesWhatTheEstimateMissed) {
   auto one = call(0, 1000, 100);
-  ASSERT_TRUE(filter.on_request(one->call).has_value());
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
   one->call.event.usage_known = true;
   one->call.event.status = 200;
   one->call.event.output_tokens = 1500;
   filter.on_settle(one->call);
   auto next = call(0, 1000, 1);
-  ASSERT_FALSE(filter.on_request(next->call).has_value()) << "in debt";
+  ASSERT_FALSE(filter.on_request(next->call).await_resume().has_value()) << "in debt";
   EXPECT_GT(*next->call.retry_after, 30s);
   EXPECT_LT(*next->call.retry_after, 31s);
 }
 
 TEST_F(LimitsFilterTest, GivesTheReservationBackAfterAFailure) {
   auto one = call(5, 1000, 600);
-  ASSERT_TRUE(filter.on_request(one->call).has_value());
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
   one->call.event.status = 502;
   filter.on_settle(one->call);
   EXPECT_EQ(tokens_left(1000), 1000);
@@ -119,9 +119,9 @@ TEST_F(LimitsFilterTest, GivesTheReservationBackAfterAFailure) {
 }
 
 TEST_F(LimitsFilterTest, GivesTheReservationBackWhenRequestsAreUsedUp) {
-  ASSERT_TRUE(filter.on_request(call(1, 1000, 100)->call).has_value());
+  ASSERT_TRUE(filter.on_request(call(1, 1000, 100)->call).await_resume().has_value());
   auto second = call(1, 1000, 100);
-  ASSERT_FALSE(filter.on_request(second->call).has_value());
+  ASSERT_FALSE(filter.on_request(second->call).await_resume().has_value());
   EXPECT_EQ(tokens_left(1000), 800);
   second->call.event.status = 429;
   filter.on_settle(second->call);
@@ -130,7 +130,7 @@ TEST_F(LimitsFilterTest, GivesTheReservationBackWhenRequestsAreUsedUp) {
 
 TEST_F(LimitsFilterTest, KeepsTheReservationOfAnAnswerWithoutUsage) {
   auto one = call(0, 1000, 600);
-  ASSERT_TRUE(filter.on_request(one->call).has_value());
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
   one->call.event.status = 200;
   filter.on_settle(one->call);
   EXPECT_EQ(tokens_left(1000), 400);
@@ -138,7 +138,7 @@ TEST_F(LimitsFilterTest, KeepsTheReservationOfAnAnswerWithoutUsage) {
 
 TEST_F(LimitsFilterTest, TreatsAnEstimateBeyondTheLimitAsAllOfIt) {
   auto one = call(0, 1000, 5000);
-  ASSERT_TRUE(filter.on_request(one->call).has_value()) << "else it could never pass";
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value()) << "else it could never pass";
   EXPECT_EQ(tokens_left(1000), 0);
   one->call.event.status = 500;
   filter.on_settle(one->call);
@@ -147,20 +147,20 @@ TEST_F(LimitsFilterTest, TreatsAnEstimateBeyondTheLimitAsAllOfIt) {
 
 TEST_F(LimitsFilterTest, AProviderCannotPutAKeyIntoDebtForever) {
   auto one = call(0, 1, 1);
-  ASSERT_TRUE(filter.on_request(one->call).has_value());
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
   one->call.event.usage_known = true;
   one->call.event.status = 200;
   one->call.event.input_tokens = one->call.event.output_tokens = 1'000'000'000'000;
   filter.on_settle(one->call);
   auto next = call(0, 1, 1);
-  ASSERT_FALSE(filter.on_request(next->call).has_value());
+  ASSERT_FALSE(filter.on_request(next->call).await_resume().has_value());
   EXPECT_GT(*next->call.retry_after, 0s);
   EXPECT_LE(*next->call.retry_after, 24h);
 }
 
 TEST_F(LimitsFilterTest, ShowsTheLimitsInTheAnswer) {
   auto one = call(60, 6000, 3000);
-  ASSERT_TRUE(filter.on_request(one->call).has_value());
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
   http::ResponseHead head(200);
   flow::add_common_fields(one->call, head);
   EXPECT_THAT(head.lines(), HasSubstr("x-ratelimit-limit-requests: 60\r\nx-ratelimit-remaining-requests: "
@@ -172,9 +172,9 @@ TEST_F(LimitsFilterTest, ShowsTheLimitsInTheAnswer) {
 }
 
 TEST_F(LimitsFilterTest, SaysInTheRefusalWhenToComeBack) {
-  ASSERT_TRUE(filter.on_request(call(1, 0)->call).has_value());
+  ASSERT_TRUE(filter.on_request(call(1, 0)->call).await_resume().has_value());
   auto over = call(1, 0);
-  auto refused = filter.on_request(over->call);
+  auto refused = filter.on_request(over->call).await_resume();
   ASSERT_FALSE(refused.has_value());
   rt::spawn(flow::refuse(over->call, refused.error()));
   EXPECT_EQ(over->exchange.status(), 429);

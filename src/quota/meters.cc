@@ -1,0 +1,270 @@
+#include "quota/meters.h"
+
+#include <algorithm>
+
+#include "quota/checkpoint.h"
+
+namespace penstock::quota {
+namespace {
+
+std::int64_t units_of(RateLimit::Unit unit, const Ask& ask) {
+  return unit == RateLimit::Unit::tokens ? ask.tokens : ask.requests;
+}
+
+std::int64_t units_of(BudgetRule::Unit unit, const Ask& ask) {
+  return unit == BudgetRule::Unit::tokens ? ask.tokens : ask.cost.value_or(0);
+}
+
+std::int64_t units_of(BudgetRule::Unit unit, const Used& used) {
+  return unit == BudgetRule::Unit::tokens ? used.tokens : used.cost.value_or(0);
+}
+
+bool money(const BudgetRule& rule) { return rule.unit == BudgetRule::Unit::micro_usd; }
+
+bool same_budget(const BudgetRule& a, const BudgetRule& b) {
+  return a.unit == b.unit && a.period == b.period && a.rolling == b.rolling && a.zone == b.zone;
+}
+
+bool same_rate(const RateLimit& a, const RateLimit& b) { return a.unit == b.unit && a.window == b.window; }
+
+base::Duration until(base::WallMicros then, const Now& now) {
+  return then > now.wall ? base::Duration(std::chrono::microseconds(then - now.wall)) : base::Duration{};
+}
+
+}  // namespace
+
+Plan::Plan(const Rules& from) : rules(from) {
+  const Limits& limits = rules.limits;
+  if (!limits.rates.empty() || !rules.budgets.empty() || limits.concurrent > 0) needs |= kLimited;
+  if (limits.input_max > 0) needs |= kCountsTokens;
+  for (const RateLimit& rate : limits.rates) {
+    if (rate.unit == RateLimit::Unit::tokens) needs |= kCountsTokens;
+    durable = durable || quota::durable(rate);
+  }
+  for (const BudgetRule& rule : rules.budgets) {
+    auto zone = find_zone(rule.zone);  // an unknown one was refused when the rules were read
+    budgets.push_back({rule, zone ? *zone : nullptr});
+    needs |= kCountsTokens;
+    durable = true;
+    if (rule.hard) needs |= kNeedsBound;
+    if (rule.hard && money(rule)) needs |= kNeedsPrice;
+  }
+}
+
+void Tightest::look(const RateMeter& meter, const RateLimit& limit, base::SteadyTime now) {
+  std::optional<ShownLimit>& shown = limit.unit == RateLimit::Unit::tokens ? tokens : requests;
+  std::int64_t remaining = meter.remaining(now, limit);
+  // The smaller share is left of it.
+  if (shown && static_cast<double>(shown->remaining) * static_cast<double>(limit.amount) <=
+                   static_cast<double>(remaining) * static_cast<double>(shown->limit)) {
+    return;
+  }
+  shown = ShownLimit{limit.amount, remaining, meter.full_after(now)};
+}
+
+void Meters::set_plan(std::shared_ptr<const Plan> fresh) {
+  std::vector<Rate> old_rates = std::exchange(rates, {});
+  std::vector<Budget> old_budgets = std::exchange(budgets, {});
+  std::shared_ptr<const Plan> old = std::exchange(plan, std::move(fresh));
+  ++generation;
+  for (const RateLimit& limit : plan->rules.limits.rates) {
+    rates.push_back({.meter = {}, .born = generation});
+    for (std::size_t i = 0; i < old_rates.size(); ++i) {
+      if (!same_rate(old->rules.limits.rates[i], limit)) continue;
+      rates.back() = std::move(old_rates[i]);
+      if (old->rules.limits.rates[i].amount != limit.amount) rates.back().meter.rescale();
+    }
+  }
+  for (const BudgetPlan& budget : plan->budgets) {
+    budgets.push_back({.meter = {}, .born = generation});
+    for (std::size_t i = 0; i < old_budgets.size(); ++i) {
+      if (same_budget(old->budgets[i].rule, budget.rule)) budgets.back() = std::move(old_budgets[i]);
+    }
+  }
+  needs = plan->needs;
+}
+
+std::optional<Refusal> Meters::check(const Ask& ask, const Now& now, bool head) {
+  auto refusal = check_limits(ask, now);
+  if (!refusal || refusal->may_wait) {
+    auto of_budget = check_budgets(ask, now);
+    if (of_budget && (!refusal || !of_budget->may_wait)) refusal = std::move(of_budget);
+  }
+  bool kept = waiting > 0 && (queue_class <= ask.priority || passed >= kPassedMax);
+  if (!refusal && !head && kept) {
+    refusal = Refusal{.why = queue_why, .plan = plan, .asked = waiting, .may_wait = true, .queued = true};
+  }
+  return refusal;
+}
+
+std::optional<Refusal> Meters::check_limits(const Ask& ask, const Now& now) const {
+  const Limits& limits = plan->rules.limits;
+  bool throttled = limits.throttle.count() > 0;
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const RateLimit& limit = limits.rates[i];
+    std::int64_t units = units_of(limit.unit, ask);
+    base::Duration delay = rates[i].meter.delay(now.steady, units, limit);
+    if (delay.count() == 0) continue;
+    // Tokens that are held may come back sooner.
+    bool soon = delay <= limits.throttle || (limit.unit == RateLimit::Unit::tokens && holds > 0);
+    return Refusal{.why = Denial::Why::rate,
+                   .plan = plan,
+                   .index = i,
+                   .retry_after = delay,
+                   .again = delay,
+                   .amount = limit.amount,
+                   .asked = units,
+                   .may_wait = throttled && soon};
+  }
+  if (limits.concurrent > 0 && holds >= limits.concurrent) {
+    return Refusal{.why = Denial::Why::concurrent, .plan = plan, .amount = limits.concurrent, .may_wait = throttled};
+  }
+  return std::nullopt;
+}
+
+std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now) {
+  std::optional<Refusal> waits;
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    BudgetMeter& meter = budgets[i].meter;
+    meter.advance(budget, now);
+    if (!budget.rule.hard) continue;
+    Refusal refusal{.why = Denial::Why::budget,
+                    .plan = plan,
+                    .index = i,
+                    .amount = meter.amount(budget),
+                    .spent = meter.present().spent,
+                    .asked = units_of(budget.rule.unit, ask)};
+    if (money(budget.rule) && !ask.cost) {
+      refusal.why = Denial::Why::unpriced;
+      return refusal;
+    }
+    if (refusal.asked <= meter.free(budget)) continue;
+    refusal.renews = meter.renews(budget, now);
+    refusal.again = until(refusal.renews, now);
+    refusal.may_wait = refusal.asked <= refusal.amount - refusal.spent;
+    if (!refusal.may_wait) {
+      refusal.retry_after = refusal.again;
+      return refusal;
+    }
+    if (!waits) waits = std::move(refusal);
+  }
+  return waits;
+}
+
+void Meters::charge(const Ask& ask, const Now& now, bool head, Tightest& tightest) {
+  ++holds;
+  if (waiting > 0 && passed < kPassedMax && !head) ++passed;
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const RateLimit& limit = plan->rules.limits.rates[i];
+    rates[i].meter.charge(now.steady, std::min(units_of(limit.unit, ask), limit.amount), limit);
+    tightest.look(rates[i].meter, limit, now.steady);
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) budgets[i].meter.hold(units_of(plan->budgets[i].rule.unit, ask));
+}
+
+void Meters::raise(const Claim& claim, const Used& by, const Now& now) {
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const RateLimit& limit = plan->rules.limits.rates[i];
+    if (rates[i].born > claim.generation || limit.unit != RateLimit::Unit::tokens) continue;
+    rates[i].meter.charge(now.steady, by.tokens, limit);
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    if (budgets[i].born > claim.generation) continue;
+    budgets[i].meter.raise(plan->budgets[i], claim.admitted, units_of(plan->budgets[i].rule.unit, by));
+  }
+}
+
+std::optional<Refusal> Meters::exceeded(const Now& now) {
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const RateLimit& limit = plan->rules.limits.rates[i];
+    if (limit.unit != RateLimit::Unit::tokens || !rates[i].meter.in_debt(now.steady, limit)) continue;
+    return Refusal{.why = Denial::Why::rate,
+                   .plan = plan,
+                   .index = i,
+                   .retry_after = rates[i].meter.delay(now.steady, 1, limit),
+                   .amount = limit.amount};
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    BudgetMeter& meter = budgets[i].meter;
+    meter.advance(budget, now);
+    if (!budget.rule.hard || meter.free(budget) >= 0) continue;
+    base::WallMicros renews = meter.renews(budget, now);
+    return Refusal{.why = Denial::Why::budget,
+                   .plan = plan,
+                   .index = i,
+                   .retry_after = until(renews, now),
+                   .amount = meter.amount(budget),
+                   .spent = meter.present().spent,
+                   .renews = renews};
+  }
+  return std::nullopt;
+}
+
+void Meters::settle(const Claim& claim, const Used& used, const Now& now) {
+  --holds;
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const RateLimit& limit = plan->rules.limits.rates[i];
+    if (rates[i].born > claim.generation || limit.unit != RateLimit::Unit::tokens) continue;
+    std::int64_t charged = std::min(claim.ask.tokens, limit.amount) + claim.raised.tokens;
+    rates[i].meter.charge(now.steady, used.tokens - charged, limit);
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    std::int64_t held = units_of(budget.rule.unit, claim.ask) + units_of(budget.rule.unit, claim.raised);
+    std::int64_t spent = money(budget.rule) && !used.cost ? held : units_of(budget.rule.unit, used);
+    bool holds_some = budgets[i].born <= claim.generation;
+    budgets[i].meter.settle(budget, {claim.admitted, now, holds_some ? held : 0, spent});
+  }
+}
+
+void Meters::take_alerts(const Account& account, const Now& now, std::vector<BudgetAlert>& alerts) {
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    std::uint32_t reached = budgets[i].meter.take_alerts(budget);
+    for (std::size_t alert = 0; reached != 0 && alert < budget.rule.alerts.size(); ++alert) {
+      if ((reached >> alert & 1) == 0) continue;
+      alerts.push_back({account.id(), account.shown(), budget.rule, budget.rule.alerts[alert],
+                        budgets[i].meter.present().spent, budgets[i].meter.renews(budget, now)});
+    }
+  }
+}
+
+bool Meters::untouched(base::SteadyTime now) const {
+  bool full = holds == 0 && pins == 0;
+  for (const Rate& rate : rates) full = full && rate.meter.full_after(now).count() == 0;
+  for (const Budget& budget : budgets) full = full && budget.meter.present().spent == 0;
+  return full;
+}
+
+bool Meters::adjust(const BudgetRule& rule, std::int64_t amount, const Now& now) {
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    if (!same_budget(budget.rule, rule)) continue;
+    budgets[i].meter.advance(budget, now);
+    budgets[i].meter.give(amount);
+    return true;
+  }
+  return false;
+}
+
+AccountState Meters::state(const Now& now) {
+  AccountState state;
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const RateLimit& limit = plan->rules.limits.rates[i];
+    state.rates.push_back({limit, rates[i].meter.remaining(now.steady, limit), rates[i].meter.full_after(now.steady)});
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    BudgetMeter& meter = budgets[i].meter;
+    meter.advance(budget, now);
+    state.budgets.push_back(
+        {budget.rule, meter.present().spent, meter.present().held, meter.present().begin, meter.renews(budget, now)});
+  }
+  state.concurrent = holds;
+  state.waiting = pins;
+  return state;
+}
+
+}  // namespace penstock::quota
