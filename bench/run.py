@@ -21,8 +21,8 @@ import translate
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
-           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared}
-           "peers": peers.peers, "translate": translate.translate, "tokenize": tokenizer.tokenize}
+           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared,
+           "tokenize": tokenizer.tokenize}
 
 
 def main():
