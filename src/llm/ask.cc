@@ -4,6 +4,7 @@
 #include "flow/accounts.h"
 #include "flow/filter.h"
 #include "flow/permission.h"
+#include "llm/context_fit.h"
 #include "llm/estimate.h"
 #include "price/cost.h"
 #include "token/chat_count.h"
@@ -67,7 +68,7 @@ void count_well(flow::Call& call, const Route& route, Request& request, bool bou
   asked = 0;
   const token::Encoding* counted = nullptr;
   each_target(route, [&](const Target& target) {
-    if (target.encoding != nullptr && target.encoding == counted) return;
+    if (target.encoding != nullptr && target.encoding == counted && !request.context) return;
     counted = target.encoding;
     auto input = count_input(target, request);
     std::int64_t tokens = input ? input->tokens : call.input_tokens;
@@ -82,10 +83,17 @@ std::int64_t least_said(std::int64_t a, std::int64_t b) {
   return std::min(a, b);
 }
 
+// Tokens of one answer by the limits of who asks, and of the model; 0: these have none.
+std::int64_t lowered_output(const flow::Call& call, const Route& route) {
+  std::int64_t lowered = flow::output_max(call);
+  if (route.allowance) lowered = least_said(lowered, route.allowance->rules.limits.output_max);
+  return lowered;
+}
+
 // Tokens of one answer; 0: nobody knows.
 std::int64_t allowed_output(const flow::Call& call, const Route& route, Request& request, bool bounded) {
   if (request.operation == Operation::embeddings) return 0;
-  std::int64_t lowered = flow::output_max(call);
+  std::int64_t lowered = lowered_output(call, route);
   std::int64_t wish = request.output.tokens;
   std::int64_t most = least_said(lowered, wish);
   if (most == 0 || bounded) most = least_said(most, output_most_of(route, call.event.at));
@@ -118,7 +126,28 @@ std::optional<token::InputSize> embedded_size(const Request& request, const toke
 
 }  // namespace
 
+std::int64_t said_output(const flow::Call& call, const Route& route, const Request& request) {
+  return least_said(lowered_output(call, route), request.output.tokens);
+}
+
+std::optional<CountedInput> count_longest_text(const Target& target, const Request& request) {
+  if (request.embeddings == nullptr) return std::nullopt;
+  auto read = request.embeddings->read_request(request.body);
+  if (!read) return std::nullopt;
+  std::int64_t most = 0;
+  for (const std::string& text : read->texts) {
+    token::Tally tally(target.encoding, {});
+    tally.text(text);
+    most = std::max(most, tokens_of(tally.size(), target));
+  }
+  for (const auto& tokens : read->tokens) most = std::max(most, static_cast<std::int64_t>(tokens.size()));
+  return CountedInput{most, target.encoding != nullptr};
+}
+
 std::optional<CountedInput> count_input(const Target& target, Request& request) {
+  if (request.context) {
+    if (auto counted = request.context->counted(target)) return counted;
+  }
   bool exact = target.encoding != nullptr;
   if (request.operation == Operation::embeddings) {
     auto size = embedded_size(request, target.encoding);

@@ -137,6 +137,7 @@ void Plan::parse_route(const std::string& name, const config::Node& node) {
   route->timeouts = parse_timeouts(map.get("timeout"), defaults);
   route->keep_alive = config::read_timeout(map, "keep_alive", route->keep_alive);
   route->output_assumed = terms_.output_assumed;
+  route->context = parse_context(map.get("context"));
   parse_money(map, *route);
   map.done();
   if (route->targets.empty()) {
