@@ -5,7 +5,7 @@
 #include "config/timeout.h"
 #include "llm/plan.h"
 #include "price/price_config.h"
-#include "price/vendor.h"
+#include "price/vendor_config.h"
 
 namespace penstock::llm {
 namespace {
@@ -202,15 +202,12 @@ void Plan::parse_provider(const std::string& name, const config::Node& node, con
   Seller seller;
   seller.direct_label = obs::intern(name + "/*");
   seller.allowance = allow("provider:" + name, fmt::format("the provider '{}'", name), quota::parse_rules(entry));
-  config::Node vendor = entry.get("catalog");
   auto provider = factory->make(name, entry);
+  if (provider && terms_.prices)
+    seller.vendor = price::read_vendor(entry, provider->origin()->url.host, *terms_.prices);
+  entry.get("catalog");  // known, also where there is no catalog
   entry.done();
   if (!provider) return;
-  seller.vendor = vendor.present() ? vendor.text() : std::string(price::vendor_of_host(provider->origin()->url.host));
-  if (vendor.present() && terms_.prices && !terms_.prices->has_vendor(seller.vendor)) {
-    vendor.problem(fmt::format("the catalog of prices has nothing of '{}'; it has: {}", seller.vendor,
-                               fmt::join(terms_.prices->vendors(), ", ")));
-  }
   providers_[name] = std::move(provider);
   sellers_[name] = std::move(seller);
 }
