@@ -170,6 +170,8 @@ class Book {
   // returned with the reason (data_loss; unimplemented for a newer version), `source` being the id.
   std::vector<Error> restore(std::vector<Checkpoint> checkpoints, const Now& now);
   std::vector<BudgetAlert> take_alerts();
+  // Some account has what outlives the process: budgets, limits of an hour or more. Any thread; not on the request path.
+  bool has_lasting_rules() const;
 
   // --- the sharing thread ---
   std::vector<SharedUse> shared_uses(const Now& now);
