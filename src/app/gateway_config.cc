@@ -1,6 +1,7 @@
 #include "app/gateway_config.h"
 
 #include "config/timeout.h"
+#include "flow/dialect.h"
 #include "flow/filter.h"
 
 namespace penstock::app {
@@ -157,6 +158,14 @@ net::Egress read_egress(const config::Node& node) {
   return egress;
 }
 
+quota::Rules read_addresses(const config::Node& node) {
+  if (!node.present()) return {};
+  config::Map map = node.map();
+  quota::Rules rules = quota::parse_rules(map);
+  map.done();
+  return rules;
+}
+
 http::Compression read_compression(const config::Node& node) {
   http::Compression compression;
   if (!node.present()) return compression;
@@ -206,10 +215,13 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.dns_servers = read_dns(root.get("dns"));
   config.egress = read_egress(root.get("egress"));
   config.filters = read_filters(root.get("filters"), registry);
+  config.shared = quota::parse_shared(root.get("shared"), registry);
   config.compression = read_compression(root.get("compression"));
   config.websocket = read_websocket(root.get("websocket"));
-  config::Node keys = root.get("keys");
-  if (keys.present()) config.keys = flow::parse_keys(keys);
+  const std::vector<std::string> apis = registry.names<flow::ApiFactory>();
+  config.teams = flow::parse_teams(root.get("teams"), apis);
+  if (config::Node keys = root.get("keys"); keys.present()) config.keys = flow::parse_keys(keys, apis, config.teams);
+  config.addresses = read_addresses(root.get("addresses"));
   if (std::find(config.filters.begin(), config.filters.end(), "keys") == config.filters.end() && !config.insecure) {
     root.get("filters").problem(
         "without the filter 'keys' nobody's key is checked; add it, or write `insecure: true` to let everybody in");

@@ -19,6 +19,7 @@
 #include "llm/plan.h"
 #include "net/address.h"
 #include "net/egress.h"
+#include "quota/share.h"
 #include "store/response_store.h"
 #include "store/usage.h"
 
@@ -44,9 +45,12 @@ struct GatewayConfig {
   std::vector<std::string> filters;
   http::Compression compression;
   flow::WebSocketPolicy websocket;
+  std::vector<flow::TeamSpec> teams;
   std::vector<flow::DeclaredKey> keys;
+  quota::Rules addresses;  // of each client address
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;
+  std::optional<quota::ShareConfig> shared;  // with other gateways
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

@@ -1,6 +1,9 @@
 #include "llm/ask.h"
 
 #include "chat/effort.h"
+#include "flow/accounts.h"
+#include "flow/permission.h"
+#include "llm/context_fit.h"
 #include "llm/estimate.h"
 #include "price/cost.h"
 #include "token/chat_count.h"
@@ -16,8 +19,15 @@ Stakes stakes_of(const flow::Call& call) {
     stakes.priced = stakes.priced || account.needs_price();
     stakes.bounded = stakes.bounded || account.needs_bound();
   };
-  if (call.model_account != nullptr) look(*call.model_account);
+  flow::Accounts accounts(call);
+  for (const quota::Account* account : accounts.all()) look(*account);
   return stakes;
+}
+
+void limit_by_model(flow::Call& call, const Route& route) {
+  if (!route.allowance) return;
+  call.model_account = route.allowance->account.get();
+  call.model_limits = &route.allowance->rules.limits;
 }
 
 std::int64_t times(std::int64_t tokens, std::int64_t answers) {
@@ -25,8 +35,6 @@ std::int64_t times(std::int64_t tokens, std::int64_t answers) {
   constexpr std::int64_t kTokensMax = 1'000'000'000'000;
   return tokens > kTokensMax / answers ? kTokensMax : tokens * answers;
 }
-
-std::int64_t output_max(const flow::Call&) { return 0; }
 
 template <class Visit>
 void each_target(const Route& route, Visit visit) {
@@ -40,7 +48,7 @@ void count_well(flow::Call& call, const Route& route, Request& request, bool bou
   asked = 0;
   const token::Encoding* counted = nullptr;
   each_target(route, [&](const Target& target) {
-    if (target.encoding != nullptr && target.encoding == counted) return;
+    if (target.encoding != nullptr && target.encoding == counted && !request.context) return;
     counted = target.encoding;
     auto input = count_input(target, request);
     std::int64_t tokens = input ? input->tokens : call.input_tokens;
@@ -55,11 +63,17 @@ std::int64_t least_said(std::int64_t a, std::int64_t b) {
   return std::min(a, b);
 }
 
+// Tokens of one answer by the limits of who asks, and of the model; 0: these have none.
+std::int64_t lowered_output(const flow::Call& call, const Route& route) {
+  std::int64_t lowered = flow::output_max(call);
+  if (route.allowance) lowered = least_said(lowered, route.allowance->rules.limits.output_max);
+  return lowered;
+}
+
 // Tokens of one answer; 0: nobody knows.
 std::int64_t allowed_output(const flow::Call& call, const Route& route, Request& request, bool bounded) {
   if (request.operation == Operation::embeddings) return 0;
-  std::int64_t lowered = output_max(call);
-  if (route.allowance) lowered = least_said(lowered, route.allowance->rules.limits.output_max);
+  std::int64_t lowered = lowered_output(call, route);
   std::int64_t wish = request.output.tokens;
   std::int64_t most = least_said(lowered, wish);
   if (most == 0 || bounded) most = least_said(most, output_most_of(route, call.event.at));
@@ -92,7 +106,28 @@ std::optional<token::InputSize> embedded_size(const Request& request, const toke
 
 }  // namespace
 
+std::int64_t said_output(const flow::Call& call, const Route& route, const Request& request) {
+  return least_said(lowered_output(call, route), request.output.tokens);
+}
+
+std::optional<CountedInput> count_longest_text(const Target& target, const Request& request) {
+  if (request.embeddings == nullptr) return std::nullopt;
+  auto read = request.embeddings->read_request(request.body);
+  if (!read) return std::nullopt;
+  std::int64_t most = 0;
+  for (const std::string& text : read->texts) {
+    token::Tally tally(target.encoding, {});
+    tally.text(text);
+    most = std::max(most, tokens_of(tally.size(), target));
+  }
+  for (const auto& tokens : read->tokens) most = std::max(most, static_cast<std::int64_t>(tokens.size()));
+  return CountedInput{most, target.encoding != nullptr};
+}
+
 std::optional<CountedInput> count_input(const Target& target, Request& request) {
+  if (request.context) {
+    if (auto counted = request.context->counted(target)) return counted;
+  }
   bool exact = target.encoding != nullptr;
   if (request.operation == Operation::embeddings) {
     auto size = embedded_size(request, target.encoding);
@@ -143,7 +178,7 @@ std::optional<std::int64_t> dearest(const Target& target, const flow::Call& call
 
 void prepare_ask(flow::Call& call, const Route& route, Request& request) {
   call.event.cost_known = true;  // so far, which is nothing
-  if (route.allowance) call.model_account = route.allowance->account.get();
+  limit_by_model(call, route);
   if (request.operation == Operation::count_tokens) {
     call.ask.tokens = 0;
     return;
@@ -180,7 +215,7 @@ std::optional<std::int64_t> dearest_passage(const Target& target, const flow::Ca
 void prepare_passage(flow::Call& call, const Route& route, const Passage& passage) {
   using Kind = Passage::Kind;
   call.event.cost_known = true;
-  if (route.allowance) call.model_account = route.allowance->account.get();
+  limit_by_model(call, route);
   call.ask.tokens = passage.kind == Kind::free ? 0 : call.input_tokens;
   call.ask.cost = passage.kind == Kind::unknown ? std::nullopt : std::optional<std::int64_t>(0);
   // The targets may have budgets of their own.

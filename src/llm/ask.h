@@ -24,6 +24,12 @@ struct CountedInput {
 };
 std::optional<CountedInput> count_input(const Target& target, Request& request);
 
+// The longest of the texts to embed: each is an input of its own.
+std::optional<CountedInput> count_longest_text(const Target& target, const Request& request);
+
+// Tokens of one answer as the client, and the limits of who asks and of the model, allow; 0: none of them says it.
+std::int64_t said_output(const flow::Call& call, const Route& route, const Request& request);
+
 // The most that one answer has where the client does not say it: of all targets; 0 when that is not known of one.
 std::int64_t output_most_of(const Route& route, base::WallMicros now);
 

@@ -1,6 +1,7 @@
 #include "llm/dispatch.h"
 
 #include "flow/dialect.h"
+#include "llm/context_fit.h"
 #include "llm/estimate.h"
 #include "rt/await.h"
 #include "rt/wait.h"
@@ -275,6 +276,7 @@ void Dispatch::bound(const Target& target) {
 
 rt::Task<std::expected<void, Failure>> Dispatch::attempt(Answer& answer) {
   const Target& target = answer.target_;
+  if (request_.context && request_.context->present(target, call_, request_)) canonical_.reset();
   bound(target);
   auto encoded = encode(target, answer);
   if (!encoded) co_return std::unexpected(std::move(encoded.error()));

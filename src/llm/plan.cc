@@ -106,6 +106,7 @@ std::vector<std::string> Plan::describe() const {
         fmt::format("; {} attempts each, first byte within {}, total {}", route->retry.attempts,
                     base::format_duration(route->timeouts.first_byte), base::format_duration(route->timeouts.total));
     lines.push_back(std::move(line));
+    if (route->context) lines.push_back("  " + route->context->describe());
     for (const auto* targets : {&route->targets, &route->fallback}) {
       for (const Target& target : *targets) lines.push_back("  " + price_line(target, route->priced_only));
     }

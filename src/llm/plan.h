@@ -12,6 +12,7 @@
 #include "base/registry.h"
 #include "config/document.h"
 #include "llm/allowance.h"
+#include "llm/context_rule.h"
 #include "llm/provider.h"
 #include "obs/event.h"
 #include "price/catalog.h"
@@ -62,6 +63,7 @@ struct Route {
   bool priced_only = false;                    // targets whose price is unknown are not asked
   // Tokens one answer may have where nothing else bounds it and a budget has to be sure of it.
   std::int64_t output_assumed = 4096;
+  std::optional<ContextRule> context = std::nullopt;  // nothing: providers judge what is too long for them
 };
 
 // What holds for all routes of a plan.
@@ -89,6 +91,8 @@ class Plan {
   Result<std::shared_ptr<const Route>> find(std::string_view model) const;
   const std::map<std::string, std::shared_ptr<const Route>, std::less<>>& routes() const { return routes_; }
   const std::map<std::string, std::shared_ptr<const Provider>, std::less<>>& providers() const { return providers_; }
+  // Of configuration and catalog; never null.
+  std::shared_ptr<const price::Catalog> prices() const { return terms_.prices ? terms_.prices : price::Catalog::builtin(); }
   // One line per route, and one per target with its price, for `penstock check`.
   std::vector<std::string> describe() const;
 

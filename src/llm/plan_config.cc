@@ -137,6 +137,7 @@ void Plan::parse_route(const std::string& name, const config::Node& node) {
   route->timeouts = parse_timeouts(map.get("timeout"), defaults);
   route->keep_alive = config::read_timeout(map, "keep_alive", route->keep_alive);
   route->output_assumed = terms_.output_assumed;
+  route->context = parse_context(map.get("context"));
   parse_money(map, *route);
   map.done();
   if (route->targets.empty()) {
@@ -203,9 +204,12 @@ void Plan::parse_provider(const std::string& name, const config::Node& node, con
   seller.direct_label = obs::intern(name + "/*");
   seller.allowance = allow("provider:" + name, fmt::format("the provider '{}'", name), quota::parse_rules(entry));
   auto provider = factory->make(name, entry);
-  if (provider && terms_.prices)
-    seller.vendor = price::read_vendor(entry, provider->origin()->url.host, *terms_.prices);
-  entry.get("catalog");  // known, also where there is no catalog
+  if (provider) {
+    const auto& catalog = terms_.prices ? terms_.prices : price::Catalog::builtin();
+    seller.vendor = price::read_vendor(entry, provider->origin()->url.host, *catalog);
+    // A first look reads the vendor's part of the catalog: now, and not when a call comes.
+    if (terms_.prices) (void)terms_.prices->find(name, seller.vendor, "-");
+  }
   entry.done();
   if (!provider) return;
   providers_[name] = std::move(provider);

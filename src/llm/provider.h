@@ -31,6 +31,7 @@ enum class Framing : std::uint8_t { events, lines, array };
 
 struct Target;
 struct Route;
+class ContextFit;
 
 // A request in the dialect of its client, with what routing had to know of it. The body stays the client's bytes.
 struct Request {
@@ -56,6 +57,7 @@ struct Request {
   std::int64_t asked_input = 0;              // of call.ask.tokens
   bool bounded = false;                      // some hard budget relies on what was asked for
   token::InputSize input_size = {};          // as measured where it cannot be counted; 0 bytes: it was not
+  std::shared_ptr<ContextFit> context;       // where the route has a rule about it
   std::shared_ptr<chat::Request> canonical;  // the body as `codec` reads it, once somebody needed it
   // Hears the answer of a target that took the request in the client's own dialect, before the client does: the whole
   // of it, or the first event of a stream. Null: nobody does. Outlives the call.

@@ -1,6 +1,8 @@
 #include "llm/serve.h"
 
+#include "flow/permission.h"
 #include "llm/ask.h"
+#include "llm/context_fit.h"
 #include "llm/dispatch.h"
 #include "llm/report.h"
 #include "rt/await.h"
@@ -41,6 +43,8 @@ http::ResponseHead head_of(flow::Call& call, const Answer& answer, const Request
   } else if (call.event.cost_known && call.event.usage_known) {
     head.add_lines(cost_line(call));
   }
+  if (call.event.trimmed > 0)
+    head.add_lines("x-penstock-trimmed: ", base::Digits(static_cast<int>(call.event.trimmed)), "\r\n");
   if (is_lowered(request)) head.add_lines("x-penstock-output-max: ", base::Digits(request.output_most), "\r\n");
   call.dropped = answer.dropped();
   call.event.dropped.assign(call.dropped);
@@ -165,9 +169,10 @@ Result<std::shared_ptr<const Route>> askable(const std::shared_ptr<const Route>&
 Result<std::shared_ptr<const Route>> prepare(flow::Call& call, const Lane& lane, Request& request) {
   auto route = plan_of(call, lane)->find(call.model);
   if (route) route = askable(*route, call.event.at);
+  if (route && (*route)->context) route = fit_context(call, *route, request);
   if (route) {
     prepare_ask(call, **route, request);
-  } else {
+  } else if (!call.event.over_context) {
     call.ask.tokens = call.input_tokens;
   }
   call.needs = needs_of(call, request);
@@ -178,9 +183,9 @@ Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane&
   call.model = model;
   call.event.asked.assign(model);
   // Whether a model exists is nobody's business whose key does not cover it.
-  if (call.key && !call.key->allows(model)) {
+  if (!flow::may_use(call, model)) {
     return fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'",
-                                                     call.key->name.view(), model.substr(0, 100)));
+                                                     call.key->name().view(), model.substr(0, 100)));
   }
   return plan_of(call, lane)->find(model);
 }
@@ -188,7 +193,7 @@ Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane&
 std::vector<std::string> visible_routes(const flow::Call& call, const Lane& lane) {
   std::vector<std::string> names;
   for (const auto& [name, route] : plan_of(call, lane)->routes()) {
-    if (!call.key || call.key->allows(name)) names.push_back(name);
+    if (flow::may_use(call, name)) names.push_back(name);
   }
   return names;
 }
@@ -200,11 +205,17 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
     route = prepare(call, lane, request);
     // Whether a model exists is nobody's business whose key does not cover it: permission first.
     admitted = co_await flow::admit(call);
+  } else if (request.route->context) {
+    // What came before the call is known only now.
+    route = fit_context(call, request.route, request);
   }
   if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {
-    co_await flow::refuse(call, admitted.error());
+    bool over_context = !route && call.event.over_context;
+    auto refusing =
+        over_context ? report_over_context(call, route.error(), request) : flow::refuse(call, admitted.error());
+    co_await refusing;
     co_return;
   }
   call.event.model = (*route)->name;

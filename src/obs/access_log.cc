@@ -134,6 +134,7 @@ void AccessLog::append(std::string& out, const RequestEvent& event) {
     at = put_millis(put(at, R"(,"first_token_ms":)"), event.first_token_nanos);
     at = put_number(put(at, R"(,"bytes_in":)"), event.bytes_in);
     at = put_number(put(at, R"(,"bytes_out":)"), event.bytes_out);
+    if (event.trimmed > 0) at = put_number(put(at, R"(,"trimmed":)"), event.trimmed);
     if (event.dropped.size > 0) at = put_quoted(put(at, R"(,"dropped":)"), event.dropped.view());
     if (event.error_type != ErrorType::none) {
       at = put(put(at, R"(,"error_type":")"), to_string(event.error_type));

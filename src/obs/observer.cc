@@ -206,6 +206,18 @@ void Observer::count_cost(const RequestEvent& event, Series& series) {
   }
 }
 
+void Observer::count_context(const RequestEvent& event) {
+  if (event.over_context)
+    metrics_
+        .counter("penstock_context_refused_total", "Calls refused because no target's context takes their input.", {})
+        .add(1);
+  if (event.trimmed > 0)
+    metrics_
+        .counter("penstock_context_trimmed_total", "Calls whose history was trimmed to fit the context.",
+                 {{"model", event.model}})
+        .add(1);
+}
+
 void Observer::count(const RequestEvent& event) {
   requests_total_.fetch_add(1, std::memory_order_relaxed);
   Series& series = series_of(event);
@@ -213,6 +225,7 @@ void Observer::count(const RequestEvent& event) {
   series.request_seconds->observe(seconds(event.total_nanos));
   series.overhead_seconds->observe(seconds(event.overhead_nanos));
   if (event.first_token_nanos > 0) count_stream(event, series);
+  if (event.trimmed > 0 || event.over_context) count_context(event);
   if (!event.usage_known) return;
   count_tokens(event, series);
   count_cost(event, series);

@@ -76,6 +76,7 @@ class Observer {
   Series& series_of(const RequestEvent& event);
   void count_stream(const RequestEvent& event, Series& series);
   void count_tokens(const RequestEvent& event, Series& series);
+  void count_context(const RequestEvent& event);
   void count_cost(const RequestEvent& event, Series& series);
 
   Options options_;

@@ -49,7 +49,7 @@ struct Upstreams : testing::Test {
   PlainDialect dialect;
   http::FakeExchange exchange{loop};
   flow::Call call{exchange, dialect,
-                  std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), true,
+                  std::make_shared<const flow::Policy>(flow::Callers{}, true,
                                                        std::vector<std::unique_ptr<flow::Filter>>{})};
   Request request;
   std::string body = "hello";

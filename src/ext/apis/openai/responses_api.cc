@@ -1,6 +1,7 @@
 #include "ext/apis/openai/responses_api.h"
 
 #include "ext/apis/openai/responses_call.h"
+#include "flow/filter.h"
 #include "json/peek.h"
 #include "llm/estimate.h"
 #include "llm/serve.h"
@@ -184,7 +185,7 @@ rt::Task<void> refuse_error(flow::Call& call, Error error) {
 
 ResponseOwner ResponsesApi::owner_of(const flow::Call& call) const {
   ResponseOwner owner;
-  if (call.key) owner.key = call.key->owner;
+  if (call.key) owner.key = call.policy->keys().owner_of(*call.key);
   if (store_ != nullptr) owner.unused_since = store_->unused_since();
   return owner;
 }
