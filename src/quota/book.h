@@ -160,6 +160,8 @@ class Book {
   std::int64_t waiting() const;
   // Gives `amount` more (or less) to a budget of the account for its present period. Errors: not_found.
   Result<void> adjust(std::string_view account, const BudgetRule& rule, std::int64_t amount, const Now& now);
+  // Null when there is none of that id.
+  std::shared_ptr<Account> find(std::string_view id) const;
   // Every account with its state, for the admin API; `prefix` of ids: "team:".
   std::vector<std::pair<std::shared_ptr<Account>, AccountState>> list(std::string_view prefix, const Now& now) const;
 
