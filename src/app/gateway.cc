@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <set>
 
 #include "app/abuse.h"
 #include "app/key_view.h"
@@ -397,14 +398,20 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
 }
 
 void Gateway::watch_budgets(const GatewayConfig& config) {
+  quota::Now now{std::chrono::steady_clock::now(), base::system_clock().wall()};
   std::vector<std::shared_ptr<quota::Account>> accounts;
-  for (const auto* teams : {&config.teams, &stored_teams_})
-    for (const flow::TeamSpec& team : *teams) accounts.push_back(book_->find("team:" + team.name));
-  for (const auto& allowance : config.llm->allowances()) accounts.push_back(allowance->account);
-  for (const flow::DeclaredKey& key : config.keys) accounts.push_back(book_->find("key:" + key.name));
-  budget_metrics_->show(accounts);
+  for (const char* kind : {"team:", "model:", "target:", "provider:"})
+    for (auto& [account, state] : book_->list(kind, now)) accounts.push_back(std::move(account));
+  std::set<std::string, std::less<>> declared;
+  for (const flow::DeclaredKey& key : config.keys)
+    if (!key.rules.empty()) declared.insert("key:" + key.name);
+  if (!declared.empty()) {
+    for (auto& [account, state] : book_->list("key:", now))
+      if (declared.contains(account->id())) accounts.push_back(std::move(account));
+  }
   // The accounts of stored keys are made with their first call.
-  usage_->set_metered(had_keys_ || book_->has_lasting_rules());
+  usage_->set_metered(had_keys_ || !accounts.empty());
+  budget_metrics_->show(accounts);
   observer_->wake();
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "app/admin.h"
+#include "app/budget_metrics.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
@@ -17,7 +18,6 @@
 #include "app/service_manager.h"
 #include "app/sharing.h"
 #include "app/upgrade.h"
-#include "app/budget_metrics.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
 #include "base/services.h"

@@ -87,9 +87,6 @@ class Plan {
   // when the configuration is taken, before any core sees the plan. The book outlives it.
   void open_accounts(quota::Book& book) const;
 
-  // Of models, targets and providers that have limits.
-  const std::vector<std::shared_ptr<Allowance>>& allowances() const { return allowances_; }
-
   // A route by its name, or provider/model asked for directly. The error has a hint.
   Result<std::shared_ptr<const Route>> find(std::string_view model) const;
   const std::map<std::string, std::shared_ptr<const Route>, std::less<>>& routes() const { return routes_; }

@@ -109,12 +109,6 @@ std::vector<BudgetAlert> Book::take_alerts() {
 
 std::int64_t Book::waiting() const { return impl_->waiting.size(); }
 
-std::shared_ptr<Account> Book::find(std::string_view id) const {
-  std::scoped_lock lock(impl_->mutex);
-  auto found = impl_->by_id.find(id);
-  return found == impl_->by_id.end() ? nullptr : found->second;
-}
-
 std::vector<std::pair<std::shared_ptr<Account>, AccountState>> Book::list(std::string_view prefix,
                                                                           const Now& now) const {
   std::vector<std::pair<std::shared_ptr<Account>, AccountState>> list;

@@ -160,8 +160,6 @@ class Book {
   std::int64_t waiting() const;
   // Gives `amount` more (or less) to a budget of the account for its present period. Errors: not_found.
   Result<void> adjust(std::string_view account, const BudgetRule& rule, std::int64_t amount, const Now& now);
-  // Null when there is none of that id.
-  std::shared_ptr<Account> find(std::string_view id) const;
   // Every account with its state, for the admin API; `prefix` of ids: "team:".
   std::vector<std::pair<std::shared_ptr<Account>, AccountState>> list(std::string_view prefix, const Now& now) const;
 
@@ -172,8 +170,6 @@ class Book {
   // returned with the reason (data_loss; unimplemented for a newer version), `source` being the id.
   std::vector<Error> restore(std::vector<Checkpoint> checkpoints, const Now& now);
   std::vector<BudgetAlert> take_alerts();
-  // Some account has what outlives the process: budgets, limits of an hour or more. Any thread; not on the request path.
-  bool has_lasting_rules() const;
 
   // --- the sharing thread ---
   std::vector<SharedUse> shared_uses(const Now& now);

@@ -11,14 +11,6 @@ void Book::Impl::note_change(Account& account) {
   meters.next_changed = std::exchange(changed, &account);
 }
 
-bool Book::has_lasting_rules() const {
-  std::scoped_lock lock(impl_->mutex);
-  return std::ranges::any_of(impl_->plans, [](const auto& entry) {
-    auto plan = entry.second.lock();
-    return plan && plan->durable;
-  });
-}
-
 std::vector<Checkpoint> Book::take_checkpoints(const Now& now) {
   std::vector<Checkpoint> checkpoints;
   {
