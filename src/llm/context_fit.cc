@@ -217,6 +217,7 @@ Result<std::shared_ptr<const Route>> fit_context(flow::Call& call, const std::sh
   auto kept = narrowed(route, [&check](const Target& target) { return check.fits(target); });
   if (!kept) {
     call.event.over_context = true;
+    call.event.model = route->name;
     return std::unexpected(check.refusal());
   }
   request.context = check.result();
