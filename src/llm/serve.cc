@@ -209,12 +209,12 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
     // What came before the call is known only now.
     route = fit_context(call, request.route, request);
   }
-  bool over_context = call.event.over_context = admitted && call.event.over_context;
+  call.event.over_context = admitted && call.event.over_context;
   if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {
-    auto refusing =
-        over_context ? report_over_context(call, route.error(), request) : flow::refuse(call, admitted.error());
+    auto refusing = call.event.over_context ? report_over_context(call, route.error(), request)
+                                            : flow::refuse(call, admitted.error());
     co_await refusing;
     co_return;
   }
