@@ -201,7 +201,9 @@ std::vector<std::string> visible_routes(const flow::Call& call, const Lane& lane
 rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
   Result<std::shared_ptr<const Route>> route(request.route);
   Result<void> admitted;
-  if (!request.route) {
+  if (request.route) {
+    admitted = raise_ask(call, *request.route, request);
+  } else {
     route = prepare(call, lane, request);
     // Whether a model exists is nobody's business whose key does not cover it: permission first.
     admitted = co_await flow::admit(call);
