@@ -53,8 +53,8 @@ def lab(models, top=""):
     with Mock() as mock:
         text = "providers:\n"
         for provider, base in PROVIDERS.items():
-            key = "" if provider == "ollama" else ", api_key: key-of-the-lab"
-            text += f"  {provider}: {{ type: {provider}, base_url: \"http://127.0.0.1:{mock.port}{base}\"{key} }}\n"
+            more = {"ollama": "", "openai": ", api_key: key-of-the-lab, responses: true"}.get(provider, ", api_key: key-of-the-lab")
+            text += f"  {provider}: {{ type: {provider}, base_url: \"http://127.0.0.1:{mock.port}{base}\"{more} }}\n"
         with Gateway(text + "models:\n" + "".join(f"  {line}\n" for line in models) + top) as gateway:
             gateway.mock = mock
             yield gateway
@@ -256,7 +256,7 @@ def test_the_answers_room_is_what_the_client_asks_for():
             question.parameters = {"max_tokens": most}
             equal(ask(gateway, CLIENTS[0], "a", question).status, status, most)
         equal(ask(gateway, CLIENTS[0], "a", Question([Turn("user", FILLER * 7)])).status, 200)
-        equal(ask(gateway, CLIENTS[0], "a", Question([Turn("user", FILLER * 8)])).status, 400, "a quarter is kept free")
+        equal(ask(gateway, CLIENTS[0], "a", Question([Turn("user", FILLER * 9)])).status, 400, "a quarter is kept free")
 
 
 def test_prompts_and_texts_to_embed_are_only_refused():
