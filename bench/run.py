@@ -15,11 +15,12 @@ import programs
 import proxy
 import reload
 import report
+import shared
 import translate
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
-           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting}
+           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared}
 
 
 def main():

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "app/abuse.h"
+#include "app/key_view.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
@@ -78,6 +79,14 @@ std::vector<flow::TeamSpec> specs_of(const std::vector<store::StoredTeam>& rows)
              {{"team", row.name}, {"why", scopes ? rules.error().detail : scopes.error().detail}});
   }
   return specs;
+}
+
+std::shared_ptr<const Declared> declared_of(const GatewayConfig& config) {
+  auto declared = std::make_shared<Declared>();
+  base::WallMicros now = base::system_clock().wall();
+  for (const flow::DeclaredKey& key : config.keys) declared->keys.push_back(describe(key, now));
+  for (const flow::TeamSpec& team : config.teams) declared->teams.push_back(describe(team));
+  return declared;
 }
 
 }  // namespace
@@ -294,6 +303,9 @@ std::expected<void, StartFailure> Gateway::enter(Doors doors) {
   parts.listen = listen_addresses();
   parts.policy = policy_;
   parts.plan = config_.llm;
+  parts.declared = declared_of(config_);
+  parts.book = book_.get();
+  parts.keys_changed = [this] { reload_keys_when_changed(); };
   auto admin = Admin::start(std::move(doors.admin), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
@@ -392,6 +404,7 @@ void Gateway::publish(const GatewayConfig& config) {
   if (admin_) {
     admin_->set_policy(policy);
     admin_->set_plan(config.llm);
+    admin_->set_declared(declared_of(config));
   }
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
     cores_->loop(i).post([this, i, policy, plan = config.llm, limits = config.http] {
@@ -439,7 +452,10 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
-  read_stored_keys();
+  {
+    std::lock_guard lock(keys_mutex_);
+    read_stored_keys();
+  }
   if (auto reach = check_reach(fresh); !reach) return reach;
   auto change = listeners_->prepare(fresh.listen);
   if (!change) return cannot_start(1, change.error().detail);
@@ -447,10 +463,13 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
-  config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
+  {
+    std::lock_guard lock(keys_mutex_);
+    config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
+    publish(config_);
+  }
   // A file that changed since it was read is read again.
   stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
-  publish(config_);
   listeners_->apply(std::move(*change));
   admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
@@ -458,7 +477,9 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   return {};
 }
 
+// The main thread, now and then, and the admin thread after it changed them: what it says is in force when it returns.
 void Gateway::reload_keys_when_changed() {
+  std::lock_guard lock(keys_mutex_);
   note_used_keys(false);
   auto version = keys_state_->revision();
   if (version && *version == keys_version_) keys_unreadable_ = false;

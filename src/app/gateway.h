@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
+#include "app/sharing.h"
 #include "app/upgrade.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
@@ -110,11 +112,13 @@ class Gateway {
   RunOptions options_;
   std::unique_ptr<Surroundings> surroundings_;
   GatewayConfig config_;
-  std::int64_t stamp_ = 0;                      // of the files the configuration was read from
-  std::int64_t changing_ = 0;                   // the same, seen changing
-  base::SteadyTime look_at_{};                  // when the files are looked at again, at the earliest
-  bool file_gone_ = false;                      // and that was said
-  std::optional<store::State> keys_state_;      // this thread's
+  std::int64_t stamp_ = 0;      // of the files the configuration was read from
+  std::int64_t changing_ = 0;   // the same, seen changing
+  base::SteadyTime look_at_{};  // when the files are looked at again, at the earliest
+  bool file_gone_ = false;      // and that was said
+  // Guards what keys and teams are read with, and publishing: the admin thread does both after a change of its own.
+  std::mutex keys_mutex_;
+  std::optional<store::State> keys_state_;
   std::vector<flow::TeamSpec> stored_teams_;    // as last read
   bool had_keys_ = false;                       // some key was ever stored
   std::int64_t keys_version_ = 0;               // of keys and teams as last read, or older
@@ -132,6 +136,7 @@ class Gateway {
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;
+  std::unique_ptr<Sharing> sharing_;  // with other gateways
   base::Services services_;
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;

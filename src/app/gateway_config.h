@@ -19,6 +19,7 @@
 #include "llm/plan.h"
 #include "net/address.h"
 #include "net/egress.h"
+#include "quota/share.h"
 #include "store/response_store.h"
 #include "store/usage.h"
 
@@ -49,6 +50,7 @@ struct GatewayConfig {
   quota::Rules addresses;  // of each client address
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;
+  std::optional<quota::ShareConfig> shared;  // with other gateways
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

@@ -63,7 +63,10 @@ int Gateway::serve() {
     listeners_->close(false);
     drain(kIdleGraceAtStop);
   }
-  note_used_keys(true);
+  {
+    std::lock_guard lock(keys_mutex_);
+    note_used_keys(true);
+  }
   obs::log(obs::Level::info, "stopped");
   return 0;
 }
@@ -187,6 +190,7 @@ bool Gateway::successor_is_ready() {
 // Devices and brokers see one of us at a time: ours stops before the other starts.
 void Gateway::hand_over() {
   draining_.store(true);
+  usage_->let_go_of_meters();
   manager_.main_process(successor_->pid());
   listeners_->close(true);
   admin_->hand_over();
@@ -238,6 +242,7 @@ void Gateway::drain(base::Duration idle_grace) {
   admin_->stop();
   cores_->stop();
   observer_->stop();
+  if (sharing_) sharing_->stop();
   usage_->flush();
 }
 

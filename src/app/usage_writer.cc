@@ -131,6 +131,10 @@ void UsageWriter::flush() {
 // there without its charge.
 void UsageWriter::look_at_meters() {
   if (book_ == nullptr) return;
+  if (let_go_.load(std::memory_order_relaxed)) {
+    meters_.clear();
+    return;
+  }
   for (quota::Checkpoint& checkpoint : book_->take_checkpoints(now()))
     meters_[std::move(checkpoint.id)] = std::move(checkpoint.state);
   for (const quota::BudgetAlert& alert : book_->take_alerts()) {

@@ -32,6 +32,8 @@ class UsageWriter {
   // Whether there are any limits or budgets: then meters are looked at every 100 ms, also without events, because a
   // long stream holds something of them while it stands. Any thread; wake the observer afterwards.
   void set_metered(bool metered) { metered_.store(metered, std::memory_order_relaxed); }
+  // From now on another process keeps the meters: what it writes is not overwritten from here. Any thread.
+  void let_go_of_meters() { let_go_.store(true, std::memory_order_relaxed); }
   // Rows that wait, since when, how often writing failed, and alerts of budgets. Any thread.
   void collect(obs::MetricWriter& writer) const;
 
@@ -55,6 +57,7 @@ class UsageWriter {
   const base::Clock& clock_;
   quota::Book* book_ = nullptr;
   std::atomic<bool> metered_{false};
+  std::atomic<bool> let_go_{false};
   std::map<std::string, std::string> meters_;  // states that wait to be written, by account
   std::vector<store::UsageRow> rows_;
   std::map<Key, std::size_t> index_;  // of rows_

@@ -91,6 +91,8 @@ class Plan {
   Result<std::shared_ptr<const Route>> find(std::string_view model) const;
   const std::map<std::string, std::shared_ptr<const Route>, std::less<>>& routes() const { return routes_; }
   const std::map<std::string, std::shared_ptr<const Provider>, std::less<>>& providers() const { return providers_; }
+  // Of configuration and catalog; never null.
+  std::shared_ptr<const price::Catalog> prices() const { return terms_.prices ? terms_.prices : price::Catalog::builtin(); }
   // One line per route, and one per target with its price, for `penstock check`.
   std::vector<std::string> describe() const;
 

@@ -7,6 +7,10 @@ namespace penstock::quota {
 Account::Account(std::string id, std::string shown)
     : id_(std::move(id)), shown_(std::move(shown)), meters_(std::make_unique<Meters>()) {}
 
+std::shared_ptr<Account> Meters::make_account(std::string id, std::string shown) {
+  return std::shared_ptr<Account>(new Account(std::move(id), std::move(shown)));
+}
+
 Account::~Account() = default;
 
 bool Account::limited() const { return (meters_->needs.load(std::memory_order_relaxed) & kLimited) != 0; }

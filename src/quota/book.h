@@ -164,10 +164,11 @@ class Book {
   std::vector<std::pair<std::shared_ptr<Account>, AccountState>> list(std::string_view prefix, const Now& now) const;
 
   // --- the ledger's thread ---
-  // What changed since the last call.
+  // What changed since the last call. Nothing is noted before the first one, or restore().
   std::vector<Checkpoint> take_checkpoints(const Now& now);
-  // Before the first account is made: what was held counts as spent.
-  void restore(std::vector<Checkpoint> checkpoints, const Now& now);
+  // Before the first account is made: what was held counts as spent. Those that cannot be read are left out and
+  // returned with the reason (data_loss; unimplemented for a newer version), `source` being the id.
+  std::vector<Error> restore(std::vector<Checkpoint> checkpoints, const Now& now);
   std::vector<BudgetAlert> take_alerts();
 
   // --- the sharing thread ---

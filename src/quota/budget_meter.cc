@@ -83,6 +83,12 @@ std::int64_t BudgetMeter::part_width(const BudgetPlan& plan) {
   return (plan.rule.rolling.count() + static_cast<std::int64_t>(kParts) - 1) / static_cast<std::int64_t>(kParts);
 }
 
+// Parts from before the steady clock began have negative numbers.
+std::int64_t& BudgetMeter::Ring::at(std::int64_t part) {
+  auto size = static_cast<std::int64_t>(spent.size());
+  return spent[static_cast<std::size_t>((part % size + size) % size)];
+}
+
 void BudgetMeter::advance_ring(const BudgetPlan& plan, base::SteadyTime now) {
   std::int64_t part = now.time_since_epoch().count() / part_width(plan);
   if (!ring_) {
@@ -92,8 +98,7 @@ void BudgetMeter::advance_ring(const BudgetPlan& plan, base::SteadyTime now) {
   }
   std::int64_t over = std::min<std::int64_t>(part - ring_->latest, static_cast<std::int64_t>(ring_->spent.size()));
   for (std::int64_t i = 1; i <= over; ++i) {
-    std::int64_t& oldest = ring_->spent[static_cast<std::size_t>(ring_->latest + i) % ring_->spent.size()];
-    present_.spent -= std::exchange(oldest, 0);
+    present_.spent -= std::exchange(ring_->at(ring_->latest + i), 0);
   }
   ring_->latest = std::max(ring_->latest, part);
 }
@@ -105,7 +110,7 @@ base::WallMicros BudgetMeter::renews(const BudgetPlan& plan, const Now& now) con
   if (!ring_) return 0;
   auto parts = static_cast<std::int64_t>(ring_->spent.size());
   for (std::int64_t part = ring_->latest - parts + 1; part <= ring_->latest; ++part) {
-    if (part < 0 || ring_->spent[static_cast<std::size_t>(part % parts)] == 0) continue;
+    if (ring_->at(part) == 0) continue;
     base::Duration gone((part + parts) * part_width(plan));
     auto ahead = std::chrono::ceil<std::chrono::microseconds>(gone - now.steady.time_since_epoch());
     return now.wall + std::max<base::WallMicros>(ahead.count(), 0);
@@ -118,7 +123,7 @@ void BudgetMeter::hold(std::int64_t amount) { present_.held = plus(present_.held
 void BudgetMeter::spend(std::int64_t amount) {
   present_.spent = plus(present_.spent, amount);
   if (!ring_) return;
-  std::int64_t& part = ring_->spent[static_cast<std::size_t>(ring_->latest) % ring_->spent.size()];
+  std::int64_t& part = ring_->at(ring_->latest);
   part = plus(part, amount);
 }
 
@@ -164,6 +169,45 @@ std::uint32_t BudgetMeter::take_alerts(const BudgetPlan& plan) {
   std::uint32_t fresh = reached & ~present_.alerted;
   present_.alerted |= reached;
   return fresh;
+}
+
+bool BudgetMeter::blank() const {
+  auto nothing = [](const BudgetPeriod& period) { return period.spent == 0 && period.held == 0 && period.extra == 0; };
+  return nothing(present_) && (!past_ || std::ranges::all_of(past_->periods, nothing));
+}
+
+std::vector<BudgetPeriod> BudgetMeter::periods() const {
+  std::vector<BudgetPeriod> periods;
+  if (present_.end != 0) periods.push_back(present_);
+  if (past_)
+    std::ranges::copy_if(past_->periods, std::back_inserter(periods), [](auto& past) { return past.end != 0; });
+  return periods;
+}
+
+BudgetMeter::Parts BudgetMeter::parts(const BudgetPlan& plan) const {
+  Parts parts;
+  if (!ring_) return parts;
+  auto size = static_cast<std::int64_t>(ring_->spent.size());
+  for (std::int64_t part = ring_->latest - size + 1; part <= ring_->latest; ++part) {
+    std::int64_t spent = ring_->at(part);
+    if (spent != 0) parts.emplace_back(base::Duration((part + 1) * part_width(plan) - 1), spent);
+  }
+  return parts;
+}
+
+void BudgetMeter::restore(std::span<const BudgetPeriod> periods) {
+  for (const BudgetPeriod& period : periods) {
+    if (present_.end != 0) put_away(present_);
+    present_ = period;
+  }
+}
+
+void BudgetMeter::restore(const BudgetPlan& plan, const Parts& parts, std::uint32_t alerted) {
+  present_.alerted = alerted;
+  for (const auto& [time, spent] : parts) {
+    advance_ring(plan, time);
+    spend(spent);
+  }
 }
 
 }  // namespace penstock::quota

@@ -12,6 +12,9 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "quota/account.h"
@@ -69,6 +72,16 @@ class BudgetMeter {
   // The alerts that were reached and not yet raised: bits of the rule's list. Raises them.
   std::uint32_t take_alerts(const BudgetPlan& plan);
 
+  // --- to keep and restore ---
+  // Nothing spent, held or given, now or in what is remembered.
+  bool blank() const;
+  std::vector<BudgetPeriod> periods() const;  // of a calendar
+  // Of a rolling one: when each part that counts has ended, and what was spent in it.
+  using Parts = std::vector<std::pair<base::SteadyTime, std::int64_t>>;
+  Parts parts(const BudgetPlan& plan) const;
+  void restore(std::span<const BudgetPeriod> periods);
+  void restore(const BudgetPlan& plan, const Parts& parts, std::uint32_t alerted);
+
  private:
   static constexpr std::size_t kPast = 3;
   static constexpr std::size_t kParts = 60;
@@ -78,6 +91,7 @@ class BudgetMeter {
   struct Ring {
     std::array<std::int64_t, kParts + 1> spent{};
     std::int64_t latest = 0;  // number of the newest part since the steady clock's begin
+    std::int64_t& at(std::int64_t part);
   };
   static std::int64_t part_width(const BudgetPlan& plan);
   void advance_calendar(const BudgetPlan& plan, base::WallMicros wall);

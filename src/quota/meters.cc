@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "quota/checkpoint.h"
+
 namespace penstock::quota {
 namespace {
 
@@ -37,11 +39,13 @@ Plan::Plan(const Rules& from) : rules(from) {
   if (limits.input_max > 0) needs |= kCountsTokens;
   for (const RateLimit& rate : limits.rates) {
     if (rate.unit == RateLimit::Unit::tokens) needs |= kCountsTokens;
+    durable = durable || quota::durable(rate);
   }
   for (const BudgetRule& rule : rules.budgets) {
     auto zone = find_zone(rule.zone);  // an unknown one was refused when the rules were read
     budgets.push_back({rule, zone ? *zone : nullptr});
     needs |= kCountsTokens;
+    durable = true;
     if (rule.hard) needs |= kNeedsBound;
     if (rule.hard && money(rule)) needs |= kNeedsPrice;
   }
@@ -213,6 +217,25 @@ void Meters::settle(const Claim& claim, const Used& used, const Now& now) {
     bool holds_some = budgets[i].born <= claim.generation;
     budgets[i].meter.settle(budget, {claim.admitted, now, holds_some ? held : 0, spent});
   }
+}
+
+void Meters::take_alerts(const Account& account, const Now& now, std::vector<BudgetAlert>& alerts) {
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    std::uint32_t reached = budgets[i].meter.take_alerts(budget);
+    for (std::size_t alert = 0; reached != 0 && alert < budget.rule.alerts.size(); ++alert) {
+      if ((reached >> alert & 1) == 0) continue;
+      alerts.push_back({account.id(), account.shown(), budget.rule, budget.rule.alerts[alert],
+                        budgets[i].meter.present().spent, budgets[i].meter.renews(budget, now)});
+    }
+  }
+}
+
+bool Meters::untouched(base::SteadyTime now) const {
+  bool full = holds == 0 && pins == 0;
+  for (const Rate& rate : rates) full = full && rate.meter.full_after(now).count() == 0;
+  for (const Budget& budget : budgets) full = full && budget.meter.present().spent == 0;
+  return full;
 }
 
 bool Meters::adjust(const BudgetRule& rule, std::int64_t amount, const Now& now) {

@@ -21,6 +21,7 @@ struct Plan {
   Rules rules;
   std::vector<BudgetPlan> budgets;
   std::uint8_t needs = 0;  // of Need
+  bool durable = false;    // something here is worth keeping over a restart
 };
 
 // What one account has against a call.
@@ -69,6 +70,7 @@ struct Meters {
   static constexpr std::uint8_t kPassedMax = 7;
 
   static Meters& of(const Account& account) { return *account.meters_; }
+  static std::shared_ptr<Account> make_account(std::string id, std::string shown);
 
   SpinLock lock;
   // Read without the lock.
@@ -77,10 +79,12 @@ struct Meters {
   std::uint8_t queue_class = 0;  // the first class that waits here
   std::uint8_t passed = 0;       // calls that went ahead of the one that has waited longest here
   Denial::Why queue_why{};       // why the last one joined
+  bool changed = false;          // and in the list of those
   std::uint32_t generation = 0;
   std::int32_t holds = 0;    // calls that have reserved here
   std::int32_t waiting = 0;  // calls in the queue of this account
   std::int32_t pins = 0;     // calls of this account that wait, wherever
+  Account* next_changed = nullptr;
   std::shared_ptr<const Plan> plan;
   std::vector<Rate> rates;
   std::vector<Budget> budgets;
@@ -96,6 +100,10 @@ struct Meters {
   // Something is used beyond its limit.
   std::optional<Refusal> exceeded(const Now& now);
   void settle(const Claim& claim, const Used& used, const Now& now);
+  // Adds what was reached and not yet said.
+  void take_alerts(const Account& account, const Now& now, std::vector<BudgetAlert>& alerts);
+  // As if it were new.
+  bool untouched(base::SteadyTime now) const;
   // False: there is no such budget.
   bool adjust(const BudgetRule& rule, std::int64_t amount, const Now& now);
   AccountState state(const Now& now);

@@ -23,10 +23,7 @@ class RateMeter {
   base::Duration full_after(base::SteadyTime now) const;
   // The limit has another amount: the share that is used stays.
   void rescale();
-  // Used again by so much time, as before a restart.
-  void restore(base::SteadyTime now, base::Duration full_after) {
-    full_at_ = (now + full_after).time_since_epoch().count();
-  }
+  void restore(base::SteadyTime full_at) { full_at_ = full_at.time_since_epoch().count(); }
 
  private:
   struct Full {

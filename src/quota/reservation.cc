@@ -37,6 +37,7 @@ std::optional<Denial> Reservation::use(const Used& so_far, const Now& now) {
     Meters& meters = Meters::of(*accounts_[i]);
     std::scoped_lock lock(meters.lock);
     meters.raise({asked_, raised_, admitted_, generations_[i]}, by, now);
+    book_->impl_->note_change(*accounts_[i]);
     auto over_limit = refusal ? std::nullopt : meters.exceeded(now);
     if (!over_limit) continue;
     refusal = std::move(over_limit);
@@ -55,13 +56,17 @@ void Reservation::end(const Used& used, const Now& at, const std::optional<Now>&
   if (book == nullptr) return;
   std::array<Account*, kAccountsMax> waited_for;
   std::size_t waited_for_size = 0;
+  std::vector<BudgetAlert> alerts;
   for (std::size_t i = 0; i < accounts_size_; ++i) {
     Meters& meters = Meters::of(*accounts_[i]);
     std::scoped_lock lock(meters.lock);
     meters.settle({asked_, raised_, admitted_, generations_[i]}, used, at);
+    book->impl_->note_change(*accounts_[i]);
+    meters.take_alerts(*accounts_[i], at, alerts);
     if (meters.waiting > 0) waited_for[waited_for_size++] = accounts_[i];
   }
   accounts_size_ = 0;
+  book->impl_->add_alerts(std::move(alerts));
   if (waited_for_size > 0) book->impl_->waiting.serve(std::span(waited_for).first(waited_for_size), now);
 }
 

@@ -54,6 +54,7 @@ std::optional<Refusal> Book::Impl::take(const Sorted& accounts, const Ask& ask, 
   for (Account* account : accounts) {
     Meters& meters = Meters::of(*account);
     meters.charge(ask, now, head, tightest);
+    note_change(*account);
     into.generations_[into.accounts_size_] = meters.generation;
     into.accounts_[into.accounts_size_++] = account;
   }

@@ -1,5 +1,7 @@
 #include "quota/sharer.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 
 namespace penstock::quota {
@@ -11,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr base::Duration kBreath = 2ms;
 constexpr base::Duration kRetryLeast = 50ms;
 constexpr base::Duration kRetryMost = 1s;
+constexpr base::Duration kRefusedPause = 5s;
 
 }  // namespace
 
@@ -59,6 +62,7 @@ ShareStatus Sharer::status() const {
 }
 
 void Sharer::run() {
+  pthread_setname_np(pthread_self(), "shared");
   while (true) {
     const base::Duration pause = std::max(step(), kBreath);
     std::unique_lock lock(mutex_);
@@ -90,6 +94,7 @@ void Sharer::take_change() {
   if (share_) share_->leave();
   share_ = config_ ? config_->store.open() : nullptr;
   mirror_.restart();
+  mirror_after_ = {};
   backoff_.reset();
   tried_again_ = said_lost_ = false;
   gateways_ = 1;
@@ -109,10 +114,23 @@ base::Duration Sharer::step() {
   if (!answer) return failed(answer.error());
   const ShareAnswer heard = *answer;
   answered(std::move(*answer));
-  if (!config_->keys) return config_->every;
+  return mirror(heard) ? kBreath : config_->every;
+}
+
+// Limits do not depend on it: whether the store is lost is for the next exchange to tell. One that refuses (an ACL, a
+// replica) is asked again later.
+bool Sharer::mirror(const ShareAnswer& heard) {
+  if (!config_->keys || clock_.steady() < mirror_after_) return false;
   auto more = mirror_.step(*share_, heard);
-  if (!more) return failed(more.error());
-  return *more ? kBreath : config_->every;
+  if (more) {
+    said_refused_ = false;
+    return *more;
+  }
+  const Errc code = more.error().code;
+  if (code == Errc::unavailable || code == Errc::deadline_exceeded) return false;
+  if (!std::exchange(said_refused_, true)) ports_.trouble(more.error());
+  mirror_after_ = clock_.steady() + kRefusedPause;
+  return false;
 }
 
 Result<ShareAnswer> Sharer::exchange() {

@@ -66,6 +66,8 @@ class Sharer {
   Result<ShareAnswer> exchange();
   base::Duration failed(const Error& error);
   void answered(ShareAnswer answer);
+  // True when there is more to be done.
+  bool mirror(const ShareAnswer& heard);
   void set_state(bool connected, int gateways);
   void say_goodbye();
 
@@ -84,6 +86,8 @@ class Sharer {
   base::SteadyTime lost_at_;
   base::Backoff backoff_;
   RecordMirror mirror_;
+  base::SteadyTime mirror_after_{};
+  bool said_refused_ = false;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -55,6 +55,24 @@ const std::vector<std::string> kMigrations{
        CREATE TABLE audit (
          sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
          object TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, hash TEXT NOT NULL) STRICT;)",
+    // When which key or team was changed, whoever changes it, and in which order: for gateways that share them. Of two
+    // changes the later one stays, so none is ever earlier than what it changes, whatever the clock says.
+    R"(CREATE TABLE changes (id TEXT PRIMARY KEY, at INTEGER NOT NULL, sequence INTEGER NOT NULL) STRICT;
+       CREATE INDEX changes_sequence ON changes (sequence);
+       INSERT INTO changes SELECT 'key:' || id, max(created, revoked), row_number() OVER () FROM keys;
+       INSERT INTO changes SELECT 'team:' || name, max(created, removed),
+           (SELECT count(*) FROM keys) + row_number() OVER () FROM teams;
+       CREATE VIEW next_change (at, sequence) AS
+         SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER), coalesce(max(sequence), 0) + 1 FROM changes;
+       CREATE TRIGGER key_added AFTER INSERT ON keys BEGIN
+         INSERT INTO changes SELECT 'key:' || new.id, at, sequence FROM next_change WHERE true
+           ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;
+       CREATE TRIGGER key_changed AFTER UPDATE OF revision ON keys BEGIN
+         INSERT INTO changes SELECT 'key:' || new.id, at, sequence FROM next_change WHERE true
+           ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;
+       CREATE TRIGGER team_added AFTER INSERT ON teams BEGIN
+         INSERT INTO changes SELECT 'team:' || new.name, at, sequence FROM next_change WHERE true
+           ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;)",
 };
 
 // 256 bits, six to a character.

@@ -58,6 +58,15 @@ struct KeyQuery {
   std::int64_t offset = 0;
 };
 
+// A key or a team as gateways tell each other of it: all of it but its last use.
+struct SharedRow {
+  std::string id;  // "key:<id>", "team:<name>"
+  base::WallMicros changed = 0;
+  bool revoked = false;       // a key: for good
+  std::string text;           // a JSON object
+  std::int64_t sequence = 0;  // of the change, here
+};
+
 // One line of the audit log. Each carries the SHA-256 of the one before and of its own words: a line that is changed,
 // left out or put in between shows.
 struct AuditEntry {
@@ -133,6 +142,14 @@ class State {
   Result<std::optional<StoredTeam>> team(std::string_view name);
   Result<std::vector<StoredTeam>> teams();  // those not removed, by name
 
+  // --- state_shared.cc ---
+  // Keys (revoked ones too) and teams (removed ones too) changed after the change `since` (a sequence), in the order
+  // of their changes, at most `most`.
+  Result<std::vector<SharedRow>> changed_rows(std::int64_t since, std::int64_t most);
+  // Those of another gateway, in the place of what is older here. What cannot be read is left out: it comes from a
+  // newer program. A name that is taken gets the key's id added. The number that was taken.
+  Result<int> take_rows(const std::vector<SharedRow>& rows);
+
   // --- state_audit.cc ---
   // For changes of what is kept elsewhere.
   Result<void> add_audit(const Actor& actor, std::string_view action, std::string_view object, std::string_view before,
@@ -165,6 +182,13 @@ class State {
   Result<void> write_key(const StoredKey& key);
   Result<void> write_secret(std::string_view id, const StoredSecret& secret);
   Result<void> write_team(const StoredTeam& team);
+  // put_key(), within a transaction.
+  Result<void> replace_key(const StoredKey& key, const std::vector<StoredSecret>& secrets, const Actor& actor);
+  Result<std::optional<StoredTeam>> find_team(std::string_view name);     // removed ones too
+  Result<void> replace_team(const StoredTeam& team, const Actor& actor);  // within a transaction
+  Result<bool> take_row(const SharedRow& row);
+  Result<void> take_key(const SharedRow& row, const Actor& actor);
+  Result<void> take_team(const SharedRow& row, const Actor& actor);
   Result<void> append_audit(const Actor& actor, std::string_view action, std::string_view object,
                             std::string_view before, std::string_view after);
   Database database_;

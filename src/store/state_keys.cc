@@ -188,19 +188,20 @@ Result<int> State::revoke_key(std::string_view name_or_id, const Actor& actor) {
 }
 
 Result<void> State::put_key(const StoredKey& key, const std::vector<StoredSecret>& secrets, const Actor& actor) {
-  return database_.transaction([&]() -> Result<void> {
-    auto before = find_key("id", key.id);
-    if (!before) return std::unexpected(before.error());
-    if (auto written = write_key(key); !written) return written;
-    auto gone = database_.prepare("DELETE FROM secrets WHERE key=?");
-    if (!gone) return std::unexpected(gone.error());
-    if (auto ran = gone->bind(1, key.id).run(); !ran) return ran;
-    for (const StoredSecret& secret : secrets) {
-      if (auto written = write_secret(key.id, secret); !written) return written;
-    }
-    return append_audit(actor, "key.put", "key:" + key.id, *before ? shown(**before) : "",
-                        shown(key, expiries(secrets)));
-  });
+  return database_.transaction([&] { return replace_key(key, secrets, actor); });
+}
+
+Result<void> State::replace_key(const StoredKey& key, const std::vector<StoredSecret>& secrets, const Actor& actor) {
+  auto before = find_key("id", key.id);
+  if (!before) return std::unexpected(before.error());
+  if (auto written = write_key(key); !written) return written;
+  auto gone = database_.prepare("DELETE FROM secrets WHERE key=?");
+  if (!gone) return std::unexpected(gone.error());
+  if (auto ran = gone->bind(1, key.id).run(); !ran) return ran;
+  for (const StoredSecret& secret : secrets) {
+    if (auto written = write_secret(key.id, secret); !written) return written;
+  }
+  return append_audit(actor, "key.put", "key:" + key.id, *before ? shown(**before) : "", shown(key, expiries(secrets)));
 }
 
 Result<std::optional<StoredKey>> State::find_key(std::string_view where, std::string_view value) {

@@ -84,13 +84,26 @@ Result<void> State::remove_team(std::string_view name, const Actor& actor) {
   });
 }
 
-Result<std::optional<StoredTeam>> State::team(std::string_view name) {
-  auto statement = database_.prepare(fmt::format("SELECT {} FROM teams WHERE name=? AND removed=0", kColumns));
+Result<void> State::replace_team(const StoredTeam& team, const Actor& actor) {
+  auto before = find_team(team.name);
+  if (!before) return std::unexpected(before.error());
+  if (auto written = write_team(team); !written) return written;
+  return append_audit(actor, "team.put", "team:" + team.name, *before ? shown(**before) : "", shown(team));
+}
+
+Result<std::optional<StoredTeam>> State::find_team(std::string_view name) {
+  auto statement = database_.prepare(fmt::format("SELECT {} FROM teams WHERE name=?", kColumns));
   if (!statement) return std::unexpected(statement.error());
   auto row = statement->bind(1, name).step();
   if (!row) return std::unexpected(row.error());
   if (!*row) return std::nullopt;
   return team_of(*statement);
+}
+
+Result<std::optional<StoredTeam>> State::team(std::string_view name) {
+  auto found = find_team(name);
+  if (found && *found && (*found)->removed != 0) found->reset();
+  return found;
 }
 
 Result<std::vector<StoredTeam>> State::teams() {

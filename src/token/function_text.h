@@ -1,5 +1,5 @@
 // How OpenAI's models are told of functions: as the types of a TypeScript namespace. Not documented by OpenAI; found by
-// many from what the API counts, and exact for what its reference manual shows (test/chat_count_test.cc).
+// many from what the API counts, and exact for what its reference manual shows (test/openai_chat_test.cc).
 #pragma once
 
 #include <string>

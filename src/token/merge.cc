@@ -6,6 +6,9 @@
 namespace penstock::token {
 namespace {
 
+// From here on stepping is as fast.
+constexpr std::size_t kScannedBytes = 16;
+
 // ---- Short pieces: look for the lowest pair, merge it, look again ---------------------------------
 
 struct Parts {
@@ -69,6 +72,12 @@ struct Room {
   std::uint64_t* dead;  // bit i: nothing that follows position i reaches the end; all 0 at first
 };
 
+// For a table that no merging made, where nothing else may be left.
+std::size_t single_bytes(const Ranks& ranks, std::string_view piece, std::uint32_t* row) {
+  for (std::size_t i = 0; i < piece.size(); ++i) row[i] = ranks.find(&piece[i], 1, piece.data() + piece.size());
+  return piece.size();
+}
+
 // Returns how many tokens the row has.
 std::size_t step_through(const Ranks& ranks, std::string_view piece, Room room) {
   const char* at = piece.data();
@@ -88,6 +97,7 @@ std::size_t step_through(const Ranks& ranks, std::string_view piece, Room room) 
     }
     token = ranks.shorter(token, at, end);
     if (token != Ranks::kNone) continue;
+    if (count == 0) return single_bytes(ranks, piece, room.row);
     room.dead[position(at) / 64] |= std::uint64_t{1} << position(at) % 64;
     token = room.row[--count];
     at -= ranks.size_of(token);
@@ -124,7 +134,7 @@ std::size_t count_stepped(const Ranks& ranks, std::string_view piece) {
 }
 
 std::size_t count_merged(const Ranks& ranks, std::string_view piece) {
-  return piece.size() <= kScannedMax ? count_scanned(ranks, piece) : count_stepped(ranks, piece);
+  return piece.size() <= kScannedBytes ? count_scanned(ranks, piece) : count_stepped(ranks, piece);
 }
 
 void encode_merged(const Ranks& ranks, std::string_view piece, std::vector<std::uint32_t>& out) {

@@ -101,7 +101,7 @@ Result<std::string> pack_ranks(std::string_view name, std::string_view published
   std::vector<Ranks::Slot> slots(header.slots);
   std::vector<Ranks::Halves> halves(header.tokens, Ranks::Halves{Ranks::kNone, Ranks::kNone});
   std::vector<std::uint32_t> offsets{0};
-  std::vector<std::uint8_t> starts(std::size_t{1} << Ranks::kStartBits);
+  std::vector<std::uint8_t> starts(header.slots);
   std::vector<std::uint8_t> prefixes;
   std::string pool;
   for (std::uint32_t i = 0; i < header.tokens; ++i) {
@@ -120,7 +120,7 @@ Result<std::string> pack_ranks(std::string_view name, std::string_view published
     if (!found) return fail(Errc::invalid_argument, fmt::format("token {} is not merged from two earlier ones", i));
     halves[i] = {found->first, found->second};
     for (std::size_t start = 4; start <= std::min<std::size_t>(bytes.size(), 64); start *= 2) {
-      std::uint8_t& most = starts[Ranks::start_at(bytes.data(), start)];
+      std::uint8_t& most = starts[Ranks::start_at(bytes.data(), start, shift)];
       most = std::max(most, static_cast<std::uint8_t>(bytes.size()));
     }
   }

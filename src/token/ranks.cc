@@ -29,7 +29,7 @@ std::uint64_t Ranks::long_key(const char* at, std::size_t size) {
   return hash ^ (hash >> 29);
 }
 
-// Four lanes, so that megabytes take a millisecond. Finds damage, not malice.
+// Four lanes, so that megabytes take a millisecond.
 std::uint64_t Ranks::checksum(std::string_view bytes) {
   constexpr std::uint64_t kOdd = 0x9FB21C651E98DF25;
   std::uint64_t lanes[4] = {1, 2, 3, bytes.size()};
@@ -61,7 +61,7 @@ std::uint32_t Ranks::longest(const char* at, const char* end) const {
   std::size_t size = std::min<std::size_t>(left, 3);
   // What begins like no token of its length is not asked for: most lengths fall away.
   for (std::size_t start = 4; start <= std::min<std::size_t>(left, 64); start *= 2) {
-    std::size_t most = starts_[start_at(at, start)];
+    std::size_t most = starts_[start_at(at, start, shift_)];
     if (most < start) break;
     size = std::min(std::min(left, most), 2 * start - 1);
     if (most < 2 * start) break;
@@ -108,14 +108,17 @@ Result<Ranks> Ranks::read(std::string_view bytes, std::string_view name) {
     return fail(Errc::failed_precondition,
                 fmt::format("its version is {}, this program reads {}", header.version, kVersion));
   }
-  std::string_view named(header.name, strnlen(header.name, sizeof header.name));
-  if (named != name) return fail(Errc::failed_precondition, fmt::format("it is not of {}", name));
+  char named[sizeof header.name] = {};
+  name.copy(named, sizeof named);
+  if (std::memcmp(header.name, named, sizeof named) != 0) {
+    return fail(Errc::failed_precondition, fmt::format("it is not of {}", name));
+  }
   bool sized = std::has_single_bit(header.slots) && header.slots >= 512 && header.slots <= (1U << 28) &&
                header.tokens >= 256 && header.tokens < header.slots;
   std::size_t halves = sizeof header + std::size_t{header.slots} * sizeof(Slot);
   std::size_t offsets = halves + std::size_t{header.tokens} * sizeof(Halves);
   std::size_t starts = offsets + (std::size_t{header.tokens} + 1) * sizeof(std::uint32_t);
-  std::size_t prefixes = starts + (std::size_t{1} << kStartBits);
+  std::size_t prefixes = starts + header.slots;
   std::size_t pool = prefixes + header.tokens;
   if (!sized || bytes.size() != pool + header.pool) return fail(Errc::data_loss, "the file is cut short or too long");
   if (checksum(bytes.substr(sizeof header)) != header.checksum) return fail(Errc::data_loss, "its checksum differs");

@@ -2,9 +2,9 @@
 // pack_ranks() and mapped by whoever counts. A token's number is its rank.
 //
 // The file, little-endian: the Header; the slots of a hash table from bytes to token; where each token's bytes begin
-// (tokens + 1 numbers); from which two tokens each is merged; a table of how long the tokens get that begin with some
-// bytes; the size of the longest other token each begins with; the tokens' bytes. Checked as a whole when it is opened;
-// must not be written to while mapped (replacing it by rename is fine).
+// (tokens + 1 numbers); from which two tokens each is merged; a table, with as many places as slots, of how long the
+// tokens get that begin with some bytes; the size of the longest other token each begins with; the tokens' bytes.
+// Checked as a whole when it is opened; must not be written to while mapped (replacing it by rename is fine).
 #pragma once
 
 #include <cstdint>
@@ -42,6 +42,9 @@ class Ranks {
     return find_short(key & (~std::uint64_t{0} >> (64 - 8 * size)), size);  // size > 0
   }
 
+  // Of all behind a file's header: finds damage, not malice.
+  static std::uint64_t checksum(std::string_view bytes);
+
   std::uint32_t tokens() const { return tokens_; }
   std::string_view bytes_of(std::uint32_t token) const {
     return {pool_ + offsets_[token], offsets_[token + 1] - offsets_[token]};
@@ -75,7 +78,6 @@ class Ranks {
   };
   static constexpr char kMagic[8] = {'P', 'E', 'N', 'B', 'P', 'E', '\r', '\n'};
   static constexpr std::uint32_t kVersion = 1;
-  static constexpr unsigned kStartBits = 19;
 
   static std::uint64_t short_key(const char* at, std::size_t size) {
     std::uint64_t key = 0;
@@ -84,11 +86,10 @@ class Ranks {
   }
   static std::uint64_t long_key(const char* at, std::size_t size);
   // Where starts_ says how long tokens get that begin with these bytes: 4, 8, 16, 32 or 64 of them.
-  static std::size_t start_at(const char* at, std::size_t size) {
+  static std::size_t start_at(const char* at, std::size_t size, unsigned shift) {
     std::uint64_t key = size == 4 ? short_key(at, 4) : long_key(at, size);
-    return static_cast<std::size_t>((key + size) * 0xC2B2AE3D27D4EB4F >> (64 - kStartBits));
+    return static_cast<std::size_t>((key + size) * 0xC2B2AE3D27D4EB4F >> shift);
   }
-  static std::uint64_t checksum(std::string_view bytes);
   static std::size_t place(std::uint64_t key, std::size_t size, unsigned shift) {
     return static_cast<std::size_t>(((key ^ (key >> 32)) + size) * 0x9E3779B97F4A7C15 >> shift);
   }

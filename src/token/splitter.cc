@@ -15,7 +15,7 @@ class Text {
  public:
   Text(const char* end, bool& open) : end_(end), open_(open) {}
 
-  Char look(const char* at) {
+  [[gnu::always_inline]] Char look(const char* at) {
     if (at == end_) {
       open_ = true;
       return {CharClass::none, 0};

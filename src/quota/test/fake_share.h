@@ -36,6 +36,7 @@ class FakeShare : public Share {
   // The next so many calls fail: before the store heard of them, or after it counted them.
   int fail_before = 0;
   int fail_after = 0;
+  bool refuse_records = false;
   Error error{Errc::unavailable, "it closed the connection"};
   int calls = 0;
   bool left = false;
@@ -86,6 +87,7 @@ class FakeShare : public Share {
   }
 
   Result<std::string> first(std::string_view name, std::string_view mine) override {
+    if (refuse_records) return fail(Errc::permission_denied, "no permission");
     return store_.firsts.try_emplace(std::string(name), mine).first->second;
   }
   void leave() override { left = true; }

@@ -27,8 +27,17 @@ struct TestGateway {
     sharer.configure(config);
   }
 
+  // Keeps nothing.
+  struct NoRecords : RecordKeeper {
+    Result<SharedRecords> changed(std::int64_t since, std::size_t) override { return SharedRecords{{}, since}; }
+    Result<void> take(std::span<const SharedRecord>) override { return {}; }
+    std::string fingerprint() const override { return "f"; }
+  };
+
   SharerPorts ports() {
     SharerPorts made;
+    made.records = &records;
+    made.trouble = [this](const Error& error) { events.push_back("trouble: " + error.detail); };
     made.uses = [this](const Now&) { return std::vector<SharedUse>{{"m", untold, known, 1min}}; };
     made.apply = [this](const std::vector<SharedSum>& sums, const Now&) {
       untold -= sums.at(0).told;
@@ -42,6 +51,7 @@ struct TestGateway {
     return made;
   }
 
+  NoRecords records;
   std::int64_t untold = 0;
   std::int64_t known = 0;
   std::vector<SharingState> states;
@@ -175,6 +185,21 @@ TEST_F(SharerTest, OpensAgainWhenItIsRefused) {
   EXPECT_EQ(a.sharer.status().failures, 1u);
   a.sharer.step();
   EXPECT_TRUE(a.states.back().connected);
+}
+
+TEST_F(SharerTest, LimitsAreSharedWhereRecordsMayNotBe) {
+  TestGateway a(store, "a", clock);
+  a.sharer.step();
+  a.share->refuse_records = true;
+  store.lose_everything();
+  a.events.clear();
+  for (int i = 0; i < 3; ++i) a.sharer.step();
+  EXPECT_TRUE(a.states.back().connected);
+  EXPECT_THAT(a.events, ElementsAre("trouble: no permission"));
+  a.share->refuse_records = false;
+  clock.advance(5s);
+  a.sharer.step();
+  EXPECT_EQ(store.firsts.at("keys"), "f");
 }
 
 TEST_F(SharerTest, AnotherStoreIsTakenByAReload) {

@@ -167,7 +167,7 @@ TEST_F(StateKeys, TamperingShows) {
   for (const char* damage :
        {"UPDATE audit SET actor='cli:other' WHERE sequence=2", "DELETE FROM audit WHERE sequence=2",
         "UPDATE audit SET after=before, before=after WHERE sequence=1"}) {
-    auto database = Database::open(path + "/penstock.db", {"", "", ""});
+    auto database = Database::open(path + "/penstock.db", {"", "", "", ""});
     ASSERT_TRUE(database && database->execute("CREATE TABLE kept AS SELECT * FROM audit"));
     EXPECT_EQ(state.verify_audit().value(), 3);
     ASSERT_TRUE(database->execute(damage));

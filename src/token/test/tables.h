@@ -1,4 +1,4 @@
-// The tables the build made, and the published vectors, for tests.
+// The tables the build made, and published vectors, for tests.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,16 +12,20 @@
 
 namespace penstock::token::test {
 
-// Null, and the test fails or is skipped, when the build had no ranks.
+// Null when the build had no ranks: tests then skip.
 inline const Encoding* encoding(std::string_view name) {
   setenv("PENSTOCK_SHARE", PENSTOCK_SHARE_DIR, 0);
   return Encoding::find(name);
 }
 
+#define PENSTOCK_NEED_ENCODING(variable, name)     \
+  const Encoding* variable = test::encoding(name); \
+  if (variable == nullptr) GTEST_SKIP() << Encoding::load(name).error().detail
+
 inline std::vector<std::string> shared_lines(const std::string& name) {
   const char* shared = std::getenv("PENSTOCK_SHARED");
-  std::ifstream in((shared != nullptr ? std::string(shared) : PENSTOCK_SOURCE_DIR "/../shared") + "/data/tokenizer/" +
-                   name);
+  std::string root = shared != nullptr ? std::string(shared) : PENSTOCK_SOURCE_DIR "/../shared";
+  std::ifstream in(root + "/data/tokenizer/" + name);
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   return lines;

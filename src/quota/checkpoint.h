@@ -1,0 +1,46 @@
+// What an account counts, as text that survives the process: version 1 of the format of Checkpoint::state.
+//
+//   {"v":1,
+//    "rates":[["tokens",86400,<full at>]],                          unit, window in seconds, wall clock
+//    "budgets":[["USD","day","UTC",[[<begin>,<end>,<spent>,<held>,<extra>,<alerted>],...]],
+//               ["tokens",86400,<alerted>,<held>,[[<time>,<spent>],...]]]}      rolling: its length in seconds
+//
+// Times are microseconds since the Unix epoch. Rates of windows shorter than an hour are left out: by the time a
+// gateway is back they are full.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quota/meters.h"
+
+namespace penstock::quota {
+
+// Read, with what was held counted as spent, and rates and rolling periods on the steady clock of this process.
+struct Saved {
+  struct Rate {
+    RateLimit::Unit unit{};
+    base::Duration window{};
+    base::SteadyTime full_at;
+  };
+  struct Budget {
+    BudgetRule rule;  // unit, period, rolling and zone
+    std::vector<BudgetPeriod> periods;
+    std::vector<std::pair<base::SteadyTime, std::int64_t>> parts;
+    std::uint32_t alerted = 0;
+  };
+  std::vector<Rate> rates;
+  std::vector<Budget> budgets;
+  bool empty() const { return rates.empty() && budgets.empty(); }
+};
+
+// A rate that is worth keeping.
+bool durable(const RateLimit& limit);
+// Empty when there is nothing to remember. With the lock held.
+std::string save(const Meters& meters, const Now& now);
+// Errors: data_loss; unimplemented for a newer version. What lies long back is left out.
+Result<Saved> read_saved(std::string_view state, const Now& now);
+// Into meters that have just been made. With the lock held.
+void restore_meters(Meters& meters, const Saved& saved);
+
+}  // namespace penstock::quota
