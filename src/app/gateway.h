@@ -8,6 +8,7 @@
 #include <string>
 
 #include "app/admin.h"
+#include "app/budget_metrics.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
@@ -80,6 +81,7 @@ class Gateway {
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
   void publish_policy(const GatewayConfig& config);
+  void watch_budgets(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config,
                                                   const std::vector<flow::TeamSpec>& teams);
   void hand_out(std::shared_ptr<const flow::Policy> policy);
@@ -133,6 +135,7 @@ class Gateway {
   std::unique_ptr<quota::Book> book_;     // outlives reloads, as its accounts do
   std::shared_ptr<flow::KeyTable> keys_;  // the same
   std::unique_ptr<UsageWriter> usage_;    // the observer thread's
+  std::unique_ptr<BudgetMetrics> budget_metrics_;
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::unique_ptr<store::ResponseStore> responses_;  // answers on the cores' loops

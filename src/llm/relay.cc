@@ -102,8 +102,6 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_for(flow::Call& call, Passag
   auto route = plan_of(call, lane_)->find(call.model);
   if (route) route = askable(*route, call.event.at);
   if (route) prepare_passage(call, **route, passage);
-  // Nobody reads what it asks for in detail.
-  if (call.needs.empty()) call.needs.add(flow::Capability::chat);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.
   auto admitted = co_await flow::admit(call);
   if (admitted && route) route = speaking(*route);
@@ -127,7 +125,6 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call
   }
   call.model = provider + "/" + std::string(service);
   if (plan->providers().contains(provider)) co_return co_await route_for(call, passage);
-  if (call.needs.empty()) call.needs.add(flow::Capability::chat);
   // A name with a slash in it would be read as another provider's, under the permission for some other name.
   auto admitted = co_await flow::admit(call);
   if (admitted && provider.empty()) {
@@ -183,9 +180,9 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
     co_return;
   }
   call.input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
-  Passage passage;
-  if (what.images) call.needs.add(flow::Capability::images);
-  if (what.images) passage.images = fields[2].kind == json::Field::Kind::integer ? fields[2].integer : 1;
+  Passage passage{.needs = {what.needs}};
+  if (what.images)
+    passage.images = fields[2].kind == json::Field::Kind::integer ? std::max<std::int64_t>(fields[2].integer, 1) : 1;
   auto route = named ? co_await route_for(call, passage) : co_await route_to_provider(call, what.service, passage);
   if (!route) co_return;
   PassHead head{.method = "POST",
@@ -226,8 +223,9 @@ rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
     call.model = form.name();
   }
   // How many pictures a form wants stands somewhere in it.
-  if (path.starts_with("/images")) call.needs.add(flow::Capability::images);
-  Passage passage{.kind = path.starts_with("/images") ? Passage::Kind::unknown : Passage::Kind::paid};
+  bool pictures = path.starts_with("/images");
+  Passage passage{.kind = pictures ? Passage::Kind::unknown : Passage::Kind::paid,
+                  .needs = {pictures ? flow::Capability::images : flow::Capability::chat}};
   auto route = co_await route_for(call, passage);
   if (!route) co_return;
   std::string content_type = wire::form_content_type(boundary);
@@ -259,8 +257,10 @@ rt::Task<void> Relay::ask(flow::Call& call, std::string_view service, Body kind)
   const http::Request& request = call.exchange.request();
   // A batch costs, some time later, what is in a file that nobody reads here.
   bool makes_batch = kind == Body::json && !request.path.ends_with("/cancel");
-  auto route =
-      co_await route_to_provider(call, service, {.kind = makes_batch ? Passage::Kind::unknown : Passage::Kind::free});
+  Passage passage{.kind = makes_batch ? Passage::Kind::unknown : Passage::Kind::free};
+  using flow::Capability;
+  if (makes_batch) passage.needs = {Capability::chat, Capability::tools, Capability::vision, Capability::embeddings};
+  auto route = co_await route_to_provider(call, service, passage);
   if (!route) co_return;
   auto path = provider_path(request.path);
   if (!path) {
