@@ -190,6 +190,21 @@ http::Compression read_compression(const config::Node& node) {
 
 }  // namespace
 
+namespace {
+
+llm::PlanTerms read_terms(config::Map& root) {
+  llm::PlanTerms terms;
+  terms.prices = price::Catalog::read(root.get("prices"));
+  config::Node accounting = root.get("accounting");
+  if (!accounting.present()) return terms;
+  config::Map map = accounting.map();
+  terms.output_assumed = map.integer("output_assumed", terms.output_assumed, 16, 1'000'000);
+  map.done();
+  return terms;
+}
+
+}  // namespace
+
 bool serves_outside(const GatewayConfig& config) {
   return std::any_of(config.listen.begin(), config.listen.end(),
                      [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
@@ -228,7 +243,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   }
   std::vector<std::pair<std::string, config::Node>> routes;
   read_models(root.get("models"), config, routes);
-  config.llm = llm::Plan::parse(root.get("providers"), routes, registry);
+  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, read_terms(root));
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(

@@ -2,6 +2,7 @@
 
 #include "chat/effort.h"
 #include "flow/accounts.h"
+#include "flow/filter.h"
 #include "flow/permission.h"
 #include "llm/context_fit.h"
 #include "llm/estimate.h"
@@ -12,19 +13,38 @@
 namespace penstock::llm {
 namespace {
 
+// Of whoever pays for the call. What none of them needs is not worked out.
+struct Stakes {
+  bool counted = false;  // some limit or budget goes by tokens: the input is counted well
+  bool bounded = false;  // a hard budget: the output has to have a maximum
+  bool priced = false;   // a hard budget in money
+};
+
+void look(const quota::Account* account, Stakes& stakes) {
+  if (account == nullptr) return;
+  stakes.counted = stakes.counted || account->counts_tokens();
+  stakes.bounded = stakes.bounded || account->needs_bound();
+  stakes.priced = stakes.priced || account->needs_price();
+}
+
 Stakes stakes_of(const flow::Call& call) {
   Stakes stakes;
-  auto look = [&stakes](const quota::Account& account) {
-    stakes.counted = stakes.counted || account.limited();
-    stakes.priced = stakes.priced || account.needs_price();
-    stakes.bounded = stakes.bounded || account.needs_bound();
-  };
-  flow::Accounts accounts(call);
-  for (const quota::Account* account : accounts.all()) look(*account);
+  look(call.model_account, stakes);
+  const quota::Rules& addresses = call.policy->address_rules();
+  stakes.counted = stakes.counted || !addresses.empty();
+  for (const quota::BudgetRule& rule : addresses.budgets) {
+    stakes.bounded = stakes.bounded || rule.hard;
+    stakes.priced = stakes.priced || (rule.hard && rule.unit == quota::BudgetRule::Unit::micro_usd);
+  }
+  if (call.key == nullptr) return stakes;
+  look(call.policy->keys().account_of(*call.key), stakes);
+  if (call.team == nullptr) return stakes;
+  for (const quota::Account* account : call.team->accounts) look(account, stakes);
   return stakes;
 }
 
-void limit_by_model(flow::Call& call, const Route& route) {
+void name_model(flow::Call& call, const Route& route) {
+  call.event.cost_known = true;  // so far, which is nothing
   if (!route.allowance) return;
   call.model_account = route.allowance->account.get();
   call.model_limits = &route.allowance->rules.limits;
@@ -124,33 +144,48 @@ std::optional<CountedInput> count_longest_text(const Target& target, const Reque
   return CountedInput{most, target.encoding != nullptr};
 }
 
+namespace {
+
+// Counted as the client wrote it; other bodies have to be understood first.
+bool is_raw(const Request& request) { return request.family == Family::openai && request.operation == Operation::chat; }
+
+bool read_canonical(Request& request) {
+  if (request.canonical) return true;
+  if (request.codec == nullptr) return false;
+  auto read = request.codec->read_request(request.body);
+  if (read) request.canonical = std::make_shared<chat::Request>(std::move(*read));
+  return read.has_value();
+}
+
+}  // namespace
+
+std::optional<token::InputSize> measure_input(const Target& target, Request& request) {
+  if (request.operation == Operation::embeddings) return embedded_size(request, nullptr);
+  if (is_raw(request)) {
+    auto size = token::measure_openai_chat(request.body, target.model);
+    return size ? std::optional(*size) : std::nullopt;
+  }
+  if (!read_canonical(request)) return std::nullopt;
+  return token::measure(*request.canonical, target.model);
+}
+
 std::optional<CountedInput> count_input(const Target& target, Request& request) {
   if (request.context) {
     if (auto counted = request.context->counted(target)) return counted;
   }
   bool exact = target.encoding != nullptr;
-  if (request.operation == Operation::embeddings) {
-    auto size = embedded_size(request, target.encoding);
-    if (!size) return std::nullopt;
-    request.input_size = *size;
-    return CountedInput{tokens_of(*size, target), exact};
+  if (exact && request.operation != Operation::embeddings) {
+    if (is_raw(request)) {
+      auto counted = token::count_openai_chat(request.body, *target.encoding, target.model);
+      return counted ? std::optional(CountedInput{*counted, true}) : std::nullopt;
+    }
+    if (!read_canonical(request)) return std::nullopt;
+    return CountedInput{token::count(*request.canonical, *target.encoding, target.model), true};
   }
-  bool raw = request.family == Family::openai && request.operation == Operation::chat;
-  if (!raw && !request.canonical) {
-    auto read = request.codec == nullptr ? fail(Errc::unimplemented, "") : request.codec->read_request(request.body);
-    if (!read) return std::nullopt;
-    request.canonical = std::make_shared<chat::Request>(std::move(*read));
-  }
-  if (exact) {
-    if (!raw) return CountedInput{token::count(*request.canonical, *target.encoding, target.model), true};
-    auto counted = token::count_openai_chat(request.body, *target.encoding, target.model);
-    return counted ? std::optional(CountedInput{*counted, true}) : std::nullopt;
-  }
-  auto size = raw ? token::measure_openai_chat(request.body, target.model)
-                  : Result<token::InputSize>(token::measure(*request.canonical, target.model));
+  auto size = exact ? embedded_size(request, target.encoding) : measure_input(target, request);
   if (!size) return std::nullopt;
   request.input_size = *size;
-  return CountedInput{tokens_of(*size, target), false};
+  return CountedInput{tokens_of(*size, target), exact};
 }
 
 std::int64_t output_most_of(const Route& route, base::WallMicros now) {
@@ -177,8 +212,7 @@ std::optional<std::int64_t> dearest(const Target& target, const flow::Call& call
 }
 
 void prepare_ask(flow::Call& call, const Route& route, Request& request) {
-  call.event.cost_known = true;  // so far, which is nothing
-  limit_by_model(call, route);
+  name_model(call, route);
   if (request.operation == Operation::count_tokens) {
     call.ask.tokens = 0;
     return;
@@ -214,8 +248,8 @@ std::optional<std::int64_t> dearest_passage(const Target& target, const flow::Ca
 
 void prepare_passage(flow::Call& call, const Route& route, const Passage& passage) {
   using Kind = Passage::Kind;
-  call.event.cost_known = true;
-  limit_by_model(call, route);
+  name_model(call, route);
+  call.needs = passage.needs;
   call.ask.tokens = passage.kind == Kind::free ? 0 : call.input_tokens;
   call.ask.cost = passage.kind == Kind::unknown ? std::nullopt : std::optional<std::int64_t>(0);
   // The targets may have budgets of their own.
@@ -253,10 +287,81 @@ void bound_output(chat::Request& request, std::int64_t most, bool thoughts_besid
   }
 }
 
-flow::Capabilities needs_of(const flow::Call&, Request& request) {
+namespace {
+
+bool is_restricted(const flow::Call& call) {
+  if (call.key == nullptr) return false;
+  bool restricted = !call.key->profile().scopes.can.empty();
+  for (const flow::Team* team = call.team; team != nullptr; team = team->above)
+    restricted = restricted || !team->scopes.can.empty();
+  return restricted;
+}
+
+struct IsPicture {
+  bool operator()(const chat::Media& media) const { return media.kind != chat::Media::Kind::audio; }
+  bool operator()(const chat::ToolResult& result) const {
+    return std::ranges::any_of(result.content, [this](const auto& part) { return std::visit(*this, part); });
+  }
+  bool operator()(const auto&) const { return false; }
+};
+
+bool has_pictures(const std::vector<chat::Part>& parts) {
+  return std::ranges::any_of(parts, [](const chat::Part& part) { return std::visit(IsPicture(), part.content); });
+}
+
+// What no translation carries goes on as it is where dialects agree: by its name it may be a tool, and whatever stands
+// within a message a picture.
+void add_unread(const std::vector<std::string>& names, flow::Capabilities& needs) {
+  for (const std::string& name : names) {
+    if (name.find("ool") != std::string::npos || name.find("unction") != std::string::npos)
+      needs.add(flow::Capability::tools);
+    if (name.find('[') != std::string::npos) needs.add(flow::Capability::vision);
+  }
+}
+
+bool says_tools(std::string_view body) {
+  constexpr std::array<std::string_view, 2> kNames{"tools", "functions"};
+  std::array<json::Field, 2> fields;
+  if (!json::peek(body, kNames, fields)) return true;
+  return std::ranges::any_of(fields, [](const json::Field& field) {
+    using Kind = json::Field::Kind;
+    bool none = field.kind == Kind::absent || field.kind == Kind::null;
+    return !none && !(field.kind == Kind::array && field.elements == 0);
+  });
+}
+
+}  // namespace
+
+flow::Capabilities needs_of(const flow::Call& call, Request& request) {
   using flow::Capability;
   if (request.operation == Operation::embeddings) return {Capability::embeddings};
-  return {Capability::chat};
+  flow::Capabilities needs{Capability::chat};
+  if (!is_restricted(call)) return needs;
+  if (!request.canonical && request.codec != nullptr) {
+    if (auto read = request.codec->read_request(request.body))
+      request.canonical = std::make_shared<chat::Request>(std::move(*read));
+  }
+  // What is not understood may be anything.
+  if (!request.canonical) return {Capability::chat, Capability::tools, Capability::vision};
+  if (!request.canonical->tools.empty() || says_tools(request.body)) needs.add(Capability::tools);
+  for (const chat::Message& message : request.canonical->messages) {
+    if (has_pictures(message.parts)) needs.add(Capability::vision);
+  }
+  add_unread(request.canonical->unread, needs);
+  return needs;
+}
+
+Result<void> raise_ask(flow::Call& call, const Route& route, Request& request) {
+  prepare_ask(call, route, request);
+  if (!call.reservation) return {};
+  bool more =
+      call.ask.tokens > call.reservation.held_tokens() || call.ask.cost.value_or(0) > call.reservation.held_cost();
+  if (!more) return {};
+  quota::Now now{call.exchange.loop().now(), base::system_clock().wall()};
+  auto denial = call.reservation.use({call.ask.tokens, call.ask.cost}, now);
+  if (!denial) return {};
+  if (denial->retry_after.count() > 0) call.retry_after = denial->retry_after;
+  return std::unexpected(std::move(denial->error));
 }
 
 void learn(const Target& target, const Request& request, const Usage& usage) {

@@ -6,16 +6,13 @@
 
 namespace penstock::llm {
 
-// Of whoever pays for the call. What none of them needs is not worked out.
-struct Stakes {
-  bool counted = false;  // some limit or budget: the input is counted well
-  bool bounded = false;  // a hard budget: the output has to have a maximum
-  bool priced = false;   // a hard budget in money
-};
-
 // Sets call.ask, call.input_tokens and call.model_account for a call to one of the route's targets, and in `request`
 // what its body has to say of the output. Before: call.model, a rough call.input_tokens, and what was read of the body.
 void prepare_ask(flow::Call& call, const Route& route, Request& request);
+
+// The same once more for a call that was admitted already, with a body that became longer since: more is reserved.
+// resource_exhausted: it does not fit.
+Result<void> raise_ask(flow::Call& call, const Route& route, Request& request);
 
 // The input as a target with this encoding, or without one, counts it; nothing when the request cannot be read.
 struct CountedInput {
@@ -23,6 +20,9 @@ struct CountedInput {
   bool exact = false;
 };
 std::optional<CountedInput> count_input(const Target& target, Request& request);
+
+// The same without looking at the words: how many bytes of text, and the tokens of all else. Much quicker.
+std::optional<token::InputSize> measure_input(const Target& target, Request& request);
 
 // The longest of the texts to embed: each is an input of its own.
 std::optional<CountedInput> count_longest_text(const Target& target, const Request& request);
@@ -47,6 +47,7 @@ struct Passage {
   enum class Kind : std::uint8_t { paid, free, unknown };  // unknown: it costs, and nobody can say how much
   Kind kind = Kind::paid;
   std::int64_t images = 0;  // to be made
+  flow::Capabilities needs = {flow::Capability::chat};
 };
 // The same for such a call; call.input_tokens is what is known of its input.
 void prepare_passage(flow::Call& call, const Route& route, const Passage& passage);

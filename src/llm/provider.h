@@ -53,7 +53,7 @@ struct Request {
   const chat::EmbeddingsCodec* embeddings = nullptr;
   std::string_view provider = {};            // only targets of this one; empty: of any
   std::shared_ptr<const Route> route;        // set: flow::admit() has passed the call already, for this one
-  std::string_view service_tier = {};        // as the client names it; empty: it does not
+  std::string service_tier = {};             // as the client names it; empty: it does not
   std::int64_t asked_input = 0;              // of call.ask.tokens
   bool bounded = false;                      // some hard budget relies on what was asked for
   token::InputSize input_size = {};          // as measured where it cannot be counted; 0 bytes: it was not

@@ -180,8 +180,9 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
     co_return;
   }
   call.input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
-  Passage passage;
-  if (what.images) passage.images = fields[2].kind == json::Field::Kind::integer ? fields[2].integer : 1;
+  Passage passage{.needs = {what.needs}};
+  if (what.images)
+    passage.images = fields[2].kind == json::Field::Kind::integer ? std::max<std::int64_t>(fields[2].integer, 1) : 1;
   auto route = named ? co_await route_for(call, passage) : co_await route_to_provider(call, what.service, passage);
   if (!route) co_return;
   PassHead head{.method = "POST",
@@ -222,7 +223,9 @@ rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
     call.model = form.name();
   }
   // How many pictures a form wants stands somewhere in it.
-  Passage passage{.kind = path.starts_with("/images") ? Passage::Kind::unknown : Passage::Kind::paid};
+  bool pictures = path.starts_with("/images");
+  Passage passage{.kind = pictures ? Passage::Kind::unknown : Passage::Kind::paid,
+                  .needs = {pictures ? flow::Capability::images : flow::Capability::chat}};
   auto route = co_await route_for(call, passage);
   if (!route) co_return;
   std::string content_type = wire::form_content_type(boundary);
@@ -254,8 +257,10 @@ rt::Task<void> Relay::ask(flow::Call& call, std::string_view service, Body kind)
   const http::Request& request = call.exchange.request();
   // A batch costs, some time later, what is in a file that nobody reads here.
   bool makes_batch = kind == Body::json && !request.path.ends_with("/cancel");
-  auto route =
-      co_await route_to_provider(call, service, {.kind = makes_batch ? Passage::Kind::unknown : Passage::Kind::free});
+  Passage passage{.kind = makes_batch ? Passage::Kind::unknown : Passage::Kind::free};
+  using flow::Capability;
+  if (makes_batch) passage.needs = {Capability::chat, Capability::tools, Capability::vision, Capability::embeddings};
+  auto route = co_await route_to_provider(call, service, passage);
   if (!route) co_return;
   auto path = provider_path(request.path);
   if (!path) {

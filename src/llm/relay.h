@@ -27,6 +27,7 @@ struct JsonCall {
   // Not empty: the body need not name a model. Then it is for a provider, as with Relay::ask().
   std::string_view service = {};
   bool images = false;  // makes pictures: the field `n` says how many
+  flow::Capability needs = flow::Capability::chat;
 };
 
 class Relay {

@@ -16,6 +16,7 @@ enum FieldIndex : std::size_t {
   kInputs,
   kAnswers,
   kBestOf,
+  kServiceTier,
   kFields
 };
 
@@ -40,7 +41,8 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
                             : operation == llm::Operation::completions ? "prompt"
                                                                        : "input";
   std::array<std::string_view, kFields> names{
-      "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", inputs, "n", "best_of"};
+      "model", "stream", "stream_options", "max_tokens",  "max_completion_tokens",
+      inputs,  "n",      "best_of",        "service_tier"};
   std::array<json::Field, kFields> fields;
   auto peeked = json::peek(body, names, fields);
   if (!peeked) return std::unexpected(peeked.error());
@@ -72,6 +74,7 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
     request.wants_usage = options && json::bool_or(*options, "include_usage", false);
   }
   call.model = request.model.string.view();
+  if (fields[kServiceTier].kind == Kind::string) request.service_tier = fields[kServiceTier].string.view();
   call.input_tokens = llm::estimate_tokens(fields[kInputs].end - fields[kInputs].begin);
   if (operation != llm::Operation::embeddings) read_output(fields, operation, request);
   return request;

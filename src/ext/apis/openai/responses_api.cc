@@ -128,6 +128,7 @@ void describe(flow::Call& call, const Body& body, llm::Request& request) {
   request.body = body.text;
   request.model = body.fields[kModel];
   request.output = {};
+  request.canonical = nullptr;
   if (request.operation == llm::Operation::count_tokens) return;
   request.output.take(body.fields[kMaxOutput]);
   std::size_t first = body.text.find('{') + 1;
