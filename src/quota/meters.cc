@@ -372,8 +372,9 @@ AccountState Meters::state(const Now& now) {
     const BudgetPlan& budget = plan->budgets[i];
     BudgetMeter& meter = budgets[i].meter;
     meter.advance(budget, now);
+    const BudgetPeriod& period = meter.present();
     state.budgets.push_back(
-        {budget.rule, meter.present().spent, meter.present().held, meter.present().begin, meter.renews(budget, now)});
+        {budget.rule, period.spent, period.held, period.begin, meter.renews(budget, now), period.extra});
   }
   state.concurrent = holds;
   state.waiting = pins;
