@@ -113,7 +113,7 @@ TEST(History, CutsEntriesOutAndTouchesNothingElse) {
       "{ \"n\" : 1.50,\n \"messages\" : [ {\"a\":\"\\u0041\"} ,\n  {\"c\":[ 3 ]} , {\"d\":{}}\t] , \"z\": null }");
   EXPECT_EQ(cut({0, 2}), "{ \"n\" : 1.50,\n \"messages\" : [ {\"b\":2},{\"d\":{}}\t] , \"z\": null }");
   EXPECT_EQ(cut({0, 1, 2}), "{ \"n\" : 1.50,\n \"messages\" : [ {\"d\":{}}\t] , \"z\": null }");
-  EXPECT_EQ(body.substr(history.end), " , \"z\": null }");
+  EXPECT_EQ(body.substr(history.end), ", \"z\": null }");
 }
 
 }  // namespace
