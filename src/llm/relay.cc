@@ -181,7 +181,8 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
   }
   call.input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
   Passage passage{.needs = {what.needs}};
-  if (what.images) passage.images = fields[2].kind == json::Field::Kind::integer ? fields[2].integer : 1;
+  if (what.images)
+    passage.images = fields[2].kind == json::Field::Kind::integer ? std::max<std::int64_t>(fields[2].integer, 1) : 1;
   auto route = named ? co_await route_for(call, passage) : co_await route_to_provider(call, what.service, passage);
   if (!route) co_return;
   PassHead head{.method = "POST",

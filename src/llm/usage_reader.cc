@@ -4,6 +4,7 @@
 
 #include "json/cursor.h"
 #include "json/integers.h"
+#include "llm/reported.h"
 
 namespace penstock::llm {
 namespace {
@@ -14,9 +15,9 @@ constexpr std::size_t kTailBytes = 8 * 1024;
 // A name that leads to no object may be anything; then the one before it counts.
 constexpr int kReportsMax = 16;
 
-// What the object `usage` of the document says. Nonsense counts as nothing; 10^9: safe to add up.
+// What the object `usage` of the document says. Nonsense counts as nothing.
 chat::Usage usage_in(std::string_view document) {
-  constexpr std::int64_t kTokensMax = 1'000'000'000;
+  constexpr std::int64_t kTokensMax = kReportedMax;
   enum : std::size_t {
     kInput,
     kPrompt,
@@ -40,10 +41,7 @@ chat::Usage usage_in(std::string_view document) {
                                                {.path = {"usage", "completion_tokens_details", "reasoning_tokens"}}}};
   chat::Usage usage;
   if (!json::read_integers(document, counts)) return usage;
-  auto nonsense = [](const json::IntegerAt& count) {
-    return count.value && (*count.value < 0 || *count.value > kTokensMax);
-  };
-  if (std::ranges::any_of(counts, nonsense)) return usage;
+  if (!are_sane(counts)) return usage;
   auto either = [&counts](std::size_t a, std::size_t b) {
     return std::max(counts[a].up_to(kTokensMax), counts[b].up_to(kTokensMax));
   };

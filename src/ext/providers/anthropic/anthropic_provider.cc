@@ -4,6 +4,7 @@
 #include "ext/providers/anthropic/foreign_thoughts.h"
 #include "ext/providers/anthropic/stream_reader.h"
 #include "json/integers.h"
+#include "llm/reported.h"
 #include "wire/fields.h"
 
 namespace penstock::ext::anthropic {
@@ -124,7 +125,7 @@ Result<llm::UpstreamRequest> AnthropicProvider::encode(const llm::Request& reque
 }
 
 Result<llm::Usage> AnthropicProvider::read_answer(llm::Operation operation, std::string_view body) const {
-  constexpr std::int64_t kTokensMax = 1'000'000'000;  // beyond any context, and safe to add up
+  constexpr std::int64_t kTokensMax = llm::kReportedMax;
   std::array<json::IntegerAt, 6> counts{{{.path = {"usage", "input_tokens"}},
                                          {.path = {"usage", "output_tokens"}},
                                          {.path = {"usage", "cache_read_input_tokens"}},
@@ -134,6 +135,7 @@ Result<llm::Usage> AnthropicProvider::read_answer(llm::Operation operation, std:
   if (auto read = json::read_integers(body, counts); !read) return std::unexpected(read.error());
   llm::Usage usage;
   if (operation == llm::Operation::count_tokens) return usage;  // a count costs nothing
+  if (!llm::are_sane(counts)) return usage;
   usage.known = counts[0].parent;
   usage.output = counts[1].up_to(kTokensMax);
   usage.cached = counts[2].up_to(kTokensMax);

@@ -3,12 +3,12 @@
 #include "ext/providers/gemini/answer_reader.h"
 #include "ext/providers/gemini/model_places.h"
 #include "json/integers.h"
+#include "llm/reported.h"
 
 namespace penstock::ext {
 namespace {
 
-// 10^9: beyond any context, and safe to add up.
-constexpr std::int64_t kTokensMax = 1'000'000'000;
+constexpr std::int64_t kTokensMax = llm::kReportedMax;
 
 Result<llm::Usage> usage_in(std::string_view text) {
   std::array<json::IntegerAt, 6> counts{{{.path = {"usageMetadata", "promptTokenCount"}},
@@ -20,6 +20,7 @@ Result<llm::Usage> usage_in(std::string_view text) {
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
   if (!counts[5].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
+  if (!llm::are_sane(counts)) return usage;
   usage.known = counts[0].parent;
   usage.input = counts[0].up_to(kTokensMax) + counts[1].up_to(kTokensMax);
   usage.reasoning = counts[3].up_to(kTokensMax);

@@ -7,6 +7,7 @@
 #include "ext/providers/openai/request_writer.h"
 #include "json/integers.h"
 #include "json/value.h"
+#include "llm/reported.h"
 
 namespace penstock::ext {
 namespace {
@@ -32,20 +33,27 @@ void ask_for_usage(const llm::Request& request, llm::Splice& splice) {
   }
 }
 
-// What a provider reports; nonsense counts as nothing. 10^9: beyond any context, and safe to add up.
+// What a provider reports; nonsense counts as nothing.
 Result<llm::Usage> usage_in(std::string_view text) {
-  constexpr std::int64_t kTokensMax = 1'000'000'000;
-  std::array<json::IntegerAt, 4> counts{{{.path = {"usage", "prompt_tokens"}},
+  constexpr std::int64_t kTokensMax = llm::kReportedMax;
+  std::array<json::IntegerAt, 7> counts{{{.path = {"usage", "prompt_tokens"}},
                                          {.path = {"usage", "completion_tokens"}},
                                          {.path = {"usage", "prompt_tokens_details", "cached_tokens"}},
-                                         {.path = {"usage"}}}};
+                                         {.path = {"usage"}},
+                                         {.path = {"usage", "completion_tokens_details", "reasoning_tokens"}},
+                                         {.path = {"usage", "completion_tokens_details", "audio_tokens"}},
+                                         {.path = {"usage", "prompt_tokens_details", "audio_tokens"}}}};
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
   if (!counts[3].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
-  usage.known = counts[0].parent;
+  if (!counts[0].parent || !llm::are_sane(counts)) return usage;
+  usage.known = counts[0].value || counts[1].value;
   usage.input = counts[0].up_to(kTokensMax);
   usage.output = counts[1].up_to(kTokensMax);
-  usage.cached = counts[2].up_to(kTokensMax);
+  usage.cached = counts[2].up_to(usage.input);
+  usage.reasoning = counts[4].up_to(usage.output);
+  usage.audio_output = counts[5].up_to(usage.output);
+  usage.audio_input = counts[6].up_to(usage.input);
   return usage;
 }
 
@@ -58,6 +66,11 @@ llm::Usage response_usage(const json::Value& response) {
     constexpr std::int64_t kTokensMax = 1'000'000'000;
     return of == nullptr ? 0 : std::clamp<std::int64_t>(json::int_or(*of, name, 0), 0, kTokensMax);
   };
+  auto sane = [&](std::string_view name) {
+    std::int64_t count = json::int_or(*reported, name, 0);
+    return count >= 0 && count <= llm::kReportedMax;
+  };
+  if (!sane("input_tokens") || !sane("output_tokens")) return usage;
   const json::Value* input = json::find(*reported, "input_tokens_details");
   const json::Value* output = json::find(*reported, "output_tokens_details");
   usage.known = true;
