@@ -64,8 +64,8 @@ TEST(History, ReadsGeminisContents) {
 
 TEST(History, ReadsOllamasMessages) {
   History history =
-      history_of(Family::ollama, R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},
-    {"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},
+      history_of(Family::ollama, R"({"messages":[{"role":"System","content":"s"},{"role":"user","content":"u"},
+    {"role":"Assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},
     {"role":"tool","tool_name":"f","content":"1"}]})");
   EXPECT_EQ(shown(history), "s u* m t");
 }
