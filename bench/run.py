@@ -16,11 +16,13 @@ import proxy
 import reload
 import report
 import shared
+import tokenizer
 import translate
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
-           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared}
+           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared,
+           "tokenize": tokenizer.tokenize}
 
 
 def main():

@@ -53,8 +53,8 @@ def lab(models, top=""):
     with Mock() as mock:
         text = "providers:\n"
         for provider, base in PROVIDERS.items():
-            key = "" if provider == "ollama" else ", api_key: key-of-the-lab"
-            text += f"  {provider}: {{ type: {provider}, base_url: \"http://127.0.0.1:{mock.port}{base}\"{key} }}\n"
+            more = {"ollama": "", "openai": ", api_key: key-of-the-lab, responses: true"}.get(provider, ", api_key: key-of-the-lab")
+            text += f"  {provider}: {{ type: {provider}, base_url: \"http://127.0.0.1:{mock.port}{base}\"{more} }}\n"
         with Gateway(text + "models:\n" + "".join(f"  {line}\n" for line in models) + top) as gateway:
             gateway.mock = mock
             yield gateway
@@ -116,9 +116,9 @@ def test_the_oldest_turns_are_left_out_and_what_is_left_is_a_conversation():
                     check("You are kept." in asked.system, *what, asked.system)
                     check(not any("question 0" in text or "question 1" in text for text in texts), *what, texts)
                     check("question 7" in "".join(texts) and len(told_of_calls(asked)) >= 2, *what, texts)
-        line = json.loads([line for line in gateway.log().splitlines() if '"trimmed":' in line][0])
-        check(line["trimmed"] >= 4, line)
-        check(gateway.metric("penstock_context_trimmed_total", model="openai-m") == 10, "the metric")
+        lines = until(lambda: [line for line in gateway.log().splitlines() if '"trimmed":' in line], "a line of the access log")
+        check(json.loads(lines[0])["trimmed"] >= 4, lines[0])
+        until(lambda: gateway.metric("penstock_context_trimmed_total", model="openai-m") == 2 * len(CLIENTS), "the metric")
 
 
 def spans(text, name):
@@ -194,7 +194,7 @@ def test_steps_of_a_long_run_of_tools_are_left_out_and_the_task_stays():
                 asked = heard(gateway.mock)
                 equal([text for _, text in asked.texts if text][0], "the task")
                 results = [result.text for result in asked.results]
-                check(4 <= len(results) < 12 and results[-1].startswith("result 19"), client.name, provider, results)
+                check(3 <= len(results) < 12 and results[-1].startswith("result 19"), client.name, provider, results)
                 told_of_calls(asked)
 
 
@@ -219,7 +219,7 @@ def test_each_target_is_told_what_fits_into_its_own_window():
     openai/mock-503: { input: 0USD/1M, output: 0USD/1M, context: 900 }
     anthropic/large: { input: 0USD/1M, output: 0USD/1M, context: 100000 }
 """
-    route = "{ route: [ openai/mock-503 ], fallback: [ anthropic/large, openai/mock-503 ], retry: { attempts: 1 }"
+    route = "{ route: [ openai/mock-503 ], fallback: [ anthropic/large ], retry: { attempts: 1 }"
     with lab([f"a: {route}, context: {{ reserve: 100, over: trim }} }}"], prices) as gateway:
         got = ask(gateway, CLIENTS[0], "a", conversation())
         equal((got.status, got.headers["x-penstock-target"]), (200, "anthropic/large"), got)
@@ -256,7 +256,7 @@ def test_the_answers_room_is_what_the_client_asks_for():
             question.parameters = {"max_tokens": most}
             equal(ask(gateway, CLIENTS[0], "a", question).status, status, most)
         equal(ask(gateway, CLIENTS[0], "a", Question([Turn("user", FILLER * 7)])).status, 200)
-        equal(ask(gateway, CLIENTS[0], "a", Question([Turn("user", FILLER * 8)])).status, 400, "a quarter is kept free")
+        equal(ask(gateway, CLIENTS[0], "a", Question([Turn("user", FILLER * 9)])).status, 400, "a quarter is kept free")
 
 
 def test_prompts_and_texts_to_embed_are_only_refused():

@@ -18,7 +18,7 @@ ORDER = [
     ["token"],
     ["rt"],
     ["obs", "config", "net", "store"],
-    ["mqtt", "price"],
+    ["mqtt", "price", "quota"],
     ["http"],
     ["mock", "flow"],
     ["llm", "infer", "ingest"],

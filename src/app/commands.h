@@ -12,8 +12,13 @@ namespace penstock::app {
 int check(const base::Registry& registry, const std::string& file);
 // Runs the inline tests of its pipelines, offline.
 int test(const base::Registry& registry, const std::string& file);
-// Explains in words why a call would fail: checks the configuration, names, ports, providers, models and brokers.
-int doctor(const base::Registry& registry, const std::string& file);
+struct DoctorOptions {
+  std::string file;
+  std::string key;    // of a call that fails: its name or id; empty: no call is looked at
+  std::string model;  // of that call; empty: any
+};
+// Explains in words why a call would fail: checks the configuration, names, ports, providers, models, keys and brokers.
+int doctor(const base::Registry& registry, const DoctorOptions& options);
 
 // Program, libraries and runtimes, for --version.
 std::string version_text(const base::Registry& registry);

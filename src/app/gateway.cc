@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <set>
 
 #include "app/abuse.h"
 #include "app/key_view.h"
@@ -175,14 +176,17 @@ std::expected<void, StartFailure> Gateway::start_state() {
   auto secret = keys_state_->installation_secret();
   if (!secret) return cannot_start(1, secret.error().detail);
   installation_secret_ = std::move(*secret);
-  // Without them nobody knows who may call, and which keys were revoked.
   book_ = std::make_unique<quota::Book>();
-  keys_ = std::make_shared<flow::KeyTable>(installation_secret_, book_.get());
-  if (!read_stored_keys()) return cannot_start(1, "the stored keys cannot be read");
+  // Limits and budgets go on where they stood: before any key, team or model has an account.
   auto ledger = store::Ledger::open(config_.data_dir);
   if (!ledger) return cannot_start(1, ledger.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*ledger));
   usage_->set_retention(config_.usage);
+  if (auto kept = usage_->keep(*book_); !kept) return cannot_start(1, kept.error().detail);
+  // Without them nobody knows who may call, and which keys were revoked.
+  keys_ = std::make_shared<flow::KeyTable>(installation_secret_, book_.get());
+  if (!read_stored_keys()) return cannot_start(1, "the stored keys cannot be read");
+  budget_metrics_ = std::make_unique<BudgetMetrics>(*book_);
   auto responses = store::State::open(config_.data_dir);
   if (!responses) return cannot_start(1, responses.error().detail);
   responses_ = std::make_unique<store::ResponseStore>(std::move(*responses), config_.responses, [](const Error& error) {
@@ -212,6 +216,7 @@ void Gateway::start_lanes() {
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
     usage_->collect(writer);
+    budget_metrics_->collect(writer);
     admission_->collect(writer);
     collect_responses(*responses_, writer);
   });
@@ -392,6 +397,24 @@ std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& co
                                               config.websocket);
 }
 
+void Gateway::watch_budgets(const GatewayConfig& config) {
+  quota::Now now{std::chrono::steady_clock::now(), base::system_clock().wall()};
+  std::vector<std::shared_ptr<quota::Account>> accounts;
+  for (const char* kind : {"team:", "model:", "target:", "provider:"})
+    for (auto& [account, state] : book_->list(kind, now)) accounts.push_back(std::move(account));
+  std::set<std::string, std::less<>> declared;
+  for (const flow::DeclaredKey& key : config.keys)
+    if (!key.rules.empty()) declared.insert("key:" + key.name);
+  if (!declared.empty()) {
+    for (auto& [account, state] : book_->list("key:", now))
+      if (declared.contains(account->id())) accounts.push_back(std::move(account));
+  }
+  // The accounts of stored keys are made with their first call.
+  usage_->set_metered(had_keys_ || !accounts.empty());
+  budget_metrics_->show(accounts);
+  observer_->wake();
+}
+
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
   burden_->set_limits(config.overload.burden);
@@ -401,6 +424,7 @@ void Gateway::publish(const GatewayConfig& config) {
   net::Egress::use(config.egress);
   config.llm->open_accounts(*book_);
   std::shared_ptr<const flow::Policy> policy = policy_ = make_policy(config);
+  watch_budgets(config);
   if (admin_) {
     admin_->set_policy(policy);
     admin_->set_plan(config.llm);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "app/admin.h"
+#include "app/budget_metrics.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
@@ -79,6 +80,7 @@ class Gateway {
   std::expected<void, StartFailure> enter(Doors doors);
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
+  void watch_budgets(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
   bool read_stored_keys();
   void note_used_keys(bool now);
@@ -130,6 +132,7 @@ class Gateway {
   std::unique_ptr<quota::Book> book_;     // outlives reloads, as its accounts do
   std::shared_ptr<flow::KeyTable> keys_;  // the same
   std::unique_ptr<UsageWriter> usage_;    // the observer thread's
+  std::unique_ptr<BudgetMetrics> budget_metrics_;
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::unique_ptr<store::ResponseStore> responses_;  // answers on the cores' loops

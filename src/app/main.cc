@@ -124,7 +124,10 @@ int main(int argc, char** argv) {
   CLI::App* test = cli.add_subcommand("test", "run the inline tests of pipelines, offline");
   test->add_option("FILE", file)->required();
   CLI::App* doctor = cli.add_subcommand("doctor", "explain in words why a call would fail");
-  doctor->add_option("--config,FILE", file)->required();
+  app::DoctorOptions doctor_options;
+  doctor->add_option("--config,FILE", doctor_options.file)->required();
+  doctor->add_option("--key", doctor_options.key, "the name or id of a key whose calls fail");
+  doctor->add_option("--model", doctor_options.model, "and the model they ask for");
 
   app::Command chosen;
   app::add_key_commands(cli, chosen);
@@ -159,7 +162,7 @@ int main(int argc, char** argv) {
   if (*run) return app::run(registry, std::move(run_options));
   if (*check) return app::check(registry, file);
   if (*test) return app::test(registry, file);
-  if (*doctor) return app::doctor(registry, file);
+  if (*doctor) return app::doctor(registry, doctor_options);
   if (chosen) return chosen();
   return app::run_mock(std::move(mock_options));
 }

@@ -94,7 +94,18 @@ Result<void> UsageWriter::keep(quota::Book& book) {
   std::vector<quota::Checkpoint> checkpoints;
   checkpoints.reserve(meters->size());
   for (store::MeterState& meter : *meters) checkpoints.push_back({std::move(meter.id), std::move(meter.state)});
-  book.restore(std::move(checkpoints), now());
+  std::vector<Error> unreadable = book.restore(std::move(checkpoints), now());
+  if (!unreadable.empty()) {
+    const Error& first = unreadable.front();
+    return fail(
+        first.code,
+        fmt::format("ledger.db: how far limits and budgets of '{}' stand cannot be read ({}){}: put a backup in "
+                    "its place, or let them begin anew with `sqlite3 ledger.db \"DELETE FROM meters WHERE "
+                    "id='{}'\"`",
+                    first.source, first.detail,
+                    unreadable.size() > 1 ? fmt::format(", nor those of {} others", unreadable.size() - 1) : "",
+                    first.source));
+  }
   book_ = &book;
   return {};
 }

@@ -131,33 +131,48 @@ std::optional<CountedInput> count_longest_text(const Target& target, const Reque
   return CountedInput{most, target.encoding != nullptr};
 }
 
+namespace {
+
+// Counted as the client wrote it; other bodies have to be understood first.
+bool is_raw(const Request& request) { return request.family == Family::openai && request.operation == Operation::chat; }
+
+bool read_canonical(Request& request) {
+  if (request.canonical) return true;
+  if (request.codec == nullptr) return false;
+  auto read = request.codec->read_request(request.body);
+  if (read) request.canonical = std::make_shared<chat::Request>(std::move(*read));
+  return read.has_value();
+}
+
+}  // namespace
+
+std::optional<token::InputSize> measure_input(const Target& target, Request& request) {
+  if (request.operation == Operation::embeddings) return embedded_size(request, nullptr);
+  if (is_raw(request)) {
+    auto size = token::measure_openai_chat(request.body, target.model);
+    return size ? std::optional(*size) : std::nullopt;
+  }
+  if (!read_canonical(request)) return std::nullopt;
+  return token::measure(*request.canonical, target.model);
+}
+
 std::optional<CountedInput> count_input(const Target& target, Request& request) {
   if (request.context) {
     if (auto counted = request.context->counted(target)) return counted;
   }
   bool exact = target.encoding != nullptr;
-  if (request.operation == Operation::embeddings) {
-    auto size = embedded_size(request, target.encoding);
-    if (!size) return std::nullopt;
-    request.input_size = *size;
-    return CountedInput{tokens_of(*size, target), exact};
+  if (exact && request.operation != Operation::embeddings) {
+    if (is_raw(request)) {
+      auto counted = token::count_openai_chat(request.body, *target.encoding, target.model);
+      return counted ? std::optional(CountedInput{*counted, true}) : std::nullopt;
+    }
+    if (!read_canonical(request)) return std::nullopt;
+    return CountedInput{token::count(*request.canonical, *target.encoding, target.model), true};
   }
-  bool raw = request.family == Family::openai && request.operation == Operation::chat;
-  if (!raw && !request.canonical) {
-    auto read = request.codec == nullptr ? fail(Errc::unimplemented, "") : request.codec->read_request(request.body);
-    if (!read) return std::nullopt;
-    request.canonical = std::make_shared<chat::Request>(std::move(*read));
-  }
-  if (exact) {
-    if (!raw) return CountedInput{token::count(*request.canonical, *target.encoding, target.model), true};
-    auto counted = token::count_openai_chat(request.body, *target.encoding, target.model);
-    return counted ? std::optional(CountedInput{*counted, true}) : std::nullopt;
-  }
-  auto size = raw ? token::measure_openai_chat(request.body, target.model)
-                  : Result<token::InputSize>(token::measure(*request.canonical, target.model));
+  auto size = exact ? embedded_size(request, target.encoding) : measure_input(target, request);
   if (!size) return std::nullopt;
   request.input_size = *size;
-  return CountedInput{tokens_of(*size, target), false};
+  return CountedInput{tokens_of(*size, target), exact};
 }
 
 std::int64_t output_most_of(const Route& route, base::WallMicros now) {

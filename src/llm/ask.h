@@ -21,6 +21,9 @@ struct CountedInput {
 };
 std::optional<CountedInput> count_input(const Target& target, Request& request);
 
+// The same without looking at the words: how many bytes of text, and the tokens of all else. Much quicker.
+std::optional<token::InputSize> measure_input(const Target& target, Request& request);
+
 // The longest of the texts to embed: each is an input of its own.
 std::optional<CountedInput> count_longest_text(const Target& target, const Request& request);
 

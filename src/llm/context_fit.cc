@@ -97,22 +97,28 @@ class ContextCheck {
     Excess excess;
     excess.window = window_of(target);
     if (excess.window == 0) return true;
-    auto input = request_.operation == Operation::embeddings ? count_longest_text(target, request_)
-                                                             : count_input(target, request_);
+    bool embeds = request_.operation == Operation::embeddings;
+    excess.reserve = embeds ? 0 : reserve_of(excess.window);
+    if (!embeds && surely_fits(target, excess)) return true;
+    auto input = embeds ? count_longest_text(target, request_) : count_input(target, request_);
     if (!input) return true;  // the provider will say what is wrong with it
-    excess.reserve = reserve_of(excess.window);
     excess.input = input->tokens;
     excess.exact = input->exact;
-    if (request_.operation == Operation::embeddings) return excess.over() <= 0 || note(excess);
+    if (embeds) return excess.over() <= 0 || note(excess);
     ContextFit::Told told;
     told.input = *input;
     told.size = input->exact ? token::InputSize{.tokens = input->tokens} : request_.input_size;
-    if (excess.over() > 0) {
-      if (rule_.trim) leave_out(target, excess, told);
-      if (excess.over() > 0) return note(excess);
-    }
+    if (excess.over() > 0 && rule_.trim) leave_out(target, excess, told);
+    if (excess.over() > 0) return note(excess);
     fit_->told_.emplace(target.label.view(), std::move(told));
     return true;
+  }
+
+  // No token is less than a byte of text: most calls need not be counted.
+  bool surely_fits(const Target& target, const Excess& excess) {
+    if (target.encoding == nullptr) return false;
+    auto size = measure_input(target, request_);
+    return size && size->tokens + size->text_bytes + excess.reserve <= excess.window;
   }
 
   bool note(const Excess& excess) {
@@ -129,7 +135,6 @@ class ContextCheck {
   // What the client or a limit lets the answer have. Where neither says it, as much as a call without a maximum is
   // taken to have, but no more than a quarter of the window.
   std::int64_t reserve_of(std::int64_t window) const {
-    if (request_.operation == Operation::embeddings) return 0;
     if (rule_.reserve) return *rule_.reserve;
     std::int64_t said = said_output(call_, route_, request_);
     return said > 0 ? said : std::min(route_.output_assumed, window / 4);
@@ -217,6 +222,7 @@ Result<std::shared_ptr<const Route>> fit_context(flow::Call& call, const std::sh
   auto kept = narrowed(route, [&check](const Target& target) { return check.fits(target); });
   if (!kept) {
     call.event.over_context = true;
+    call.event.model = route->name;
     return std::unexpected(check.refusal());
   }
   request.context = check.result();

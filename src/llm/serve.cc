@@ -169,7 +169,7 @@ Result<std::shared_ptr<const Route>> askable(const std::shared_ptr<const Route>&
 Result<std::shared_ptr<const Route>> prepare(flow::Call& call, const Lane& lane, Request& request) {
   auto route = plan_of(call, lane)->find(call.model);
   if (route) route = askable(*route, call.event.at);
-  if (route && (*route)->context) route = fit_context(call, *route, request);
+  if (route) route = fit_context(call, *route, request);
   if (route) {
     prepare_ask(call, **route, request);
   } else if (!call.event.over_context) {
@@ -201,21 +201,21 @@ std::vector<std::string> visible_routes(const flow::Call& call, const Lane& lane
 rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
   Result<std::shared_ptr<const Route>> route(request.route);
   Result<void> admitted;
-  if (!request.route) {
+  if (request.route) {
+    // What came before the call is known only now.
+    route = fit_context(call, request.route, request);
+    if (route) admitted = raise_ask(call, **route, request);
+  } else {
     route = prepare(call, lane, request);
     // Whether a model exists is nobody's business whose key does not cover it: permission first.
     admitted = co_await flow::admit(call);
-  } else {
-    // What came before the call is known only now.
-    if (request.route->context) route = fit_context(call, request.route, request);
-    if (route) admitted = raise_ask(call, **route, request);
   }
+  call.event.over_context = admitted && call.event.over_context;
   if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {
-    bool over_context = !route && call.event.over_context;
-    auto refusing =
-        over_context ? report_over_context(call, route.error(), request) : flow::refuse(call, admitted.error());
+    auto refusing = call.event.over_context ? report_over_context(call, route.error(), request)
+                                            : flow::refuse(call, admitted.error());
     co_await refusing;
     co_return;
   }

@@ -188,40 +188,49 @@ Result<void> Ledger::adopt_attached() {
   return done;
 }
 
-Result<std::int64_t> Ledger::name_id(const std::string& name) {
-  auto find = database_.prepare("SELECT id FROM names WHERE name=?");
-  if (!find) return std::unexpected(find.error());
-  auto row = find->bind(1, name).step();
+// Steps a statement for the one number it gives, 0 without a row, and leaves nothing of it open.
+Result<std::int64_t> Ledger::number_of(Statement& statement) {
+  auto row = statement.step();
   if (!row) return std::unexpected(row.error());
-  if (*row) return find->integer(0);
-  auto add = database_.prepare("INSERT INTO names (name) VALUES (?) RETURNING id");
-  if (!add) return std::unexpected(add.error());
-  if (row = add->bind(1, name).step(); !row) return std::unexpected(row.error());
-  return add->integer(0);
+  std::int64_t number = *row ? statement.integer(0) : 0;
+  statement.reset();
+  return number;
+}
+
+Result<void> Ledger::prepare_names() {
+  if (names_) return {};
+  auto find_name = database_.prepare("SELECT id FROM names WHERE name=?");
+  auto add_name = database_.prepare("INSERT INTO names (name) VALUES (?) RETURNING id");
+  auto find = database_.prepare("SELECT id FROM series WHERE key=? AND team=? AND model=? AND target=? AND api=?");
+  auto add = database_.prepare("INSERT INTO series (key,team,model,target,api) VALUES (?,?,?,?,?) RETURNING id");
+  for (auto* statement : {&find_name, &add_name, &find, &add})
+    if (!*statement) return std::unexpected(statement->error());
+  names_.emplace(Names{std::move(*find_name), std::move(*add_name), std::move(*find), std::move(*add)});
+  return {};
+}
+
+Result<std::int64_t> Ledger::name_id(const std::string& name) {
+  auto id = number_of(names_->find_name.bind(1, name));
+  if (!id || *id != 0) return id;
+  return number_of(names_->add_name.bind(1, name));
 }
 
 Result<std::int64_t> Ledger::series_id(const UsageRow& row) {
   std::string names;
   for (const UsageDimension& dimension : kUsageDimensions) (names += row.*dimension.member) += '\0';
   if (auto known = series_.find(names); known != series_.end()) return known->second;
-  auto find = database_.prepare("SELECT id FROM series WHERE key=? AND team=? AND model=? AND target=? AND api=?");
-  auto add = database_.prepare("INSERT INTO series (key,team,model,target,api) VALUES (?,?,?,?,?) RETURNING id");
-  if (!find || !add) return std::unexpected(find ? add.error() : find.error());
+  if (auto ready = prepare_names(); !ready) return std::unexpected(ready.error());
   for (std::size_t i = 0; i < kUsageDimensions.size(); ++i) {
     auto id = name_id(row.*kUsageDimensions[i].member);
-    if (!id) return std::unexpected(id.error());
-    find->bind(static_cast<int>(i) + 1, *id);
-    add->bind(static_cast<int>(i) + 1, *id);
+    if (!id) return id;
+    names_->find_series.bind(static_cast<int>(i) + 1, *id);
+    names_->add_series.bind(static_cast<int>(i) + 1, *id);
   }
-  auto there = find->step();
-  if (!there) return std::unexpected(there.error());
-  std::int64_t id = *there ? find->integer(0) : 0;
-  if (!*there) {
-    if (auto added = add->step(); !added) return std::unexpected(added.error());
-    id = add->integer(0);
-  }
+  auto id = number_of(names_->find_series);
+  if (id && *id == 0) id = number_of(names_->add_series);
+  if (!id) return id;
   if (series_.size() >= kSeriesKept) series_.clear();
-  series_.emplace(std::move(names), id);
+  series_.emplace(std::move(names), *id);
   return id;
 }
 

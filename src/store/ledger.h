@@ -50,10 +50,17 @@ class Ledger {
   Result<void> adopt_attached();
   Result<void> write_meters(std::span<const MeterState> meters, base::WallMicros now);
   Result<bool> trim_table(std::string_view table, std::int64_t before);
+  // Prepared once: a new key or model comes with a dozen look-ups.
+  struct Names {
+    Statement find_name, add_name, find_series, add_series;
+  };
+  Result<void> prepare_names();
+  static Result<std::int64_t> number_of(Statement& statement);
   Result<std::int64_t> name_id(const std::string& name);
   Result<std::int64_t> series_id(const UsageRow& row);
 
   Database database_;
+  std::optional<Names> names_;
   std::unordered_map<std::string, std::int64_t> series_;  // by their names, as far as they were of use lately
 };
 

@@ -108,6 +108,7 @@ class LedgerReader {
   std::unordered_map<Ids, UsageSums, IdsHash> groups_;  // of one time step
   std::int64_t step_ = -1;                              // its begin, minutes
   std::unordered_map<std::int64_t, std::string> names_;
+  std::optional<Statement> find_name_;
   std::int64_t rows_ = 0;
   bool enough_ = false;
 };
@@ -283,10 +284,15 @@ std::int64_t LedgerReader::figure(const UsageSums& sums) const {
 
 Result<std::string_view> LedgerReader::name(std::int64_t id) {
   if (auto known = names_.find(id); known != names_.end()) return std::string_view(known->second);
-  auto statement = database_.prepare("SELECT name FROM names WHERE id=?");
-  if (!statement) return std::unexpected(statement.error());
-  if (auto row = statement->bind(1, id).step(); !row) return std::unexpected(row.error());
-  return std::string_view(names_.emplace(id, statement->text(0)).first->second);
+  if (!find_name_) {
+    auto statement = database_.prepare("SELECT name FROM names WHERE id=?");
+    if (!statement) return std::unexpected(statement.error());
+    find_name_.emplace(std::move(*statement));
+  }
+  if (auto row = find_name_->bind(1, id).step(); !row) return std::unexpected(row.error());
+  std::string text = find_name_->text(0);
+  find_name_->reset();
+  return std::string_view(names_.emplace(id, std::move(text)).first->second);
 }
 
 // Hands over the groups of a time step.

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "base/text.h"
+
 namespace penstock::llm {
 namespace {
 

@@ -49,7 +49,7 @@ class FakeShare : public Share {
     const bool counts = batch.number > store_.last_number[gateway_];
     for (const SharedUse& use : batch.uses) {
       std::int64_t& sum = store_.sums[use.meter];
-      if (answer.fresh) sum = std::max(sum, use.known);
+      sum = std::max(sum, use.known);
       if (counts) sum += use.used;
       answer.sums.push_back({use.meter, use.used, sum});
     }

@@ -236,7 +236,7 @@ TEST_F(SharerTest, EveryUseIsCountedOnceUnderAnySchedule) {
     std::int64_t used = 0;
     for (int i = 0; i < 300; ++i) {
       TestGateway& one = *both[random() % 2];
-      const std::int64_t amount = static_cast<std::int64_t>(random() % 7) - 1;
+      const std::int64_t amount = static_cast<std::int64_t>(random() % 7);
       one.untold += amount;
       used += amount;
       if (random() % 5 == 0) one.share->fail_after = static_cast<int>(random() % 3);

@@ -10,9 +10,10 @@ namespace penstock::ext {
 // add, the sum as this gateway knows it, and for how long to keep it in milliseconds.
 // Answers token, turns, gateways alive, revision; then the sums.
 //
-// A life ends when the data is lost or goes back in time (a restart without persistence, a replica that took over and
-// was behind): there are fewer turns than a gateway has seen. In a new life each gateway puts back the sums it knows.
-// Numbers are doubles here: sums are exact up to 2^53, and stay there.
+// Sums only grow: one that is smaller than a gateway knows it has lost something (a restart without persistence, a
+// replica that took over and was behind) and is put back. A life ends when data is lost, or there are fewer turns than
+// a gateway has seen: in a new one the gateways put back their records. Numbers are doubles here: sums are exact up to
+// 2^53, and stay there.
 inline constexpr std::string_view kExchangeScript = R"lua(
 local gateway, number, seen, turns_seen = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local life = redis.call('HMGET', KEYS[1], 'token', 'turns')
@@ -29,14 +30,12 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - 5000
 local counts = number > (tonumber(redis.call('GET', KEYS[3])) or 0)
 if counts then redis.call('SET', KEYS[3], ARGV[2], 'PX', '604800000') end
 
-local fresh = token ~= seen
 local answer = {token, turns, redis.call('ZCARD', KEYS[2]), tonumber(redis.call('GET', KEYS[4])) or 0}
 for i = 5, #KEYS do
   local at = 6 + (i - 5) * 3
   local add, known = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local had = tonumber(redis.call('GET', KEYS[i]))
-  local sum = had or known
-  if fresh and known > sum then sum = known end
+  local sum = math.max(had or 0, known)
   if counts then sum = sum + add end
   sum = math.max(-9007199254740992, math.min(9007199254740992, sum))
   if sum ~= (had or 0) then

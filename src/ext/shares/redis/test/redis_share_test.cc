@@ -86,7 +86,7 @@ TEST_F(RedisShareTest, SumsOfAllGateways) {
   auto answer = b.exchange({1, {{"x", 2, 0, 1min}, {"z", 0, 0, 1min}}});
   EXPECT_THAT(sums(answer), ElementsAre(7, 0));
   EXPECT_EQ(answer->gateways, 2);
-  EXPECT_THAT(sums(a.exchange({2, {{"x", -4, 5, 1min}}})), ElementsAre(3));
+  EXPECT_THAT(sums(a.exchange({2, {{"x", 4, 5, 1min}}})), ElementsAre(11));
   b.leave();
   EXPECT_EQ(a.exchange({3, {}})->gateways, 1);
 }
