@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+import accounting
 import alarm
 import connections
 import footprint
@@ -14,11 +15,14 @@ import programs
 import proxy
 import reload
 import report
+import shared
+import tokenizer
 import translate
 
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
-           "peers": peers.peers, "translate": translate.translate}
+           "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared,
+           "tokenize": tokenizer.tokenize}
 
 
 def main():

@@ -39,7 +39,7 @@ def quiet():
     return {
         "status": {"version": "0.1.0", "uptime_seconds": 3, "requests_total": 0, "events_dropped": 0, "resident_bytes": 31 << 20, "threads": 2,
                    "listen": ["127.0.0.1:8080"], "simulated": False, "ready": True, "obstacles": []},
-        "requests": {"requests": []}, "models": {"language_models": [], "local_models": []}, "keys": {"keys": []}, "usage": {"since": ago(86400), "usage": []},
+        "requests": {"requests": []}, "models": {"language_models": [], "local_models": []}, "keys": {"keys": [], "total": 0, "next": None}, "budgets": {"budgets": [], "next": None}, "usage": {"since": ago(86400), "usage": []},
         "pipelines": {"sources": [], "pipelines": []}, "alarms": {"active": [], "history": []}}
 
 
@@ -86,10 +86,17 @@ def busy():
                        {"version": "1", "ready": True, "default": True, "reason": "", "platform": "onnxruntime_onnx", "inputs": [{"name": "pixels", "datatype": "FP32", "shape": [-1, 64]}],
                         "outputs": [{"name": "scores", "datatype": "FP32", "shape": [-1, 10]}], "inferences": 182_344, "failures": 2, "mean_ms": 0.041},
                        {"version": "2", "ready": False, "default": False, "reason": "2/model.onnx: is cut off after 812 bytes", "platform": "", "inputs": [], "outputs": [], "inferences": 0, "failures": 0, "mean_ms": 0}]}]},
-        "keys": {"keys": [{"name": "app", "id": "", "models": ["chat", "digits"], "rpm": 600, "tpm": 200_000, "expires": None, "stored": False, "requests_remaining": 583, "tokens_remaining": 181_220},
-                          {"name": "ci", "id": "k_7fa2", "models": ["*"], "rpm": 0, "tpm": 0, "expires": ago(-86400 * 20), "stored": True, "requests_remaining": None, "tokens_remaining": None}]},
-        "usage": {"since": ago(86400), "usage": [{"key": "app", "model": "chat", "requests": 41_002, "errors": 12, "input_tokens": 49_366_408, "output_tokens": 1_312_064, "cached_tokens": 20_110_000},
-                                                 {"key": "ci", "model": "small", "requests": 310, "errors": 0, "input_tokens": 31_000, "output_tokens": 9_920, "cached_tokens": 0}]},
+        "keys": {"total": 1204, "next": 2,
+                 "keys": [{"name": "app", "id": "", "declared": True, "state": "active", "team": "research", "models": ["chat", "digits"], "limits": {"rpm": 600, "requests": ["10/s"], "concurrent": 20},
+                           "budget": ["5USD/day", {"amount": "50USD", "per": "month", "zone": "Europe/Berlin"}], "expires": None, "last_used": ago(60)},
+                          {"name": "ci", "id": "k_7fa2", "declared": False, "state": "expired", "team": "", "models": ["*"], "limits": {}, "budget": [], "expires": ago(86400 * 20), "last_used": None}]},
+        "budgets": {"next": None,
+                    "budgets": [{"account": "team:research", "name": "the team 'research'", "budget": "5USD/day", "unit": "micro_usd", "amount": 5_000_000, "spent": 3_250_000, "held": 41_200,
+                                 "remaining": 1_708_800, "since": ago(3600), "renews": ago(-3600), "hard": True},
+                                {"account": "key:k_7fa2", "name": "the API key 'ci'", "budget": "2000000tokens/week", "unit": "tokens", "amount": 2_000_000, "spent": 2_000_000, "held": 0,
+                                 "remaining": 0, "since": ago(3600), "renews": ago(-3600), "hard": True}]},
+        "usage": {"since": ago(86400), "usage": [{"key": "app", "model": "chat", "requests": 41_002, "errors": 12, "input_tokens": 49_366_408, "output_tokens": 1_312_064, "cached_tokens": 20_110_000, "cost_usd": 20.301244},
+                                                 {"key": "ci", "model": "small", "requests": 310, "errors": 0, "input_tokens": 31_000, "output_tokens": 9_920, "cached_tokens": 0, "cost_usd": 0.000042}]},
         "alarms": {"active": [{"pipeline": "press-guard", "name": "wear", "device": "press-1", "at": ago(74), "why": "score > 0.8 for 3s: score was 0.93"}],
                    "history": [{"pipeline": "press-guard", "name": "wear", "device": "press-1", "raised": i % 2 == 0, "at": ago(74 + 300 * i), "why": "score > 0.8 for 3s: score was 0.93"} for i in range(5)]}})
     return state
@@ -118,7 +125,8 @@ def hostile():
 
     result["pipelines"] = pipelines
     result["requests"]["requests"] += [{"id": {"onclick": "window.ran=3"}, "model": {"onerror": "window.ran=4"}, "status": "<b>"}, {}]
-    result["keys"]["keys"] += [{"name": {"onclick": "window.ran=5"}, "models": {"a": 1}}]
+    result["keys"]["keys"] += [{"name": {"onclick": "window.ran=5"}, "models": {"a": 1}, "limits": "<b>", "budget": [{"amount": "<img>"}]}]
+    result["budgets"]["budgets"] += [{"account": "<img src=x>", "name": {"onclick": "window.ran=6"}, "unit": {}, "spent": "<b>"}]
     return result
 
 
@@ -197,7 +205,7 @@ CONTRAST = """(() => {
 
 def test_the_page_is_one_small_file_that_never_makes_markup_from_data():
     page = PAGE.read_bytes()
-    check(len(page) < 44 * 1024, "the page has", len(page), "bytes")
+    check(len(page) < 46 * 1024, "the page has", len(page), "bytes")
     check(page.isascii(), "the page is embedded in pieces, so it is ASCII")
     for word in (b"innerHTML", b"outerHTML", b"insertAdjacent", b"document.write", b"eval(", b"new Function", b"DOMParser", b"http://www.googleapis", b"<script src", b"@import"):
         check(word not in page, "the page contains", word)
@@ -220,8 +228,17 @@ def test_a_busy_gateway_is_shown_in_words_and_numbers():
         pipelines = page.text("#pipelines")
         for words in ("press-guard", "not connected", "connection refused; next try", "running", "mm/s", "2.9 GiB", "3 d 1 h", "alarm: wear", "7 dropped", "ends too early"):
             check(words in pipelines, words, "is not in", pipelines)
-        check("583 of 600" in page.text("#keys"), page.text("#keys"))
-        check("49.37 M" in page.text("#usage"), page.text("#usage"))
+        keys = page.text("#keys")
+        for words in ("rpm 600, requests 10/s, concurrent 20, 5USD/day, 50USD/month", "research", "expired", "1,202 more"):
+            check(words in keys, words, "is not in", keys)
+        budgets = page.text("#budgets")
+        for words in ("the team 'research'", "3.25 USD", "0.04 USD", "1.71 USD", "2.00 M", "used up"):
+            check(words in budgets, words, "is not in", budgets)
+        widths = page.run("[...document.querySelectorAll('#budgets .spent')].map(r => Math.round(r.getAttribute('width')))")
+        equal(widths, [65, 100])
+        usage = page.text("#usage")
+        for words in ("49.37 M", "20.30 USD", "0.000042 USD"):
+            check(words in usage, words, "is not in", usage)
         check("1 alarm standing" in page.text("#standing"), page.text("#standing"))
         check("wear on press-1" in page.run("document.getElementById('announce').textContent"), "the alarm is not announced")
         equal(page.run("document.title"), "(1) Penstock")
@@ -277,7 +294,7 @@ def test_strangers_words_appear_as_text_and_run_nothing():
         show(page, admin.url)
         page.until("document.querySelectorAll('#pipelines [data-field]').length > 3", "charts")
         page.run("document.querySelectorAll('#requests tbody button').forEach(b => b.click()); document.querySelectorAll('#pipelines input:not(:disabled)').forEach(b => b.checked || b.click())")
-        for part in ("requests", "models", "pipelines", "alarms", "keys", "usage", "standing"):
+        for part in ("requests", "models", "pipelines", "alarms", "keys", "budgets", "usage", "standing"):
             check(HOSTILE in page.text("#" + part), part, "does not show the words:", page.text("#" + part)[:400])
         for word in HOSTILE_NAMES:
             check(word in page.text("#pipelines .values"), word, "is no field")
@@ -299,7 +316,7 @@ def test_answers_of_the_wrong_shape_spoil_only_their_own_part():
         check("/admin/v1/keys answered 503" in page.text("#keys"), page.text("#keys"))
         page.until("document.querySelectorAll('#pipelines article').length === 2", "pipelines all the same")
         parts["keys"] = busy()["keys"]
-        page.until("document.querySelector('#keys-box').innerText.includes('583 of 600')", "keys that came back")
+        page.until("document.querySelector('#keys-box').innerText.includes('rpm 600')", "keys that came back")
         equal([c for c in page.complaints if "503" not in c], [])
 
 

@@ -71,12 +71,6 @@ def make_key(data_dir, *arguments):
     return out.strip()
 
 
-def stored_usage(data_dir):
-    with contextlib.closing(sqlite3.connect(data_dir / "penstock.db")) as database:
-        equal(database.execute("PRAGMA integrity_check").fetchone()[0], "ok")
-        return database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0]
-
-
 def ends_cleanly(gateway):
     """After the fault: an ordinary call, and a drain."""
     equal(gateway.chat().status, 200, "an ordinary call afterwards:")
@@ -147,7 +141,7 @@ def usage_in(gateway, folder):
     """What the database on the gateway's own disk has."""
     copy = harness.folder()
     inside(gateway, "cp", "-r", f"{folder}/data", str(copy))
-    return stored_usage(copy / "data")
+    return harness.stored_usage(copy / "data")
 
 
 def test_a_disk_that_takes_nothing_stops_nothing_and_loses_no_usage():
@@ -220,14 +214,20 @@ def test_a_database_another_process_keeps_is_told_at_the_start():
         holder.execute("BEGIN IMMEDIATE")
         holder.execute("DELETE FROM usage")
         refuses(whole, "penstock.db", "locked", "another process")
+    with contextlib.closing(sqlite3.connect(harness.folder() / "ledger.db", isolation_level=None)) as holder:
+        holder.execute("CREATE TABLE x (y)")
+        holder.execute("BEGIN EXCLUSIVE")
+        refuses(pathlib.Path(holder.execute("PRAGMA database_list").fetchone()[2]).parent, "ledger.db", "locked", "another process")
 
 
 def test_a_database_another_process_keeps_delays_usage_and_nothing_else():
     with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway:
         key = make_key(gateway.data_dir)
         until(lambda: gateway.chat(key=key).status == 200 and gateway.chat().status == 401, "the key to be known")
-        with contextlib.closing(sqlite3.connect(gateway.data_dir / "penstock.db", isolation_level=None)) as holder:
-            holder.execute("BEGIN EXCLUSIVE")
+        with contextlib.closing(sqlite3.connect(gateway.data_dir / "penstock.db", isolation_level=None)) as keys, \
+                contextlib.closing(sqlite3.connect(gateway.data_dir / "ledger.db", isolation_level=None)) as usage:
+            keys.execute("BEGIN EXCLUSIVE")
+            usage.execute("BEGIN EXCLUSIVE")
             for _ in range(20):
                 equal(gateway.chat(key=key).status, 200)
             until(lambda: gateway.metric("penstock_usage_write_failures_total") > 0, "a write that failed")
@@ -237,10 +237,11 @@ def test_a_database_another_process_keeps_delays_usage_and_nothing_else():
             gateway.write(config(mock, "  second: { route: [ lab/small ] }\n"))
             until(lambda: gateway.chat("second", key=key).status == 200, "the reload")
             equal(gateway.chat().status, 401)
-            holder.execute("COMMIT")
+            usage.execute("COMMIT")
+            keys.execute("COMMIT")
         until(lambda: gateway.metric("penstock_usage_waiting_rows") == 0, "usage to be written")
         equal(gateway.stop(), 0)
-        check(stored_usage(gateway.data_dir) >= 22, "usage was lost")
+        check(harness.stored_usage(gateway.data_dir) >= 22, "usage was lost")
 
 
 def test_stored_keys_that_cannot_be_read_again_stay_as_they_were():
@@ -411,8 +412,9 @@ def test_closed_standard_descriptors_are_nobody_elses():
                 if process.poll() is None:
                     process.kill()
                     process.wait()
-            check(b'"msg":"request"' not in (folder / "penstock.db").read_bytes(), "log lines in the database")
-            equal(stored_usage(folder), 20)
+            for name in ("penstock.db", "ledger.db"):
+                check(b'"msg":"request"' not in (folder / name).read_bytes(), "log lines in the database", name)
+            equal(harness.stored_usage(folder), 20)
 
 
 def test_a_log_nobody_reads_stops_nothing():
@@ -474,7 +476,7 @@ def test_clock_jumps_end_keys_and_nothing_else():
                     equal(gateway.chat(key="sk-clock-test-000001", max_tokens=1).status, 429, "limits follow the steady clock:", jump)
                     equal([data for _, data in events][-1], b"[DONE]", "a stream across the jump", jump)
             equal(gateway.stop(), 0)
-        check(stored_usage(data) > 5, "usage across the jumps")
+        check(harness.stored_usage(data) > 5, "usage across the jumps")
 
 
 # --- threads, memory, name servers ---
@@ -603,7 +605,7 @@ def test_kill_under_load_keeps_the_database_whole():
                     thread.join(20)
                 answered += settled
                 check(set(done) == {200}, set(done))
-            stored = stored_usage(data)
+            stored = harness.stored_usage(data)
             check(stored >= answered, stored, "requests stored of", answered)
             answered = stored
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -262,6 +263,15 @@ class Gateway(Process):
                 if all(have.get(k) == v for k, v in labels.items()):
                     total += float(match[3])
         return total
+
+
+def stored_usage(data_dir, column="requests"):
+    """What the ledger has of one of its sums; its rows per minute, hour and day agree, and the file is whole."""
+    with contextlib.closing(sqlite3.connect(pathlib.Path(data_dir) / "ledger.db")) as database:
+        equal(database.execute("PRAGMA integrity_check").fetchone()[0], "ok")
+        sums = {database.execute(f"SELECT coalesce(sum({column}), 0) FROM usage_{table}").fetchone()[0] for table in ("minute", "hour", "day")}
+        equal(len(sums), 1, "rows per minute, hour and day do not agree:", sums)
+        return sums.pop()
 
 
 def chat_body(model="chat", text="hello", **more):

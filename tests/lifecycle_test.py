@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import socket
-import sqlite3
 import threading
 import time
 
@@ -143,12 +142,6 @@ def test_a_port_in_use_is_an_error_that_names_it():
         check(str(port) in said and "in use" in said, said)
 
 
-def usage_requests(data_dir):
-    with sqlite3.connect(data_dir / "penstock.db") as database:
-        equal(database.execute("PRAGMA integrity_check").fetchone()[0], "ok")
-        return database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0]
-
-
 def test_kill_loses_at_most_the_last_300_ms_of_usage():
     with harness.Mock() as mock:
         total = 0
@@ -165,13 +158,13 @@ def test_kill_loses_at_most_the_last_300_ms_of_usage():
                 noise.start()
                 gateway.kill()
                 noise.join()
-            stored = usage_requests(data_dir)
+            stored = harness.stored_usage(data_dir)
             check(stored >= total, stored, "rows of usage instead of", total)
             total = stored
         with harness.Gateway(config(mock), data_dir=data_dir) as gateway:
             equal(gateway.chat().status, 200)
             equal(gateway.stop(), 0)
-        equal(usage_requests(data_dir), total + 1, "usage after a clean end:")
+        equal(harness.stored_usage(data_dir), total + 1, "usage after a clean end:")
 
 
 def make_noise(gateway):

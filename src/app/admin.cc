@@ -1,21 +1,48 @@
 #include "app/admin.h"
 
-#include <charconv>
-
 #include "app/abuse.h"
+#include "app/admin_text.h"
 #include "app/console.h"
 #include "app/listen_config.h"
-#include "base/quantity.h"
-#include "base/version.h"
+#include "flow/permission.h"
 #include "json/value.h"
 
 namespace penstock::app {
 namespace {
 
-rt::Task<void> send(http::Exchange& exchange, int status, std::string_view type, std::string body) {
+// A change brings a few hundred bytes.
+constexpr std::uint64_t kBodyBytesMax = 1U << 20;
+
+http::ResponseHead head_of(int status, std::string_view type) {
   http::ResponseHead head(status);
   head.add("content-type", type).add("cache-control", "no-store").add("x-content-type-options", "nosniff");
-  co_await exchange.respond(std::move(head), body);
+  return head;
+}
+
+rt::Task<void> send(http::Exchange& exchange, int status, std::string_view type, std::string body) {
+  co_await exchange.respond(head_of(status, type), body);
+}
+
+rt::Task<void> send_error(http::Exchange& exchange, int status, std::string_view message) {
+  return send(exchange, status, "application/json", json::dump(json::Object{{"error", text(message)}}));
+}
+
+// Of a body that could not be read.
+int status_of_reading(Errc code) {
+  switch (code) {
+    case Errc::out_of_range: return 413;
+    case Errc::unimplemented: return 415;
+    case Errc::deadline_exceeded: return 408;
+    default: return 400;
+  }
+}
+
+// Who asks: the gateway key, or the address without the port.
+std::string actor_of(const net::Endpoint& peer, const std::string& key) {
+  if (!key.empty()) return "key:" + key;
+  std::string address = peer.text();
+  if (!peer.is_local_socket()) address.erase(std::min(address.rfind(':'), address.size()));
+  return "admin:" + address;
 }
 
 rt::Task<void> refuse(http::Exchange& exchange, AdminAccess::Refusal refusal) {
@@ -46,6 +73,7 @@ Result<std::unique_ptr<Admin>> Admin::start(AdminDoor door, AdminParts parts) {
   auto state = store::State::open(admin->parts_.data_dir);
   if (!state) return std::unexpected(state.error());
   admin->state_.emplace(std::move(*state));
+  admin->furnish();
   admin->add_routes();
   http::BurdenLimits burden;
   burden.connections = 200;
@@ -96,6 +124,7 @@ Admin::Admin(AdminParts parts)
     : parts_(std::move(parts)),
       policy_(std::move(parts_.policy)),
       plan_(std::move(parts_.plan)),
+      declared_(std::move(parts_.declared)),
       listen_(std::move(parts_.listen)) {
   parts_.observer->metrics().on_scrape([this](obs::MetricWriter& writer) { collect(writer); });
 }
@@ -107,6 +136,9 @@ void Admin::stop() {
   std::atomic<bool> drained{false};
   thread_.loop().post([&] {
     acceptor_->close();
+    for (const auto& report : reports_) {
+      if (auto queue = report.lock()) queue->close();
+    }
     rt::spawn(server_->drain(std::chrono::steady_clock::now() + std::chrono::seconds(1)), [&] { drained.store(true); });
   });
   while (!drained.load()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -116,6 +148,11 @@ void Admin::stop() {
 void Admin::set_policy(std::shared_ptr<const flow::Policy> policy) {
   std::lock_guard lock(mutex_);
   policy_ = std::move(policy);
+}
+
+void Admin::set_declared(std::shared_ptr<const Declared> declared) {
+  std::lock_guard lock(mutex_);
+  declared_ = std::move(declared);
 }
 
 void Admin::set_listen(std::vector<std::string> addresses) {
@@ -128,10 +165,29 @@ void Admin::set_plan(std::shared_ptr<const llm::Plan> plan) {
   plan_ = std::move(plan);
 }
 
-void Admin::add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make) {
-  router_.add("GET", pattern, "admin", [make = std::move(make)](http::Exchange& exchange, http::Params) {
-    return send(exchange, 200, "application/json", make(exchange.request()));
+void Admin::furnish() {
+  desk_.state = &*state_;
+  desk_.book = parts_.book;
+  desk_.data_dir = parts_.data_dir;
+  desk_.keys_changed = parts_.keys_changed;
+  access_.accept_keys([this](std::string_view secret, const net::Endpoint& peer) -> Result<std::string> {
+    std::shared_ptr<const flow::Policy> policy;
+    {
+      std::lock_guard lock(mutex_);
+      policy = policy_;
+    }
+    auto key = flow::find_admin(*policy, secret, peer, base::system_clock().wall());
+    if (!key) return std::unexpected(key.error());
+    return std::string((*key)->name().view());
   });
+  desk_.declared = [this] {
+    std::lock_guard lock(mutex_);
+    return declared_;
+  };
+  desk_.catalog = [this] {
+    std::lock_guard lock(mutex_);
+    return plan_->prices();
+  };
 }
 
 void Admin::add_routes() {
@@ -145,17 +201,23 @@ void Admin::add_routes() {
   router_.add("GET", "/readyz", "admin", [this](http::Exchange& exchange, http::Params) {
     std::vector<std::string> obstacles = parts_.readiness->obstacles();
     return send(exchange, obstacles.empty() ? 200 : 503, "application/json",
-                flow::readiness_json(obstacles, parts_.readiness->shedding()));
+                flow::readiness_json(obstacles, parts_.readiness->shedding(), parts_.readiness->notes()));
   });
-  add_json("/admin/v1/status", [this](const http::Request&) { return status_json(); });
-  add_json("/admin/v1/requests", [this](const http::Request& request) { return requests_json(request); });
-  add_json("/admin/v1/models", [this](const http::Request&) { return models_json(); });
-  add_json("/admin/v1/keys", [this](const http::Request&) { return keys_json(); });
-  add_json("/admin/v1/usage", [this](const http::Request& request) { return usage_json(request); });
-  add_json("/admin/v1/pipelines", [this](const http::Request&) { return pipelines_json(); });
-  add_json("/admin/v1/alarms", [this](const http::Request&) { return alarms_json(); });
-  add_json("/admin/v1/devices", [this](const http::Request&) { return devices_json(); });
-  add_json("/admin/v1/openapi.json", [this](const http::Request&) { return openapi_json(); });
+  routes_ = view_routes();
+  for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes}) {
+    for (AdminRoute& route : part(desk_)) routes_.push_back(std::move(route));
+  }
+  std::string description = json::dump(describe(routes_));
+  for (const AdminRoute& route : routes_) {
+    router_.add(std::string(route.method), std::string(route.path), "admin",
+                [this, &route](http::Exchange& exchange, http::Params params) {
+                  return serve(exchange, route, std::move(params),
+                               actor_of(exchange.peer().endpoint, access_.key_name()));
+                });
+  }
+  router_.add("GET", "/admin/v1/openapi.json", "admin", [description](http::Exchange& exchange, http::Params) {
+    return send(exchange, 200, "application/json", description);
+  });
 }
 
 rt::Task<void> Admin::handle(http::Exchange& connection) {
@@ -174,10 +236,90 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
   if (match.route != nullptr) {
     co_await match.route->handler(exchange, std::move(match.params));
   } else if (match.allowed.empty()) {
-    co_await send(exchange, 404, "application/json",
-                  R"({"error":"there is no such page; /admin/v1/openapi.json lists them"})");
+    co_await send_error(exchange, 404, "there is no such page; /admin/v1/openapi.json lists them");
   } else {
-    co_await send(exchange, 405, "application/json", R"({"error":"only GET is allowed here"})");
+    http::ResponseHead head = head_of(405, "application/json");
+    head.add("allow", match.allowed);
+    std::string why = fmt::format("{} is not possible here; {} is", request.method, match.allowed);
+    std::string body = json::dump(json::Object{{"error", text(why)}});
+    co_await exchange.respond(std::move(head), body);
+  }
+}
+
+rt::Task<void> Admin::serve(http::Exchange& exchange, const AdminRoute& route, http::Params params, std::string actor) {
+  AdminCall call;
+  call.params = std::move(params);
+  call.now = base::system_clock().wall();
+  call.actor = std::move(actor);
+  auto query = read_query(exchange.request().query, route.query);
+  if (!query) {
+    co_await send_error(exchange, 400, query.error().detail);
+    co_return;
+  }
+  call.query = std::move(*query);
+  if (route.method != "GET") {
+    auto bytes = co_await exchange.read_body(kBodyBytesMax);
+    if (!bytes) {
+      co_await send_error(exchange, status_of_reading(bytes.error().code), bytes.error().detail);
+      co_return;
+    }
+    auto body = read_body(*bytes, shape(route.takes.empty() ? "Nothing" : route.takes));
+    if (!body) {
+      co_await send_error(exchange, status_of(body.error().code), body.error().detail);
+      co_return;
+    }
+    call.body = std::move(*body);
+  }
+  if (route.report) {
+    auto report = route.report(call);
+    if (report) {
+      co_await send_report(exchange, route.status, std::move(*report));
+    } else {
+      co_await send_error(exchange, status_of(report.error().code), report.error().detail);
+    }
+    co_return;
+  }
+  auto answer = route.answer(call);
+  if (answer) {
+    co_await send(exchange, route.status, "application/json", json::dump(*answer));
+  } else {
+    co_await send_error(exchange, status_of(answer.error().code), answer.error().detail);
+  }
+}
+
+// What fits into one piece is answered at once, with its length.
+rt::Task<void> Admin::send_report(http::Exchange& exchange, int status, AdminReport report) {
+  auto queue = std::make_shared<PieceQueue>(thread_.loop());
+  std::erase_if(reports_, [](const auto& one) { return one.expired(); });
+  reports_.push_back(queue);
+  auto begun = report_pool_.submit([queue, write = std::move(report.write)] {
+    queue->end(write([&](std::string_view piece) { return queue->put(piece); }));
+  });
+  auto piece = begun ? co_await queue->next() : Result<std::string>(std::unexpected(begun.error()));
+  if (!piece) {
+    co_await send_error(exchange, status_of(piece.error().code), piece.error().detail);
+    co_return;
+  }
+  http::ResponseHead head = head_of(status, report.type);
+  if (!report.file.empty()) head.add("content-disposition", fmt::format("attachment; filename=\"{}\"", report.file));
+  auto next = co_await queue->next();
+  if (next && next->empty()) {
+    co_await exchange.respond(std::move(head), *piece);
+    co_return;
+  }
+  exchange.begin(std::move(head));
+  bool wanted = true;
+  while (wanted && piece && !piece->empty()) {
+    auto written = co_await exchange.write(*piece);
+    wanted = written.has_value();
+    piece = std::move(next);
+    if (wanted && piece && !piece->empty()) next = co_await queue->next();
+  }
+  queue->close();
+  if (wanted && piece) {
+    co_await exchange.finish();
+  } else {
+    exchange.abort();
   }
 }
 

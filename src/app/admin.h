@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "app/admin_access.h"
+#include "app/admin_desk.h"
+#include "app/piece_queue.h"
 #include "flow/filter.h"
 #include "flow/readiness.h"
 #include "http/coded_exchange.h"
@@ -19,6 +21,7 @@
 #include "net/acceptor.h"
 #include "obs/observer.h"
 #include "rt/cores.h"
+#include "rt/pool.h"
 #include "store/state.h"
 
 namespace penstock::app {
@@ -32,9 +35,13 @@ struct AdminParts {
   std::string data_dir;
   std::size_t threads = 1;
   bool simulated = false;
-  std::vector<std::string> listen;  // of the data listeners; these three at the start, set_...() follow
+  std::vector<std::string> listen;  // of the data listeners; these four at the start, set_...() follow
   std::shared_ptr<const flow::Policy> policy;
   std::shared_ptr<const llm::Plan> plan;
+  std::shared_ptr<const Declared> declared = std::make_shared<Declared>();
+  quota::Book* book = nullptr;
+  // Called on the admin thread when keys or teams were changed: returns when the change is in force on every core.
+  std::function<void()> keys_changed = [] {};
 };
 
 // What the admin listener stands on; opened and read before anything changes.
@@ -61,23 +68,24 @@ class Admin {
   // Any thread.
   void set_policy(std::shared_ptr<const flow::Policy> policy);
   void set_plan(std::shared_ptr<const llm::Plan> plan);
+  void set_declared(std::shared_ptr<const Declared> declared);
   void set_listen(std::vector<std::string> addresses);
 
  private:
   explicit Admin(AdminParts parts);
+  void furnish();
   void add_routes();
   void enter(AdminDoor door);
-  void add_json(const std::string& pattern, std::function<std::string(const http::Request&)> make);
+  std::vector<AdminRoute> view_routes();
   rt::Task<void> handle(http::Exchange& connection);
-  std::string status_json() const;
-  std::string requests_json(const http::Request& request) const;
-  std::string models_json() const;
-  std::string keys_json() const;
-  std::string usage_json(const http::Request& request);
-  std::string pipelines_json() const;
-  std::string alarms_json() const;
-  std::string devices_json() const;
-  std::string openapi_json() const;
+  rt::Task<void> serve(http::Exchange& exchange, const AdminRoute& route, http::Params params, std::string actor);
+  rt::Task<void> send_report(http::Exchange& exchange, int status, AdminReport report);
+  json::Object status() const;
+  json::Object requests(std::size_t limit) const;
+  json::Object models() const;
+  json::Object pipelines() const;
+  json::Object alarms() const;
+  json::Object devices() const;
   void collect(obs::MetricWriter& writer) const;
 
   AdminParts parts_;
@@ -91,11 +99,16 @@ class Admin {
   AdminAccess access_;                                    // the admin thread's
   std::shared_ptr<const http::ListenerOptions> options_;  // the admin thread's
   std::optional<store::State> state_;                     // the admin thread's
-  mutable std::mutex mutex_;                              // guards the three below
+  AdminDesk desk_;                                        // the admin thread's
+  std::vector<AdminRoute> routes_;                        // never changes
+  std::vector<std::weak_ptr<PieceQueue>> reports_;        // the admin thread's: those under way
+  mutable std::mutex mutex_;                              // guards the four below
   std::shared_ptr<const flow::Policy> policy_;
   std::shared_ptr<const llm::Plan> plan_;
+  std::shared_ptr<const Declared> declared_;
   std::vector<std::string> listen_;
   bool stopped_ = false;
+  rt::Pool report_pool_{"admin-reports", 2, 16};  // ends first
 };
 
 }  // namespace penstock::app

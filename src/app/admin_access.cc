@@ -50,8 +50,8 @@ std::optional<std::string_view> foreign(const http::Request& request) {
 std::optional<AdminAccess::Refusal> check_change(const http::Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return std::nullopt;
   if (auto why = foreign(request)) return AdminAccess::Refusal{403, fmt::format("not changed: {}", *why)};
-  // Forms cannot send this type, and scripts of other sites must ask first, which nothing here answers.
-  if (!is_json(request.field(wire::FieldId::content_type)))
+  // Forms cannot send this type (nor a DELETE), and scripts of other sites must ask first, which nothing here answers.
+  if (request.method != "DELETE" && !is_json(request.field(wire::FieldId::content_type)))
     return AdminAccess::Refusal{415, "changes are taken with `content-type: application/json` only"};
   return std::nullopt;
 }
@@ -95,6 +95,7 @@ void AdminAccess::change(const AdminConfig& config) {
 
 std::optional<AdminAccess::Refusal> AdminAccess::check(const http::Request& request, const net::Endpoint& peer,
                                                        base::SteadyTime now) {
+  key_name_.clear();
   if (loopback_ && !host_is_local(request.field(wire::FieldId::host)))
     return Refusal{403, "the admin API is served on loopback names only: use 127.0.0.1 or localhost"};
   if (auto refusal = check_change(request)) return refusal;
@@ -111,8 +112,14 @@ std::optional<AdminAccess::Refusal> AdminAccess::check_key(const http::Request& 
   if (given.size() <= kBearer.size() || !wire::equal_ignoring_case(given.substr(0, kBearer.size()), kBearer))
     return Refusal{
         401, "the admin key is needed: send `Authorization: Bearer` with the key under `admin` in the configuration"};
-  std::string hash = base::hmac_sha256_hex(hash_key_, given.substr(kBearer.size()));
-  if (base::constant_time_equal(hash, key_hash_)) return std::nullopt;
+  std::string_view secret = given.substr(kBearer.size());
+  if (base::constant_time_equal(base::hmac_sha256_hex(hash_key_, secret), key_hash_)) return std::nullopt;
+  if (auto name = find_key_ ? find_key_(secret, peer) : Result<std::string>(fail(Errc::unauthenticated, ""))) {
+    key_name_ = std::move(*name);
+    return std::nullopt;
+  } else if (name.error().code == Errc::permission_denied) {
+    return Refusal{403, name.error().detail};
+  }
   Tries& tries = tries_of(peer, now);
   if (tries.left < 1) {
     int wait = static_cast<int>(std::chrono::ceil<std::chrono::seconds>(kWrongKeyEvery).count());

@@ -1,6 +1,7 @@
 // Who may use the admin listener.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ AdminConfig read_admin(const config::Node& node, bool insecure);
 
 // Decides about one request after the other. Lives on one thread.
 //
+// A gateway key that can `admin` does as well as the admin key.
+//
 // The key comes in `Authorization: Bearer` and nowhere else: no cookie, so a page of another site cannot send it along.
 // Where there is no key, the checks of Host (against names that lead here by DNS) and of Origin and content type
 // (against forms and scripts of other sites) are what protects a loopback listener from the operator's own browser.
@@ -48,8 +51,14 @@ class AdminAccess {
   // What addresses have tried is kept.
   void change(const AdminConfig& config);
 
+  // Gateway keys that may be used here, too: the name of the one with this secret. Errors: why not.
+  using FindKey = std::function<Result<std::string>(std::string_view secret, const net::Endpoint& peer)>;
+  void accept_keys(FindKey find) { find_key_ = std::move(find); }
+
   // Why the request is not served; nothing when it is.
   std::optional<Refusal> check(const http::Request& request, const net::Endpoint& peer, base::SteadyTime now);
+  // The gateway key of the request that was let through last; empty: the admin key, or none.
+  const std::string& key_name() const { return key_name_; }
 
  private:
   struct Tries {
@@ -65,6 +74,8 @@ class AdminAccess {
   std::string hash_key_;  // random: keys are compared by their hashes, which are equally long
   std::string key_hash_;  // empty: no key
   std::vector<Tries> tries_;
+  FindKey find_key_;
+  std::string key_name_;
 };
 
 }  // namespace penstock::app

@@ -1,13 +1,10 @@
 #include "app/admin_upstreams.h"
 
+#include "app/admin_text.h"
 #include "net/resolver.h"
 
 namespace penstock::app {
 namespace {
-
-json::Value text(std::string_view s) {
-  return json::Value(boost::json::string(boost::json::string_view(s.data(), s.size())));
-}
 
 std::string_view state_of(const http::OriginHealth& health, base::SteadyTime now) {
   if (health.down()) return "down";

@@ -1,10 +1,8 @@
 // What the admin API shows, as JSON. Never a secret, and every name a stranger chose is escaped.
-#include <charconv>
-
 #include "app/admin.h"
+#include "app/admin_text.h"
 #include "app/admin_upstreams.h"
 #include "base/process.h"
-#include "base/quantity.h"
 #include "base/version.h"
 #include "ingest/sample_json.h"
 #include "json/value.h"
@@ -15,16 +13,6 @@ namespace {
 using json::Array;
 using json::Object;
 using json::Value;
-
-Value text(std::string_view s) { return Value(boost::json::string(boost::json::string_view(s.data(), s.size()))); }
-
-Array texts(const std::vector<std::string>& list) {
-  Array array;
-  for (const std::string& item : list) array.push_back(text(item));
-  return array;
-}
-
-Value time_or_null(base::WallMicros at) { return at == 0 ? Value(nullptr) : text(base::to_rfc3339(at)); }
 
 double millis(std::int64_t nanos) { return static_cast<double>(nanos / 1000) / 1000.0; }
 
@@ -133,14 +121,9 @@ Object describe(const ingest::Pipeline& pipeline, const ingest::Lane& lane) {
   return o;
 }
 
-Value remaining(flow::RateBucket& bucket, std::int64_t per_minute) {
-  if (per_minute == 0) return nullptr;
-  return bucket.take(std::chrono::steady_clock::now(), 0, per_minute).remaining;
-}
-
 }  // namespace
 
-std::string Admin::status_json() const {
+Object Admin::status() const {
   Object o;
   o["version"] = text(base::kVersion);
   o["uptime_seconds"] =
@@ -157,20 +140,16 @@ std::string Admin::status_json() const {
   std::vector<std::string> obstacles = parts_.readiness->obstacles();
   o["ready"] = obstacles.empty();
   o["obstacles"] = texts(obstacles);
-  return json::dump(o);
+  return o;
 }
 
-std::string Admin::requests_json(const http::Request& request) const {
-  std::string wanted = http::query_value(request.query, "limit");
-  std::size_t limit = 50;
-  std::from_chars(wanted.data(), wanted.data() + wanted.size(), limit);
+Object Admin::requests(std::size_t limit) const {
   Array requests;
-  for (const obs::RequestEvent& event : parts_.observer->recent(std::min<std::size_t>(limit, 1000)))
-    requests.push_back(describe(event));
-  return json::dump(Object{{"requests", std::move(requests)}});
+  for (const obs::RequestEvent& event : parts_.observer->recent(limit)) requests.push_back(describe(event));
+  return Object{{"requests", std::move(requests)}};
 }
 
-std::string Admin::models_json() const {
+Object Admin::models() const {
   std::shared_ptr<const llm::Plan> plan;
   {
     std::lock_guard lock(mutex_);
@@ -200,55 +179,12 @@ std::string Admin::models_json() const {
     o["versions"] = std::move(versions);
     local.push_back(std::move(o));
   }
-  return json::dump(Object{{"language_models", std::move(language)},
-                           {"local_models", std::move(local)},
-                           {"providers", describe_providers(*plan)}});
+  return Object{{"language_models", std::move(language)},
+                {"local_models", std::move(local)},
+                {"providers", describe_providers(*plan)}};
 }
 
-std::string Admin::keys_json() const {
-  std::shared_ptr<const flow::Policy> policy;
-  {
-    std::lock_guard lock(mutex_);
-    policy = policy_;
-  }
-  Array keys;
-  for (const auto& key : policy->keys().list()) {
-    Object o;
-    o["name"] = text(key->name);
-    o["id"] = text(key->id);
-    o["models"] = key->models.empty() ? Array{text("*")} : texts(key->models);
-    o["rpm"] = key->rpm;
-    o["tpm"] = key->tpm;
-    o["expires"] = time_or_null(key->expires);
-    o["stored"] = !key->id.empty();
-    o["requests_remaining"] = remaining(key->state->requests, key->rpm);
-    o["tokens_remaining"] = remaining(key->state->tokens, key->tpm);
-    keys.push_back(std::move(o));
-  }
-  return json::dump(Object{{"keys", std::move(keys)}});
-}
-
-std::string Admin::usage_json(const http::Request& request) {
-  auto back = base::parse_duration(http::query_value(request.query, "since"));
-  base::Duration window = back ? *back : base::Duration(std::chrono::hours(24));
-  base::WallMicros since =
-      base::system_clock().wall() - std::chrono::duration_cast<std::chrono::microseconds>(window).count();
-  auto rows = state_->usage_by_key_and_model(since);
-  if (!rows) return json::dump(Object{{"error", text(rows.error().detail)}});
-  Array usage;
-  for (const store::UsageRow& row : *rows) {
-    usage.push_back(Object{{"key", text(row.key)},
-                           {"model", text(row.model)},
-                           {"requests", row.requests},
-                           {"errors", row.errors},
-                           {"input_tokens", row.input_tokens},
-                           {"output_tokens", row.output_tokens},
-                           {"cached_tokens", row.cached_tokens}});
-  }
-  return json::dump(Object{{"since", text(base::to_rfc3339(since))}, {"usage", std::move(usage)}});
-}
-
-std::string Admin::pipelines_json() const {
+Object Admin::pipelines() const {
   Array sources;
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
     Object o;
@@ -260,18 +196,18 @@ std::string Admin::pipelines_json() const {
   }
   Array pipelines;
   for (const auto& pipeline : parts_.ingest->pipelines()) pipelines.push_back(describe(*pipeline, *parts_.ingest));
-  return json::dump(Object{{"sources", std::move(sources)}, {"pipelines", std::move(pipelines)}});
+  return Object{{"sources", std::move(sources)}, {"pipelines", std::move(pipelines)}};
 }
 
-std::string Admin::alarms_json() const {
+Object Admin::alarms() const {
   Array active;
   for (const ingest::AlarmChange& change : parts_.ingest->alarms().active()) active.push_back(describe(change));
   Array history;
   for (const ingest::AlarmChange& change : parts_.ingest->alarms().history()) history.push_back(describe(change));
-  return json::dump(Object{{"active", std::move(active)}, {"history", std::move(history)}});
+  return Object{{"active", std::move(active)}, {"history", std::move(history)}};
 }
 
-std::string Admin::devices_json() const {
+Object Admin::devices() const {
   Array devices;
   for (const ingest::LaneDevice& device : parts_.ingest->devices()) {
     devices.push_back(Object{{"device", text(device.status.device)},
@@ -279,18 +215,34 @@ std::string Admin::devices_json() const {
                              {"samples", device.status.samples},
                              {"pipelines", texts(device.pipelines)}});
   }
-  return json::dump(Object{{"devices", std::move(devices)}});
+  return Object{{"devices", std::move(devices)}};
 }
 
-std::string Admin::openapi_json() const {
-  Object paths;
-  for (const http::Route& route : router_.routes()) {
-    if (!route.pattern.starts_with("/admin/")) continue;
-    Object operation{{"responses", Object{{"200", Object{{"description", "JSON"}}}}}};
-    paths[route.pattern] = Object{{"get", std::move(operation)}};
-  }
-  Object info{{"title", "Penstock admin API"}, {"version", text(base::kVersion)}};
-  return json::dump(Object{{"openapi", "3.1.0"}, {"info", std::move(info)}, {"paths", std::move(paths)}});
+std::vector<AdminRoute> Admin::view_routes() {
+  auto view = [](std::string_view path, std::string_view name, std::string_view about, std::string_view gives,
+                 auto make) {
+    return AdminRoute{.method = "GET",
+                      .path = path,
+                      .name = name,
+                      .about = about,
+                      .gives = gives,
+                      .answer = [make](const AdminCall& call) -> Result<Object> { return make(call); }};
+  };
+  std::vector<AdminRoute> routes{
+      view("/admin/v1/status", "getStatus", "Version, uptime and readiness.", "Status",
+           [this](const AdminCall&) { return status(); }),
+      view("/admin/v1/requests", "listRequests", "The latest requests, newest first.", "Requests",
+           [this](const AdminCall& call) { return requests(static_cast<std::size_t>(call.integer("limit", 50))); }),
+      view("/admin/v1/models", "listModels", "Routes to language models, local models, and providers.", "Models",
+           [this](const AdminCall&) { return models(); }),
+      view("/admin/v1/pipelines", "listPipelines", "Sources and pipelines.", "Pipelines",
+           [this](const AdminCall&) { return pipelines(); }),
+      view("/admin/v1/alarms", "listAlarms", "Alarms that stand, and those before.", "Alarms",
+           [this](const AdminCall&) { return alarms(); }),
+      view("/admin/v1/devices", "listDevices", "Devices that sent something.", "Devices",
+           [this](const AdminCall&) { return devices(); })};
+  routes[1].query = {{"limit", Kind::integer, "How many, 50 unless told.", {}, false, false, 1, 1000}};
+  return routes;
 }
 
 void Admin::collect(obs::MetricWriter& writer) const {

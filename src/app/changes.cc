@@ -9,7 +9,8 @@
 
 namespace penstock::app {
 
-Changes::Changes(const std::vector<int>& signals, const std::vector<std::string>& folders) {
+Changes::Changes(const std::vector<int>& signals, const std::vector<std::string>& folders, std::string ignored)
+    : ignored_(std::move(ignored)) {
   sigemptyset(&signals_);
   for (int signal : signals) sigaddset(&signals_, signal);
   signal_fd_ = ::signalfd(-1, &signals_, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -34,10 +35,25 @@ int Changes::wait(base::Duration at_most, bool folders_too) {
   if (::poll(waiting.data(), waiting.size(), static_cast<int>(millis)) <= 0) return 0;
   signalfd_siginfo info{};
   if (::read(signal_fd_, &info, sizeof info) == sizeof info) return static_cast<int>(info.ssi_signo);
-  // What changed does not matter: whoever waits looks for itself.
-  alignas(inotify_event) std::array<char, 4096> events{};
-  while (::read(folder_fd_, events.data(), events.size()) > 0) changed_ = true;
+  changed_ = read_events();
   return 0;
+}
+
+// What exactly changed does not matter: whoever waits looks for itself.
+bool Changes::read_events() {
+  bool changed = false;
+  alignas(inotify_event) std::array<char, 4096> events{};
+  for (ssize_t got = 0; (got = ::read(folder_fd_, events.data(), events.size())) > 0;) {
+    for (ssize_t at = 0; at < got;) {
+      inotify_event event{};
+      std::memcpy(&event, events.data() + at, sizeof event);
+      const char* name = events.data() + at + sizeof event;
+      std::string_view file(name, event.len == 0 ? 0 : std::strlen(name));
+      changed = changed || ignored_.empty() || !file.starts_with(ignored_);
+      at += static_cast<ssize_t>(sizeof event + event.len);
+    }
+  }
+  return changed;
 }
 
 }  // namespace penstock::app

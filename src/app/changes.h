@@ -13,8 +13,9 @@ namespace penstock::app {
 // One thread, in which the signals are blocked.
 class Changes {
  public:
-  // Folders that cannot be watched are left out: wait() then ends by time alone.
-  Changes(const std::vector<int>& signals, const std::vector<std::string>& folders);
+  // Folders that cannot be watched are left out: wait() then ends by time alone. Files whose names begin with `ignored`
+  // (empty: none) may change unheard.
+  Changes(const std::vector<int>& signals, const std::vector<std::string>& folders, std::string ignored = {});
   ~Changes();
   Changes(const Changes&) = delete;
   Changes& operator=(const Changes&) = delete;
@@ -27,6 +28,8 @@ class Changes {
   bool complete() const { return complete_; }
 
  private:
+  bool read_events();
+  const std::string ignored_;
   sigset_t signals_;
   int signal_fd_ = -1;
   int folder_fd_ = -1;

@@ -5,21 +5,17 @@
 
 #include <cstdio>
 
+#include "app/data_folder.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/ports.h"
+#include "app/sharing.h"
 #include "base/version.h"
 #include "infer/engine.h"
 #include "ingest/rehearsal.h"
-#include "store/state.h"
 
 namespace penstock::app {
 namespace {
-
-int complain(int status, const std::string& message) {
-  std::fprintf(stderr, "%s\n", message.c_str());
-  return status;
-}
 
 ingest::PipelineParts parts_for_check(const ingest::Context& context) {
   ingest::PipelineParts parts;
@@ -41,12 +37,18 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
   for (const std::string& line : config.llm->describe()) out += line + "\n";
   for (const infer::ModelConfig& model : config.models)
     out += fmt::format("model {} from {}\n", model.name, model.path);
-  for (const flow::DeclaredKey& key : config.keys) {
-    out += fmt::format("key {}: models {}, {}, {}\n", key.key.name.view(),
-                       key.key.models.empty() ? "*" : fmt::format("{}", fmt::join(key.key.models, " ")),
-                       key.key.rpm > 0 ? fmt::format("{} requests/min", key.key.rpm) : "no request limit",
-                       key.key.tpm > 0 ? fmt::format("{} tokens/min", key.key.tpm) : "no token limit");
+  auto rules = [](const quota::Rules& of) { return of.empty() ? std::string("no limits") : quota::to_text(of); };
+  for (const flow::TeamSpec& team : config.teams) {
+    out += fmt::format("team {}{}: {}, {}\n", team.name, team.parent.empty() ? "" : " in " + team.parent,
+                       team.scopes.models_text(), rules(team.rules));
   }
+  for (const flow::DeclaredKey& key : config.keys) {
+    std::string scopes = flow::to_text(key.scopes);
+    out += fmt::format("key {}{}: {}, {}\n", key.name, key.team.empty() ? "" : " in " + key.team,
+                       scopes.empty() ? "every model" : scopes, rules(key.rules));
+  }
+  if (!config.addresses.empty()) out += fmt::format("each address: {}\n", rules(config.addresses));
+  if (config.shared) out += describe(*config.shared) + "\n";
   out += fmt::format("filters {}\n", fmt::join(config.filters, ", "));
   out += plan.describe();
   std::fputs(out.c_str(), stdout);
@@ -62,22 +64,6 @@ void report_denied_providers(const GatewayConfig& config, config::Map& root) {
     if (auto permitted = config.egress.permits(*endpoint); !permitted)
       root.get("providers").map().get(name).map().get("base_url").problem(permitted.error().detail);
   }
-}
-
-// The data folder a key command works on.
-Result<std::string> data_dir_of(const KeyOptions& options) {
-  if (!options.data_dir.empty()) return options.data_dir;
-  if (options.config.empty()) return std::string("./var");
-  // Only this one value is wanted: secrets that are not set here are no obstacle.
-  auto document = config::Document::load(options.config, [](const std::string&) { return "-"; });
-  if (!document) return std::unexpected(document.error());
-  return document->root().map().text("data_dir", "./var");
-}
-
-Result<store::State> open_state(const KeyOptions& options) {
-  auto dir = data_dir_of(options);
-  if (!dir) return std::unexpected(dir.error());
-  return store::State::open(*dir);
 }
 
 }  // namespace
@@ -120,69 +106,6 @@ int test(const base::Registry& registry, const std::string& file) {
   if (reports.empty()) std::printf("no pipeline in %s has `tests:`\n", file.c_str());
   std::printf("%zu passed, %zu failed\n", reports.size() - failed, failed);
   return failed == 0 ? 0 : 1;
-}
-
-int create_key(const KeyOptions& options) {
-  base::WallMicros now = base::system_clock().wall();
-  base::WallMicros expires = 0;
-  if (!options.expires.empty()) {
-    auto lifetime = base::parse_duration(options.expires);
-    if (!lifetime) return complain(2, "--expires: " + lifetime.error().detail);
-    expires = now + std::chrono::duration_cast<std::chrono::microseconds>(*lifetime).count();
-  }
-  auto dir = data_dir_of(options);
-  if (!dir) return complain(2, dir.error().detail);
-  auto state = store::State::open(*dir);
-  if (!state) return complain(1, state.error().detail);
-  auto installation = state->installation_secret();
-  if (!installation) return complain(1, installation.error().detail);
-  store::StoredKey key;
-  key.id = base::random_token(9);
-  base::Secret secret("pk-" + key.id + "-" + base::random_token(24));
-  key.name = options.name;
-  key.hash = base::hmac_sha256_hex(installation->reveal(), secret.reveal());
-  key.models = options.models;
-  key.rpm = options.rpm;
-  key.tpm = options.tpm;
-  key.created = now;
-  key.expires = expires;
-  if (auto added = state->add_key(key); !added)
-    return complain(added.error().code == Errc::already_exists ? 2 : 1, added.error().detail);
-  std::printf("%s\n", std::string(secret.reveal()).c_str());
-  std::fprintf(stderr, "This is the only time the key '%s' (id %s) is shown. Only a hash of it is kept, in %s.\n",
-               key.name.c_str(), key.id.c_str(), dir->c_str());
-  return 0;
-}
-
-int list_keys(const KeyOptions& options) {
-  auto state = open_state(options);
-  if (!state) return complain(1, state.error().detail);
-  auto keys = state->keys();
-  if (!keys) return complain(1, keys.error().detail);
-  std::printf("%-14s %-24s %-24s %10s %12s  %s\n", "ID", "NAME", "MODELS", "RPM", "TPM", "STATE");
-  for (const store::StoredKey& key : *keys) {
-    std::string status = key.revoked != 0   ? "revoked " + base::to_rfc3339(key.revoked)
-                         : key.expires != 0 ? "expires " + base::to_rfc3339(key.expires)
-                                            : "active";
-    auto limit = [](std::int64_t value) { return value > 0 ? std::to_string(value) : std::string("-"); };
-    std::printf("%-14s %-24s %-24s %10s %12s  %s\n", key.id.c_str(), key.name.c_str(),
-                key.models.empty() ? "*" : key.models.c_str(), limit(key.rpm).c_str(), limit(key.tpm).c_str(),
-                status.c_str());
-  }
-  return 0;
-}
-
-int revoke_key(const KeyOptions& options) {
-  auto state = open_state(options);
-  if (!state) return complain(1, state.error().detail);
-  auto count = state->revoke_key(options.name, base::system_clock().wall());
-  if (!count) return complain(1, count.error().detail);
-  if (*count == 0)
-    return complain(
-        2, fmt::format("there is no active stored key with the name or id '{}'; `penstock key list` shows them",
-                       options.name));
-  std::printf("revoked %s; a running gateway refuses it within a second\n", options.name.c_str());
-  return 0;
 }
 
 std::string version_text(const base::Registry& registry) {

@@ -1,6 +1,6 @@
-#include <cstdio>
-
 #include "app/commands.h"
+#include "app/doctor_keys.h"
+#include "app/doctor_report.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "http/client.h"
@@ -13,21 +13,6 @@
 
 namespace penstock::app {
 namespace {
-
-// Prints findings and remembers whether one was bad.
-class Report {
- public:
-  void good(const std::string& what) { std::printf("  ok    %s\n", what.c_str()); }
-  void bad(const std::string& what, const std::string& cure) {
-    std::printf("  FAIL  %s\n        -> %s\n", what.c_str(), cure.c_str());
-    ++bad_;
-  }
-  void note(const std::string& what) { std::printf("  note  %s\n", what.c_str()); }
-  int bad_count() const { return bad_; }
-
- private:
-  int bad_ = 0;
-};
 
 void check_listeners(const GatewayConfig& config, Report& report) {
   rt::Loop loop;
@@ -105,7 +90,8 @@ void check_models(const GatewayConfig& config, const base::Registry& registry, R
 
 }  // namespace
 
-int doctor(const base::Registry& registry, const std::string& file) {
+int doctor(const base::Registry& registry, const DoctorOptions& options) {
+  const std::string& file = options.file;
   Surroundings surroundings("./var");
   Report report;
   auto document = config::Document::load(file, surroundings.environment());
@@ -132,11 +118,13 @@ int doctor(const base::Registry& registry, const std::string& file) {
   auto state = store::State::open(config.data_dir);
   if (state) {
     report.good(fmt::format("the data folder {} can be used", config.data_dir));
-    bool any = !config.keys.empty() || !state->keys().value_or(std::vector<store::StoredKey>{}).empty();
+    bool any = !config.keys.empty() || state->had_keys().value_or(false);
     if (!any) report.note("there are no API keys: everybody who reaches the gateway may use it (loopback only)");
   } else {
     report.bad(state.error().detail, "check the folder's owner and free space, or set data_dir");
   }
+  if (state) check_accounting(config, *state, report);
+  if (state && !options.key.empty()) check_call(config, *state, options.key, options.model, report);
   if (surroundings.simulated())
     report.note("the language model is a simulation: no provider key, Ollama or llama-server was found");
   if (config.llm->routes().empty() && config.models.empty())

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <set>
 
 #include "app/abuse.h"
+#include "app/key_view.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
@@ -64,15 +66,28 @@ void collect_responses(const store::ResponseStore& responses, obs::MetricWriter&
       static_cast<double>(responses.lost()));
 }
 
-std::vector<std::string> split_globs(const std::string& text) {
-  std::vector<std::string> globs;
-  std::size_t from = 0;
-  while (from < text.size()) {
-    std::size_t comma = std::min(text.find(',', from), text.size());
-    if (comma > from) globs.push_back(text.substr(from, comma - from));
-    from = comma + 1;
+// What cannot be read is left out; keys in it are refused.
+std::vector<flow::TeamSpec> specs_of(const std::vector<store::StoredTeam>& rows) {
+  std::vector<flow::TeamSpec> specs;
+  for (const store::StoredTeam& row : rows) {
+    auto scopes = flow::parse_scopes(row.scopes);
+    auto rules = quota::parse_rules(row.rules);
+    if (scopes && rules) {
+      specs.push_back({row.name, row.parent, std::move(*scopes), std::move(*rules)});
+      continue;
+    }
+    obs::log(obs::Level::error, "a stored team cannot be understood, and its keys are refused",
+             {{"team", row.name}, {"why", scopes ? rules.error().detail : scopes.error().detail}});
   }
-  return globs;
+  return specs;
+}
+
+std::shared_ptr<const Declared> declared_of(const GatewayConfig& config) {
+  auto declared = std::make_shared<Declared>();
+  base::WallMicros now = base::system_clock().wall();
+  for (const flow::DeclaredKey& key : config.keys) declared->keys.push_back(describe(key, now));
+  for (const flow::TeamSpec& team : config.teams) declared->teams.push_back(describe(team));
+  return declared;
 }
 
 }  // namespace
@@ -144,10 +159,7 @@ std::expected<void, StartFailure> Gateway::start() {
   return {};
 }
 
-bool Gateway::has_keys(const GatewayConfig& config) {
-  return !config.keys.empty() ||
-         std::any_of(stored_keys_.begin(), stored_keys_.end(), [](const auto& key) { return key.revoked == 0; });
-}
+bool Gateway::has_keys(const GatewayConfig& config) { return !config.keys.empty() || keys_->stored() > 0; }
 
 std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& config) {
   if (!serves_outside(config) || config.insecure || has_keys(config)) return {};
@@ -164,13 +176,17 @@ std::expected<void, StartFailure> Gateway::start_state() {
   auto secret = keys_state_->installation_secret();
   if (!secret) return cannot_start(1, secret.error().detail);
   installation_secret_ = std::move(*secret);
+  book_ = std::make_unique<quota::Book>();
+  // Limits and budgets go on where they stood: before any key, team or model has an account.
+  auto ledger = store::Ledger::open(config_.data_dir);
+  if (!ledger) return cannot_start(1, ledger.error().detail);
+  usage_ = std::make_unique<UsageWriter>(std::move(*ledger));
+  usage_->set_retention(config_.usage);
+  if (auto kept = usage_->keep(*book_); !kept) return cannot_start(1, kept.error().detail);
   // Without them nobody knows who may call, and which keys were revoked.
-  auto rows = keys_state_->keys();
-  if (!rows) return cannot_start(1, rows.error().detail);
-  stored_keys_ = std::move(*rows);
-  auto usage = store::State::open(config_.data_dir);
-  if (!usage) return cannot_start(1, usage.error().detail);
-  usage_ = std::make_unique<UsageWriter>(std::move(*usage));
+  keys_ = std::make_shared<flow::KeyTable>(installation_secret_, book_.get());
+  if (!read_stored_keys()) return cannot_start(1, "the stored keys cannot be read");
+  budget_metrics_ = std::make_unique<BudgetMetrics>(*book_);
   auto responses = store::State::open(config_.data_dir);
   if (!responses) return cannot_start(1, responses.error().detail);
   responses_ = std::make_unique<store::ResponseStore>(std::move(*responses), config_.responses, [](const Error& error) {
@@ -200,6 +216,7 @@ void Gateway::start_lanes() {
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
     usage_->collect(writer);
+    budget_metrics_->collect(writer);
     admission_->collect(writer);
     collect_responses(*responses_, writer);
   });
@@ -291,6 +308,9 @@ std::expected<void, StartFailure> Gateway::enter(Doors doors) {
   parts.listen = listen_addresses();
   parts.policy = policy_;
   parts.plan = config_.llm;
+  parts.declared = declared_of(config_);
+  parts.book = book_.get();
+  parts.keys_changed = [this] { reload_keys_when_changed(); };
   auto admin = Admin::start(std::move(doors.admin), std::move(parts));
   if (!admin) return cannot_start(1, admin.error().detail);
   admin_ = std::move(*admin);
@@ -305,71 +325,110 @@ std::vector<std::string> Gateway::listen_addresses() const {
   return addresses;
 }
 
-// The version is read first: what changes meanwhile is noticed later. When the keys cannot be read they are tried
-// again.
+// What changed since the last time. The version is read first: what changes meanwhile is noticed later. When the keys
+// cannot be read they are tried again.
 bool Gateway::read_stored_keys() {
-  auto version = keys_state_->keys_version();
-  auto rows = keys_state_->keys();
-  bool failed = !version || !rows;
+  auto version = keys_state_->revision();
+  auto had = keys_state_->had_keys();
+  auto teams = keys_state_->teams();
+  Result<void> read;
+  if (keys_version_ == 0) {
+    if (auto count = keys_state_->keys_in_force()) keys_->reserve(static_cast<std::size_t>(*count));
+  }
+  if (version && *version != keys_version_) {
+    std::vector<flow::KeyRecord::Secret> secrets;
+    read = keys_state_->read_keys(keys_version_, [&](const store::StoredKey& key, const auto& stored) {
+      secrets.clear();
+      for (const store::StoredSecret& secret : stored) secrets.push_back({secret.hash, secret.expires});
+      auto put = keys_->put(
+          {key.id, key.name, key.team, key.scopes, key.rules, key.priority, key.expires, key.revoked != 0, secrets});
+      if (!put) obs::log(obs::Level::error, "stored key", {{"problem", put.error().detail}});
+    });
+  }
+  bool failed = !version || !had || !teams || !read;
   if (failed && !std::exchange(keys_unreadable_, true)) {
-    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay",
-             {{"why", version ? rows.error().detail : version.error().detail}});
+    const Error& why = !version ? version.error() : !had ? had.error() : !teams ? teams.error() : read.error();
+    obs::log(obs::Level::error, "stored keys cannot be read; those read last stay", {{"why", why.detail}});
   }
   if (failed) return false;
   keys_unreadable_ = false;
-  stored_keys_ = std::move(*rows);
+  had_keys_ = *had;
+  stored_teams_ = specs_of(*teams);
   keys_version_ = *version;
   return true;
 }
 
+// Written now and then, for people: no call waits for it.
+void Gateway::note_used_keys(bool now) {
+  constexpr auto kEvery = std::chrono::seconds(10);
+  base::SteadyTime time = std::chrono::steady_clock::now();
+  if (!now && time < used_noted_ + kEvery) return;
+  used_noted_ = time;
+  auto used = keys_->take_used();
+  if (used.empty()) return;
+  if (auto noted = keys_state_->note_used(used); !noted)
+    obs::log(obs::Level::warn, "when keys were last used could not be written", {{"why", noted.error().detail}});
+}
+
+flow::Callers Gateway::callers_of(const GatewayConfig& config) {
+  for (const flow::DeclaredKey& key : config.keys) {
+    if (!key.weak()) continue;
+    obs::log(obs::Level::warn, "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one",
+             {{"key", key.name}});
+  }
+  keys_->declare(config.keys);
+  std::vector<flow::TeamSpec> specs = config.teams;
+  specs.insert(specs.end(), stored_teams_.begin(), stored_teams_.end());
+  std::vector<std::string> problems;
+  flow::Callers callers{keys_, flow::Teams(specs, book_.get(), problems), book_.get(), config.addresses};
+  for (const std::string& problem : problems)
+    obs::log(obs::Level::error, "a team is left out, and its keys are refused", {{"problem", problem}});
+  book_->set_address_rules(config.addresses);
+  return callers;
+}
+
 std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& config) {
-  auto state_of = [this](std::string_view name) {
-    auto& state = key_states_[std::string(name)];
-    if (!state) state = std::make_shared<flow::KeyState>();
-    return state;
-  };
-  std::vector<flow::DeclaredKey> declared = config.keys;
-  for (flow::DeclaredKey& key : declared) {
-    key.key.state = state_of(key.key.name);
-    if (key.weak()) {
-      obs::log(obs::Level::warn,
-               "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one",
-               {{"key", std::string(key.key.name.view())}});
-    }
-  }
-  std::unordered_map<std::string, flow::Key> stored;
-  for (const store::StoredKey& row : stored_keys_) {
-    if (row.revoked != 0) continue;
-    flow::Key key;
-    key.name = obs::intern(row.name);
-    key.id = row.id;
-    key.models = split_globs(row.models);
-    key.rpm = row.rpm;
-    key.tpm = row.tpm;
-    key.expires = row.expires;
-    key.state = state_of(row.name);
-    stored.emplace(row.hash, std::move(key));
-  }
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
-  bool keyless = declared.empty() && stored_keys_.empty();
+  bool keyless = config.keys.empty() && !had_keys_;
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
-  flow::KeyTable table(std::move(declared), std::move(stored), installation_secret_);
-  return std::make_shared<const flow::Policy>(std::move(table), open_to_all_, std::move(filters), config.compression,
+  return std::make_shared<const flow::Policy>(callers_of(config), open_to_all_, std::move(filters), config.compression,
                                               config.websocket);
+}
+
+void Gateway::watch_budgets(const GatewayConfig& config) {
+  quota::Now now{std::chrono::steady_clock::now(), base::system_clock().wall()};
+  std::vector<std::shared_ptr<quota::Account>> accounts;
+  for (const char* kind : {"team:", "model:", "target:", "provider:"})
+    for (auto& [account, state] : book_->list(kind, now)) accounts.push_back(std::move(account));
+  std::set<std::string, std::less<>> declared;
+  for (const flow::DeclaredKey& key : config.keys)
+    if (!key.rules.empty()) declared.insert("key:" + key.name);
+  if (!declared.empty()) {
+    for (auto& [account, state] : book_->list("key:", now))
+      if (declared.contains(account->id())) accounts.push_back(std::move(account));
+  }
+  // The accounts of stored keys are made with their first call.
+  usage_->set_metered(had_keys_ || !accounts.empty());
+  budget_metrics_->show(accounts);
+  observer_->wake();
 }
 
 void Gateway::publish(const GatewayConfig& config) {
   net::Resolver::instance().use_servers(config.dns_servers);
   burden_->set_limits(config.overload.burden);
   responses_->set_limits(config.responses);
+  usage_->set_retention(config.usage);
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
+  config.llm->open_accounts(*book_);
   std::shared_ptr<const flow::Policy> policy = policy_ = make_policy(config);
+  watch_budgets(config);
   if (admin_) {
     admin_->set_policy(policy);
     admin_->set_plan(config.llm);
+    admin_->set_declared(declared_of(config));
   }
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
     cores_->loop(i).post([this, i, policy, plan = config.llm, limits = config.http] {
@@ -417,7 +476,10 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
-  read_stored_keys();
+  {
+    std::lock_guard lock(keys_mutex_);
+    read_stored_keys();
+  }
   if (auto reach = check_reach(fresh); !reach) return reach;
   auto change = listeners_->prepare(fresh.listen);
   if (!change) return cannot_start(1, change.error().detail);
@@ -425,10 +487,13 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
-  config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
+  {
+    std::lock_guard lock(keys_mutex_);
+    config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
+    publish(config_);
+  }
   // A file that changed since it was read is read again.
   stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
-  publish(config_);
   listeners_->apply(std::move(*change));
   admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
@@ -436,11 +501,18 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   return {};
 }
 
+// The main thread, now and then, and the admin thread after it changed them: what it says is in force when it returns.
 void Gateway::reload_keys_when_changed() {
-  auto version = keys_state_->keys_version();
+  std::lock_guard lock(keys_mutex_);
+  note_used_keys(false);
+  auto version = keys_state_->revision();
   if (version && *version == keys_version_) keys_unreadable_ = false;
-  if (!version || *version == keys_version_ || !read_stored_keys()) return;
-  publish(config_);
+  if (!version || *version == keys_version_) return;
+  std::vector<flow::TeamSpec> teams = stored_teams_;
+  bool had_keys = had_keys_;
+  if (!read_stored_keys()) return;
+  // Keys are in force at once; only these are part of a policy.
+  if (teams != stored_teams_ || had_keys != had_keys_) publish(config_);
   obs::log(obs::Level::info, "keys reloaded");
 }
 

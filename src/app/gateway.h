@@ -3,10 +3,12 @@
 
 #include <csignal>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "app/admin.h"
+#include "app/budget_metrics.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
@@ -14,6 +16,7 @@
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
+#include "app/sharing.h"
 #include "app/upgrade.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
@@ -26,6 +29,7 @@
 #include "llm/health_checks.h"
 #include "llm/lane.h"
 #include "obs/observer.h"
+#include "quota/book.h"
 #include "rt/cores.h"
 #include "store/response_store.h"
 #include "store/state.h"
@@ -76,8 +80,11 @@ class Gateway {
   std::expected<void, StartFailure> enter(Doors doors);
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
+  void watch_budgets(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
   bool read_stored_keys();
+  void note_used_keys(bool now);
+  flow::Callers callers_of(const GatewayConfig& config);
   bool has_keys(const GatewayConfig& config);
   std::expected<void, StartFailure> check_reach(const GatewayConfig& config);
   void reload(const char* why);
@@ -107,24 +114,32 @@ class Gateway {
   RunOptions options_;
   std::unique_ptr<Surroundings> surroundings_;
   GatewayConfig config_;
-  std::int64_t stamp_ = 0;                      // of the files the configuration was read from
-  std::int64_t changing_ = 0;                   // the same, seen changing
-  bool file_gone_ = false;                      // and that was said
-  std::optional<store::State> keys_state_;      // this thread's
-  std::vector<store::StoredKey> stored_keys_;   // as last read
-  std::int64_t keys_version_ = 0;               // of them, or older
+  std::int64_t stamp_ = 0;      // of the files the configuration was read from
+  std::int64_t changing_ = 0;   // the same, seen changing
+  base::SteadyTime look_at_{};  // when the files are looked at again, at the earliest
+  bool file_gone_ = false;      // and that was said
+  // Guards what keys and teams are read with, and publishing: the admin thread does both after a change of its own.
+  std::mutex keys_mutex_;
+  std::optional<store::State> keys_state_;
+  std::vector<flow::TeamSpec> stored_teams_;    // as last read
+  bool had_keys_ = false;                       // some key was ever stored
+  std::int64_t keys_version_ = 0;               // of keys and teams as last read, or older
+  base::SteadyTime used_noted_{};               // when the last use of keys was written
   bool keys_unreadable_ = false;                // and that was said
   std::shared_ptr<const flow::Policy> policy_;  // last published
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
   base::Secret installation_secret_;
-  std::map<std::string, std::shared_ptr<flow::KeyState>> key_states_;  // outlive reloads
-  std::unique_ptr<UsageWriter> usage_;                                 // the observer thread's
+  std::unique_ptr<quota::Book> book_;     // outlives reloads, as its accounts do
+  std::shared_ptr<flow::KeyTable> keys_;  // the same
+  std::unique_ptr<UsageWriter> usage_;    // the observer thread's
+  std::unique_ptr<BudgetMetrics> budget_metrics_;
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::unique_ptr<store::ResponseStore> responses_;  // answers on the cores' loops
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;
+  std::unique_ptr<Sharing> sharing_;  // with other gateways
   base::Services services_;
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;

@@ -1,6 +1,7 @@
 #include "app/gateway_config.h"
 
 #include "config/timeout.h"
+#include "flow/dialect.h"
 #include "flow/filter.h"
 
 namespace penstock::app {
@@ -60,6 +61,27 @@ std::size_t read_threads(const config::Node& node) {
   std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
   if (!node.present() || node.text() == "auto") return cores;
   return static_cast<std::size_t>(node.integer(1, 1, 256));
+}
+
+// Finer rows are not kept longer than the coarser ones that they are part of.
+store::UsageRetention read_usage(const config::Node& node) {
+  store::UsageRetention keep;
+  if (!node.present()) return keep;
+  config::Map map = node.map();
+  auto read = [&](const char* name, base::Duration otherwise) {
+    base::Duration kept = map.duration(name, otherwise);
+    if (kept < std::chrono::days(1) || kept > std::chrono::days(36'500))
+      map.get(name).problem("usage is kept for at least 1d and at most 36500d");
+    return kept;
+  };
+  keep.days = read("keep", keep.days);
+  keep.hours = read("keep_hours", std::min(keep.hours, keep.days));
+  keep.minutes = read("keep_minutes", std::min(keep.minutes, keep.hours));
+  if (keep.hours > keep.days) map.get("keep_hours").problem("is longer than `keep`, which is of the rows per day");
+  if (keep.minutes > keep.hours)
+    map.get("keep_minutes").problem("is longer than `keep_hours`: rows per minute are kept shortest");
+  map.done();
+  return keep;
 }
 
 store::ResponseLimits read_responses(const config::Node& node) {
@@ -136,6 +158,14 @@ net::Egress read_egress(const config::Node& node) {
   return egress;
 }
 
+quota::Rules read_addresses(const config::Node& node) {
+  if (!node.present()) return {};
+  config::Map map = node.map();
+  quota::Rules rules = quota::parse_rules(map);
+  map.done();
+  return rules;
+}
+
 http::Compression read_compression(const config::Node& node) {
   http::Compression compression;
   if (!node.present()) return compression;
@@ -160,6 +190,21 @@ http::Compression read_compression(const config::Node& node) {
 
 }  // namespace
 
+namespace {
+
+llm::PlanTerms read_terms(config::Map& root) {
+  llm::PlanTerms terms;
+  terms.prices = price::Catalog::read(root.get("prices"));
+  config::Node accounting = root.get("accounting");
+  if (!accounting.present()) return terms;
+  config::Map map = accounting.map();
+  terms.output_assumed = map.integer("output_assumed", terms.output_assumed, 16, 1'000'000);
+  map.done();
+  return terms;
+}
+
+}  // namespace
+
 bool serves_outside(const GatewayConfig& config) {
   return std::any_of(config.listen.begin(), config.listen.end(),
                      [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
@@ -173,6 +218,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.security = read_security(root.get("security"));
   config.data_dir = root.text("data_dir", "./var");
   config.responses = read_responses(root.get("responses"));
+  config.usage = read_usage(root.get("usage"));
   config.threads = read_threads(root.get("threads"));
   config.overload = read_overload(root.get("overload"), config.threads);
   config.io_uring = root.boolean("io_uring", true);
@@ -184,17 +230,20 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.dns_servers = read_dns(root.get("dns"));
   config.egress = read_egress(root.get("egress"));
   config.filters = read_filters(root.get("filters"), registry);
+  config.shared = quota::parse_shared(root.get("shared"), registry);
   config.compression = read_compression(root.get("compression"));
   config.websocket = read_websocket(root.get("websocket"));
-  config::Node keys = root.get("keys");
-  if (keys.present()) config.keys = flow::parse_keys(keys);
+  const std::vector<std::string> apis = registry.names<flow::ApiFactory>();
+  config.teams = flow::parse_teams(root.get("teams"), apis);
+  if (config::Node keys = root.get("keys"); keys.present()) config.keys = flow::parse_keys(keys, apis, config.teams);
+  config.addresses = read_addresses(root.get("addresses"));
   if (std::find(config.filters.begin(), config.filters.end(), "keys") == config.filters.end() && !config.insecure) {
     root.get("filters").problem(
         "without the filter 'keys' nobody's key is checked; add it, or write `insecure: true` to let everybody in");
   }
   std::vector<std::pair<std::string, config::Node>> routes;
   read_models(root.get("models"), config, routes);
-  config.llm = llm::Plan::parse(root.get("providers"), routes, registry);
+  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, read_terms(root));
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(

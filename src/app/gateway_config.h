@@ -19,7 +19,9 @@
 #include "llm/plan.h"
 #include "net/address.h"
 #include "net/egress.h"
+#include "quota/share.h"
 #include "store/response_store.h"
+#include "store/usage.h"
 
 namespace penstock::app {
 
@@ -31,6 +33,7 @@ struct GatewayConfig {
   SecurityConfig security;
   std::string data_dir;
   store::ResponseLimits responses;
+  store::UsageRetention usage;
   std::size_t threads = 1;
   bool io_uring = true;                                     // where the kernel offers it
   base::Duration drain_timeout = std::chrono::seconds(20);  // for answers under way after SIGTERM
@@ -42,9 +45,12 @@ struct GatewayConfig {
   std::vector<std::string> filters;
   http::Compression compression;
   flow::WebSocketPolicy websocket;
+  std::vector<flow::TeamSpec> teams;
   std::vector<flow::DeclaredKey> keys;
+  quota::Rules addresses;  // of each client address
   std::shared_ptr<const llm::Plan> llm;
   std::vector<infer::ModelConfig> models;
+  std::optional<quota::ShareConfig> shared;  // with other gateways
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

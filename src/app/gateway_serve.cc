@@ -14,10 +14,14 @@
 namespace penstock::app {
 namespace {
 
-// How long after a change beside the configuration file, a certificate or the stored keys these are looked at, and how
-// often at least: not every file system tells of changes. A signal is handled at once.
+// How long after a change beside the configuration file or a certificate these are looked at, and how often at least:
+// not every file system tells of changes. A signal is handled at once, and so is a change of the stored keys; the next
+// one after that time.
 constexpr auto kLookAfter = std::chrono::milliseconds(200);
+constexpr auto kLookAtKeysEvery = std::chrono::milliseconds(40);
 constexpr auto kLookEvery = std::chrono::seconds(5);
+// Written several times a second while there is traffic, and nothing to look at.
+constexpr const char* kLedgerFiles = "ledger.db";
 // A successor loads its models in this time, or is ended.
 constexpr auto kSuccessorPatience = std::chrono::seconds(60);
 constexpr auto kLookAtSuccessorEvery = std::chrono::milliseconds(20);
@@ -58,6 +62,10 @@ int Gateway::serve() {
     announce_drain();
     listeners_->close(false);
     drain(kIdleGraceAtStop);
+  }
+  {
+    std::lock_guard lock(keys_mutex_);
+    note_used_keys(true);
   }
   obs::log(obs::Level::info, "stopped");
   return 0;
@@ -101,11 +109,11 @@ Gateway::End Gateway::watch() {
     if (!changes || wanted != folders) {
       folders = std::move(wanted);
       changes.emplace(std::vector<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR2},
-                      std::vector<std::string>(folders.begin(), folders.end()));
+                      std::vector<std::string>(folders.begin(), folders.end()), kLedgerFiles);
     }
     tell_alive();
     bool slowly = !soon && changes->complete() && !successor_;
-    base::Duration at_most = slowly ? base::Duration(kLookEvery) : base::Duration(kLookAfter);
+    base::Duration at_most = slowly ? base::Duration(kLookEvery) : base::Duration(kLookAtKeysEvery);
     if (successor_) at_most = kLookAtSuccessorEvery;
     if (base::Duration every = manager_.alive_every(); every > base::Duration::zero())
       at_most = std::min(at_most, every);
@@ -121,10 +129,11 @@ Gateway::End Gateway::watch() {
 // True when it is to be called again soon: files are read once they have kept still, for editors and copies write in
 // pieces.
 bool Gateway::look_at_files(bool changed) {
-  if (successor_) {
-    reload_keys_when_changed();
-    return true;
-  }
+  reload_keys_when_changed();
+  if (successor_) return true;
+  base::SteadyTime time = std::chrono::steady_clock::now();
+  if (!changed && time < look_at_) return true;
+  look_at_ = time + kLookAfter;
   if (changed) return true;
   bool soon = false;
   if (std::int64_t now = files_stamp(config_); now != stamp_) {
@@ -138,7 +147,6 @@ bool Gateway::look_at_files(bool changed) {
     soon = now != changing_;
     changing_ = now;
   }
-  reload_keys_when_changed();
   return soon;
 }
 
@@ -182,6 +190,7 @@ bool Gateway::successor_is_ready() {
 // Devices and brokers see one of us at a time: ours stops before the other starts.
 void Gateway::hand_over() {
   draining_.store(true);
+  usage_->let_go_of_meters();
   manager_.main_process(successor_->pid());
   listeners_->close(true);
   admin_->hand_over();
@@ -233,6 +242,7 @@ void Gateway::drain(base::Duration idle_grace) {
   admin_->stop();
   cores_->stop();
   observer_->stop();
+  if (sharing_) sharing_->stop();
   usage_->flush();
 }
 

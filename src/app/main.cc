@@ -1,4 +1,4 @@
-// The command line. Everything it starts is in gateway.cc, commands.cc and doctor.cc.
+// The command line. Everything it starts is in gateway.cc, commands.cc, doctor.cc and *_commands.cc.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <system_error>
 
+#include "app/command_groups.h"
 #include "app/commands.h"
 #include "app/default_config.h"
 #include "app/gateway.h"
@@ -123,26 +124,18 @@ int main(int argc, char** argv) {
   CLI::App* test = cli.add_subcommand("test", "run the inline tests of pipelines, offline");
   test->add_option("FILE", file)->required();
   CLI::App* doctor = cli.add_subcommand("doctor", "explain in words why a call would fail");
-  doctor->add_option("--config,FILE", file)->required();
+  app::DoctorOptions doctor_options;
+  doctor->add_option("--config,FILE", doctor_options.file)->required();
+  doctor->add_option("--key", doctor_options.key, "the name or id of a key whose calls fail");
+  doctor->add_option("--model", doctor_options.model, "and the model they ask for");
 
-  app::KeyOptions key_options;
-  CLI::App* key = cli.add_subcommand("key", "virtual keys");
-  key->require_subcommand(1);
-  auto common = [&](CLI::App* command) {
-    command->add_option("--config", key_options.config, "the gateway's configuration, for its data_dir");
-    command->add_option("--data-dir", key_options.data_dir, "the gateway's data folder (default ./var)");
-    return command;
-  };
-  CLI::App* create = common(key->add_subcommand("create", "make a key; it is shown once"));
-  create->add_option("--name", key_options.name, "what it is for")->required();
-  create->add_option("--models", key_options.models,
-                     "comma-separated models it may use, * as a wildcard (default: all)");
-  create->add_option("--rpm", key_options.rpm, "requests per minute")->check(CLI::PositiveNumber);
-  create->add_option("--tpm", key_options.tpm, "tokens per minute")->check(CLI::PositiveNumber);
-  create->add_option("--expires", key_options.expires, "lifetime, for example 30d");
-  CLI::App* list = common(key->add_subcommand("list", "stored keys"));
-  CLI::App* revoke = common(key->add_subcommand("revoke", "refuse a key from now on"));
-  revoke->add_option("NAME", key_options.name, "its name or id")->required();
+  app::Command chosen;
+  app::add_key_commands(cli, chosen);
+  app::add_team_commands(cli, chosen);
+  app::add_usage_command(cli, chosen);
+  app::add_budget_commands(cli, chosen);
+  app::add_price_commands(cli, chosen);
+  app::add_audit_commands(cli, chosen);
 
   app::MockOptions mock_options;
   CLI::App* mock = cli.add_subcommand("mock", "a deterministic provider for tests, demos and benchmarks");
@@ -169,9 +162,7 @@ int main(int argc, char** argv) {
   if (*run) return app::run(registry, std::move(run_options));
   if (*check) return app::check(registry, file);
   if (*test) return app::test(registry, file);
-  if (*doctor) return app::doctor(registry, file);
-  if (*create) return app::create_key(key_options);
-  if (*list) return app::list_keys(key_options);
-  if (*revoke) return app::revoke_key(key_options);
+  if (*doctor) return app::doctor(registry, doctor_options);
+  if (chosen) return chosen();
   return app::run_mock(std::move(mock_options));
 }

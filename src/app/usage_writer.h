@@ -1,45 +1,80 @@
-// Turns request events into usage rows: summed per key, model and target over at most 100 ms, written in one
-// transaction, so that the database costs the same at ten and at fifty thousand requests per second.
+// Turns request events into usage rows: summed per key, team, model, target and minute over at most 100 ms, written in
+// one transaction, so that the database costs the same at ten and at fifty thousand requests per second. How far the
+// meters of limits and budgets stand goes into the same transaction.
 #pragma once
 
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <tuple>
 
 #include "obs/event.h"
 #include "obs/metrics.h"
-#include "store/state.h"
+#include "quota/book.h"
+#include "store/ledger.h"
 
 namespace penstock::app {
 
-// On the observer thread only, but for collect().
+// On the observer thread only, but for what says otherwise.
 class UsageWriter {
  public:
-  explicit UsageWriter(store::State state, const base::Clock& clock = base::system_clock());
-  // What is gathered is kept and tried again while the disk refuses it: one row per key, model and target, so that it
-  // does not grow with time. Returns how soon to come again, also without events; zero when nothing waits.
+  explicit UsageWriter(store::Ledger ledger, const base::Clock& clock = base::system_clock());
+  // Takes the meters up where the ledger has them, and keeps them in it from now on. Before the book's first account is
+  // made and before take().
+  Result<void> keep(quota::Book& book);
+  // What is gathered is kept and tried again while the disk refuses it. Returns how soon to come again, also without
+  // events; zero when nothing waits.
   base::Duration take(const std::vector<obs::RequestEvent>& events);
   // Writes what is gathered now and, unlike take(), waits for another writer of the database: for the end.
   void flush();
-  // Rows that wait, since when, and how often writing failed. Any thread.
+  // How long rows are kept from now on. Any thread.
+  void set_retention(const store::UsageRetention& keep);
+  // Whether there are any limits or budgets: then meters are looked at every 100 ms, also without events, because a
+  // long stream holds something of them while it stands. Any thread; wake the observer afterwards.
+  void set_metered(bool metered) { metered_.store(metered, std::memory_order_relaxed); }
+  // From now on another process keeps the meters: what it writes is not overwritten from here. Any thread.
+  void let_go_of_meters() { let_go_.store(true, std::memory_order_relaxed); }
+  // Rows that wait, since when, how often writing failed, and alerts of budgets. Any thread.
   void collect(obs::MetricWriter& writer) const;
 
- private:
-  using Key = std::tuple<const char*, const char*, const char*, const char*>;
-  using Sums = std::map<Key, store::UsageRow>;
-  store::UsageRow& row_of(const obs::RequestEvent& event);
-  void write();
-  void complain(const Error& error);
+  // Beyond so many waiting rows minutes are no longer kept apart, beyond so many no further row begins.
+  static constexpr std::size_t kMinutesApartRows = 50'000;
+  static constexpr std::size_t kWaitingRowsMax = 500'000;
 
-  store::State state_;
+ private:
+  // Interned names, and the minute: those of one set of names stand together.
+  using Key = std::tuple<const char*, const char*, const char*, const char*, const char*, std::int64_t>;
+  store::UsageRow* row_of(const obs::RequestEvent& event);
+  void count(const obs::RequestEvent& event);
+  quota::Now now() const { return {clock_.steady(), clock_.wall()}; }
+  bool anything() const { return !rows_.empty() || !meters_.empty(); }
+  void look_at_meters();
+  void write();
+  bool trim(base::SteadyTime now);
+  void complain(std::string_view what, const std::string& why);
+
+  store::Ledger ledger_;
   const base::Clock& clock_;
-  Sums sums_;
-  Sums::iterator last_ = sums_.end();  // most requests are like the one before
-  base::SteadyTime due_{};             // when to write
+  quota::Book* book_ = nullptr;
+  std::atomic<bool> metered_{false};
+  std::atomic<bool> let_go_{false};
+  std::map<std::string, std::string> meters_;  // states that wait to be written, by account
+  std::vector<store::UsageRow> rows_;
+  std::map<Key, std::size_t> index_;  // of rows_
+  Key last_{};                        // most requests are like the one before
+  std::size_t last_row_ = 0;
+  base::SteadyTime due_{};     // when to write
+  base::SteadyTime trim_due_;  // when to look for what is kept no longer
   base::SteadyTime complained_{};
+  base::SteadyTime started_;
+  base::WallMicros started_wall_;
+  mutable std::mutex keep_mutex_;
+  store::UsageRetention keep_;
   std::atomic<std::size_t> waiting_{0};                  // rows
   std::atomic<base::SteadyTime::rep> waiting_since_{0};  // the oldest of them
   std::atomic<std::uint64_t> failures_{0};
+  std::atomic<std::uint64_t> lost_{0};    // calls
+  std::atomic<std::uint64_t> alerts_{0};  // of budgets
 };
 
 }  // namespace penstock::app

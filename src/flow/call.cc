@@ -5,6 +5,7 @@
 #include "flow/admission.h"
 #include "flow/dialect.h"
 #include "flow/filter.h"
+#include "flow/permission.h"
 #include "wire/websocket_handshake.h"
 
 namespace penstock::flow {
@@ -95,7 +96,7 @@ Result<void> refuse_unknown(Call& call, Result<void> passed) {
 
 Result<void> take(Call& call) {
   if (call.admission == nullptr) return {};
-  Priority priority = call.key ? call.key->priority : Priority::normal;
+  Priority priority = call.key ? call.key->profile().priority : Priority::normal;
   call.admission->enter(call.exchange.loop());
   auto reason = call.admission->refuses(call.exchange.loop(), priority, call.exchange.peer().spare);
   call.in_flight = !reason;
@@ -109,13 +110,18 @@ Result<void> take(Call& call) {
                   to_string(*reason)));
 }
 
+void name_caller(Call& call) {
+  call.event.key = call.key->name();
+  call.event.team = call.key->profile().team;
+}
+
 }  // namespace
 
 Result<void> identify(Call& call) {
   for (const auto& filter : call.policy->filters()) {
     if (auto passed = filter->on_head(call); !passed) return refuse_unknown(call, std::move(passed));
   }
-  if (call.key) call.event.key = call.key->name;
+  if (call.key) name_caller(call);
   return take(call);
 }
 
@@ -145,17 +151,18 @@ rt::Task<Result<void>> admit(Call& call) {
 
 Result<void> reaffirm(Call& call) {
   if (call.in_force != nullptr && call.policy != *call.in_force) {
+    call.key = nullptr;
+    call.team = nullptr;
     call.policy = *call.in_force;
     for (const auto& filter : call.policy->filters()) {
       if (auto known = filter->on_head(call); !known) return known;
     }
-    if (call.key) call.event.key = call.key->name;
-    if (call.key && !call.model.empty() && !call.key->allows(call.model))
-      return fail(Errc::permission_denied, "the API key may not use this model any more");
+    if (call.key) name_caller(call);
   }
-  if (call.key && call.key->expires != 0 && base::system_clock().wall() >= call.key->expires)
-    return fail(Errc::unauthenticated, "the API key has expired");
-  return {};
+  if (!call.key) return {};
+  // Its key may have changed without the policy, and time goes on.
+  if (auto fine = check_state(*call.key, call.team, base::system_clock().wall()); !fine) return fine;
+  return check_request(call);
 }
 
 Result<void> charge(Call& call) {
@@ -230,7 +237,9 @@ rt::Task<std::optional<std::string_view>> identify_and_read(Call& call, std::uin
 rt::Task<void> refuse(Call& call, Error error, obs::ErrorType type, int status) {
   if (status == 0) status = call.dialect.status(error);
   call.event.status = static_cast<std::uint16_t>(status);
-  call.event.error_type = type == obs::ErrorType::none ? error_type_of(error.code) : type;
+  if (type == obs::ErrorType::none)
+    type = error.source == kBudgetSource ? obs::ErrorType::policy_budget : error_type_of(error.code);
+  call.event.error_type = type;
   call.event.error.assign(error.detail);
   http::ResponseHead head(status);
   head.add("content-type", "application/json");

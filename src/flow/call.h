@@ -6,6 +6,7 @@
 #include <string>
 
 #include "codec/coding.h"
+#include "flow/capability.h"
 #include "flow/keys.h"
 #include "http/exchange.h"
 #include "http/forwarded.h"
@@ -17,6 +18,7 @@ namespace penstock::flow {
 
 class Admission;
 class Policy;
+struct Team;
 class Dialect;
 
 using quota::ShownLimit;
@@ -43,13 +45,16 @@ struct Call {
   // The name the client asked for.
   std::string_view host() const { return forwarded ? forwarded->host : exchange.request().field(wire::FieldId::host); }
 
-  std::shared_ptr<const Key> key;  // null when the gateway has no keys
-  std::string model;               // as asked for; empty for calls about no model
+  const Key* key = nullptr;    // null when the gateway has no keys; the policy's key table keeps it
+  const Team* team = nullptr;  // the key's; of the policy
+  std::string model;           // as asked for; empty for calls about no model
+  Capabilities needs;          // what its key must be good for; said before admit()
   // What it will use at most, for limits and budgets; said before admit().
   quota::Ask ask;
   std::int64_t input_tokens = 0;                // as counted or estimated before it went out
   quota::Account* model_account = nullptr;      // of the model asked for; null: it has no limits. The plan keeps it.
-  std::int64_t charged_tokens = 0;              // kept by the limits filter between admission and settlement
+  const quota::Limits* model_limits = nullptr;  // of the same model; the plan keeps them
+  quota::Reservation reservation;               // the limits filter's, from admission to settlement
   std::string_view codings = codec::kAccepted;  // what the body may come in, for whoever is refused with 415
   std::optional<ShownLimit> request_limit;
   std::optional<ShownLimit> token_limit;

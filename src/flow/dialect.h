@@ -11,6 +11,9 @@
 
 namespace penstock::flow {
 
+// Error::source of a refusal because a budget is used up: some dialects have other words for it than for a rate.
+constexpr std::string_view kBudgetSource = "budget";
+
 class Dialect {
  public:
   virtual ~Dialect() = default;

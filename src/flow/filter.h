@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "flow/call.h"
+#include "flow/key_table.h"
+#include "flow/teams.h"
 #include "flow/websocket.h"
 #include "http/coded_exchange.h"
 
@@ -39,19 +41,31 @@ struct FilterFactory {
   std::function<std::unique_ptr<Filter>()> make;
 };
 
+// Who may call, and within which limits. The table and the book are the process's; teams are as they are now.
+struct Callers {
+  std::shared_ptr<KeyTable> keys = std::make_shared<KeyTable>();
+  Teams teams = {};
+  quota::Book* book = nullptr;      // null: nothing is limited. Outlives the policy.
+  quota::Rules address_rules = {};  // of each client address; the book knows them
+};
+
 // Keys, filters and how answers are compressed, at one moment; immutable, swapped whole by a reload.
 class Policy {
  public:
   // `open_to_all`: callers need no key. The composition root decides that, never the number of keys alone: revoking the
   // last key must not open the door.
-  Policy(KeyTable keys, bool open_to_all, std::vector<std::unique_ptr<Filter>> filters,
+  Policy(Callers callers, bool open_to_all, std::vector<std::unique_ptr<Filter>> filters,
          http::Compression compression = {}, WebSocketPolicy websocket = {})
-      : keys_(std::move(keys)),
+      : callers_(std::move(callers)),
         open_to_all_(open_to_all),
         filters_(std::move(filters)),
         compression_(std::move(compression)),
         websocket_(std::move(websocket)) {}
-  const KeyTable& keys() const { return keys_; }
+  KeyTable& keys() const { return *callers_.keys; }
+  const std::shared_ptr<KeyTable>& shared_keys() const { return callers_.keys; }
+  const Teams& teams() const { return callers_.teams; }
+  quota::Book* book() const { return callers_.book; }
+  const quota::Rules& address_rules() const { return callers_.address_rules; }
   bool open_to_all() const { return open_to_all_; }
   const std::vector<std::unique_ptr<Filter>>& filters() const { return filters_; }
   const http::Compression& compression() const { return compression_; }
@@ -61,7 +75,7 @@ class Policy {
   }
 
  private:
-  KeyTable keys_;
+  Callers callers_;
   bool open_to_all_;
   std::vector<std::unique_ptr<Filter>> filters_;
   http::Compression compression_;

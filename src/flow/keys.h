@@ -1,85 +1,96 @@
-// Virtual keys: who may call, which models, how much.
+// Virtual keys: who may call, for what, how much.
 #pragma once
 
+#include <atomic>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/result.h"
 #include "base/secret.h"
 #include "config/document.h"
 #include "flow/priority.h"
-#include "flow/rate_bucket.h"
+#include "flow/scopes.h"
+#include "flow/teams.h"
 #include "obs/event.h"
+#include "quota/rules.h"
+
+namespace penstock::quota {
+class Account;
+}
 
 namespace penstock::flow {
 
-// What a key has used up. Outlives reloads: the same name keeps its state.
-struct KeyState {
-  RateBucket requests;
-  RateBucket tokens;
-  std::atomic<std::int64_t> websockets{0};  // open now
-};
+struct KnownSecret;
 
-struct Key {
-  obs::Label name{};
-  std::string id;                   // stored keys; empty for declared ones
-  std::vector<std::string> models;  // globs with *; empty: all
-  std::int64_t rpm = 0;             // requests per minute; 0: no limit
-  std::int64_t tpm = 0;             // tokens per minute; 0: no limit
-  base::WallMicros expires = 0;     // 0: never
+// What many keys have in common; immutable.
+struct Profile {
+  obs::Label team{};  // empty: none
+  Scopes scopes;
+  quota::Rules rules;
   Priority priority = Priority::normal;
-  std::shared_ptr<KeyState> state;
-  // What is kept for its callers is kept under this, not under the name, which somebody else may get later. KeyTable
-  // sets it: of a declared key it changes with the secret, or the identity.
-  std::string owner;
-
-  bool allows(std::string_view model) const;
+  std::string broken;  // what was stored cannot be read, and nothing is allowed; empty: fine
 };
 
-// Declared in the configuration: known by a secret, or by the identity in a client's certificate (net::TlsFacts).
+// One key. A KeyTable makes it and keeps it in its place for as long as the table lives, revoked or not: calls refer to
+// it without counting. Any thread; what changes is seen by all cores at once. Small: there may be a million.
+class Key {
+ public:
+  // `profile` outlives the key. `id`: of a stored key; empty for declared ones.
+  Key(obs::Label name, std::string_view id, const Profile& profile, base::WallMicros expires = 0)
+      : name_(name), id_(id), profile_(&profile), expires_(expires) {}
+
+  obs::Label name() const { return name_; }
+  std::string_view id() const { return id_; }
+  bool stored() const { return !id_.empty(); }
+  const Profile& profile() const { return *profile_.load(std::memory_order_acquire); }
+  base::WallMicros expires() const { return expires_.load(std::memory_order_relaxed); }  // 0: never
+  bool expired(base::WallMicros now) const { return expires() != 0 && now >= expires(); }
+  bool revoked() const { return revoked_.load(std::memory_order_relaxed); }
+  base::WallMicros last_used() const;                                    // 0: not since the start; as exact as a minute
+  std::atomic<std::int32_t>& websockets() const { return websockets_; }  // open now
+
+ private:
+  friend class KeyTable;
+  const obs::Label name_;
+  const std::string_view id_;
+  std::atomic<const Profile*> profile_;
+  std::atomic<base::WallMicros> expires_;
+  mutable std::atomic<quota::Account*> account_{nullptr};
+  mutable std::atomic<const Key*> next_used_{nullptr};  // in KeyTable's list of keys used lately
+  std::atomic<const char*> owner_{nullptr};             // of a declared key: KeyTable::kOwnerSize characters
+  KnownSecret* secrets_ = nullptr;                      // KeyTable's, under its lock
+  mutable std::atomic<std::uint32_t> used_minute_{0};
+  mutable std::atomic<std::int32_t> websockets_{0};
+  std::atomic<bool> revoked_{false};
+  mutable std::atomic<bool> listed_{false};
+};
+
+// Declared in the configuration: known by one of its secrets, or by the identity in a client's certificate
+// (net::TlsFacts).
 struct DeclaredKey {
   // Shorter secrets can be guessed over a network; they are taken, with a warning.
   static constexpr std::size_t kStrongBytesMin = 16;
-  bool weak() const { return identity.empty() && secret.reveal().size() < kStrongBytesMin; }
+  bool weak() const;
 
-  Key key;
-  base::Secret secret;  // one of the two
-  std::string identity = {};
+  std::string name;
+  std::string team;
+  Scopes scopes;
+  quota::Rules rules;
+  Priority priority = Priority::normal;
+  base::WallMicros expires = 0;  // 0: never
+  std::map<std::string, std::string> labels;
+  std::vector<base::Secret> secrets;  // or
+  std::string identity;
 };
 
-// Reads `keys:`. Mistakes are reported on the nodes.
-std::vector<DeclaredKey> parse_keys(const config::Node& node);
+// Reads `keys:`. `apis`: those there are, by name. `teams`: those declared. Mistakes are reported on the nodes.
+std::vector<DeclaredKey> parse_keys(const config::Node& node, const std::vector<std::string>& apis,
+                                    const std::vector<TeamSpec>& teams = {});
 
-// Matches `text` against `pattern`, in which * stands for any run of characters.
-bool glob_matches(std::string_view pattern, std::string_view text);
-
-// All keys at one moment; immutable.
-class KeyTable {
- public:
-  // `hash_key` is the installation's secret under which stored keys are hashed. `stored` maps hashes to keys.
-  KeyTable(std::vector<DeclaredKey> declared, std::unordered_map<std::string, Key> stored, base::Secret hash_key);
-
-  bool empty() const { return size() == 0; }
-  std::size_t size() const { return declared_.size() + stored_.size() + identities_.size(); }
-  // Null for a secret no key has. Any thread; the secret is compared in constant time. A secret seen lately on this
-  // thread costs no hash.
-  std::shared_ptr<const Key> find(std::string_view secret) const;
-  // The key of whoever proved to be `identity` when the connection was made; null for nobody's.
-  std::shared_ptr<const Key> find_identity(std::string_view identity) const;
-  std::vector<std::shared_ptr<const Key>> list() const;
-
- private:
-  std::shared_ptr<const Key> look_up(std::string_view secret) const;
-  std::uint64_t version_;
-  base::Secret hash_key_;
-  std::unordered_map<std::string, std::shared_ptr<const Key>> declared_;  // by hash, as the stored ones
-  std::unordered_map<std::string, std::shared_ptr<const Key>> stored_;
-  std::map<std::string, std::shared_ptr<const Key>, std::less<>> identities_;
-};
+// kPriorityNames; nothing for another text.
+std::optional<Priority> parse_priority(std::string_view text);
 
 }  // namespace penstock::flow

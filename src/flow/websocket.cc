@@ -50,9 +50,11 @@ WebSocketFigures& figures_of(std::string_view api) {
   return registry().by_api[std::string(api)];
 }
 
-std::shared_ptr<KeyState> state_of(const Call& call) {
-  static const auto kKeyless = std::make_shared<KeyState>();
-  return call.key && call.key->state ? call.key->state : kKeyless;
+// Callers without keys count together.
+std::shared_ptr<std::atomic<std::int32_t>> open_of(const Call& call) {
+  static const auto kKeyless = std::make_shared<std::atomic<std::int32_t>>(0);
+  if (call.key == nullptr) return kKeyless;
+  return {call.policy->shared_keys(), &call.key->websockets()};
 }
 
 void add(std::atomic<std::uint64_t>& counter, std::uint64_t by) {
@@ -76,19 +78,19 @@ rt::Task<std::optional<http::WebSocketOffer>> read_websocket_offer(Call& call) {
 
 Result<WebSocketPlace> WebSocketPlace::take(Call& call) {
   std::int64_t most = call.policy->websocket().per_key;
-  auto state = state_of(call);
-  if (state->websockets.fetch_add(1, std::memory_order_relaxed) < most) return WebSocketPlace(std::move(state));
-  state->websockets.fetch_sub(1, std::memory_order_relaxed);
+  auto open = open_of(call);
+  if (open->fetch_add(1, std::memory_order_relaxed) < most) return WebSocketPlace(std::move(open));
+  open->fetch_sub(1, std::memory_order_relaxed);
   return fail(Errc::resource_exhausted,
               fmt::format("{} WebSocket connections are open already, which is the limit for one key; close some, or "
                           "raise `websocket: {{ per_key }}`",
                           most));
 }
 
-WebSocketPlace::WebSocketPlace(WebSocketPlace&& other) noexcept : state_(std::move(other.state_)) {}
+WebSocketPlace::WebSocketPlace(WebSocketPlace&& other) noexcept : open_(std::move(other.open_)) {}
 
 WebSocketPlace::~WebSocketPlace() {
-  if (state_) state_->websockets.fetch_sub(1, std::memory_order_relaxed);
+  if (open_) open_->fetch_sub(1, std::memory_order_relaxed);
 }
 
 rt::Task<Result<std::unique_ptr<WebSocketSession>>> WebSocketSession::accept(Call& call, http::WebSocketOffer offer,

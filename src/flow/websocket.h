@@ -12,7 +12,7 @@
 namespace penstock::flow {
 
 struct Call;
-struct KeyState;
+class Key;
 struct WebSocketFigures;
 
 // As configured; part of the policy.
@@ -35,8 +35,8 @@ class WebSocketPlace {
   ~WebSocketPlace();
 
  private:
-  explicit WebSocketPlace(std::shared_ptr<KeyState> state) : state_(std::move(state)) {}
-  std::shared_ptr<KeyState> state_;
+  explicit WebSocketPlace(std::shared_ptr<std::atomic<std::int32_t>> open) : open_(std::move(open)) {}
+  std::shared_ptr<std::atomic<std::int32_t>> open_;  // of the key
 };
 
 // The connection to the caller, counted while it lives. Draining interrupts its socket with `unavailable`. What passed

@@ -1,6 +1,7 @@
 #include "llm/dispatch.h"
 
 #include "flow/dialect.h"
+#include "llm/context_fit.h"
 #include "llm/estimate.h"
 #include "rt/await.h"
 #include "rt/wait.h"
@@ -146,14 +147,6 @@ std::string_view Answer::content_type() const {
   return type.empty() ? "application/json" : type;
 }
 
-// A chunk of a native stream is about 150 bytes of envelope around one token.
-std::int64_t Answer::estimate_output() const {
-  constexpr std::uint64_t kChunkBytes = 150;
-  std::int64_t by_bytes = translation_ ? estimate_tokens(translation_->content_bytes())
-                                       : static_cast<std::int64_t>(event_bytes_ / kChunkBytes);
-  return std::max<std::int64_t>(events(), by_bytes);
-}
-
 std::string Answer::break_off(const Error& error) {
   if (!translation_ && request_.framing == Framing::array)
     return (events_ == 0 ? "[" : ",\r\n") + context_.dialect.error_body(502, error, context_.event.id.view()) + "]";
@@ -196,11 +189,12 @@ rt::Task<void> Answer::settle() {
   }
 }
 
-Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, const Request& request)
+Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, Request& request)
     : pool_(pool),
       call_(call),
       route_(std::move(route)),
       request_(request),
+      output_most_(request.output_most),
       deadline_(pool.loop().now() + route_->timeouts.total) {}
 
 void Dispatch::cancel() {
@@ -216,76 +210,101 @@ rt::Task<void> Dispatch::pause(base::Duration delay) {
 
 rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
   Attempts attempts(*route_, pool_.loop().now());
+  TargetHolds holds(call_, [this](const Target& target) { return dearest(target, call_, request_); });
   http::OriginHealth::Trial trial;
   std::optional<Failure> last;
-  while (const Target* target = attempts.next(pool_.loop().now(), trial)) {
+  while (true) {
+    const Target* target = attempts.next(pool_.loop().now(), trial);
+    std::optional<TargetHold> hold;
+    if (target == nullptr && !last && holds.denied())
+      target = co_await holds.wait(hold.emplace(), deadline_, cancellation_);
+    if (target == nullptr) break;
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
       if (i > 0) co_await pause(backoff(i - 1));
       if (call_.exchange.client_gone() || pool_.loop().now() >= deadline_) break;
+      if (!hold) hold = holds.take(*target);
+      if (!hold) break;
       ++call_.event.attempts;
       call_.event.target = target->label;
-      auto answer = co_await attempt(*target);
+      auto answer = std::make_unique<Answer>(pool_, *target, request_, call_, route_->timeouts, deadline_);
+      answer->hold_ = std::move(*hold);
+      hold.reset();
+      auto attempted = co_await attempt(*answer);
       running_ = nullptr;
-      if (answer) {
-        (*answer)->accepted_ = true;
-        (*answer)->trial_ = std::move(trial);
+      if (attempted) {
+        answer->accepted_ = true;
+        answer->trial_ = std::move(trial);
         // A count of our own says nothing about anybody.
-        bool asked = (*answer)->call_.sent();
-        if (!(*answer)->streaming()) (*answer)->tell_health(asked ? Outcome::good : Outcome::neither);
+        bool asked = answer->call_.sent();
+        if (!answer->streaming()) answer->tell_health(asked ? Outcome::good : Outcome::neither);
         co_return answer;
       }
-      note_health(*target, &answer.error(), pool_.loop().now());
+      note_health(*target, &attempted.error(), pool_.loop().now());
+      answer->bill_failure();
       // That a target could not be asked explains less than what another one answered.
-      bool unasked = answer.error().another_may;
-      if (!unasked || !last || last->another_may) last = std::move(answer.error());
+      bool unasked = attempted.error().another_may;
+      if (!unasked || !last || last->another_may) last = std::move(attempted.error());
       if (unasked) break;
-      if (!worth_same_target(*route_, *last)) break;
+      if (!worth_same_target(*route_, *last) || !worth_paying_again()) break;
     }
-    if (last && !worth_next_target(*last)) break;
+    if (last && (!worth_next_target(*last) || !worth_paying_again())) break;
   }
   if (call_.exchange.client_gone())
     last.emplace(Error{Errc::cancelled, "the client left"}, obs::ErrorType::caller_cancelled);
+  if (!last && holds.denied()) last = holds.failure();
   if (!last) last.emplace(Error{Errc::unavailable, "no target is configured"});
   co_return std::unexpected(std::move(*last));
+}
+
+// What was reserved is enough for one answer. After an attempt that cost something, another one could cost more than a
+// budget has left.
+bool Dispatch::worth_paying_again() const {
+  bool cost = call_.event.input_tokens + call_.event.output_tokens > 0;
+  return !cost || !request_.bounded;
 }
 
 bool Dispatch::native(const Target& target) const {
   return target.provider->family() == request_.family && target.provider->speaks(request_.operation);
 }
 
-rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::attempt(const Target& target) {
-  auto answer = std::make_unique<Answer>(pool_, target, request_, call_, route_->timeouts, deadline_);
-  auto encoded = encode(target, *answer);
+// Before each attempt: targets have limits of their own.
+void Dispatch::bound(const Target& target) {
+  request_.output_most = output_most_;
+  bool generates = !request_.output.after.empty();
+  if (target.limited() && generates) request_.output_most = output_most_for(target, request_);
+}
+
+rt::Task<std::expected<void, Failure>> Dispatch::attempt(Answer& answer) {
+  const Target& target = answer.target_;
+  if (request_.context && request_.context->present(target, call_, request_)) canonical_.reset();
+  bound(target);
+  auto encoded = encode(target, answer);
   if (!encoded) co_return std::unexpected(std::move(encoded.error()));
-  if (!answer->translated_body_.empty()) co_return answer;  // needed nobody
-  running_ = answer.get();
+  if (!answer.translated_body_.empty()) co_return std::expected<void, Failure>{};  // needed nobody
+  running_ = &answer;
   Result<void> sent;
   {
     Waiting waiting(call_);
-    sent = co_await answer->call_.send(*encoded->head, encoded->body);
+    sent = co_await answer.call_.send(*encoded->head, encoded->body);
   }
   if (!sent) co_return std::unexpected(transport_failure(target, sent.error()));
-  if (answer->call_.status() == 200 && request_.stream &&
-      is_stream(target.provider->framing(), answer->call_.fields().get(wire::FieldId::content_type))) {
-    auto accepting = native(target) ? accept_stream(*answer) : accept_translated(*answer);
-    auto accepted = co_await accepting;
-    if (!accepted) co_return std::unexpected(std::move(accepted.error()));
-    co_return answer;
+  if (answer.call_.status() == 200 && request_.stream &&
+      is_stream(target.provider->framing(), answer.call_.fields().get(wire::FieldId::content_type))) {
+    auto accepting = native(target) ? accept_stream(answer) : accept_translated(answer);
+    co_return co_await accepting;
   }
-  bool success = answer->call_.status() >= 200 && answer->call_.status() <= 299;
+  bool success = answer.call_.status() >= 200 && answer.call_.status() <= 299;
   std::size_t bytes_max = success ? kAnswerBytesMax : kErrorBytesMax;
   Result<std::string_view> body;
   {
     Waiting waiting(call_);
-    body = co_await answer->call_.read_all(bytes_max);
+    body = co_await answer.call_.read_all(bytes_max);
   }
   // An error page that is too long explains nothing; its status does.
   if (!body && !success && body.error().code == Errc::out_of_range) body = std::string_view();
   if (!body) co_return std::unexpected(transport_failure(target, body.error()));
-  auto accepted = accept_whole(*answer, *body);
-  if (!accepted) co_return std::unexpected(std::move(accepted.error()));
-  co_return answer;
+  co_return accept_whole(answer, *body);
 }
 
 // Reads up to the first event that says something, which shows that there is an answer.

@@ -8,9 +8,12 @@
 
 #include "flow/call.h"
 #include "http/client.h"
+#include "llm/ask.h"
 #include "llm/attempts.h"
+#include "llm/bill.h"
 #include "llm/failure.h"
 #include "llm/target_health.h"
+#include "llm/target_hold.h"
 #include "llm/translation.h"
 #include "wire/lines.h"
 
@@ -48,9 +51,16 @@ class Answer {
   // Until next() has something to say, or until `quiet`. An error when the stream was cut or timed out.
   rt::Task<Result<void>> wait(base::SteadyTime quiet = base::SteadyTime::max());
   const Usage& usage() const { return usage_; }
+  // Tells the call, the target's accounts and its estimate what was used. Once; when it is known how the answer ended.
+  // `whole`: it came to its proper end.
+  void bill(bool whole);
+  // The same of an attempt that failed: what the provider reported, and of one that was cut short by the client, that
+  // it was asked.
+  void bill_failure();
   // Events so far, and what they may have cost in tokens when the provider did not say it.
   std::uint32_t events() const { return translation_ ? translation_->pieces() : events_; }
   std::int64_t estimate_output() const;
+  // What `usage()` leaves open, or reports as nonsense, estimated.
   // The provider reported a failure within the stream; the event went to the client, who has to know.
   bool failed() const { return failed_; }
   // The event that tells the client that the rest will not come; empty when the dialect has none.
@@ -72,6 +82,9 @@ class Answer {
   Result<std::optional<std::string_view>> next_native();
   Result<std::optional<std::string_view>> next_translated();
   std::string_view framed(const wire::SseEvent& event);
+  Spent spent(bool whole) const;
+  std::int64_t estimate_body() const;
+  void settle_hold(const Spent& spent);
   void tell_health(Outcome outcome, std::string_view why = {});
   void tell_broken(const Error& error);
 
@@ -80,6 +93,7 @@ class Answer {
   const Request& request_;
   flow::Call& context_;
   http::OriginHealth::Trial trial_;
+  TargetHold hold_;  // on the target's accounts
   wire::SseSplitter splitter_;
   wire::LineSplitter lines_;
   // What was read before anything was promised to the client: events that only open the answer, and the first other.
@@ -105,18 +119,20 @@ class Answer {
   bool closed_ = false;  // the array of a native stream
   bool failed_ = false;
   bool told_ = false;  // the target's health knows how it ended
+  bool billed_ = false;
 };
 
 class Dispatch {
  public:
-  Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, const Request& request);
+  // `request` is told for each attempt what its target may answer at most.
+  Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, Request& request);
   // Nothing else on the loop may use `call` meanwhile. A client that leaves cancels the upstream call at once.
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> run();
   // Ends what is under way; safe at any time on the loop.
   void cancel();
 
  private:
-  rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> attempt(const Target& target);
+  rt::Task<std::expected<void, Failure>> attempt(Answer& answer);
   // The target takes the request in the dialect it came in.
   bool native(const Target& target) const;
   // The request as the target wants it. `answer` learns what could not be carried, how to read the stream, and for
@@ -127,6 +143,8 @@ class Dispatch {
   std::expected<UpstreamRequest, Failure> translate_count(const Target& target, Answer& answer);
   std::expected<UpstreamRequest, Failure> translate_embeddings(const Target& target, Answer& answer);
   Result<void> read_canonical();
+  void bound(const Target& target);
+  bool worth_paying_again() const;
   rt::Task<std::expected<void, Failure>> accept_stream(Answer& answer);
   rt::Task<std::expected<void, Failure>> accept_translated(Answer& answer);
   std::expected<void, Failure> accept_whole(Answer& answer, std::string_view body);
@@ -136,9 +154,12 @@ class Dispatch {
   http::ClientPool& pool_;
   flow::Call& call_;
   std::shared_ptr<const Route> route_;
-  const Request& request_;
+  Request& request_;
+  std::int64_t output_most_;  // whichever target is asked
   // Once a target needs them: what is not translated pays nothing for them.
-  std::unique_ptr<const chat::Request> canonical_;
+  std::shared_ptr<chat::Request> canonical_;
+  std::optional<std::int64_t> wished_output_;  // by canonical_, before it was bounded for a target
+  chat::Reasoning wished_reasoning_;
   std::unique_ptr<const chat::EmbeddingsRequest> canonical_embeddings_;
   base::SteadyTime deadline_;  // of all attempts together
   Answer* running_ = nullptr;

@@ -41,4 +41,13 @@ std::int64_t estimate_tokens(const chat::Request& request) {
   return sum;
 }
 
+std::int64_t estimate_tokens(const chat::Answer& answer) {
+  std::int64_t sum = 0;
+  for (const chat::Choice& choice : answer.choices) {
+    for (const chat::Part& part : choice.parts)
+      sum += std::visit([](const auto& one) { return tokens_of(one); }, part.content);
+  }
+  return sum;
+}
+
 }  // namespace penstock::llm

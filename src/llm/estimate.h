@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "chat/answer.h"
 #include "chat/request.h"
 
 namespace penstock::llm {
@@ -17,5 +18,7 @@ constexpr std::int64_t estimate_tokens(std::uint64_t text_bytes) {
 // for a middling one: 1,000 an image, 1,500 per 30 kB of base64 of a document, 32 per 16 kB of sound, 300 per 300 kB of
 // video.
 std::int64_t estimate_tokens(const chat::Request& request);
+// Of all choices of an answer.
+std::int64_t estimate_tokens(const chat::Answer& answer);
 
 }  // namespace penstock::llm

@@ -1,5 +1,6 @@
 #include "llm/pass_through.h"
 
+#include "llm/ask.h"
 #include "rt/wait.h"
 
 namespace penstock::llm {
@@ -10,6 +11,17 @@ PassThrough::PassThrough(http::ClientPool& pool, flow::Call& call, std::shared_p
       route_(std::move(route)),
       head_(head),
       deadline_(pool.loop().now() + route_->timeouts.total) {}
+
+PassThrough::~PassThrough() {
+  quota::Now now{pool_.loop().now(), base::system_clock().wall()};
+  if (used_.tokens > 0 || used_.cost != 0) hold_.settle(used_, now);
+}
+
+void PassThrough::bill(const Spent& spent) {
+  auto cost = charge(call_, *target_, spent);
+  used_.tokens += spent.usage.input + spent.usage.output;
+  used_.cost = used_.cost && cost ? std::optional(*used_.cost + *cost) : std::nullopt;
+}
 
 rt::Task<void> PassThrough::pause(base::Duration delay) {
   rt::Wait wait(pool_.loop(), std::min(deadline_, std::chrono::steady_clock::now() + delay), &cancellation_);
@@ -24,24 +36,36 @@ void PassThrough::cancel() {
 
 rt::Task<PassThrough::Outcome> PassThrough::try_targets(Attempt attempt) {
   Attempts attempts(*route_, pool_.loop().now());
-  Failure last({Errc::unavailable, "no target is configured"});
-  while (const Target* target = attempts.next(pool_.loop().now(), trial_)) {
+  TargetHolds holds(call_, [this](const Target&) { return call_.ask.cost; });
+  std::optional<Failure> last;
+  while (true) {
+    const Target* target = attempts.next(pool_.loop().now(), trial_);
+    std::optional<TargetHold> hold;
+    if (target == nullptr && !last && holds.denied())
+      target = co_await holds.wait(hold.emplace(), deadline_, cancellation_);
+    if (target == nullptr) break;
     for (int i = 0; i < route_->retry.attempts; ++i) {
       if (pool_.loop().now() >= deadline_) break;
       if (i > 0) co_await pause(backoff(i - 1));
       if (call_.exchange.client_gone() || pool_.loop().now() >= deadline_) break;
+      if (!hold) hold = holds.take(*target);
+      if (!hold) break;
+      hold_ = std::move(*hold);
+      hold.reset();
       ++call_.event.attempts;
       call_.event.target = target->label;
       target_ = target;
       auto done = co_await (this->*attempt)();
       if (done) co_return done;
       last = std::move(done.error());
-      note_health(*target, &last, pool_.loop().now());
-      if (!worth_same_target(*route_, last)) break;
+      note_health(*target, &*last, pool_.loop().now());
+      if (!worth_same_target(*route_, *last)) break;
     }
-    if (!worth_next_target(last)) break;
+    if (last && !worth_next_target(*last)) break;
   }
-  co_return std::unexpected(std::move(last));
+  if (!last && holds.denied()) last = holds.failure();
+  if (!last) last.emplace(Error{Errc::unavailable, "no target is configured"});
+  co_return std::unexpected(std::move(*last));
 }
 
 // A fresh call to the target, and the head to send.

@@ -8,7 +8,9 @@
 #include <string>
 
 #include "llm/attempts.h"
+#include "llm/bill.h"
 #include "llm/failure.h"
+#include "llm/target_hold.h"
 
 namespace penstock::llm {
 
@@ -22,6 +24,7 @@ class PassThrough {
 
   // `head` without its length; what it refers to must stay. Nothing else on the loop may use `call` meanwhile.
   PassThrough(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, PassHead head);
+  ~PassThrough();
 
   // Sends a whole body (or none, when the head says so) and waits for the head of a successful answer.
   rt::Task<Outcome> send(BodyFor body_for);
@@ -41,6 +44,8 @@ class PassThrough {
   // After start() or send(). The answer's head, and its body by read().
   const Target& target() const { return *target_; }
   http::ClientCall& answer() { return *upstream_; }
+  // What the answer used, for the call and for the target's accounts: also several times, when it goes on for long.
+  void bill(const Spent& spent);
   // For the target's health: the answer was read to its end (null), or how it broke.
   void ended(const Error* error);
   // Ends what is under way; safe at any time on the loop.
@@ -68,6 +73,8 @@ class PassThrough {
   LengthFor length_for_;
   const Target* target_ = nullptr;
   http::OriginHealth::Trial trial_;
+  TargetHold hold_;
+  quota::Used used_;
   std::unique_ptr<http::ClientCall> upstream_;
 };
 

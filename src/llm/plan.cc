@@ -1,9 +1,8 @@
 #include "llm/plan.h"
 
-#include <charconv>
-
 #include "base/quantity.h"
-#include "config/timeout.h"
+#include "price/quantity.h"
+#include "token/models.h"
 
 namespace penstock::llm {
 
@@ -13,51 +12,6 @@ bool RetryPolicy::retries(int status) const {
   return std::find(statuses.begin(), statuses.end(), status) != statuses.end();
 }
 
-namespace {
-
-RetryPolicy parse_retry(const config::Node& node) {
-  RetryPolicy retry;
-  if (!node.present()) return retry;
-  config::Map map = node.map();
-  retry.attempts = map.integer("attempts", 2, 1, 10);
-  if (config::Node on = map.get("on"); on.present()) {
-    retry.on_5xx = retry.on_429 = retry.on_connect = retry.on_timeout = false;
-    for (const config::Node& item : on.items()) {
-      std::string word = item.text();
-      int status = 0;
-      auto [end, ec] = std::from_chars(word.data(), word.data() + word.size(), status);
-      bool number = ec == std::errc{} && end == word.data() + word.size();
-      if (word == "5xx") {
-        retry.on_5xx = true;
-      } else if (word == "connect") {
-        retry.on_connect = true;
-      } else if (word == "timeout") {
-        retry.on_timeout = true;
-      } else if (number && status == 429) {
-        retry.on_429 = true;
-      } else if (number && status >= 400 && status <= 599) {
-        retry.statuses.push_back(status);
-      } else {
-        item.problem(fmt::format("'{}' is nothing to retry on; write a status (429), 5xx, connect or timeout", word));
-      }
-    }
-  }
-  map.done();
-  return retry;
-}
-
-http::ClientTimeouts parse_timeouts(const config::Node& node, http::ClientTimeouts timeouts) {
-  if (!node.present()) return timeouts;
-  config::Map map = node.map();
-  timeouts.first_byte = config::read_timeout(map, "first_byte", timeouts.first_byte);
-  timeouts.idle = config::read_timeout(map, "idle", timeouts.idle);
-  timeouts.total = config::read_timeout(map, "total", timeouts.total);
-  map.done();
-  return timeouts;
-}
-
-}  // namespace
-
 std::optional<Target> Plan::resolve(std::string_view text) const {
   std::size_t slash = text.find('/');
   if (slash == std::string_view::npos || slash + 1 == text.size()) return std::nullopt;
@@ -66,96 +20,17 @@ std::optional<Target> Plan::resolve(std::string_view text) const {
   Target target;
   target.provider = provider->second;
   target.model = text.substr(slash + 1);
+  const Seller& seller = sellers_.find(provider->first)->second;
+  if (auto own = target_allowances_.find(text); own != target_allowances_.end()) target.allowances[0] = own->second;
+  target.allowances[1] = seller.allowance;
+  target.encoding = token::Encoding::find(token::encoding_name(target.model));
+  auto learned = calibrations_.find(text);
+  target.calibration = learned == calibrations_.end() ? seller.calibration : learned->second;
+  if (terms_.prices) {
+    // The entry lives as long as its catalog.
+    target.sold = {terms_.prices, terms_.prices->find(provider->first, seller.vendor, target.model)};
+  }
   return target;
-}
-
-std::vector<Target> Plan::parse_targets(const config::Node& node, bool weighted) {
-  std::vector<Target> targets;
-  for (const config::Node& item : node.items()) {
-    std::string to;
-    std::int64_t weight = 1;
-    if (weighted && item.kind() == config::Node::Kind::map) {
-      config::Map map = item.map();
-      to = map.required_text("to");
-      weight = map.integer("weight", 1, 0, 1'000'000);
-      map.done();
-    } else {
-      to = item.text();
-    }
-    auto target = resolve(to);
-    if (!target) {
-      std::vector<std::string> names;
-      for (const auto& [name, provider] : providers_) names.push_back(name);
-      std::string provider_name = to.substr(0, to.find('/'));
-      auto hint = base::closest(provider_name, names);
-      item.problem(to.find('/') == std::string::npos
-                       ? fmt::format("'{}' is no target; write provider/model", to)
-                       : fmt::format("there is no provider '{}'{}", provider_name,
-                                     hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
-      continue;
-    }
-    target->weight = weight;
-    target->label = obs::intern(to);
-    targets.push_back(std::move(*target));
-  }
-  return targets;
-}
-
-void Plan::parse_route(const std::string& name, const config::Node& node) {
-  config::Map map = node.map();
-  auto route = std::make_shared<Route>();
-  route->name = obs::intern(name);
-  config::Node targets = map.get("route");
-  route->targets = parse_targets(targets, true);
-  route->fallback = parse_targets(map.get("fallback"), false);
-  route->by_priority = map.choice("strategy", {"weighted", "priority"}, "weighted") == "priority";
-  route->strict = map.boolean("strict", false);
-  route->retry = parse_retry(map.get("retry"));
-  http::ClientTimeouts defaults;
-  if (!route->targets.empty()) defaults = route->targets.front().provider->timeouts();
-  route->timeouts = parse_timeouts(map.get("timeout"), defaults);
-  route->keep_alive = config::read_timeout(map, "keep_alive", route->keep_alive);
-  map.done();
-  if (route->targets.empty()) {
-    if (targets.kind() == config::Node::Kind::list && targets.items().empty())
-      targets.problem("a route needs at least one target");
-    return;
-  }
-  bool any =
-      std::any_of(route->targets.begin(), route->targets.end(), [](const Target& target) { return target.weight > 0; });
-  if (!any) targets.problem("every target has weight 0, so none would ever be asked");
-  routes_[name] = std::move(route);
-}
-
-std::shared_ptr<const Plan> Plan::parse(const config::Node& providers,
-                                        const std::vector<std::pair<std::string, config::Node>>& routes,
-                                        const base::Registry& registry) {
-  auto plan = std::make_shared<Plan>();
-  if (providers.present()) {
-    config::Map map = providers.map();
-    for (const auto& [name, node] : map.entries()) {
-      if (name.find('/') != std::string::npos) node.problem("a provider's name cannot contain '/'");
-      config::Map entry = node.map();
-      config::Node type = entry.required("type");
-      std::string type_name = type.kind() == config::Node::Kind::scalar ? type.text() : "";
-      const auto* factory = registry.find<ProviderFactory>(type_name);
-      if (factory == nullptr) {
-        if (!type_name.empty()) {
-          type.problem(fmt::format("'{}' is no provider type of this build; there are: {}", type_name,
-                                   fmt::join(registry.names<ProviderFactory>(), ", ")));
-        }
-        continue;
-      }
-      auto provider = factory->make(name, entry);
-      entry.done();
-      if (provider) {
-        plan->providers_[name] = std::move(provider);
-        plan->direct_labels_[name] = obs::intern(name + "/*");
-      }
-    }
-  }
-  for (const auto& [name, node] : routes) plan->parse_route(name, node);
-  return plan;
 }
 
 std::shared_ptr<const Route> narrowed(const std::shared_ptr<const Route>& route,
@@ -176,9 +51,10 @@ Result<std::shared_ptr<const Route>> Plan::find(std::string_view model) const {
   if (auto target = resolve(model)) {
     auto route = std::make_shared<Route>();
     // The stranger's word must not become a label: direct calls count under their provider.
-    route->name = direct_labels_.find(model.substr(0, model.find('/')))->second;
+    route->name = sellers_.find(model.substr(0, model.find('/')))->second.direct_label;
     target->label = route->name;
     route->timeouts = target->provider->timeouts();
+    route->output_assumed = terms_.output_assumed;
     route->targets.push_back(std::move(*target));
     return std::shared_ptr<const Route>(std::move(route));
   }
@@ -190,6 +66,27 @@ Result<std::shared_ptr<const Route>> Plan::find(std::string_view model) const {
   return fail(Errc::not_found, fmt::format("the model '{}' does not exist in this gateway{}; {}", shown,
                                            hint ? fmt::format("; did you mean '{}'?", *hint) : "", known));
 }
+
+namespace {
+
+// lab/big: input 2.5USD/1M, output 10USD/1M (catalog, as of 2026-01-31)
+std::string price_line(const Target& target, bool priced_only) {
+  const price::Price* price = target.price_at(base::system_clock().wall());
+  if (price == nullptr)
+    return fmt::format("{}: price unknown{}", target.label.view(), priced_only ? ", so it is not asked" : "");
+  std::string figures;
+  for (const price::RateField& field : price::kRateFields) {
+    const price::Figure& figure = price->rates.*field.member;
+    if (figure) base::append(figures, figures.empty() ? "" : ", ", field.name, " ", price::format_rate(*figure));
+  }
+  if (price->request)
+    base::append(figures, figures.empty() ? "" : ", ", "call ", price::format_amount(*price->request));
+  if (price->image) base::append(figures, figures.empty() ? "" : ", ", "image ", price::format_amount(*price->image));
+  return fmt::format("{}: {} ({}{})", target.label.view(), figures, to_string(target.sold->source),
+                     price->as_of.empty() ? "" : ", as of " + price->as_of);
+}
+
+}  // namespace
 
 std::vector<std::string> Plan::describe() const {
   std::vector<std::string> lines;
@@ -209,6 +106,10 @@ std::vector<std::string> Plan::describe() const {
         fmt::format("; {} attempts each, first byte within {}, total {}", route->retry.attempts,
                     base::format_duration(route->timeouts.first_byte), base::format_duration(route->timeouts.total));
     lines.push_back(std::move(line));
+    if (route->context) lines.push_back("  " + route->context->describe());
+    for (const auto* targets : {&route->targets, &route->fallback}) {
+      for (const Target& target : *targets) lines.push_back("  " + price_line(target, route->priced_only));
+    }
   }
   return lines;
 }

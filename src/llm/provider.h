@@ -15,6 +15,8 @@
 #include "config/document.h"
 #include "http/client.h"
 #include "json/peek.h"
+#include "llm/output_wish.h"
+#include "token/tally.h"
 #include "wire/sse.h"
 
 namespace penstock::llm {
@@ -28,6 +30,8 @@ using chat::Usage;
 enum class Framing : std::uint8_t { events, lines, array };
 
 struct Target;
+struct Route;
+class ContextFit;
 
 // A request in the dialect of its client, with what routing had to know of it. The body stays the client's bytes.
 struct Request {
@@ -37,6 +41,8 @@ struct Request {
   json::Field model;  // where the name stands in the body; absent when the path has it
   json::Field stream_options;
   std::size_t object_begin = 0;
+  OutputWish output;
+  std::int64_t output_most = 0;  // tokens of one answer that the provider is told at most; 0: what the body says
   bool stream = false;
   bool wants_usage = false;           // the client asked for stream_options.include_usage itself
   Framing framing = Framing::events;  // of the stream that the client expects
@@ -45,8 +51,14 @@ struct Request {
   // For providers of another dialect; null where the operation cannot be translated. Outlive the call.
   const chat::ClientCodec* codec = nullptr;  // chat, completions, responses, count_tokens
   const chat::EmbeddingsCodec* embeddings = nullptr;
-  std::string_view provider = {};  // only targets of this one; empty: of any
-  bool admitted = false;           // flow::admit() has passed the call already
+  std::string_view provider = {};            // only targets of this one; empty: of any
+  std::shared_ptr<const Route> route;        // set: flow::admit() has passed the call already, for this one
+  std::string service_tier = {};             // as the client names it; empty: it does not
+  std::int64_t asked_input = 0;              // of call.ask.tokens
+  bool bounded = false;                      // some hard budget relies on what was asked for
+  token::InputSize input_size = {};          // as measured where it cannot be counted; 0 bytes: it was not
+  std::shared_ptr<ContextFit> context;       // where the route has a rule about it
+  std::shared_ptr<chat::Request> canonical;  // the body as `codec` reads it, once somebody needed it
   // Hears the answer of a target that took the request in the client's own dialect, before the client does: the whole
   // of it, or the first event of a stream. Null: nobody does. Outlives the call.
   const std::function<void(const Target& target, std::string_view answer)>* on_native = nullptr;

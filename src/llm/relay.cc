@@ -98,8 +98,10 @@ Result<std::shared_ptr<const Route>> Relay::speaking(std::shared_ptr<const Route
                           route->name.view(), to_string(family_)));
 }
 
-rt::Task<std::shared_ptr<const Route>> Relay::route_for(flow::Call& call) const {
-  auto route = lane_.plan(core_of(call))->find(call.model);
+rt::Task<std::shared_ptr<const Route>> Relay::route_for(flow::Call& call, Passage passage) const {
+  auto route = plan_of(call, lane_)->find(call.model);
+  if (route) route = askable(*route, call.event.at);
+  if (route) prepare_passage(call, **route, passage);
   // Whether a model exists is nobody's business whose key does not cover it: permission first.
   auto admitted = co_await flow::admit(call);
   if (admitted && route) route = speaking(*route);
@@ -112,7 +114,8 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_for(flow::Call& call) const 
   co_return *route;
 }
 
-rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call, std::string_view service) const {
+rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call, std::string_view service,
+                                                                Passage passage) const {
   std::shared_ptr<const Plan> plan = lane_.plan(core_of(call));
   std::string provider(call.exchange.request().field("x-penstock-provider"));
   if (provider.empty()) {
@@ -121,7 +124,7 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call
     if (first != plan->providers().end()) provider = first->first;
   }
   call.model = provider + "/" + std::string(service);
-  if (plan->providers().contains(provider)) co_return co_await route_for(call);
+  if (plan->providers().contains(provider)) co_return co_await route_for(call, passage);
   // A name with a slash in it would be read as another provider's, under the permission for some other name.
   auto admitted = co_await flow::admit(call);
   if (admitted && provider.empty()) {
@@ -135,7 +138,7 @@ rt::Task<std::shared_ptr<const Route>> Relay::route_to_provider(flow::Call& call
 }
 
 rt::Task<void> Relay::send(flow::Call& call, std::shared_ptr<const Route> route, PassHead head,
-                           PassThrough::BodyFor body_for, bool charged) const {
+                           PassThrough::BodyFor body_for, std::optional<Passage> charged) const {
   std::string lines = lines_of(call);
   head.lines = lines;
   head.accept = call.exchange.request().field("accept");
@@ -146,7 +149,7 @@ rt::Task<void> Relay::send(flow::Call& call, std::shared_ptr<const Route> route,
 }
 
 rt::Task<void> Relay::upload(flow::Call& call, Upload& body, std::shared_ptr<const Route> route, PassHead head,
-                             bool charged) const {
+                             std::optional<Passage> charged) const {
   std::string lines = lines_of(call);
   head.lines = lines;
   head.accept = call.exchange.request().field("accept");
@@ -164,8 +167,8 @@ rt::Task<void> Relay::upload(flow::Call& call, Upload& body, std::shared_ptr<con
 rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
   auto body = co_await flow::identify_and_read(call, what.bytes_max);
   if (!body) co_return;
-  std::array<std::string_view, 2> names{"model", what.text};
-  std::array<json::Field, 2> fields;
+  std::array<std::string_view, 3> names{"model", what.text, "n"};
+  std::array<json::Field, 3> fields;
   auto peeked = json::peek(*body, names, fields);
   const json::Field& model = fields[0];
   const json::Field& text = fields[1];
@@ -177,8 +180,10 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
     co_return;
   }
   call.input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
-  call.ask.tokens = call.input_tokens;
-  auto route = named ? co_await route_for(call) : co_await route_to_provider(call, what.service);
+  Passage passage{.needs = {what.needs}};
+  if (what.images)
+    passage.images = fields[2].kind == json::Field::Kind::integer ? std::max<std::int64_t>(fields[2].integer, 1) : 1;
+  auto route = named ? co_await route_for(call, passage) : co_await route_to_provider(call, what.service, passage);
   if (!route) co_return;
   PassHead head{.method = "POST",
                 .path = what.path,
@@ -193,7 +198,7 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
     bytes += whole.substr(model.end);
     return bytes;
   };
-  co_await send(call, std::move(route), head, renamed, true);
+  co_await send(call, std::move(route), head, renamed, passage);
 }
 
 rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
@@ -217,12 +222,16 @@ rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
     }
     call.model = form.name();
   }
-  auto route = co_await route_for(call);
+  // How many pictures a form wants stands somewhere in it.
+  bool pictures = path.starts_with("/images");
+  Passage passage{.kind = pictures ? Passage::Kind::unknown : Passage::Kind::paid,
+                  .needs = {pictures ? flow::Capability::images : flow::Capability::chat}};
+  auto route = co_await route_for(call, passage);
   if (!route) co_return;
   std::string content_type = wire::form_content_type(boundary);
   PassHead head{
       .method = "POST", .path = path, .content_type = content_type, .accept = {}, .has_body = true, .body_bytes = {}};
-  co_await upload(call, body, std::move(route), head, true);
+  co_await upload(call, body, std::move(route), head, passage);
 }
 
 rt::Task<void> Relay::pass_to(flow::Call& call, std::string_view provider) const {
@@ -240,14 +249,19 @@ rt::Task<void> Relay::pass_to(flow::Call& call, std::string_view provider) const
                 .accept = {},
                 .has_body = false,
                 .body_bytes = {}};
-  co_await send(call, std::move(*route), head, [](std::string_view) { return std::string(); }, false);
+  co_await send(call, std::move(*route), head, [](std::string_view) { return std::string(); }, std::nullopt);
 }
 
 rt::Task<void> Relay::ask(flow::Call& call, std::string_view service, Body kind) const {
   if (!co_await identified(call)) co_return;
-  auto route = co_await route_to_provider(call, service);
-  if (!route) co_return;
   const http::Request& request = call.exchange.request();
+  // A batch costs, some time later, what is in a file that nobody reads here.
+  bool makes_batch = kind == Body::json && !request.path.ends_with("/cancel");
+  Passage passage{.kind = makes_batch ? Passage::Kind::unknown : Passage::Kind::free};
+  using flow::Capability;
+  if (makes_batch) passage.needs = {Capability::chat, Capability::tools, Capability::vision, Capability::embeddings};
+  auto route = co_await route_to_provider(call, service, passage);
+  if (!route) co_return;
   auto path = provider_path(request.path);
   if (!path) {
     Error error{Errc::not_found,
@@ -270,11 +284,11 @@ rt::Task<void> Relay::ask(flow::Call& call, std::string_view service, Body kind)
                 .has_body = kind != Body::none,
                 .body_bytes = {}};
   if (kind == Body::none) {
-    co_await send(call, std::move(route), head, [](std::string_view) { return std::string(); }, false);
+    co_await send(call, std::move(route), head, [](std::string_view) { return std::string(); }, std::nullopt);
     co_return;
   }
   Upload body(call, nullptr);
-  co_await upload(call, body, std::move(route), head, false);
+  co_await upload(call, body, std::move(route), head, std::nullopt);
 }
 
 }  // namespace penstock::llm

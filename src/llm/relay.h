@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "llm/ask.h"
 #include "llm/lane.h"
 #include "llm/relay_answer.h"
 
@@ -25,6 +26,8 @@ struct JsonCall {
   std::uint64_t bytes_max = kTextBodyBytesMax;
   // Not empty: the body need not name a model. Then it is for a provider, as with Relay::ask().
   std::string_view service = {};
+  bool images = false;  // makes pictures: the field `n` says how many
+  flow::Capability needs = flow::Capability::chat;
 };
 
 class Relay {
@@ -47,17 +50,18 @@ class Relay {
   rt::Task<void> pass_to(flow::Call& call, std::string_view provider) const;
 
   // The route of call.model, without targets of other families, when the caller may use it; null after a refusal.
-  rt::Task<std::shared_ptr<const Route>> route_for(flow::Call& call) const;
+  rt::Task<std::shared_ptr<const Route>> route_for(flow::Call& call, Passage passage = {}) const;
 
  private:
   std::size_t core_of(flow::Call& call) const { return static_cast<std::size_t>(call.exchange.loop().index()); }
-  rt::Task<std::shared_ptr<const Route>> route_to_provider(flow::Call& call, std::string_view service) const;
+  rt::Task<std::shared_ptr<const Route>> route_to_provider(flow::Call& call, std::string_view service,
+                                                           Passage passage) const;
   Result<std::shared_ptr<const Route>> speaking(std::shared_ptr<const Route> route) const;
   std::string lines_of(flow::Call& call) const;
   rt::Task<void> upload(flow::Call& call, Upload& body, std::shared_ptr<const Route> route, PassHead head,
-                        bool charged) const;
+                        std::optional<Passage> charged) const;
   rt::Task<void> send(flow::Call& call, std::shared_ptr<const Route> route, PassHead head,
-                      PassThrough::BodyFor body_for, bool charged) const;
+                      PassThrough::BodyFor body_for, std::optional<Passage> charged) const;
 
   const Lane& lane_;
   Family family_;

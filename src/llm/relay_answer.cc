@@ -20,14 +20,21 @@ void cancelled_by_client(flow::Call& call) {
   call.event.error.assign("the client left before the answer came");
 }
 
-void take_usage(flow::Call& call, const UsageReader* reader) {
-  if (reader == nullptr) return;
-  chat::Usage usage = reader->read();
-  if (!usage.known) return;
-  call.event.usage_known = true;
-  call.event.input_tokens = usage.input;
-  call.event.output_tokens = usage.output;
-  call.event.cached_tokens = usage.cached;
+// What the answer uses, read as it passes.
+struct Meter {
+  Meter(std::string_view content_type, const Passage& of) : reader(content_type), passage(of) {}
+  UsageReader reader;
+  Passage passage;
+};
+
+// Once, at the answer's end.
+void bill(PassThrough& passage, const Meter* meter) {
+  if (meter == nullptr) return;
+  Spent spent;
+  spent.usage = meter->reader.read();
+  if (is_absurd(spent.usage)) spent.usage = {};
+  spent.extras.images = meter->passage.images;
+  passage.bill(spent);
 }
 
 http::ResponseHead answer_head(flow::Call& call, http::ClientCall& upstream) {
@@ -55,7 +62,7 @@ bool is_small(http::ClientCall& upstream) {
   return !text.empty() && defect == std::errc{} && length <= kWholeAnswerBytesMax;
 }
 
-rt::Task<void> relay_whole(flow::Call& call, PassThrough& passage, UsageReader* usage, Family client) {
+rt::Task<void> relay_whole(flow::Call& call, PassThrough& passage, Meter* meter, Family client) {
   http::ClientCall& upstream = passage.answer();
   Result<std::string_view> body;
   {
@@ -67,13 +74,14 @@ rt::Task<void> relay_whole(flow::Call& call, PassThrough& passage, UsageReader* 
     co_await llm::report(call, transport_failure(passage.target(), body.error()), client);
     co_return;
   }
-  if (usage != nullptr) usage->feed(*body);
-  take_usage(call, usage);
+  if (meter != nullptr) meter->reader.feed(*body);
+  bill(passage, meter);
   http::ResponseHead head = answer_head(call, upstream);
+  if (meter != nullptr && call.event.cost_known) head.add_lines(cost_line(call));
   co_await call.exchange.respond(std::move(head), *body);
 }
 
-rt::Task<void> relay_pieces(flow::Call& call, PassThrough& passage, UsageReader* usage) {
+rt::Task<void> relay_pieces(flow::Call& call, PassThrough& passage, Meter* meter) {
   http::ClientCall& upstream = passage.answer();
   http::ResponseHead head = answer_head(call, upstream);
   call.event.streamed = true;
@@ -91,19 +99,19 @@ rt::Task<void> relay_pieces(flow::Call& call, PassThrough& passage, UsageReader*
       call.event.first_token_nanos = (std::chrono::steady_clock::now() - call.exchange.started()).count();
     if (piece->empty()) {
       passage.ended(nullptr);
-      take_usage(call, usage);
+      bill(passage, meter);
       const wire::Fields& trailers = upstream.trailers();
       for (std::size_t i = 0; i < trailers.size(); ++i)
         call.exchange.trailer(trailers.at(i).name, trailers.at(i).value);
       co_await call.exchange.finish();
       co_return;
     }
-    if (usage != nullptr) usage->feed(*piece);
+    if (meter != nullptr) meter->reader.feed(*piece);
     sent = co_await call.exchange.write(*piece);
     // Neither side need ever be slower than this core.
     if (call.event.events % kPiecesPerTurn == 0) co_await rt::Yield(call.exchange.loop());
   }
-  take_usage(call, usage);
+  bill(passage, meter);
   bool left = call.exchange.client_gone();
   call.event.error_type = left ? obs::ErrorType::caller_cancelled : type_of_transport(broken.code);
   call.event.error.assign(broken.detail);
@@ -125,15 +133,16 @@ rt::Task<void> refuse_body(flow::Call& call, Error error) {
   co_await flow::refuse(call, std::move(error), obs::ErrorType::none, status);
 }
 
-rt::Task<void> conclude(flow::Call& call, PassThrough& passage, PassThrough::Outcome outcome, bool charged,
-                        Family client) {
+rt::Task<void> conclude(flow::Call& call, PassThrough& passage, PassThrough::Outcome outcome,
+                        std::optional<Passage> charged, Family client) {
   if (outcome) {
-    UsageReader reader(passage.answer().fields().get(wire::FieldId::content_type));
-    UsageReader* usage = charged ? &reader : nullptr;
+    std::optional<Meter> meter;
+    if (charged) meter.emplace(passage.answer().fields().get(wire::FieldId::content_type), *charged);
+    Meter* running = meter ? &*meter : nullptr;
     if (is_small(passage.answer())) {
-      co_await relay_whole(call, passage, usage, client);
+      co_await relay_whole(call, passage, running, client);
     } else {
-      co_await relay_pieces(call, passage, usage);
+      co_await relay_pieces(call, passage, running);
     }
   } else if (call.exchange.client_gone()) {
     cancelled_by_client(call);

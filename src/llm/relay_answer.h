@@ -1,6 +1,7 @@
 // A provider's answer on its way to the client as it came, and what a client hears when there is none.
 #pragma once
 
+#include "llm/ask.h"
 #include "llm/failure.h"
 #include "llm/pass_through.h"
 
@@ -10,8 +11,8 @@ namespace penstock::llm {
 rt::Task<void> refuse_body(flow::Call& call, Error error);
 
 // Ends a call that passed through: hands on the answer, of any size and type, or reports why there is none. `charged`:
-// the tokens it reports are the call's. `client`: whose dialect the client speaks.
-rt::Task<void> conclude(flow::Call& call, PassThrough& passage, PassThrough::Outcome outcome, bool charged,
-                        Family client);
+// what it reports is the call's. `client`: whose dialect the client speaks.
+rt::Task<void> conclude(flow::Call& call, PassThrough& passage, PassThrough::Outcome outcome,
+                        std::optional<Passage> charged, Family client);
 
 }  // namespace penstock::llm

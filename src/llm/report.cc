@@ -47,6 +47,18 @@ rt::Task<void> report(flow::Call& call, Failure failure, Family client) {
   co_await flow::refuse(call, std::move(error), failure.type);
 }
 
+rt::Task<void> report_over_context(flow::Call& call, Error error, const Request& request) {
+  chat::ProviderError said{.status = 400,
+                           .type = "invalid_request_error",
+                           .message = error.detail,
+                           .param = {},
+                           .code = "context_length_exceeded",
+                           .request_id = std::string(call.event.id.view())};
+  std::string body = written(said, request);
+  return respond(call, Failure(std::move(error), obs::ErrorType::caller_too_large), said.status, "application/json",
+                 std::move(body));
+}
+
 rt::Task<void> report(flow::Call& call, Failure failure, const Request& request) {
   bool can_say = request.codec != nullptr || request.embeddings != nullptr;
   bool said = failure.provider && !failure.provider->message.empty();

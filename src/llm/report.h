@@ -11,4 +11,7 @@ rt::Task<void> report(flow::Call& call, Failure failure, const Request& request)
 // The same for a call that passed through unread: what another family's provider said is not translated.
 rt::Task<void> report(flow::Call& call, Failure failure, Family client = Family::openai);
 
+// In the dialect's own words for an input that is too long for the model.
+rt::Task<void> report_over_context(flow::Call& call, Error error, const Request& request);
+
 }  // namespace penstock::llm

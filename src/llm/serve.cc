@@ -1,7 +1,9 @@
 #include "llm/serve.h"
 
+#include "flow/permission.h"
+#include "llm/ask.h"
+#include "llm/context_fit.h"
 #include "llm/dispatch.h"
-#include "llm/estimate.h"
 #include "llm/report.h"
 #include "rt/await.h"
 
@@ -10,24 +12,6 @@ namespace {
 
 // Events of one burst that wait to be sent together.
 constexpr std::size_t kAppendedBytesMax = 64 * 1024;
-
-void take_usage(flow::Call& call, const Usage& usage) {
-  call.event.usage_known = usage.known;
-  call.event.input_tokens = usage.known && !usage.input_known ? call.input_tokens : usage.input;
-  call.event.usage_estimated = usage.known && !usage.input_known;
-  call.event.output_tokens = usage.output;
-  call.event.cached_tokens = usage.cached;
-}
-
-// Usage comes at the end of a stream. Whoever leaves before it, and whatever provider does not report it, is settled by
-// what went out. Some report at the start, too, when there was little to count.
-void estimate_missing_usage(flow::Call& call, const Answer& answer, bool whole) {
-  if (call.event.events == 0 || (whole && call.event.usage_known)) return;
-  call.event.usage_estimated = true;
-  if (!call.event.usage_known) call.event.input_tokens = call.input_tokens;
-  call.event.usage_known = true;
-  call.event.output_tokens = std::max(call.event.output_tokens, answer.estimate_output());
-}
 
 // The client already has part of the answer: the dialect's error event says that the rest will not come.
 rt::Task<void> end_broken_stream(flow::Call& call, Answer& answer, Error error) {
@@ -46,10 +30,22 @@ rt::Task<void> end_broken_stream(flow::Call& call, Answer& answer, Error error) 
   if (sent) co_await call.exchange.finish();
 }
 
-http::ResponseHead head_of(flow::Call& call, const Answer& answer) {
+bool is_lowered(const Request& request) {
+  std::int64_t wish = request.output.tokens;
+  return request.output_most > 0 && (wish == 0 || wish > request.output_most);
+}
+
+http::ResponseHead head_of(flow::Call& call, const Answer& answer, const Request& request) {
   http::ResponseHead head(200);
   head.add("content-type", answer.content_type());
-  if (answer.streaming()) head.add("cache-control", "no-cache").add("x-accel-buffering", "no");
+  if (answer.streaming()) {
+    head.add("cache-control", "no-cache").add("x-accel-buffering", "no");
+  } else if (call.event.cost_known && call.event.usage_known) {
+    head.add_lines(cost_line(call));
+  }
+  if (call.event.trimmed > 0)
+    head.add_lines("x-penstock-trimmed: ", base::Digits(static_cast<int>(call.event.trimmed)), "\r\n");
+  if (is_lowered(request)) head.add_lines("x-penstock-output-max: ", base::Digits(request.output_most), "\r\n");
   call.dropped = answer.dropped();
   call.event.dropped.assign(call.dropped);
   call.event.status = 200;
@@ -79,9 +75,9 @@ class SignsOfLife {
   base::SteadyTime due_;
 };
 
-rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_alive) {
+rt::Task<void> stream(flow::Call& call, Answer& answer, const Request& request, base::Duration keep_alive) {
   call.event.streamed = true;
-  http::ResponseHead head = head_of(call, answer);
+  http::ResponseHead head = head_of(call, answer, request);
   call.exchange.begin(std::move(head));
   SignsOfLife signs(answer, keep_alive, call.exchange.loop().now());
   Result<void> sent;
@@ -101,7 +97,6 @@ rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_aliv
       co_await rt::Yield(call.exchange.loop());
       continue;
     }
-    take_usage(call, answer.usage());
     if (event && answer.ended()) {
       if (answer.failed()) {
         call.event.error_type = obs::ErrorType::provider_5xx;
@@ -120,7 +115,7 @@ rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_aliv
       if (waited) signs.show_if_due(call);
     }
     if (!waited) {
-      estimate_missing_usage(call, answer, false);
+      answer.bill(false);
       co_await end_broken_stream(call, answer, waited.error());
       co_return;
     }
@@ -129,7 +124,7 @@ rt::Task<void> stream(flow::Call& call, Answer& answer, base::Duration keep_aliv
     call.event.error_type = obs::ErrorType::caller_cancelled;
     call.event.error.assign("the client left before the end of the stream");
   }
-  estimate_missing_usage(call, answer, static_cast<bool>(sent));
+  answer.bill(static_cast<bool>(sent));
 }
 
 Result<std::shared_ptr<const Route>> only_of(const std::shared_ptr<const Route>& route, std::string_view provider) {
@@ -160,18 +155,37 @@ const std::shared_ptr<const Plan>& plan_of(const flow::Call& call, const Lane& l
   return lane.plan(static_cast<std::size_t>(call.exchange.loop().index()));
 }
 
-void estimate(flow::Call& call, std::uint64_t input_bytes, std::int64_t output_tokens) {
-  call.input_tokens = estimate_tokens(input_bytes);
-  call.ask.tokens = call.input_tokens + std::clamp<std::int64_t>(output_tokens, 0, 1'000'000);
+Result<std::shared_ptr<const Route>> askable(const std::shared_ptr<const Route>& route, base::WallMicros now) {
+  if (!route->priced_only) return route;
+  auto kept = narrowed(route, [now](const Target& target) { return target.price_at(now) != nullptr; });
+  if (kept) return kept;
+  return fail(
+      Errc::failed_precondition,
+      fmt::format("nobody knows what the model '{}' costs, and it refuses targets without a price: give '{}' one in "
+                  "`prices:`, or the model a `price:`",
+                  route->name.view(), route->targets.front().label.view()));
+}
+
+Result<std::shared_ptr<const Route>> prepare(flow::Call& call, const Lane& lane, Request& request) {
+  auto route = plan_of(call, lane)->find(call.model);
+  if (route) route = askable(*route, call.event.at);
+  if (route) route = fit_context(call, *route, request);
+  if (route) {
+    prepare_ask(call, **route, request);
+  } else if (!call.event.over_context) {
+    call.ask.tokens = call.input_tokens;
+  }
+  call.needs = needs_of(call, request);
+  return route;
 }
 
 Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane& lane, std::string_view model) {
   call.model = model;
   call.event.asked.assign(model);
   // Whether a model exists is nobody's business whose key does not cover it.
-  if (call.key && !call.key->allows(model)) {
+  if (!flow::may_use(call, model)) {
     return fail(Errc::permission_denied, fmt::format("the API key '{}' may not use the model '{}'",
-                                                     call.key->name.view(), model.substr(0, 100)));
+                                                     call.key->name().view(), model.substr(0, 100)));
   }
   return plan_of(call, lane)->find(model);
 }
@@ -179,21 +193,30 @@ Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane&
 std::vector<std::string> visible_routes(const flow::Call& call, const Lane& lane) {
   std::vector<std::string> names;
   for (const auto& [name, route] : plan_of(call, lane)->routes()) {
-    if (!call.key || call.key->allows(name)) names.push_back(name);
+    if (flow::may_use(call, name)) names.push_back(name);
   }
   return names;
 }
 
-rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request) {
-  std::shared_ptr<const Plan> plan = plan_of(call, lane);
-  auto route = plan->find(call.model);
-  // Whether a model exists is nobody's business whose key does not cover it: permission first.
+rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
+  Result<std::shared_ptr<const Route>> route(request.route);
   Result<void> admitted;
-  if (!request.admitted) admitted = co_await flow::admit(call);
+  if (!request.route) {
+    route = prepare(call, lane, request);
+    // Whether a model exists is nobody's business whose key does not cover it: permission first.
+    admitted = co_await flow::admit(call);
+  } else {
+    // What came before the call is known only now.
+    if (request.route->context) route = fit_context(call, request.route, request);
+    if (route) admitted = raise_ask(call, **route, request);
+  }
+  call.event.over_context = admitted && call.event.over_context;
   if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);
   if (admitted && !route) admitted = std::unexpected(route.error());
   if (!admitted) {
-    co_await flow::refuse(call, admitted.error());
+    auto refusing = call.event.over_context ? report_over_context(call, route.error(), request)
+                                            : flow::refuse(call, admitted.error());
+    co_await refusing;
     co_return;
   }
   call.event.model = (*route)->name;
@@ -209,12 +232,12 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request)
     (*request.on_native)(won.target(), won.streaming() ? won.first_event() : won.body());
   if (won.streaming()) {
     call.exchange.on_client_gone([&won] { won.cancel(); });
-    co_await stream(call, won, (*route)->keep_alive);
+    co_await stream(call, won, request, (*route)->keep_alive);
     call.exchange.on_client_gone({});
     co_return;
   }
-  take_usage(call, won.usage());
-  http::ResponseHead head = head_of(call, won);
+  won.bill(true);
+  http::ResponseHead head = head_of(call, won, request);
   co_await call.exchange.respond(std::move(head), won.body());
 }
 

@@ -14,14 +14,18 @@ constexpr std::uint64_t kRequestBytesMax = 32U << 20;
 
 // Admits the call, finds its route, asks the targets, translating where they speak another dialect, and answers: whole,
 // as a stream, or with an error in the client's dialect. Before it: the caller is identified, the body is read, and
-// call.model and the estimates of tokens are set. `request` and what it refers to outlive the task.
-rt::Task<void> serve(flow::Call& call, const Lane& lane, const Request& request);
+// call.model and a rough call.input_tokens are set. `request` and what it refers to outlive the task.
+rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request);
 
-// Sets what limits reserve: the input by its size, and the output that the request allows (0: not said).
-void estimate(flow::Call& call, std::uint64_t input_bytes, std::int64_t output_tokens);
+// For who has to know before serve() whether the call is admitted: finds the route of call.model and says what the call
+// may use. After flow::admit() has passed it, request.route is that route. The error is one to show after admit().
+Result<std::shared_ptr<const Route>> prepare(flow::Call& call, const Lane& lane, Request& request);
 
 // The plan of the core the call is on.
 const std::shared_ptr<const Plan>& plan_of(const flow::Call& call, const Lane& lane);
+
+// The route without targets whose price nobody knows, when it does not want these; an error when it has no others.
+Result<std::shared_ptr<const Route>> askable(const std::shared_ptr<const Route>& route, base::WallMicros now);
 
 // A route the caller may use, for calls about a model and not to it: identified already. An error has a hint.
 Result<std::shared_ptr<const Route>> visible_route(flow::Call& call, const Lane& lane, std::string_view model);

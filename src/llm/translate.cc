@@ -71,13 +71,18 @@ Result<void> Dispatch::read_canonical() {
     canonical_embeddings_ = std::make_unique<const chat::EmbeddingsRequest>(std::move(*read));
     return {};
   }
-  auto read = request_.codec->read_request(request_.body);
-  if (!read) return std::unexpected(read.error());
-  read->model = call_.model;
-  read->stream = request_.stream;
-  read->id = call_.event.id.view();
-  read->created = call_.event.at / 1'000'000;
-  canonical_ = std::make_unique<const chat::Request>(std::move(*read));
+  canonical_ = request_.canonical;
+  if (!canonical_) {
+    auto read = request_.codec->read_request(request_.body);
+    if (!read) return std::unexpected(read.error());
+    canonical_ = std::make_shared<chat::Request>(std::move(*read));
+  }
+  canonical_->model = call_.model;
+  canonical_->stream = request_.stream;
+  canonical_->id = call_.event.id.view();
+  canonical_->created = call_.event.at / 1'000'000;
+  wished_output_ = canonical_->max_output_tokens;
+  wished_reasoning_ = canonical_->reasoning;
   return {};
 }
 
@@ -95,6 +100,9 @@ std::expected<UpstreamRequest, Failure> Dispatch::translate(const Target& target
 }
 
 std::expected<UpstreamRequest, Failure> Dispatch::translate_chat(const Target& target, Answer& answer) {
+  canonical_->max_output_tokens = wished_output_;
+  canonical_->reasoning = wished_reasoning_;
+  bound_output(*canonical_, request_.output_most, target.provider->family() == Family::anthropic);
   chat::Dropped dropped;
   auto encoded = target.provider->encode(*canonical_, target.model, call_.event.id.view(), dropped);
   if (!encoded) return std::unexpected(refused(target, encoded.error()));
@@ -149,13 +157,13 @@ std::expected<void, Failure> Dispatch::translate_whole(Answer& answer, std::stri
   }
   auto read = target.provider->read_chat(*canonical_, body);
   if (!read) return std::unexpected(malformed_answer(target, read.error()));
+  answer.usage_ = read->usage;
   for (const chat::Choice& choice : read->choices) {
     if (auto failure = failure_of(choice.finish)) return std::unexpected(model_failure(target, *failure));
   }
   if (read->id.empty()) read->id = canonical_->id;
   if (read->created == 0) read->created = canonical_->created;
   if (read->model.empty()) read->model = canonical_->model;
-  answer.usage_ = read->usage;
   if (!answer.translation_) {
     for (std::string_view name : chat::unshown(*read, *request_.codec))
       base::append(answer.dropped_, answer.dropped_.empty() ? "" : ", ", name);

@@ -4,6 +4,7 @@
 
 #include "json/cursor.h"
 #include "json/integers.h"
+#include "llm/reported.h"
 
 namespace penstock::llm {
 namespace {
@@ -14,25 +15,40 @@ constexpr std::size_t kTailBytes = 8 * 1024;
 // A name that leads to no object may be anything; then the one before it counts.
 constexpr int kReportsMax = 16;
 
-// What the object `usage` of the document says. Nonsense counts as nothing; 10^9: safe to add up.
+// What the object `usage` of the document says. Nonsense counts as nothing.
 chat::Usage usage_in(std::string_view document) {
-  constexpr std::int64_t kTokensMax = 1'000'000'000;
-  enum : std::size_t { kInput, kPrompt, kOutput, kCompletion, kTotal, kInputCached, kPromptCached, kCounts };
+  constexpr std::int64_t kTokensMax = kReportedMax;
+  enum : std::size_t {
+    kInput,
+    kPrompt,
+    kOutput,
+    kCompletion,
+    kTotal,
+    kInputCached,
+    kPromptCached,
+    kReasoning,
+    kCompletionReasoning,
+    kCounts
+  };
   std::array<json::IntegerAt, kCounts> counts{{{.path = {"usage", "input_tokens"}},
                                                {.path = {"usage", "prompt_tokens"}},
                                                {.path = {"usage", "output_tokens"}},
                                                {.path = {"usage", "completion_tokens"}},
                                                {.path = {"usage", "total_tokens"}},
                                                {.path = {"usage", "input_tokens_details", "cached_tokens"}},
-                                               {.path = {"usage", "prompt_tokens_details", "cached_tokens"}}}};
+                                               {.path = {"usage", "prompt_tokens_details", "cached_tokens"}},
+                                               {.path = {"usage", "output_tokens_details", "reasoning_tokens"}},
+                                               {.path = {"usage", "completion_tokens_details", "reasoning_tokens"}}}};
   chat::Usage usage;
   if (!json::read_integers(document, counts)) return usage;
+  if (!are_sane(counts)) return usage;
   auto either = [&counts](std::size_t a, std::size_t b) {
     return std::max(counts[a].up_to(kTokensMax), counts[b].up_to(kTokensMax));
   };
   usage.input = either(kInput, kPrompt);
   usage.output = either(kOutput, kCompletion);
   usage.cached = either(kInputCached, kPromptCached);
+  usage.reasoning = either(kReasoning, kCompletionReasoning);
   // Who ranks documents or embeds them often says only the sum.
   if (usage.input == 0) usage.input = std::max<std::int64_t>(0, counts[kTotal].up_to(kTokensMax) - usage.output);
   for (std::size_t i : {kInput, kPrompt, kOutput, kCompletion, kTotal}) usage.known = usage.known || counts[i].value;

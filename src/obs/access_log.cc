@@ -8,8 +8,8 @@
 namespace penstock::obs {
 namespace {
 
-// Everything in a line but names and words: its fixed text, an address, and a dozen numbers of at most 20 digits.
-constexpr std::size_t kFixedBytes = 800;
+// Everything in a line but names and words: its fixed text, an address, and some twenty numbers of at most 20 digits.
+constexpr std::size_t kFixedBytes = 1200;
 // What one byte of words becomes at most: \u001f.
 constexpr std::size_t kEscapedBytes = 6;
 
@@ -38,6 +38,16 @@ char* put_millis(char* at, std::int64_t nanos) {
   std::int64_t micros = (std::max<std::int64_t>(nanos, 0) + 500) / 1000;
   at = put_number(at, micros / 1000);
   *at++ = '.';
+  return put_thousandths(at, micros % 1000);
+}
+
+// US dollars with six decimals; what is not all known is null.
+char* put_cost(char* at, const RequestEvent& event) {
+  if (!event.cost_known) return put(at, "null");
+  std::int64_t micros = std::max<std::int64_t>(event.cost_micros, 0);
+  at = put_number(at, micros / 1'000'000);
+  *at++ = '.';
+  at = put_thousandths(at, micros / 1000 % 1000);
   return put_thousandths(at, micros % 1000);
 }
 
@@ -93,7 +103,7 @@ char* AccessLog::put_time(char* at, base::WallMicros time) {
 
 void AccessLog::append(std::string& out, const RequestEvent& event) {
   // Two names could share a slot, so that each is copied out before the next is looked up.
-  std::size_t names = event.api.size + event.route.size + event.key.size + event.target.size;
+  std::size_t names = event.api.size + event.route.size + event.key.size + event.team.size + event.target.size;
   std::size_t words = event.id.size + event.asked.size + event.error.size + event.dropped.size;
   std::size_t before = out.size();
   auto write = [&](char* begin, std::size_t) {
@@ -105,6 +115,7 @@ void AccessLog::append(std::string& out, const RequestEvent& event) {
     at = put(put(at, R"(,"api":)"), quoted(event.api));
     at = put(put(at, R"(,"route":)"), quoted(event.route));
     at = put(put(at, R"(,"key":)"), quoted(event.key));
+    if (event.team.size > 0) at = put(put(at, R"(,"team":)"), quoted(event.team));
     at = put_quoted(put(at, R"(,"model":)"), event.asked.view());
     at = put(put(at, R"(,"target":)"), quoted(event.target));
     at = put_number(put(at, R"(,"status":)"), event.status);
@@ -113,12 +124,17 @@ void AccessLog::append(std::string& out, const RequestEvent& event) {
     at = put_number(put(at, R"(,"input_tokens":)"), event.input_tokens);
     at = put_number(put(at, R"(,"output_tokens":)"), event.output_tokens);
     at = put_number(put(at, R"(,"cached_tokens":)"), event.cached_tokens);
+    if (event.cache_write_tokens > 0) at = put_number(put(at, R"(,"cache_write_tokens":)"), event.cache_write_tokens);
+    if (event.reasoning_tokens > 0) at = put_number(put(at, R"(,"reasoning_tokens":)"), event.reasoning_tokens);
     at = put_bool(put(at, R"(,"estimated":)"), event.usage_estimated);
+    if (event.usage_known) at = put_cost(put(at, R"(,"cost_usd":)"), event);
+    if (event.waited_nanos > 0) at = put_millis(put(at, R"(,"waited_ms":)"), event.waited_nanos);
     at = put_millis(put(at, R"(,"total_ms":)"), event.total_nanos);
     at = put_number(put(at, R"(,"overhead_us":)"), event.overhead_nanos / 1000);
     at = put_millis(put(at, R"(,"first_token_ms":)"), event.first_token_nanos);
     at = put_number(put(at, R"(,"bytes_in":)"), event.bytes_in);
     at = put_number(put(at, R"(,"bytes_out":)"), event.bytes_out);
+    if (event.trimmed > 0) at = put_number(put(at, R"(,"trimmed":)"), event.trimmed);
     if (event.dropped.size > 0) at = put_quoted(put(at, R"(,"dropped":)"), event.dropped.view());
     if (event.error_type != ErrorType::none) {
       at = put(put(at, R"(,"error_type":")"), to_string(event.error_type));

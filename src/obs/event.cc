@@ -2,9 +2,11 @@
 
 #include <arpa/inet.h>
 
+#include <cstring>
 #include <mutex>
-#include <set>
 #include <string>
+
+#include "base/text_arena.h"
 
 namespace penstock::obs {
 
@@ -45,13 +47,59 @@ std::string ClientAddress::text() const {
   return buffer.data();
 }
 
+namespace {
+
+// Open addressing over texts in an arena, each behind its length: a name takes its own bytes, 4, and 15 at most of the
+// table.
+class Interner {
+ public:
+  Label intern(std::string_view text) {
+    std::lock_guard lock(mutex_);
+    if (5 * (count_ + 1) > 4 * slots_.size()) grow();
+    const char*& slot = slot_of(text);
+    if (slot == nullptr) {
+      slot = keep(text);
+      ++count_;
+    }
+    return label_of(slot);
+  }
+
+ private:
+  static Label label_of(const char* kept) {
+    std::uint32_t size = 0;
+    std::memcpy(&size, kept, sizeof size);
+    return {kept + sizeof size, size};
+  }
+  const char* keep(std::string_view text) {
+    auto size = static_cast<std::uint32_t>(text.size());
+    buffer_.assign(reinterpret_cast<const char*>(&size), sizeof size).append(text);
+    return arena_.keep(buffer_).data();
+  }
+  const char*& slot_of(std::string_view text) {
+    std::size_t at = std::hash<std::string_view>()(text) % slots_.size();
+    while (slots_[at] != nullptr && label_of(slots_[at]).view() != text) at = (at + 1) % slots_.size();
+    return slots_[at];
+  }
+  void grow() {
+    std::vector<const char*> old(std::max<std::size_t>(1024, slots_.size() + slots_.size() / 2));
+    old.swap(slots_);
+    for (const char* kept : old) {
+      if (kept != nullptr) slot_of(label_of(kept).view()) = kept;
+    }
+  }
+
+  std::mutex mutex_;
+  base::TextArena arena_;
+  std::string buffer_;
+  std::vector<const char*> slots_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
 Label intern(std::string_view text) {
-  static std::mutex mutex;
-  static std::set<std::string, std::less<>> texts;  // node-based: views stay valid
-  std::lock_guard lock(mutex);
-  auto found = texts.find(text);
-  if (found == texts.end()) found = texts.emplace(text).first;
-  return {found->data(), static_cast<std::uint32_t>(found->size())};
+  static Interner& interner = *new Interner;  // labels outlive whatever is destroyed at the end
+  return interner.intern(text);
 }
 
 }  // namespace penstock::obs

@@ -97,6 +97,8 @@ struct RequestEvent {
   std::int64_t output_tokens;
   std::int64_t cached_tokens;       // of the input, read from the provider's cache
   std::int64_t cache_write_tokens;  // of the input, written to it
+  std::uint16_t trimmed;            // messages of its history left out so that the input fits the context
+  bool over_context;                // refused: the input does not fit any target's context
   std::int64_t reasoning_tokens;    // of the output
   std::int64_t cost_micros;         // millionths of a US dollar
   bool cost_known;                  // false: some price is not known, and cost_micros is what is known of it

@@ -92,7 +92,8 @@ std::string Metrics::render() const {
     for (const auto& [name, family] : families_) {
       fmt::format_to(std::back_inserter(out), "# HELP {} {}\n# TYPE {} {}\n", name, family.help, name,
                      family.histograms.empty() ? "counter" : "histogram");
-      for (const auto& [labels, counter] : family.counters) append_sample(out, name, labels, counter.value);
+      for (const auto& [labels, counter] : family.counters)
+        append_sample(out, name, labels, counter.value / counter.parts);
       for (const auto& [labels, histogram] : family.histograms) {
         std::uint64_t below = 0;
         for (std::size_t i = 0; i < histogram.bounds_.size(); ++i) {

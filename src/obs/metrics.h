@@ -27,6 +27,7 @@ class MetricWriter {
 
 struct Counter {
   double value = 0;
+  double parts = 1;  // of one shown unit: money is added up in millionths, exactly
   void add(double by) { value += by; }
 };
 

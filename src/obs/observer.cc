@@ -56,7 +56,12 @@ void Observer::run() {
     bool last = nap();
     base::Duration again = drain();
     if (last) return;
-    if (batch_.empty()) sleep(again);
+    if (!batch_.empty()) continue;
+    if (again == base::Duration::zero()) {
+      sleep(again);
+    } else if (again > kVisitEvery) {
+      sleep(again - kVisitEvery);  // the rest is the next nap
+    }
   }
 }
 
@@ -145,6 +150,8 @@ Observer::Series& Observer::series_of(const RequestEvent& event) {
       nullptr,
       nullptr,
       {},
+      nullptr,
+      nullptr,
   };
   last_series_ = series_.emplace(key, series).first;
   return last_series_->second;
@@ -166,15 +173,49 @@ void Observer::count_stream(const RequestEvent& event, Series& series) {
 }
 
 void Observer::count_tokens(const RequestEvent& event, Series& series) {
-  constexpr std::array<std::string_view, 3> kKinds{"input", "output", "cached"};
-  std::array<std::int64_t, 3> counts{event.input_tokens, event.output_tokens, event.cached_tokens};
+  constexpr std::array<std::string_view, 5> kKinds{"input", "output", "cached", "cache_write", "reasoning"};
+  constexpr std::size_t kAlways = 3;  // the others are there when some were seen
+  std::array<std::int64_t, 5> counts{event.input_tokens, event.output_tokens, event.cached_tokens,
+                                     event.cache_write_tokens, event.reasoning_tokens};
   for (std::size_t i = 0; i < kKinds.size(); ++i) {
+    if (i >= kAlways && counts[i] == 0) continue;
     if (series.tokens[i] == nullptr) {
       series.tokens[i] =
           &metrics_.counter("penstock_tokens_total", "Tokens settled.", {{"kind", kKinds[i]}, {"model", event.model}});
     }
     series.tokens[i]->add(static_cast<double>(counts[i]));
   }
+}
+
+void Observer::count_cost(const RequestEvent& event, Series& series) {
+  auto made = [&](std::string_view name, std::string_view help) {
+    return &metrics_.counter(name, help, {{"model", event.model}, {"target", event.target}});
+  };
+  if (event.cost_micros != 0) {
+    if (series.cost == nullptr) {
+      series.cost = made("penstock_cost_usd_total", "What settled calls cost, as far as prices are known.");
+      series.cost->parts = 1e6;
+    }
+    series.cost->add(static_cast<double>(event.cost_micros));
+  }
+  if (!event.cost_known) {
+    if (series.unpriced == nullptr)
+      series.unpriced =
+          made("penstock_unpriced_requests_total", "Settled calls whose price is not, or not all, known.");
+    series.unpriced->add(1);
+  }
+}
+
+void Observer::count_context(const RequestEvent& event) {
+  if (event.over_context)
+    metrics_
+        .counter("penstock_context_refused_total", "Calls refused because no target's context takes their input.", {})
+        .add(1);
+  if (event.trimmed > 0)
+    metrics_
+        .counter("penstock_context_trimmed_total", "Calls whose history was trimmed to fit the context.",
+                 {{"model", event.model}})
+        .add(1);
 }
 
 void Observer::count(const RequestEvent& event) {
@@ -184,7 +225,10 @@ void Observer::count(const RequestEvent& event) {
   series.request_seconds->observe(seconds(event.total_nanos));
   series.overhead_seconds->observe(seconds(event.overhead_nanos));
   if (event.first_token_nanos > 0) count_stream(event, series);
-  if (event.usage_known) count_tokens(event, series);
+  if (event.trimmed > 0 || event.over_context) count_context(event);
+  if (!event.usage_known) return;
+  count_tokens(event, series);
+  count_cost(event, series);
 }
 
 std::vector<RequestEvent> Observer::recent(std::size_t limit) const {

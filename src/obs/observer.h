@@ -40,6 +40,9 @@ class Observer {
       wake();
   }
 
+  // Has on_batch called soon, also without events. Any thread.
+  void wake();
+
   Metrics& metrics() { return metrics_; }
   // The newest first, at most `limit`. Any thread.
   std::vector<RequestEvent> recent(std::size_t limit) const;
@@ -50,7 +53,6 @@ class Observer {
 
  private:
   void run();
-  void wake();
   bool nap();
   void sleep(base::Duration at_most);
   bool queued() const;
@@ -66,12 +68,16 @@ class Observer {
     Histogram* overhead_seconds;
     Histogram* first_token_seconds;
     Histogram* inter_token_seconds;
-    std::array<Counter*, 3> tokens;  // input, output, cached
+    std::array<Counter*, 5> tokens;  // input, output, cached, cache_write, reasoning
+    Counter* cost;
+    Counter* unpriced;
   };
   using SeriesKey = std::tuple<const char*, const char*, const char*, std::uint16_t, ErrorType>;
   Series& series_of(const RequestEvent& event);
   void count_stream(const RequestEvent& event, Series& series);
   void count_tokens(const RequestEvent& event, Series& series);
+  void count_context(const RequestEvent& event);
+  void count_cost(const RequestEvent& event, Series& series);
 
   Options options_;
   std::vector<std::unique_ptr<Ring<RequestEvent>>> rings_;

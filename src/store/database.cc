@@ -8,7 +8,7 @@ namespace penstock::store {
 namespace {
 
 // What went wrong with the file, and what to do about it.
-Error describe(int code, std::string_view why, const std::string& path) {
+Error describe(int code, std::string_view why, const std::string& path, std::string_view begin_again) {
   auto error = [&](Errc kind, std::string_view advice) {
     return Error{kind, fmt::format("{}: {}{}{}", path, why, advice.empty() ? "" : "; ", advice), path};
   };
@@ -28,8 +28,7 @@ Error describe(int code, std::string_view why, const std::string& path) {
     case SQLITE_ERROR:
       return error(
           Errc::data_loss,
-          "the file is damaged, or not this program's: put a backup in its place, or move it away together with "
-          "its -wal, its -shm and secret.key to begin without stored keys and usage");
+          fmt::format("the file is damaged, or not this program's: put a backup in its place, or {}", begin_again));
     default: return error(Errc::unavailable, "");
   }
 }
@@ -59,7 +58,7 @@ Result<bool> Statement::step() {
   if (code == SQLITE_DONE) return false;
   sqlite3* handle = sqlite3_db_handle(statement_);
   const char* path = sqlite3_db_filename(handle, "main");
-  Error error = describe(code, sqlite3_errmsg(handle), path == nullptr ? "" : path);
+  Error error = describe(code, sqlite3_errmsg(handle), path == nullptr ? "" : path, begin_again_);
   sqlite3_reset(statement_);
   return std::unexpected(std::move(error));
 }
@@ -75,6 +74,8 @@ Result<void> Statement::run() {
   return {};
 }
 
+void Statement::reset() { sqlite3_reset(statement_); }
+
 std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_, column); }
 
 std::string Statement::text(int column) const {
@@ -88,10 +89,15 @@ void Database::set_patience(std::chrono::milliseconds patience) {
 }
 
 Error Database::error(int code) const {
-  return describe(code, handle_ != nullptr ? sqlite3_errmsg(handle_) : sqlite3_errstr(code), path_);
+  return describe(code, handle_ != nullptr ? sqlite3_errmsg(handle_) : sqlite3_errstr(code), path_,
+                  options_.begin_again);
 }
 
-Result<Database> Database::open(const std::string& path, const std::vector<std::string>& migrations) {
+Database::Database(sqlite3* handle, std::string path, const DatabaseOptions& options)
+    : handle_(handle), path_(std::move(path)), options_(options) {}
+
+Result<Database> Database::open(const std::string& path, const std::vector<std::string>& migrations,
+                                const DatabaseOptions& options) {
   // Made here first, so that nobody else can read it even for a moment. Only when it does not exist: closing any
   // descriptor of the file would drop every lock this process holds on it (POSIX locks belong to the process), and
   // another process could then take the write-ahead log away.
@@ -99,36 +105,46 @@ Result<Database> Database::open(const std::string& path, const std::vector<std::
   sqlite3* handle = nullptr;
   int code =
       sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
-  Database database(handle, path);
+  Database database(handle, path, options);
   if (code != SQLITE_OK) return std::unexpected(database.error(code));
   database.set_patience(std::chrono::seconds(2));
+  auto version = database.version();
+  if (!version) return std::unexpected(version.error());
+  if (*version > migrations.size()) {
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);  // not a byte of it changes
+    return fail(Errc::failed_precondition,
+                fmt::format("{} was written by a newer version of this program (schema {}, known {}): run that "
+                            "version, or {}",
+                            path, *version, migrations.size(), options.begin_again));
+  }
+  // Before anything else is written: a file has this from its first page on.
+  if (options.shrinks && *version == 0) {
+    if (auto done = database.execute("PRAGMA auto_vacuum=INCREMENTAL"); !done) return std::unexpected(done.error());
+  }
   // NORMAL in WAL mode: a commit survives the process; a power cut may lose the last ones but never tears the file.
-  for (const char* sql :
-       {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-512", "PRAGMA temp_store=MEMORY"}) {
+  for (const std::string& sql :
+       {std::string("PRAGMA journal_mode=WAL"), std::string("PRAGMA synchronous=NORMAL"),
+        fmt::format("PRAGMA cache_size=-{}", options.cache_kib), std::string("PRAGMA temp_store=MEMORY")}) {
     if (auto done = database.execute(sql); !done) return std::unexpected(done.error());
   }
-  if (auto done = database.migrate(migrations); !done) return std::unexpected(done.error());
+  if (auto done = database.migrate(*version, migrations); !done) return std::unexpected(done.error());
   return database;
 }
 
-Result<void> Database::migrate(const std::vector<std::string>& migrations) {
-  std::size_t version = 0;
-  {
-    auto statement = prepare("PRAGMA user_version");
-    if (!statement) return std::unexpected(statement.error());
-    if (auto row = statement->step(); !row) return std::unexpected(row.error());
-    version = static_cast<std::size_t>(statement->integer(0));
-  }
-  if (version > migrations.size()) {
-    return fail(
-        Errc::failed_precondition,
-        fmt::format(
-            "{} was written by a newer version of this program (schema {}, known {}): run that version, or move "
-            "the file away together with its -wal, its -shm and secret.key",
-            path_, version, migrations.size()));
-  }
+Result<std::size_t> Database::version() {
+  auto statement = prepare("PRAGMA user_version");
+  if (!statement) return std::unexpected(statement.error());
+  if (auto row = statement->step(); !row) return std::unexpected(row.error());
+  return static_cast<std::size_t>(statement->integer(0));
+}
+
+Result<void> Database::migrate(std::size_t version, const std::vector<std::string>& migrations) {
   for (; version < migrations.size(); ++version) {
     auto done = transaction([&]() -> Result<void> {
+      // Another process may have begun at the same moment.
+      auto there = this->version();
+      if (!there) return std::unexpected(there.error());
+      if (*there > version) return {};
       if (auto applied = execute(migrations[version]); !applied) return applied;
       return execute(fmt::format("PRAGMA user_version={}", version + 1));
     });
@@ -149,7 +165,7 @@ Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
   int code = sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &statement, nullptr);
   if (code != SQLITE_OK) return std::unexpected(error(code));
-  return Statement(statement);
+  return Statement(statement, options_.begin_again);
 }
 
 }  // namespace penstock::store

@@ -25,6 +25,54 @@ const std::vector<std::string> kMigrations{
          used INTEGER NOT NULL, bytes INTEGER NOT NULL,
          input TEXT NOT NULL, body TEXT NOT NULL) STRICT;
        CREATE INDEX responses_used ON responses (used, bytes);)",
+    // Scopes and rules become texts of their own (JSON), a key has several secrets, and every change has a number.
+    R"(CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+       INSERT INTO counters VALUES ('revision', 1);
+       ALTER TABLE keys RENAME TO keys_2;
+       CREATE TABLE keys (
+         id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, team TEXT NOT NULL, scopes TEXT NOT NULL,
+         labels TEXT NOT NULL, priority TEXT NOT NULL, rules TEXT NOT NULL,
+         created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER NOT NULL, last_used INTEGER NOT NULL,
+         revision INTEGER NOT NULL) STRICT;
+       CREATE INDEX keys_revision ON keys (revision);
+       CREATE INDEX keys_team ON keys (team) WHERE team<>'';
+       CREATE TABLE secrets (
+         key TEXT NOT NULL, hash TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,
+         PRIMARY KEY (key, hash)) STRICT, WITHOUT ROWID;
+       INSERT INTO keys SELECT id, name, '',
+           iif(trim(models, ', ')='', '',
+               json_object('models', json('[' || replace(json_quote(trim(models, ', ')), ',', '","') || ']'))),
+           '', 'normal',
+           iif(rpm=0 AND tpm=0, '',
+               json_object('limits',
+                           json_patch('{}', json_object('rpm', nullif(rpm, 0), 'tpm', nullif(tpm, 0))))),
+           created, expires, revoked, 0, 1 FROM keys_2;
+       INSERT INTO secrets SELECT id, hash, created, 0 FROM keys_2 WHERE revoked=0;
+       DROP TABLE keys_2;
+       CREATE TABLE teams (
+         name TEXT PRIMARY KEY, parent TEXT NOT NULL, scopes TEXT NOT NULL, rules TEXT NOT NULL,
+         created INTEGER NOT NULL, removed INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
+       CREATE TABLE audit (
+         sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+         object TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, hash TEXT NOT NULL) STRICT;)",
+    // When which key or team was changed, whoever changes it, and in which order: for gateways that share them. Of two
+    // changes the later one stays, so none is ever earlier than what it changes, whatever the clock says.
+    R"(CREATE TABLE changes (id TEXT PRIMARY KEY, at INTEGER NOT NULL, sequence INTEGER NOT NULL) STRICT;
+       CREATE INDEX changes_sequence ON changes (sequence);
+       INSERT INTO changes SELECT 'key:' || id, max(created, revoked), row_number() OVER () FROM keys;
+       INSERT INTO changes SELECT 'team:' || name, max(created, removed),
+           (SELECT count(*) FROM keys) + row_number() OVER () FROM teams;
+       CREATE VIEW next_change (at, sequence) AS
+         SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER), coalesce(max(sequence), 0) + 1 FROM changes;
+       CREATE TRIGGER key_added AFTER INSERT ON keys BEGIN
+         INSERT INTO changes SELECT 'key:' || new.id, at, sequence FROM next_change WHERE true
+           ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;
+       CREATE TRIGGER key_changed AFTER UPDATE OF revision ON keys BEGIN
+         INSERT INTO changes SELECT 'key:' || new.id, at, sequence FROM next_change WHERE true
+           ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;
+       CREATE TRIGGER team_added AFTER INSERT ON teams BEGIN
+         INSERT INTO changes SELECT 'team:' || new.name, at, sequence FROM next_change WHERE true
+           ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;)",
 };
 
 // 256 bits, six to a character.
@@ -83,119 +131,16 @@ Result<State> State::open(const std::string& dir) {
   if (!database) return std::unexpected(database.error());
   // What is missing shows here, not at the first call that is to be counted.
   for (std::string_view columns :
-       {"id,name,hash,models,rpm,tpm,created,expires,revoked FROM keys",
+       {"id,name,team,scopes,labels,priority,rules,created,expires,revoked,last_used,revision FROM keys",
+        "key,hash,created,expires FROM secrets", "name,value FROM counters",
+        "name,parent,scopes,rules,created,removed,revision FROM teams",
+        "sequence,at,actor,action,object,before,after,hash FROM audit",
         "at,key,model,target,api,requests,errors,input_tokens,output_tokens,cached_tokens FROM usage",
         "id,key,provider,previous,used,bytes,input,body FROM responses"}) {
     if (auto known = database->prepare(fmt::format("SELECT {}", columns)); !known)
       return std::unexpected(known.error());
   }
   return State(std::move(*database), dir);
-}
-
-Result<void> State::add_key(const StoredKey& key) {
-  auto statement = database_.prepare("INSERT INTO keys VALUES (?,?,?,?,?,?,?,?,0)");
-  if (!statement) return std::unexpected(statement.error());
-  statement->bind(1, key.id).bind(2, key.name).bind(3, key.hash).bind(4, key.models).bind(5, key.rpm).bind(6, key.tpm);
-  auto done = statement->bind(7, key.created).bind(8, key.expires).run();
-  if (!done && done.error().code == Errc::already_exists) {
-    return fail(Errc::already_exists,
-                fmt::format("a key named '{}' exists already; choose another name or revoke it first", key.name));
-  }
-  return done;
-}
-
-Result<std::vector<StoredKey>> State::keys() {
-  auto statement =
-      database_.prepare("SELECT id,name,hash,models,rpm,tpm,created,expires,revoked FROM keys ORDER BY created");
-  if (!statement) return std::unexpected(statement.error());
-  std::vector<StoredKey> keys;
-  while (true) {
-    auto row = statement->step();
-    if (!row) return std::unexpected(row.error());
-    if (!*row) return keys;
-    keys.push_back({statement->text(0), statement->text(1), statement->text(2), statement->text(3),
-                    statement->integer(4), statement->integer(5), statement->integer(6), statement->integer(7),
-                    statement->integer(8)});
-  }
-}
-
-Result<int> State::revoke_key(std::string_view name_or_id, base::WallMicros now) {
-  // A revoked key frees its name: the row stays for the history of usage, under a name nobody can ask for.
-  auto statement = database_.prepare(
-      "UPDATE keys SET revoked=?1, name=name||' (revoked '||id||')' WHERE (name=?2 OR id=?2) AND revoked=0 RETURNING "
-      "id");
-  if (!statement) return std::unexpected(statement.error());
-  statement->bind(1, now).bind(2, name_or_id);
-  int count = 0;
-  while (true) {
-    auto row = statement->step();
-    if (!row) return std::unexpected(row.error());
-    if (!*row) return count;
-    ++count;
-  }
-}
-
-Result<std::int64_t> State::keys_version() {
-  // Creation and revocation times together change with every change of the table.
-  auto statement = database_.prepare(
-      "SELECT COUNT(*)*1000003 + COALESCE(SUM(revoked)%1000000007,0) + COALESCE(MAX(created),0) FROM keys");
-  if (!statement) return std::unexpected(statement.error());
-  auto row = statement->step();
-  if (!row) return std::unexpected(row.error());
-  return statement->integer(0);
-}
-
-Result<void> State::add_usage(const std::vector<UsageRow>& rows) {
-  return database_.transaction([&]() -> Result<void> {
-    auto statement = database_.prepare(
-        "INSERT INTO usage VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET requests=requests+excluded.requests, "
-        "errors=errors+excluded.errors, input_tokens=input_tokens+excluded.input_tokens, "
-        "output_tokens=output_tokens+excluded.output_tokens, cached_tokens=cached_tokens+excluded.cached_tokens");
-    if (!statement) return std::unexpected(statement.error());
-    for (const UsageRow& row : rows) {
-      // One row a minute: a year of a busy key and model is half a million rows.
-      constexpr base::WallMicros kMinute = 60'000'000;
-      statement->bind(1, row.at - row.at % kMinute)
-          .bind(2, row.key)
-          .bind(3, row.model)
-          .bind(4, row.target)
-          .bind(5, row.api);
-      statement->bind(6, row.requests).bind(7, row.errors).bind(8, row.input_tokens).bind(9, row.output_tokens);
-      if (auto done = statement->bind(10, row.cached_tokens).run(); !done) return done;
-    }
-    return {};
-  });
-}
-
-Result<std::vector<UsageRow>> State::usage_by_key_and_model(base::WallMicros since) {
-  auto statement = database_.prepare(
-      "SELECT MAX(at),key,model,SUM(requests),SUM(errors),SUM(input_tokens),SUM(output_tokens),SUM(cached_tokens) "
-      "FROM usage WHERE at>=? GROUP BY key,model ORDER BY SUM(requests) DESC LIMIT 1000");
-  if (!statement) return std::unexpected(statement.error());
-  statement->bind(1, since);
-  std::vector<UsageRow> rows;
-  while (true) {
-    auto more = statement->step();
-    if (!more) return std::unexpected(more.error());
-    if (!*more) return rows;
-    UsageRow row;
-    row.at = statement->integer(0);
-    row.key = statement->text(1);
-    row.model = statement->text(2);
-    row.requests = statement->integer(3);
-    row.errors = statement->integer(4);
-    row.input_tokens = statement->integer(5);
-    row.output_tokens = statement->integer(6);
-    row.cached_tokens = statement->integer(7);
-    rows.push_back(std::move(row));
-  }
-}
-
-Result<std::int64_t> State::keys_in_force() {
-  auto statement = database_.prepare("SELECT COUNT(*) FROM keys WHERE revoked=0");
-  if (!statement) return std::unexpected(statement.error());
-  if (auto row = statement->step(); !row) return std::unexpected(row.error());
-  return statement->integer(0);
 }
 
 Result<base::Secret> State::installation_secret() {

@@ -1,6 +1,7 @@
-// The gateway's own state file: stored keys and usage. Schema and queries in one place.
+// The gateway's own state file: stored keys, teams, the audit log and responses. Schema and queries in one place.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "base/clock.h"
@@ -9,29 +10,74 @@
 
 namespace penstock::store {
 
-// A key made by `penstock key create`. The secret itself is never stored: only HMAC-SHA-256 of it under the
-// installation's own random key.
-struct StoredKey {
-  std::string id;  // public part, shown in lists
-  std::string name;
-  std::string hash;      // hex
-  std::string models;    // comma-separated globs; empty: all
-  std::int64_t rpm = 0;  // 0: no limit
-  std::int64_t tpm = 0;
-  base::WallMicros created = 0;
-  base::WallMicros expires = 0;  // 0: never
-  base::WallMicros revoked = 0;  // 0: not
+// Who changes something, and when: what the audit log says of it.
+struct Actor {
+  std::string who;  // "cli:root", "admin:127.0.0.1", "key:app"; never empty
+  base::WallMicros at = 0;
 };
 
-// What was used by one key at one target; kept as one row a minute.
-struct UsageRow {
+// A key made at run time (`penstock key create`, the admin API). Its secrets are never stored: only HMAC-SHA-256 of
+// them under the installation's own random key. `id` and `name` stay the same for its whole life.
+struct StoredKey {
+  std::string id;      // public part, shown in lists
+  std::string name;    // unique among the keys in force
+  std::string team;    // empty: none
+  std::string scopes;  // as flow::parse_scopes() takes them: a JSON object; empty: everything is allowed
+  std::string labels;  // a JSON object of texts; empty: none
+  std::string priority = "normal";
+  std::string rules;  // as quota::parse_rules() takes them: a JSON object; empty: no limits
+  base::WallMicros created = 0;
+  base::WallMicros expires = 0;    // 0: never
+  base::WallMicros revoked = 0;    // 0: not
+  base::WallMicros last_used = 0;  // 0: never; as exact as a minute
+  std::int64_t revision = 0;       // of the change that made it what it is; set by State
+};
+
+// One of the secrets a key is known by: more than one while it is being rotated.
+struct StoredSecret {
+  std::string hash;  // HMAC-SHA-256 as lower-case hex
+  base::WallMicros created = 0;
+  base::WallMicros expires = 0;  // 0: as long as the key
+};
+
+struct StoredTeam {
+  std::string name;
+  std::string parent;  // empty: an organisation
+  std::string scopes;  // as of a key
+  std::string rules;   // as of a key
+  base::WallMicros created = 0;
+  base::WallMicros removed = 0;  // 0: not
+  std::int64_t revision = 0;
+};
+
+struct KeyQuery {
+  std::string prefix;    // of names
+  std::string team;      // empty: all
+  bool revoked = false;  // also those
+  std::int64_t limit = 100;
+  std::int64_t offset = 0;
+};
+
+// A key or a team as gateways tell each other of it: all of it but its last use.
+struct SharedRow {
+  std::string id;  // "key:<id>", "team:<name>"
+  base::WallMicros changed = 0;
+  bool revoked = false;       // a key: for good
+  std::string text;           // a JSON object
+  std::int64_t sequence = 0;  // of the change, here
+};
+
+// One line of the audit log. Each carries the SHA-256 of the one before and of its own words: a line that is changed,
+// left out or put in between shows.
+struct AuditEntry {
+  std::int64_t sequence = 0;  // 1, 2, 3, ...
   base::WallMicros at = 0;
-  std::string key, model, target, api;
-  std::int64_t requests = 0;
-  std::int64_t errors = 0;
-  std::int64_t input_tokens = 0;
-  std::int64_t output_tokens = 0;
-  std::int64_t cached_tokens = 0;
+  std::string actor;
+  std::string action;  // "key.create", "team.update", "config.reload", ...
+  std::string object;  // "key:<id>", "team:<name>", ...
+  std::string before;  // a JSON object without secrets; empty: there was nothing
+  std::string after;
+  std::string hash;  // hex
 };
 
 // A response that its caller may come back to, and what it was an answer to. Lists of items are the text of JSON
@@ -59,20 +105,65 @@ class State {
   // How long a call waits for another writer before it fails; 2 s unless told.
   void set_patience(std::chrono::milliseconds patience) { database_.set_patience(patience); }
 
-  Result<void> add_key(const StoredKey& key);  // already_exists for a taken name
-  Result<std::vector<StoredKey>> keys();
-  // The number of keys revoked (by name or id): 0 when there is none.
-  Result<int> revoke_key(std::string_view name_or_id, base::WallMicros now);
-  // Changes whenever any process changed keys: cheap to poll.
-  Result<std::int64_t> keys_version();
+  // --- state_keys.cc: every change goes with its line in the audit log, or not at all ---
+  // Errors: already_exists for a taken name. Whether its team exists is for the caller to know: it may be declared.
+  Result<void> add_key(const StoredKey& key, const StoredSecret& secret, const Actor& actor);
+  // All of it but id, name, creation, revocation and last use. Errors: not_found.
+  Result<void> update_key(const StoredKey& key, const Actor& actor);
+  // A new secret for the key in force of that name or id; those it has work until `old_until` at the latest. Errors:
+  // not_found.
+  Result<StoredKey> rotate_key(std::string_view name_or_id, const StoredSecret& fresh, base::WallMicros old_until,
+                               const Actor& actor);
+  // The number of keys revoked (by name or id): 0 when there is none. A revoked key frees its name: the row stays for
+  // the history of usage, under a name nobody can ask for.
+  Result<int> revoke_key(std::string_view name_or_id, const Actor& actor);
+  // As another gateway made it, with all its secrets, in the place of what is known under its id.
+  Result<void> put_key(const StoredKey& key, const std::vector<StoredSecret>& secrets, const Actor& actor);
+  Result<std::optional<StoredKey>> key(std::string_view name_or_id);  // in force, or by id
+  Result<std::vector<StoredSecret>> secrets(std::string_view id);
+  Result<std::vector<StoredKey>> keys(const KeyQuery& query);  // by name
+  Result<std::int64_t> count_keys(const KeyQuery& query);      // whatever limit and offset are
+  // Some key was ever made here, also one that is revoked by now.
+  Result<bool> had_keys();
+  Result<std::int64_t> keys_in_force();
+  // Goes up with every change of keys and teams, by any process: one row, cheap to poll.
+  Result<std::int64_t> revision();
+  // Every key changed after `since` (0: all), revoked ones too (for 0 only those in force), with its secrets.
+  using KeyVisitor = std::function<void(const StoredKey&, const std::vector<StoredSecret>&)>;
+  Result<void> read_keys(std::int64_t since, const KeyVisitor& visit);
+  // Neither a change nor for the audit log.
+  Result<void> note_used(const std::vector<std::pair<std::string, base::WallMicros>>& ids);
 
-  Result<void> add_usage(const std::vector<UsageRow>& rows);  // one transaction
+  // --- state_teams.cc ---
+  Result<void> add_team(const StoredTeam& team, const Actor& actor);     // already_exists
+  Result<void> update_team(const StoredTeam& team, const Actor& actor);  // not_found
+  // Errors: not_found; failed_precondition while keys in force or other teams are in it.
+  Result<void> remove_team(std::string_view name, const Actor& actor);
+  Result<std::optional<StoredTeam>> team(std::string_view name);
+  Result<std::vector<StoredTeam>> teams();  // those not removed, by name
+
+  // --- state_shared.cc ---
+  // Keys (revoked ones too) and teams (removed ones too) changed after the change `since` (a sequence), in the order
+  // of their changes, at most `most`.
+  Result<std::vector<SharedRow>> changed_rows(std::int64_t since, std::int64_t most);
+  // Those of another gateway, in the place of what is older here. What cannot be read is left out: it comes from a
+  // newer program. A name that is taken gets the key's id added. The number that was taken.
+  Result<int> take_rows(const std::vector<SharedRow>& rows);
+
+  // --- state_audit.cc ---
+  // For changes of what is kept elsewhere.
+  Result<void> add_audit(const Actor& actor, std::string_view action, std::string_view object, std::string_view before,
+                         std::string_view after);
+  // Those after `since`, oldest first.
+  Result<std::vector<AuditEntry>> audit(std::int64_t since, std::int64_t limit);
+  // The newest ones, newest first.
+  Result<std::vector<AuditEntry>> audit_newest(std::int64_t limit);
+  // Goes through the whole log: the number of lines, or data_loss with the first one that does not fit.
+  Result<std::int64_t> verify_audit();
+
   // The installation's random key for hashing secrets: <dir>/secret.key, mode 0600, made at first use. When the file is
   // gone while there are stored keys in force, failed_precondition: with another one none of them would fit.
   Result<base::Secret> installation_secret();
-
-  // Sums per key and model since `since`, largest first.
-  Result<std::vector<UsageRow>> usage_by_key_and_model(base::WallMicros since);
 
   // Keeps it, in the place of an earlier one of that id and key. It uses the response that it follows, and those
   // before.
@@ -86,7 +177,20 @@ class State {
 
  private:
   State(Database database, std::string dir) : database_(std::move(database)), dir_(std::move(dir)) {}
-  Result<std::int64_t> keys_in_force();
+  Result<std::int64_t> next_revision();
+  Result<std::optional<StoredKey>> find_key(std::string_view where, std::string_view value);
+  Result<void> write_key(const StoredKey& key);
+  Result<void> write_secret(std::string_view id, const StoredSecret& secret);
+  Result<void> write_team(const StoredTeam& team);
+  // put_key(), within a transaction.
+  Result<void> replace_key(const StoredKey& key, const std::vector<StoredSecret>& secrets, const Actor& actor);
+  Result<std::optional<StoredTeam>> find_team(std::string_view name);     // removed ones too
+  Result<void> replace_team(const StoredTeam& team, const Actor& actor);  // within a transaction
+  Result<bool> take_row(const SharedRow& row);
+  Result<void> take_key(const SharedRow& row, const Actor& actor);
+  Result<void> take_team(const SharedRow& row, const Actor& actor);
+  Result<void> append_audit(const Actor& actor, std::string_view action, std::string_view object,
+                            std::string_view before, std::string_view after);
   Database database_;
   std::string dir_;
 };

@@ -123,7 +123,7 @@ struct Stranger : Filter {
 std::shared_ptr<const Policy> policy_with(std::unique_ptr<Filter> filter) {
   std::vector<std::unique_ptr<Filter>> filters;
   if (filter) filters.push_back(std::move(filter));
-  return std::make_shared<const Policy>(KeyTable({}, {}, base::Secret("here")), true, std::move(filters));
+  return std::make_shared<const Policy>(Callers{}, true, std::move(filters));
 }
 
 TEST(Admission, CountsOnlyCallsThatWereTaken) {
@@ -137,12 +137,13 @@ TEST(Admission, CountsOnlyCallsThatWereTaken) {
   EXPECT_FALSE(stranger.in_flight);
   EXPECT_EQ(admission.in_flight(), 0) << "however long its refusal takes to go out";
 
+  Profile profile;
+  profile.priority = Priority::critical;
+  Key key(obs::intern("app"), "", profile);
   auto ask = [&] {
     auto call = std::make_unique<Call>(exchange, words, policy_with(nullptr));
     call->admission = &admission;
-    auto key = std::make_shared<Key>();
-    key->priority = Priority::critical;
-    call->key = key;
+    call->key = &key;
     EXPECT_EQ(identify(*call).has_value(), call->in_flight);
     return call;
   };

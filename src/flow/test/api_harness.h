@@ -24,7 +24,7 @@ struct ApiHarness {
     for (const std::string& name : registry.names<ApiFactory>()) registry.find<ApiFactory>(name)->build(front);
   }
   void use(std::vector<std::unique_ptr<Filter>> filters) {
-    front.set_policy(0, std::make_shared<const Policy>(KeyTable({}, {}, base::Secret("x")), true, std::move(filters)));
+    front.set_policy(0, std::make_shared<const Policy>(Callers{}, true, std::move(filters)));
   }
 
   // Runs the loop until the call is over.

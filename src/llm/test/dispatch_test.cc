@@ -48,9 +48,9 @@ struct Upstreams : testing::Test {
   http::ClientPool pool{loop};
   PlainDialect dialect;
   http::FakeExchange exchange{loop};
-  flow::Call call{exchange, dialect,
-                  std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), true,
-                                                       std::vector<std::unique_ptr<flow::Filter>>{})};
+  flow::Call call{
+      exchange, dialect,
+      std::make_shared<const flow::Policy>(flow::Callers{}, true, std::vector<std::unique_ptr<flow::Filter>>{})};
   Request request;
   std::string body = "hello";
   std::shared_ptr<const Provider> provider = std::make_shared<const FakeProvider>(

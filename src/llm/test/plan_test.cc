@@ -34,7 +34,9 @@ Parsed parse(std::string_view models, std::string_view providers = kProviders) {
   config::Map root = document->root().map();
   std::vector<std::pair<std::string, config::Node>> routes;
   if (config::Node node = root.get("models"); node.present()) routes = node.map().entries();
-  auto plan = Plan::parse(root.get("providers"), routes, registry_with_fake());
+  PlanTerms terms;
+  terms.prices = price::Catalog::read(root.get("prices"));
+  auto plan = Plan::parse(root.get("providers"), routes, registry_with_fake(), terms);
   root.done();
   return {std::move(plan), document->report()};
 }
@@ -303,6 +305,64 @@ TEST(OrderOfAttempts, KeepsTheWrittenOrderByPriority) {
 
 TEST(OrderOfAttempts, DoesNotOverflowWithLargeWeights) {
   EXPECT_EQ(order(route_with({1'000'000, 1'000'000}), [] { return UINT64_MAX; }).size(), 3U);
+}
+
+constexpr std::string_view kPrices =
+    "prices: { models: { lab/big: { input: 2USD/1M, output: 8USD/1M, output_max: 1000 } } }\n";
+
+TEST(Plan, FindsThePriceOfARouteBeforeThatOfTheConfiguration) {
+  Parsed parsed = parse(std::string(kPrices) +
+                        "models: { plain: { route: [lab/big, lab/small] }, own: { route: [lab/big], price: { input: "
+                        "1USD/1M, output: 1USD/1M } }, none: { route: [lab/big], price: unknown } }");
+  EXPECT_EQ(parsed.report, "");
+  auto rate = [](const Target& target) {
+    const price::Price* price = target.price_at(0);
+    return price == nullptr ? -1 : *price->rates.input;
+  };
+  EXPECT_EQ(rate(route_of(parsed, "plain")->targets[0]), 2'000'000);
+  EXPECT_EQ(rate(route_of(parsed, "plain")->targets[1]), -1) << "nobody knows";
+  EXPECT_EQ(rate(route_of(parsed, "own")->targets[0]), 1'000'000);
+  EXPECT_EQ(rate(route_of(parsed, "none")->targets[0]), -1);
+  EXPECT_EQ(rate(route_of(parsed, "lab/big")->targets[0]), 2'000'000) << "asked for directly";
+  EXPECT_THAT(parsed.plan->describe(),
+              testing::IsSupersetOf({HasSubstr("lab/big: input 2USD/1M, output 8USD/1M (configuration"),
+                                     HasSubstr("lab/small: price unknown")}));
+}
+
+TEST(Plan, ABudgetInMoneyNeedsAPrice) {
+  Parsed parsed = parse(std::string(kPrices) + "models:\n  chat: { route: [lab/big, lab/small], budget: 5USD/day }");
+  EXPECT_THAT(parsed.report, HasSubstr("p.yaml:3:"));
+  EXPECT_THAT(parsed.report, HasSubstr("what 'lab/small' costs"));
+  EXPECT_EQ(parse(std::string(kPrices) + "models: { chat: { route: [lab/big], budget: 5USD/day } }").report, "");
+  EXPECT_EQ(parse("models: { chat: { route: [lab/big], budget: 500tokens/day } }").report, "");
+}
+
+TEST(Plan, LimitsOfATargetHoldWhereverItIsAsked) {
+  Parsed parsed = parse(
+      "models: { one: { route: [lab/big] }, two: { route: [ { to: lab/big, limits: { rpm: 5 } } ], limits: { rpm: 9 } "
+      "} }");
+  EXPECT_EQ(parsed.report, "");
+  quota::Book book;
+  parsed.plan->open_accounts(book);
+  for (std::string_view name : {"one", "two", "lab/big"}) {
+    auto route = route_of(parsed, name);
+    ASSERT_TRUE(route->targets[0].limited()) << name;
+    EXPECT_EQ(route->targets[0].allowances[0]->account->id(), "target:lab/big");
+  }
+  EXPECT_EQ(route_of(parsed, "two")->allowance->account->id(), "model:two");
+  EXPECT_FALSE(route_of(parsed, "one")->allowance);
+  Parsed twice = parse(
+      "models: { one: { route: [ { to: lab/big, limits: { rpm: 4 } } ] }, two: { route: [ { to: lab/big, limits: { "
+      "rpm: 5 } } ] } }");
+  EXPECT_THAT(twice.report, HasSubstr("other limits in a route above"));
+}
+
+TEST(Plan, LimitsOfAProviderHoldForAllItsTargets) {
+  Parsed parsed =
+      parse("models: { chat: { route: [lab/big] } }", "providers: { lab: { type: fake, limits: { rpm: 5 } } }\n");
+  EXPECT_EQ(parsed.report, "");
+  EXPECT_EQ(route_of(parsed, "chat")->targets[0].allowances[1]->id, "provider:lab");
+  EXPECT_EQ(route_of(parsed, "lab/other")->targets[0].allowances[1]->id, "provider:lab");
 }
 
 }  // namespace

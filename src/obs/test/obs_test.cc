@@ -17,6 +17,7 @@ namespace penstock::obs {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 TEST(Ring, KeepsOrderAndCountsWhatItDrops) {
   Ring<int> ring(4);
@@ -91,6 +92,30 @@ TEST(Observer, TurnsEventsIntoMetricsRecordsAndBatches) {
       HasSubstr(
           "penstock_requests_total{api=\"openai\",model=\"chat\",target=\"\",status=\"200\",error_type=\"\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("penstock_tokens_total{kind=\"input\",model=\"chat\"} 14\n"));
+  EXPECT_THAT(text, Not(HasSubstr("kind=\"reasoning\""))) << "only where there are some";
+  EXPECT_THAT(text, HasSubstr("penstock_unpriced_requests_total{model=\"chat\",target=\"\"} 2\n"));
+}
+
+TEST(Observer, AddsUpMoneyWithoutRounding) {
+  Observer observer({.cores = 1, .access_log = false, .on_batch = {}});
+  RequestEvent event{};
+  event.model = intern("chat");
+  event.target = intern("lab/small");
+  event.usage_known = event.cost_known = true;
+  event.cost_micros = 100'001;
+  event.cache_write_tokens = 3;
+  event.reasoning_tokens = 4;
+  for (int i = 0; i < 3; ++i) observer.record(0, event);
+  event.usage_known = event.cost_known = false;  // refused before anything was used
+  event.cost_micros = 0;
+  observer.record(0, event);
+  observer.start();
+  observer.stop();
+  std::string text = observer.metrics().render();
+  EXPECT_THAT(text, HasSubstr("penstock_cost_usd_total{model=\"chat\",target=\"lab/small\"} 0.300003\n"));
+  EXPECT_THAT(text, HasSubstr("penstock_tokens_total{kind=\"cache_write\",model=\"chat\"} 9\n"));
+  EXPECT_THAT(text, HasSubstr("penstock_tokens_total{kind=\"reasoning\",model=\"chat\"} 12\n"));
+  EXPECT_THAT(text, Not(HasSubstr("penstock_unpriced_requests_total")));
 }
 
 TEST(Observer, CountsWhatAFullQueueLoses) {
@@ -229,6 +254,29 @@ TEST(AccessLog, SaysEverythingOfTheEvent) {
                                 std::string(i % 2 == 0 ? "60000.000" : "0.000") +
                                 ",\"bytes_in\":18446744073709551615,\"bytes_out\":0}"));
   }
+}
+
+TEST(AccessLog, SaysWhatACallCostAndWaitedWhereItDid) {
+  RequestEvent event{};
+  auto line = [&] {
+    std::string text;
+    AccessLog().append(text, event);
+    EXPECT_TRUE(json::parse(std::string_view(text).substr(0, text.size() - 1)).has_value()) << text;
+    return text;
+  };
+  EXPECT_THAT(line(), Not(HasSubstr("cost_usd"))) << "nothing was used";
+  event.usage_known = true;
+  EXPECT_THAT(line(), HasSubstr(R"(,"cost_usd":null,)")) << "unknown is not 0";
+  event.cost_known = true;
+  EXPECT_THAT(line(), HasSubstr(R"(,"cost_usd":0.000000,)"));
+  event.cost_micros = 12'000'345;
+  event.team = intern("re\"search");
+  event.cache_write_tokens = 5;
+  event.reasoning_tokens = 6;
+  event.waited_nanos = 1'500'000;
+  EXPECT_THAT(line(), HasSubstr(R"("team":"re\"search",)"));
+  EXPECT_THAT(line(), HasSubstr(R"("cache_write_tokens":5,"reasoning_tokens":6,)"));
+  EXPECT_THAT(line(), HasSubstr(R"("cost_usd":12.000345,"waited_ms":1.500,)"));
 }
 
 TEST(AccessLog, IsValidJsonWhateverTheCallerWrote) {

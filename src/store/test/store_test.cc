@@ -20,9 +20,18 @@ StoredKey key(std::string name) {
   StoredKey k;
   k.id = "id-" + name;
   k.name = std::move(name);
-  k.hash = "h";
   k.created = 5;
   return k;
+}
+
+StoredSecret secret(std::string hash = "h") { return {std::move(hash), 5, 0}; }
+
+Actor actor(base::WallMicros at = 9) { return {"cli:test", at}; }
+
+std::vector<StoredKey> all_keys(State& state) {
+  KeyQuery query;
+  query.revoked = true;
+  return state.keys(query).value();
 }
 
 TEST(State, KeepsKeysAcrossOpenings) {
@@ -30,42 +39,21 @@ TEST(State, KeepsKeysAcrossOpenings) {
   {
     auto state = State::open(folder.path);
     ASSERT_TRUE(state.has_value()) << state.error().detail;
-    ASSERT_TRUE(state->add_key(key("app")).has_value());
-    auto again = state->add_key(key("app"));
+    ASSERT_TRUE(state->add_key(key("app"), secret(), actor()).has_value());
+    auto again = state->add_key(key("app"), secret(), actor());
     ASSERT_FALSE(again.has_value());
     EXPECT_EQ(again.error().code, Errc::already_exists);
   }
   auto state = State::open(folder.path);
-  ASSERT_EQ(state->keys()->size(), 1U);
-  std::int64_t before = state->keys_version().value();
-  EXPECT_EQ(state->revoke_key("nobody", 9).value(), 0);
-  EXPECT_EQ(state->revoke_key("app", 9).value(), 1);
-  EXPECT_NE(state->keys_version().value(), before);
-  EXPECT_EQ(state->keys()->front().revoked, 9);
+  ASSERT_EQ(all_keys(*state).size(), 1U);
+  std::int64_t before = state->revision().value();
+  EXPECT_EQ(state->revoke_key("nobody", actor()).value(), 0);
+  EXPECT_EQ(state->revoke_key("app", actor()).value(), 1);
+  EXPECT_NE(state->revision().value(), before);
+  EXPECT_EQ(all_keys(*state).front().revoked, 9);
   StoredKey second = key("app");
   second.id = "id-2";
-  EXPECT_TRUE(state->add_key(second).has_value()) << "a revoked key frees its name";
-}
-
-TEST(State, SumsUsage) {
-  Folder folder;
-  auto state = State::open(folder.path);
-  UsageRow row{.at = 10,
-               .key = "k",
-               .model = "m",
-               .target = "t",
-               .api = "openai",
-               .requests = 2,
-               .errors = 1,
-               .input_tokens = 3,
-               .output_tokens = 4,
-               .cached_tokens = 0};
-  ASSERT_TRUE(state->add_usage({row, row}).has_value());
-  auto sums = state->usage_by_key_and_model(0);
-  ASSERT_EQ(sums->size(), 1U);
-  EXPECT_EQ(sums->front().requests, 4);
-  EXPECT_EQ(sums->front().output_tokens, 8);
-  EXPECT_TRUE(state->usage_by_key_and_model(11)->empty());
+  EXPECT_TRUE(state->add_key(second, secret(), actor()).has_value()) << "a revoked key frees its name";
 }
 
 TEST(State, RefusesDamagedAndNewerFiles) {
@@ -80,8 +68,9 @@ TEST(State, RefusesDamagedAndNewerFiles) {
     ASSERT_TRUE(State::open(folder.path).has_value());
   }
   {
-    ASSERT_TRUE(
-        Database::open(folder.path + "/penstock.db", {"", "SELECT 1"})->execute("PRAGMA user_version=99").has_value());
+    ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {"", "", "", "", "SELECT 1"})
+                    ->execute("PRAGMA user_version=99")
+                    .has_value());
   }
   auto newer = State::open(folder.path);
   ASSERT_FALSE(newer.has_value());
@@ -93,18 +82,18 @@ TEST(State, AnotherProcessDoesNotTakeTheLogAway) {
   auto keys = State::open(folder.path);
   auto usage = State::open(folder.path);  // a second connection of this process must not drop the first one's locks
   ASSERT_TRUE(keys && usage);
-  ASSERT_TRUE(keys->add_key(key("mine")).has_value());
+  ASSERT_TRUE(keys->add_key(key("mine"), secret(), actor()).has_value());
   pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    bool revoked = State::open(folder.path)->revoke_key("mine", 9).value_or(0) == 1;
+    bool revoked = State::open(folder.path)->revoke_key("mine", actor()).value_or(0) == 1;
     _exit(revoked ? 0 : 1);
   }
   int status = 1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   EXPECT_TRUE(std::filesystem::exists(folder.path + "/penstock.db-wal"));
-  EXPECT_EQ(keys->keys()->front().revoked, 9) << "what the other process wrote is seen here";
+  EXPECT_EQ(all_keys(*keys).front().revoked, 9) << "what the other process wrote is seen here";
 }
 
 TEST(InstallationSecret, IsMadeOnceAndPrivate) {
@@ -121,7 +110,7 @@ TEST(InstallationSecret, IsMadeOnceAndPrivate) {
 TEST(InstallationSecret, IsNotMadeAgainWhileStoredKeysNeedTheOldOne) {
   Folder folder;
   auto state = State::open(folder.path);
-  ASSERT_TRUE(state->installation_secret() && state->add_key(key("app")));
+  ASSERT_TRUE(state->installation_secret() && state->add_key(key("app"), secret(), actor()));
   std::string file = folder.path + "/secret.key";
   std::filesystem::resize_file(file, 42);
   EXPECT_EQ(state->installation_secret().error().code, Errc::data_loss);
@@ -130,16 +119,16 @@ TEST(InstallationSecret, IsNotMadeAgainWhileStoredKeysNeedTheOldOne) {
   ASSERT_FALSE(missing.has_value());
   EXPECT_EQ(missing.error().code, Errc::failed_precondition);
   EXPECT_NE(missing.error().detail.find("1 stored keys"), std::string::npos) << missing.error().detail;
-  ASSERT_TRUE(state->revoke_key("app", 9).has_value());
+  ASSERT_TRUE(state->revoke_key("app", actor()).has_value());
   EXPECT_TRUE(state->installation_secret().has_value()) << "nobody needs the old one";
 }
 
 TEST(State, RefusesADatabaseWithoutItsTables) {
   for (const char* damage :
-       {"DROP TABLE keys", "DROP TABLE usage", "DROP TABLE responses", "ALTER TABLE keys DROP COLUMN models"}) {
+       {"DROP TABLE keys", "DROP TABLE usage", "DROP TABLE responses", "ALTER TABLE keys DROP COLUMN scopes"}) {
     Folder folder;
     ASSERT_TRUE(State::open(folder.path).has_value());
-    ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {"", ""})->execute(damage).has_value());
+    ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {"", "", "", ""})->execute(damage).has_value());
     auto state = State::open(folder.path);
     ASSERT_FALSE(state.has_value()) << damage;
     EXPECT_EQ(state.error().code, Errc::data_loss);

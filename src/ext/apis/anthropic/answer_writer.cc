@@ -143,6 +143,13 @@ void append_usage(std::string& out, const chat::Usage& usage, std::string_view t
 std::string message_id(std::string_view id, const chat::Request& request) {
   constexpr std::string_view kPrefix = "msg_";
   if (id.starts_with(kPrefix)) return std::string(id);
+  // Another family's id keeps what is its own, without the word for what it is there.
+  for (std::string_view foreign : {"chatcmpl-", "cmpl-", "resp_", "gen-"}) {
+    if (id.starts_with(foreign) && id.size() > foreign.size()) {
+      id.remove_prefix(foreign.size());
+      break;
+    }
+  }
   return fmt::format("{}{}", kPrefix, id.empty() ? std::string_view(request.id) : id);
 }
 

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "json/object_writer.h"
+#include "llm/estimate.h"
 #include "llm/serve.h"
 
 namespace penstock::ext::anthropic {
@@ -40,8 +41,11 @@ Result<llm::Request> read_request(const AnthropicCodec& codec, std::string_view 
   }
   request.model = fields[kModel];
   call.model = request.model.string.view();
-  llm::estimate(call, bytes_of(fields[kMessages]) + bytes_of(fields[kSystem]) + bytes_of(fields[kTools]),
-                fields[kMaxTokens].integer);
+  call.input_tokens =
+      llm::estimate_tokens(bytes_of(fields[kMessages]) + bytes_of(fields[kSystem]) + bytes_of(fields[kTools]));
+  if (codec.operation() == chat::Operation::count_tokens) return request;
+  request.output.take(fields[kMaxTokens]);
+  request.output.insert(request.object_begin + 1, request.object_begin + 1, R"("max_tokens":)", ",");
   return request;
 }
 

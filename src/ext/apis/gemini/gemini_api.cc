@@ -1,6 +1,7 @@
 #include "ext/apis/gemini/gemini_api.h"
 
 #include "json/value.h"
+#include "llm/estimate.h"
 #include "llm/serve.h"
 
 namespace penstock::ext {
@@ -20,9 +21,8 @@ std::string_view without_folder(std::string_view model) {
 
 bool is_there(const json::Field& field) { return field.kind == Kind::array || field.kind == Kind::object; }
 
-// Checks only what routing and policy read; the rest of the body is the provider's business.
-Result<Fields> read_outline(const GeminiMethod& method, std::string_view body) {
-  Fields fields;
+// Checks only what routing and policy read; the rest of the body is the provider's business. Where the object begins.
+Result<std::size_t> read_outline(const GeminiMethod& method, std::string_view body, Fields& fields) {
   auto peeked = json::peek(body, kNames, fields);
   if (!peeked) return std::unexpected(peeked.error());
   std::string_view missing;
@@ -35,16 +35,37 @@ Result<Fields> read_outline(const GeminiMethod& method, std::string_view body) {
     if (!whole && !is_there(fields[kContents])) missing = "contents: must be a list of contents";
   }
   if (!missing.empty()) return fail(Errc::invalid_argument, std::string(missing));
-  return fields;
+  return peeked->object_begin;
 }
 
-std::int64_t tokens_allowed(std::string_view body, const Fields& fields) {
-  const json::Field& config = fields[fields[kConfig].kind == Kind::object ? kConfig : kSnakeConfig];
-  if (config.kind != Kind::object) return 0;
-  auto parsed = json::parse(body.substr(config.begin, config.end - config.begin));
-  if (!parsed) return 0;
-  std::int64_t tokens = json::int_or(*parsed, "maxOutputTokens", json::int_or(*parsed, "max_output_tokens", 0));
-  return std::max<std::int64_t>(tokens, 0);
+// Protocol buffers have two spellings of each name in JSON; of both at once, nobody knows which one counts.
+Result<std::size_t> one_of(const Fields& fields, std::size_t camel, std::size_t snake) {
+  if (fields[camel].kind != Kind::absent && fields[snake].kind != Kind::absent)
+    return fail(Errc::invalid_argument,
+                fmt::format("{} and {} are the same field: write one of them", kNames[camel], kNames[snake]));
+  return fields[snake].kind == Kind::absent ? camel : snake;
+}
+
+// `generationConfig.maxOutputTokens` and `candidateCount`.
+Result<void> read_output(const Fields& fields, std::size_t object_begin, llm::Request& request) {
+  constexpr std::array<std::string_view, 4> kInner{"maxOutputTokens", "max_output_tokens", "candidateCount",
+                                                   "candidate_count"};
+  auto which = one_of(fields, kConfig, kSnakeConfig);
+  if (!which) return std::unexpected(which.error());
+  const json::Field& config = fields[*which];
+  llm::OutputWish& output = request.output;
+  std::size_t first = object_begin + 1;
+  output.insert(first, first, R"("generationConfig":{"maxOutputTokens":)", "},");
+  if (config.kind == Kind::null) output.insert(config.begin, config.end, R"({"maxOutputTokens":)", "}");
+  if (config.kind != Kind::object) return {};
+  std::array<json::Field, kInner.size()> inner;
+  auto peeked = json::peek(request.body.substr(config.begin, config.end - config.begin), kInner, inner);
+  if (!peeked) return std::unexpected(peeked.error());
+  for (std::size_t i : {0U, 1U}) output.take(inner[i], config.begin);
+  for (std::size_t i : {2U, 3U}) output.take_answers(inner[i]);
+  first = config.begin + 1;
+  output.insert(first, first, R"("maxOutputTokens":)", peeked->empty ? " " : ",");
+  return {};
 }
 
 bool asks_for_events(std::string_view query) {
@@ -96,15 +117,18 @@ rt::Task<void> GeminiApi::serve(flow::Call& call, std::string path) const {
   }
   auto body = co_await flow::identify_and_read(call, llm::kRequestBytesMax);
   if (!body) co_return;
-  auto fields = read_outline(*method, *body);
-  if (!fields) {
-    co_await flow::refuse(call, fields.error());
+  Fields fields;
+  llm::Request request;
+  auto begin = read_outline(*method, *body, fields);
+  request.body = *body;
+  Result<void> readable = begin ? Result<void>{} : std::unexpected(begin.error());
+  if (readable && method->operation == llm::Operation::chat) readable = read_output(fields, *begin, request);
+  if (!readable) {
+    co_await flow::refuse(call, readable.error());
     co_return;
   }
-  llm::Request request;
   request.family = llm::Family::gemini;
   request.operation = method->operation;
-  request.body = *body;
   request.stream = method->stream;
   bool array = request.stream && !asks_for_events(call.exchange.request().query);
   request.framing = array ? llm::Framing::array : llm::Framing::events;
@@ -112,7 +136,7 @@ rt::Task<void> GeminiApi::serve(flow::Call& call, std::string path) const {
   request.codec = request.operation == llm::Operation::count_tokens ? count_.get() : (array ? array_ : events_).get();
   request.embeddings = embeddings_.get();
   call.model = method->model;
-  llm::estimate(call, body->size(), tokens_allowed(*body, *fields));
+  call.input_tokens = llm::estimate_tokens(body->size());
   co_await llm::serve(call, lane_, request);
 }
 

@@ -10,7 +10,7 @@ rt::Task<void> alive(flow::Call& call) { co_await flow::respond_json(call, 200, 
 rt::Task<void> ready(flow::Call& call, const flow::Readiness& readiness) {
   std::vector<std::string> obstacles = readiness.obstacles();
   co_await flow::respond_json(call, obstacles.empty() ? 200 : 503,
-                              flow::readiness_json(obstacles, readiness.shedding()));
+                              flow::readiness_json(obstacles, readiness.shedding(), readiness.notes()));
 }
 
 void build(flow::ApiBuilder& builder) {

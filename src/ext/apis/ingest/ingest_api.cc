@@ -18,6 +18,7 @@ constexpr std::size_t kWaitingMax = ingest::EventHub::kQueueMax;
 }  // namespace
 
 rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
+  call.needs.add(flow::Capability::ingest);
   auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
   if (!body) co_return;
   auto admitted = co_await flow::admit(call);
@@ -48,6 +49,7 @@ rt::Task<Result<std::size_t>> IngestApi::take(flow::Call& call, std::string sour
 }
 
 rt::Task<void> IngestApi::socket(flow::Call& call, std::string source) const {
+  call.needs.add(flow::Capability::ingest);
   Result<void> passed = flow::identify(call);
   if (passed) passed = co_await flow::admit(call);
   if (!passed) {
@@ -115,6 +117,7 @@ rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession
 }
 
 rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
+  call.needs.add(flow::Capability::ingest);
   Result<void> passed = flow::identify(call);
   if (passed) passed = co_await flow::admit(call);
   std::shared_ptr<ingest::EventHub> hub = lane_.events(pipeline);

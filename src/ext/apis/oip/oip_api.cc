@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "flow/permission.h"
 #include "json/value.h"
 #include "rt/await.h"
 
@@ -44,6 +45,7 @@ rt::Task<void> OipApi::health(flow::Call& call, bool readiness) const {
 
 rt::Task<std::shared_ptr<infer::Served>> OipApi::find(flow::Call& call, const http::Params& params) const {
   call.model = text(params, "m");
+  call.needs.add(flow::Capability::infer);
   Result<void> passed = flow::identify(call);
   if (passed) passed = co_await flow::admit(call);
   Result<std::shared_ptr<infer::Served>> served = nullptr;
@@ -82,7 +84,7 @@ rt::Task<void> OipApi::stats(flow::Call& call, http::Params params) const {
       co_await flow::refuse(call, known.error());
       co_return;
     }
-    std::erase_if(models, [&](const auto& model) { return call.key && !call.key->allows(model.name); });
+    std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
   } else {
     auto served = co_await find(call, params);
     if (!served) co_return;
@@ -100,12 +102,13 @@ rt::Task<void> OipApi::index(flow::Call& call) const {
     co_return;
   }
   std::vector<infer::ModelStatus> models = repository_.status();
-  std::erase_if(models, [&](const auto& model) { return call.key && !call.key->allows(model.name); });
+  std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
   co_await flow::respond_json(call, 200, oip::encode_index(models, json::bool_or(*wish, "ready", false)));
 }
 
 rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) const {
   call.model = text(params, "m");
+  call.needs.add(flow::Capability::infer);
   auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
   if (!body) co_return;
   auto admitted = co_await flow::admit(call);

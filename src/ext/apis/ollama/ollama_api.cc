@@ -2,6 +2,7 @@
 
 #include "ext/apis/ollama/model_card.h"
 #include "json/value.h"
+#include "llm/estimate.h"
 #include "llm/serve.h"
 
 namespace penstock::ext {
@@ -38,10 +39,21 @@ Result<llm::Request> read_head(std::string_view body, std::string_view inputs, F
   return request;
 }
 
-std::int64_t tokens_allowed(std::string_view body, const json::Field& options) {
-  if (options.kind != Kind::object) return 0;
-  auto parsed = json::parse(body.substr(options.begin, options.end - options.begin));
-  return parsed ? std::max<std::int64_t>(json::int_or(*parsed, "num_predict", 0), 0) : 0;
+// `options.num_predict`: below 1 the model may go on for ever.
+Result<void> read_output(const json::Field& options, llm::Request& request) {
+  constexpr std::array<std::string_view, 1> kName{"num_predict"};
+  llm::OutputWish& output = request.output;
+  std::size_t first = request.object_begin + 1;
+  output.insert(first, first, R"("options":{"num_predict":)", "},");
+  if (options.kind == Kind::null) output.insert(options.begin, options.end, R"({"num_predict":)", "}");
+  if (options.kind != Kind::object) return {};
+  std::array<json::Field, 1> fields;
+  auto peeked = json::peek(request.body.substr(options.begin, options.end - options.begin), kName, fields);
+  if (!peeked) return std::unexpected(peeked.error());
+  output.take(fields[0], options.begin);
+  first = options.begin + 1;
+  output.insert(first, first, R"("num_predict":)", peeked->empty ? " " : ",");
+  return {};
 }
 
 bool is_empty(const json::Field& inputs) {
@@ -73,7 +85,11 @@ rt::Task<void> OllamaApi::generate(flow::Call& call, OllamaForm form) const {
   request->codec = chat ? &chat_ : &generate_;
   request->stream = fields[kStream].kind != Kind::boolean || fields[kStream].boolean;
   call.model = ollama_route_name(*llm::plan_of(call, lane_), request->model.string);
-  llm::estimate(call, fields[kInputs].end - fields[kInputs].begin, tokens_allowed(*body, fields[kOptions]));
+  call.input_tokens = llm::estimate_tokens(fields[kInputs].end - fields[kInputs].begin);
+  if (auto read = read_output(fields[kOptions], *request); !read) {
+    co_await flow::refuse(call, read.error());
+    co_return;
+  }
   if (is_empty(fields[kInputs])) {
     // Ollama answers these whole, whatever `stream` says.
     request->stream = false;
@@ -83,7 +99,7 @@ rt::Task<void> OllamaApi::generate(flow::Call& call, OllamaForm form) const {
   co_await llm::serve(call, lane_, *request);
 }
 
-rt::Task<void> OllamaApi::load(flow::Call& call, OllamaForm form, const llm::Request& request, bool unload) const {
+rt::Task<void> OllamaApi::load(flow::Call& call, OllamaForm form, llm::Request request, bool unload) const {
   std::string name = call.model;
   auto route = llm::visible_route(call, lane_, name);
   if (route && is_ollama_route(**route)) {
@@ -117,7 +133,7 @@ rt::Task<void> OllamaApi::embed(flow::Call& call, bool old) const {
   request->operation = llm::Operation::embeddings;
   request->embeddings = old ? &embeddings_ : &embed_;
   call.model = ollama_route_name(*llm::plan_of(call, lane_), request->model.string);
-  llm::estimate(call, fields[kInputs].end - fields[kInputs].begin, 0);
+  call.input_tokens = llm::estimate_tokens(fields[kInputs].end - fields[kInputs].begin);
   co_await llm::serve(call, lane_, *request);
 }
 

@@ -26,7 +26,7 @@ class OllamaApi {
 
  private:
   // A request without messages or prompt loads the model, or frees its memory.
-  rt::Task<void> load(flow::Call& call, OllamaForm form, const llm::Request& request, bool unload) const;
+  rt::Task<void> load(flow::Call& call, OllamaForm form, llm::Request request, bool unload) const;
 
   const llm::Lane& lane_;
   OllamaCodec chat_{OllamaForm::chat};

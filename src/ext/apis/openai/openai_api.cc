@@ -1,15 +1,38 @@
 #include "ext/apis/openai/openai_api.h"
 
 #include "json/value.h"
+#include "llm/estimate.h"
 #include "llm/serve.h"
 
 namespace penstock::ext {
 namespace {
 
-enum FieldIndex : std::size_t { kModel, kStream, kStreamOptions, kMaxTokens, kMaxCompletionTokens, kInputs };
+enum FieldIndex : std::size_t {
+  kModel,
+  kStream,
+  kStreamOptions,
+  kMaxTokens,
+  kMaxCompletionTokens,
+  kInputs,
+  kAnswers,
+  kBestOf,
+  kServiceTier,
+  kFields
+};
 
 std::unexpected<Error> wrong_type(std::string_view name, std::string_view wanted) {
   return fail(Errc::invalid_argument, fmt::format("the field '{}' must be {}", name, wanted));
+}
+
+void read_output(const std::array<json::Field, kFields>& fields, llm::Operation operation, llm::Request& request) {
+  bool chat = operation == llm::Operation::chat;
+  llm::OutputWish& output = request.output;
+  if (chat) output.take(fields[kMaxCompletionTokens]);
+  output.take(fields[kMaxTokens]);
+  output.take_answers(fields[kAnswers]);
+  if (!chat) output.take_answers(fields[kBestOf]);
+  std::size_t first = request.object_begin + 1;
+  output.insert(first, first, chat ? R"("max_completion_tokens":)" : R"("max_tokens":)", ",");
 }
 
 // Checks only what routing and policy read; the rest of the body is the provider's business.
@@ -17,9 +40,10 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
   std::string_view inputs = operation == llm::Operation::chat          ? "messages"
                             : operation == llm::Operation::completions ? "prompt"
                                                                        : "input";
-  std::array<std::string_view, 6> names{"model", "stream", "stream_options", "max_tokens", "max_completion_tokens",
-                                        inputs};
-  std::array<json::Field, 6> fields;
+  std::array<std::string_view, kFields> names{
+      "model", "stream", "stream_options", "max_tokens",  "max_completion_tokens",
+      inputs,  "n",      "best_of",        "service_tier"};
+  std::array<json::Field, kFields> fields;
   auto peeked = json::peek(body, names, fields);
   if (!peeked) return std::unexpected(peeked.error());
   using Kind = json::Field::Kind;
@@ -50,8 +74,9 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
     request.wants_usage = options && json::bool_or(*options, "include_usage", false);
   }
   call.model = request.model.string.view();
-  llm::estimate(call, fields[kInputs].end - fields[kInputs].begin,
-                std::max(fields[kMaxTokens].integer, fields[kMaxCompletionTokens].integer));
+  if (fields[kServiceTier].kind == Kind::string) request.service_tier = fields[kServiceTier].string.view();
+  call.input_tokens = llm::estimate_tokens(fields[kInputs].end - fields[kInputs].begin);
+  if (operation != llm::Operation::embeddings) read_output(fields, operation, request);
   return request;
 }
 

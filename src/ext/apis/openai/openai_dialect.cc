@@ -26,6 +26,12 @@ std::string_view code_of(Errc code) {
 }  // namespace
 
 std::string OpenAiDialect::error_body(int status, const Error& error, std::string_view) const {
+  // Money is another matter than a rate: its SDKs and their users tell them apart by this.
+  constexpr std::string_view kUsedUp = "insufficient_quota";
+  if (error.source == flow::kBudgetSource) {
+    return openai_error_body(
+        {.status = status, .type = std::string(kUsedUp), .message = error.detail, .code = std::string(kUsedUp)});
+  }
   return openai_error_body({.status = status, .message = error.detail, .code = std::string(code_of(error.code))});
 }
 

@@ -7,10 +7,17 @@ using Body = llm::Relay::Body;
 
 constexpr std::array kJsonCalls{
     llm::JsonCall{.path = "/audio/speech", .text = "input"},
-    llm::JsonCall{.path = "/images/generations", .text = "prompt", .service = "images"},
+    llm::JsonCall{.path = "/images/generations",
+                  .text = "prompt",
+                  .service = "images",
+                  .images = true,
+                  .needs = flow::Capability::images},
     llm::JsonCall{
         .path = "/moderations", .text = "input", .bytes_max = llm::kMediaBodyBytesMax, .service = "moderations"},
-    llm::JsonCall{.path = "/rerank", .text = "documents", .bytes_max = llm::kMediaBodyBytesMax},
+    llm::JsonCall{.path = "/rerank",
+                  .text = "documents",
+                  .bytes_max = llm::kMediaBodyBytesMax,
+                  .needs = flow::Capability::embeddings},
 };
 
 constexpr std::array<std::string_view, 4> kForms{"/audio/transcriptions", "/audio/translations", "/images/edits",

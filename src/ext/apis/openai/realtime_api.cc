@@ -73,7 +73,7 @@ rt::Task<void> RealtimeApi::serve(flow::Call& call) const {
     co_await flow::refuse(call, std::move(error));
     co_return;
   }
-  auto route = co_await relay_->route_for(call);
+  auto route = co_await relay_->route_for(call, {.needs = {flow::Capability::chat, flow::Capability::tools}});
   if (!route) co_return;
   auto place = flow::WebSocketPlace::take(call);
   if (!place) {
@@ -116,7 +116,7 @@ rt::Task<void> RealtimeApi::serve(flow::Call& call) const {
   }
   auto session = co_await flow::WebSocketSession::accept(call, std::move(*offer), std::move(protocol));
   if (!session) co_return;
-  RealtimeRelay relay(call, **session, **provider, passage.target());
+  RealtimeRelay relay(call, **session, **provider, passage);
   co_await relay.run();
 }
 

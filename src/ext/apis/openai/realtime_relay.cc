@@ -70,11 +70,11 @@ std::string realtime_error(const Error& error) {
 }
 
 RealtimeRelay::RealtimeRelay(flow::Call& call, flow::WebSocketSession& session, http::WebSocket& provider,
-                             const llm::Target& target)
+                             llm::PassThrough& passage)
     : call_(call),
       session_(session),
       provider_(provider),
-      target_(target),
+      passage_(passage),
       scope_(call.exchange.loop()),
       timer_(call.exchange.loop()) {}
 
@@ -132,9 +132,9 @@ void RealtimeRelay::end_for_provider(const Error& error) {
   auto type = error.code == Errc::deadline_exceeded ? obs::ErrorType::provider_timeout
               : error.code == Errc::protocol_error  ? obs::ErrorType::provider_malformed
                                                     : obs::ErrorType::provider_cut;
-  if (!ending_) llm::note_broken(target_, error, call_.exchange.loop().now());
+  if (!ending_) llm::note_broken(passage_.target(), error, call_.exchange.loop().now());
   Error told{error.code == Errc::deadline_exceeded ? Errc::deadline_exceeded : Errc::data_loss,
-             fmt::format("the provider {} broke the connection off: {}", target_.label.view(), error.detail)};
+             fmt::format("the provider {} broke the connection off: {}", passage_.target().label.view(), error.detail)};
   end({code::kInternal, code::kGoingAway, "the provider broke the connection off", std::move(told), type});
 }
 
@@ -181,10 +181,13 @@ rt::Task<void> RealtimeRelay::to_caller() {
 Result<void> RealtimeRelay::account(std::string_view event) {
   auto used = realtime_usage(event);
   if (!used) return {};
-  call_.event.usage_known = true;
-  call_.event.input_tokens += used->input;
-  call_.event.output_tokens += used->output;
-  call_.event.cached_tokens += used->cached;
+  llm::Usage usage{.known = true,
+                   .input = used->input,
+                   .output = used->output,
+                   .cached = used->cached,
+                   .audio_input = used->audio_input,
+                   .audio_output = used->audio_output};
+  passage_.bill({.usage = usage});
   session_.count_audio(used->audio_input, used->audio_output);
   return flow::charge(call_);
 }

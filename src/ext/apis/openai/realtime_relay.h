@@ -4,7 +4,7 @@
 
 #include "flow/call.h"
 #include "flow/websocket.h"
-#include "llm/failure.h"
+#include "llm/pass_through.h"
 #include "rt/await.h"
 
 namespace penstock::ext {
@@ -27,7 +27,7 @@ class RealtimeRelay {
  public:
   // All of them outlive it.
   RealtimeRelay(flow::Call& call, flow::WebSocketSession& session, http::WebSocket& provider,
-                const llm::Target& target);
+                llm::PassThrough& passage);
   // Until both connections are closed.
   rt::Task<void> run();
 
@@ -53,7 +53,7 @@ class RealtimeRelay {
   flow::Call& call_;
   flow::WebSocketSession& session_;
   http::WebSocket& provider_;
-  const llm::Target& target_;
+  llm::PassThrough& passage_;
   rt::TaskScope scope_;
   rt::Timer timer_;
   std::optional<Ending> ending_;

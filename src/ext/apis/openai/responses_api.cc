@@ -1,7 +1,9 @@
 #include "ext/apis/openai/responses_api.h"
 
 #include "ext/apis/openai/responses_call.h"
+#include "flow/filter.h"
 #include "json/peek.h"
+#include "llm/estimate.h"
 #include "llm/serve.h"
 
 namespace penstock::ext {
@@ -119,10 +121,18 @@ rt::Task<Result<void>> go_on(Body& body, rt::Loop& loop, store::ResponseStore& s
   co_return rewrite(body, items, true);
 }
 
-// For the limits: what the call is about, and what it may cost.
-void describe(flow::Call& call, const Body& body) {
+// What the call is about, and what it may cost.
+void describe(flow::Call& call, const Body& body, llm::Request& request) {
   call.model = body.fields[kModel].string.view();
-  llm::estimate(call, body.fields[kInput].end - body.fields[kInput].begin, body.fields[kMaxOutput].integer);
+  call.input_tokens = llm::estimate_tokens(body.fields[kInput].end - body.fields[kInput].begin);
+  request.body = body.text;
+  request.model = body.fields[kModel];
+  request.output = {};
+  request.canonical = nullptr;
+  if (request.operation == llm::Operation::count_tokens) return;
+  request.output.take(body.fields[kMaxOutput]);
+  std::size_t first = body.text.find('{') + 1;
+  request.output.insert(first, first, R"("max_output_tokens":)", ",");
 }
 
 // Whoever chooses ids for requests may choose one twice. Those of responses are told apart.
@@ -176,7 +186,7 @@ rt::Task<void> refuse_error(flow::Call& call, Error error) {
 
 ResponseOwner ResponsesApi::owner_of(const flow::Call& call) const {
   ResponseOwner owner;
-  if (call.key) owner.key = call.key->owner;
+  if (call.key) owner.key = call.policy->keys().owner_of(*call.key);
   if (store_ != nullptr) owner.unused_since = store_->unused_since();
   return owner;
 }
@@ -202,8 +212,15 @@ rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation
       ready && keeps() && text->find("item_reference") != std::string_view::npos && is_said(body.fields[kInput]);
   // What is kept is read only for calls that the limits let pass.
   bool reads = ready && (refers || goes_on);
-  if (ready) describe(call, body);
-  if (reads) ready = co_await flow::admit(call);
+  llm::Request request;
+  request.operation = operation;
+  if (ready) describe(call, body, request);
+  if (reads) {
+    auto route = llm::prepare(call, lane_, request);
+    ready = co_await flow::admit(call);
+    if (ready && !route) ready = std::unexpected(route.error());
+    if (ready) request.route = std::move(*route);
+  }
   rt::Loop& loop = call.exchange.loop();
   if (ready && refers) ready = co_await resolve(body, loop, *store_, owner_of(call));
   bool keep = ready && operation == llm::Operation::responses && keeps() &&
@@ -223,17 +240,12 @@ rt::Task<void> ResponsesApi::generate(flow::Call& call, llm::Operation operation
                                                                                        std::string_view answer) {
     codec.keep_native(target.provider_name(), answer);
   };
-  llm::Request request;
-  request.operation = operation;
+  describe(call, body, request);
   request.keep_alive = ": ping\n\n";
-  request.body = body.text;
-  request.model = body.fields[kModel];
   request.stream = body.fields[kStream].boolean && operation == llm::Operation::responses;
   request.codec = &codec;
   request.provider = body.provider;
-  request.admitted = reads;
   if (keep) request.on_native = &on_native;
-  describe(call, body);
   co_await llm::serve(call, lane_, request);
 }
 

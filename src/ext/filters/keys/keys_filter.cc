@@ -1,5 +1,7 @@
 #include "ext/filters/keys/keys_filter.h"
 
+#include "flow/permission.h"
+
 namespace penstock::ext {
 namespace {
 
@@ -27,11 +29,11 @@ std::string credential_of(const http::Request& request) {
 
 // By the credential that was sent, else by the client certificate: SDKs want some key, so one that nobody knows does
 // not stand in the way of a certificate.
-Result<std::shared_ptr<const flow::Key>> find_key(flow::Call& call) {
+Result<const flow::Key*> find_key(flow::Call& call) {
   const flow::KeyTable& keys = call.policy->keys();
   std::string credential = credential_of(call.exchange.request());
   const std::string& identity = call.exchange.peer().tls.identity;
-  std::shared_ptr<const flow::Key> key = credential.empty() ? nullptr : keys.find(credential);
+  const flow::Key* key = credential.empty() ? nullptr : keys.find(credential, call.event.at);
   if (!key && !identity.empty()) key = keys.find_identity(identity);
   if (key) return key;
   call.wrong_key = !credential.empty();
@@ -51,22 +53,20 @@ Result<void> KeysFilter::on_head(flow::Call& call) {
   if (call.policy->open_to_all()) return {};
   auto found = find_key(call);
   if (!found) return std::unexpected(found.error());
-  std::shared_ptr<const flow::Key> key = std::move(*found);
-  if (key->expires != 0 && call.event.at >= key->expires) {
-    return fail(Errc::unauthenticated,
-                fmt::format("the API key '{}' expired at {}", key->name.view(), base::to_rfc3339(key->expires)));
+  call.key = *found;
+  call.team = call.policy->teams().find(call.key->profile().team);
+  auto fine = flow::check_caller(call);
+  if (fine) {
+    call.policy->keys().note_use(*call.key, call.event.at);
+  } else {
+    call.key = nullptr;
+    call.team = nullptr;
   }
-  call.key = std::move(key);
-  return {};
+  return fine;
 }
 
 rt::Task<Result<void>> KeysFilter::on_request(flow::Call& call) {
-  using Passed = rt::Task<Result<void>>;
-  if (!call.key || call.model.empty() || call.key->allows(call.model)) return Passed::ready();
-  return Passed::ready(
-      fail(Errc::permission_denied,
-           fmt::format("the API key '{}' may not use the model '{}'; it may use: {}", call.key->name.view(),
-                       call.model.substr(0, 100), fmt::join(call.key->models, ", "))));
+  return rt::Task<Result<void>>::ready(flow::check_request(call));
 }
 
 }  // namespace penstock::ext

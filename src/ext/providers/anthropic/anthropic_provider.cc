@@ -4,6 +4,7 @@
 #include "ext/providers/anthropic/foreign_thoughts.h"
 #include "ext/providers/anthropic/stream_reader.h"
 #include "json/integers.h"
+#include "llm/reported.h"
 #include "wire/fields.h"
 
 namespace penstock::ext::anthropic {
@@ -24,6 +25,28 @@ bool says_version(std::string_view lines) {
     lines.remove_prefix(end == std::string_view::npos ? lines.size() : end + 1);
   }
   return false;
+}
+
+// Thoughts are part of the output, and their budget has to be below its maximum.
+Result<void> lower(const llm::Request& request, llm::Splice& splice) {
+  constexpr std::int64_t kBudgetLeast = 1024;  // the provider's own
+  llm::lower_output(request.output, request.output_most, splice);
+  if (splice.empty()) return {};
+  constexpr std::array<std::string_view, 1> kThinking{"thinking"};
+  constexpr std::array<std::string_view, 1> kBudget{"budget_tokens"};
+  std::array<json::Field, 1> thinking;
+  std::array<json::Field, 1> budget;
+  if (!json::peek(request.body, kThinking, thinking) || thinking[0].kind != json::Field::Kind::object) return {};
+  std::size_t begin = thinking[0].begin;
+  if (!json::peek(request.body.substr(begin, thinking[0].end - begin), kBudget, budget)) return {};
+  if (budget[0].kind != json::Field::Kind::integer || budget[0].integer < request.output_most) return {};
+  if (request.output_most <= kBudgetLeast) {
+    return fail(Errc::invalid_argument,
+                fmt::format("thinking: needs an answer of more than {} tokens, and at most {} are allowed here",
+                            kBudgetLeast, request.output_most));
+  }
+  base::append(splice.replace(begin + budget[0].begin, begin + budget[0].end), base::Digits(request.output_most - 1));
+  return {};
 }
 
 }  // namespace
@@ -84,23 +107,25 @@ llm::UpstreamRequest AnthropicProvider::upstream(llm::Operation operation, bool 
 Result<llm::UpstreamRequest> AnthropicProvider::encode(const llm::Request& request, std::string_view model,
                                                        std::string_view request_id) const {
   llm::UpstreamRequest out = upstream(request.operation, request.stream, request.lines, request_id);
-  if (auto own = without_foreign_thoughts(request.body, model)) {
+  llm::Splice splice(request.body, *out.inserted);
+  if (auto lowered = lower(request, splice); !lowered) return std::unexpected(lowered.error());
+  auto own = without_foreign_thoughts(request.body, model);
+  // Positions are those of the client's body.
+  if (own && !splice.empty()) own = without_foreign_thoughts(splice.pieces().joined(), model);
+  if (own) {
     *out.inserted = std::move(*own);
     out.body.add(std::string_view(*out.inserted));
-  } else if (request.model.string == model) {
-    out.body.add(request.body);
   } else {
-    json::append_quoted(*out.inserted, model);
-    out.body.add(request.body.substr(0, request.model.begin));
-    out.body.add(std::string_view(*out.inserted));
-    out.body.add(request.body.substr(request.model.end));
+    if (request.model.string != model)
+      json::append_quoted(splice.replace(request.model.begin, request.model.end), model);
+    out.body = splice.pieces();
   }
   base::append(*out.head, "content-length: ", base::Digits(out.body.bytes()), "\r\n");
   return out;
 }
 
 Result<llm::Usage> AnthropicProvider::read_answer(llm::Operation operation, std::string_view body) const {
-  constexpr std::int64_t kTokensMax = 1'000'000'000;  // beyond any context, and safe to add up
+  constexpr std::int64_t kTokensMax = llm::kReportedMax;
   std::array<json::IntegerAt, 6> counts{{{.path = {"usage", "input_tokens"}},
                                          {.path = {"usage", "output_tokens"}},
                                          {.path = {"usage", "cache_read_input_tokens"}},
@@ -110,6 +135,7 @@ Result<llm::Usage> AnthropicProvider::read_answer(llm::Operation operation, std:
   if (auto read = json::read_integers(body, counts); !read) return std::unexpected(read.error());
   llm::Usage usage;
   if (operation == llm::Operation::count_tokens) return usage;  // a count costs nothing
+  if (!llm::are_sane(counts)) return usage;
   usage.known = counts[0].parent;
   usage.output = counts[1].up_to(kTokensMax);
   usage.cached = counts[2].up_to(kTokensMax);

@@ -3,12 +3,12 @@
 #include "ext/providers/gemini/answer_reader.h"
 #include "ext/providers/gemini/model_places.h"
 #include "json/integers.h"
+#include "llm/reported.h"
 
 namespace penstock::ext {
 namespace {
 
-// 10^9: beyond any context, and safe to add up.
-constexpr std::int64_t kTokensMax = 1'000'000'000;
+constexpr std::int64_t kTokensMax = llm::kReportedMax;
 
 Result<llm::Usage> usage_in(std::string_view text) {
   std::array<json::IntegerAt, 6> counts{{{.path = {"usageMetadata", "promptTokenCount"}},
@@ -20,6 +20,7 @@ Result<llm::Usage> usage_in(std::string_view text) {
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
   if (!counts[5].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
+  if (!llm::are_sane(counts)) return usage;
   usage.known = counts[0].parent;
   usage.input = counts[0].up_to(kTokensMax) + counts[1].up_to(kTokensMax);
   usage.reasoning = counts[3].up_to(kTokensMax);
@@ -65,18 +66,25 @@ std::string_view method_of(const llm::Request& request) {
   }
 }
 
-// The body with the model's name in the places where it stands again. Many places: as a copy.
-net::Pieces renamed(const llm::Request& request, std::string_view model, std::string& inserted) {
-  std::vector<Place> places = model_places(request.operation, request.body);
-  if (places.empty()) return request.body;
+// The body with the model's name in the places where it stands again, and the output bounded. Mostly there is nothing
+// to change; else it is a copy.
+net::Pieces adapted(const llm::Request& request, std::string_view model, std::string& inserted) {
+  std::string numbers;
+  llm::Splice splice(request.body, numbers);
+  llm::lower_output(request.output, request.output_most, splice);
+  std::string lowered;
+  if (!splice.empty()) lowered = splice.pieces().joined();
+  std::string_view body = lowered.empty() ? request.body : std::string_view(lowered);
+  std::vector<Place> places = model_places(request.operation, body);
+  if (places.empty() && lowered.empty()) return request.body;
   std::string name;
   json::append_quoted(name, "models/" + std::string(bare(model)));
   std::size_t from = 0;
   for (const Place& place : places) {
-    base::append(inserted, request.body.substr(from, place.begin - from), name);
+    base::append(inserted, body.substr(from, place.begin - from), name);
     from = place.end;
   }
-  base::append(inserted, request.body.substr(from));
+  base::append(inserted, body.substr(from));
   return std::string_view(inserted);
 }
 
@@ -122,7 +130,7 @@ llm::UpstreamRequest GeminiProvider::upstream_of(const json::Object& body, std::
 Result<llm::UpstreamRequest> GeminiProvider::encode(const llm::Request& request, std::string_view model,
                                                     std::string_view request_id) const {
   llm::UpstreamRequest upstream;
-  upstream.body = renamed(request, model, *upstream.inserted);
+  upstream.body = adapted(request, model, *upstream.inserted);
   write_head(upstream, model, method_of(request), request.stream, request_id, request.lines);
   return upstream;
 }

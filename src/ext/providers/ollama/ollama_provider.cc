@@ -5,17 +5,19 @@
 #include "ext/providers/ollama/request_writer.h"
 #include "json/integers.h"
 #include "json/value.h"
+#include "llm/reported.h"
 
 namespace penstock::ext {
 namespace {
 
 // What a provider reports; nonsense counts as nothing. A prompt that was in its cache already has no count.
 Result<llm::Usage> usage_in(std::string_view text) {
-  constexpr std::int64_t kTokensMax = 1'000'000'000;  // beyond any context, and safe to add up
+  constexpr std::int64_t kTokensMax = llm::kReportedMax;
   std::array<json::IntegerAt, 2> counts{{{.path = {"prompt_eval_count"}}, {.path = {"eval_count"}}}};
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
   if (!counts[0].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
+  if (!llm::are_sane(counts)) return usage;
   usage.known = counts[0].value || counts[1].value;
   usage.input = counts[0].up_to(kTokensMax);
   usage.input_known = !usage.known || counts[0].value.has_value();
@@ -79,14 +81,10 @@ llm::UpstreamRequest OllamaProvider::send(std::string_view path, bool stream, st
 Result<llm::UpstreamRequest> OllamaProvider::encode(const llm::Request& request, std::string_view model,
                                                     std::string_view request_id) const {
   llm::UpstreamRequest upstream;
-  if (request.model.string == model) {
-    upstream.body.add(request.body);
-  } else {
-    json::append_quoted(*upstream.inserted, model);
-    upstream.body.add(request.body.substr(0, request.model.begin));
-    upstream.body.add(std::string_view(*upstream.inserted));
-    upstream.body.add(request.body.substr(request.model.end));
-  }
+  llm::Splice splice(request.body, *upstream.inserted);
+  if (request.model.string != model) json::append_quoted(splice.replace(request.model.begin, request.model.end), model);
+  llm::lower_output(request.output, request.output_most, splice);
+  upstream.body = splice.pieces();
   return send(path_of(request), request.stream, request_id, std::move(upstream));
 }
 

@@ -7,77 +7,53 @@
 #include "ext/providers/openai/request_writer.h"
 #include "json/integers.h"
 #include "json/value.h"
+#include "llm/reported.h"
 
 namespace penstock::ext {
 namespace {
 
-// A place of the client's body with what stands there instead.
-struct Edit {
-  std::size_t begin = 0;
-  std::size_t end = 0;
-  std::size_t text_begin = 0;  // in UpstreamRequest::inserted
-  std::size_t text_end = 0;
-};
-
-// The client's bytes with a few places replaced; everything else stays as it was, byte for byte.
-net::Pieces splice(std::string_view body, std::span<Edit> edits, std::string_view inserted) {
-  std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
-  net::Pieces out;
-  std::size_t from = 0;
-  for (const Edit& edit : edits) {
-    out.add(body.substr(from, edit.begin - from));
-    out.add(inserted.substr(edit.text_begin, edit.text_end - edit.text_begin));
-    from = edit.end;
-  }
-  out.add(body.substr(from));
-  return out;
-}
-
 // Usage is wanted for accounting whether or not the client asked for it. Options that are no object are left for the
 // provider to refuse: a second field of that name would be read differently by everybody.
-std::optional<Edit> ask_for_usage(const llm::Request& request, std::string& inserted) {
-  Edit edit;
-  edit.text_begin = inserted.size();
+void ask_for_usage(const llm::Request& request, llm::Splice& splice) {
   const json::Field& options = request.stream_options;
   switch (options.kind) {
     case json::Field::Kind::absent:
-      edit.begin = edit.end = request.object_begin + 1;
-      inserted += R"("stream_options":{"include_usage":true},)";
+      splice.replace(request.object_begin + 1, request.object_begin + 1) +=
+          R"("stream_options":{"include_usage":true},)";
       break;
-    case json::Field::Kind::null:
-      edit.begin = options.begin;
-      edit.end = options.end;
-      inserted += R"({"include_usage":true})";
-      break;
+    case json::Field::Kind::null: splice.replace(options.begin, options.end) += R"({"include_usage":true})"; break;
     case json::Field::Kind::object: {
       auto parsed = json::parse(request.body.substr(options.begin, options.end - options.begin));
-      if (!parsed || !parsed->is_object()) return std::nullopt;
+      if (!parsed || !parsed->is_object()) return;
       parsed->get_object()["include_usage"] = true;
-      edit.begin = options.begin;
-      edit.end = options.end;
-      inserted += json::dump(*parsed);
+      splice.replace(options.begin, options.end) += json::dump(*parsed);
       break;
     }
-    default: return std::nullopt;
+    default: break;
   }
-  edit.text_end = inserted.size();
-  return edit;
 }
 
-// What a provider reports; nonsense counts as nothing. 10^9: beyond any context, and safe to add up.
+// What a provider reports; nonsense counts as nothing.
 Result<llm::Usage> usage_in(std::string_view text) {
-  constexpr std::int64_t kTokensMax = 1'000'000'000;
-  std::array<json::IntegerAt, 4> counts{{{.path = {"usage", "prompt_tokens"}},
+  constexpr std::int64_t kTokensMax = llm::kReportedMax;
+  std::array<json::IntegerAt, 7> counts{{{.path = {"usage", "prompt_tokens"}},
                                          {.path = {"usage", "completion_tokens"}},
                                          {.path = {"usage", "prompt_tokens_details", "cached_tokens"}},
-                                         {.path = {"usage"}}}};
+                                         {.path = {"usage"}},
+                                         {.path = {"usage", "completion_tokens_details", "reasoning_tokens"}},
+                                         {.path = {"usage", "completion_tokens_details", "audio_tokens"}},
+                                         {.path = {"usage", "prompt_tokens_details", "audio_tokens"}}}};
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
   if (!counts[3].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
-  usage.known = counts[0].parent;
+  if (!counts[0].parent || !llm::are_sane(counts)) return usage;
+  usage.known = counts[0].value || counts[1].value;
   usage.input = counts[0].up_to(kTokensMax);
   usage.output = counts[1].up_to(kTokensMax);
-  usage.cached = counts[2].up_to(kTokensMax);
+  usage.cached = counts[2].up_to(usage.input);
+  usage.reasoning = counts[4].up_to(usage.output);
+  usage.audio_output = counts[5].up_to(usage.output);
+  usage.audio_input = counts[6].up_to(usage.input);
   return usage;
 }
 
@@ -90,6 +66,11 @@ llm::Usage response_usage(const json::Value& response) {
     constexpr std::int64_t kTokensMax = 1'000'000'000;
     return of == nullptr ? 0 : std::clamp<std::int64_t>(json::int_or(*of, name, 0), 0, kTokensMax);
   };
+  auto sane = [&](std::string_view name) {
+    std::int64_t count = json::int_or(*reported, name, 0);
+    return count >= 0 && count <= llm::kReportedMax;
+  };
+  if (!sane("input_tokens") || !sane("output_tokens")) return usage;
   const json::Value* input = json::find(*reported, "input_tokens_details");
   const json::Value* output = json::find(*reported, "output_tokens_details");
   usage.known = true;
@@ -151,18 +132,13 @@ OpenAiProvider::OpenAiProvider(Options options)
 Result<llm::UpstreamRequest> OpenAiProvider::encode(const llm::Request& request, std::string_view model,
                                                     std::string_view request_id) const {
   llm::UpstreamRequest upstream;
-  std::array<Edit, 2> edits;
-  std::size_t count = 0;
-  if (request.model.string != model) {
-    std::size_t text_begin = upstream.inserted->size();
-    json::append_quoted(*upstream.inserted, model);
-    edits[count++] = {request.model.begin, request.model.end, text_begin, upstream.inserted->size()};
-  }
+  llm::Splice splice(request.body, *upstream.inserted);
+  if (request.model.string != model) json::append_quoted(splice.replace(request.model.begin, request.model.end), model);
   bool optional = request.operation == llm::Operation::chat || request.operation == llm::Operation::completions;
-  if (request.stream && !request.wants_usage && optional) {
-    if (auto edit = ask_for_usage(request, *upstream.inserted)) edits[count++] = *edit;
-  }
-  upstream.body = splice(request.body, std::span(edits).first(count), *upstream.inserted);
+  if (request.stream && !request.wants_usage && optional) ask_for_usage(request, splice);
+  bool older = compatible_ && request.operation == llm::Operation::chat;
+  llm::lower_output(request.output, request.output_most, splice, older ? R"("max_tokens":)" : "");
+  upstream.body = splice.pieces();
   base::append(
       *upstream.head, heads_[static_cast<std::size_t>(request.operation)].reveal(),
       request.stream ? "accept: text/event-stream\r\nx-request-id: " : "accept: application/json\r\nx-request-id: ",

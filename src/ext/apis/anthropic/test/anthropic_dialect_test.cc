@@ -69,7 +69,7 @@ TEST(AnthropicDialect, TheIdsOfMessagesBeginAsAnthropicsDo) {
     return body ? std::string(json::string_or(*body, "id", "")) : body.error().detail;
   };
   EXPECT_EQ(id("msg_01"), "msg_01");
-  EXPECT_EQ(id("chatcmpl-7"), "msg_chatcmpl-7");
+  EXPECT_EQ(id("chatcmpl-7"), "msg_7");
   EXPECT_EQ(id(""), "msg_req-1");
 }
 

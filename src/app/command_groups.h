@@ -1,0 +1,22 @@
+// The subcommands that have subcommands of their own. Each sets `chosen` to what is to be run after the command line
+// was read; it returns the exit status: 0 fine, 1 failed, 2 bad usage.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace penstock::app {
+
+using Command = std::function<int()>;
+
+void add_key_commands(CLI::App& cli, Command& chosen);     // penstock key ...
+void add_team_commands(CLI::App& cli, Command& chosen);    // penstock team ...
+void add_usage_command(CLI::App& cli, Command& chosen);    // penstock usage
+void add_budget_commands(CLI::App& cli, Command& chosen);  // penstock budget ...
+void add_price_commands(CLI::App& cli, Command& chosen);   // penstock price ...
+void add_audit_commands(CLI::App& cli, Command& chosen);   // penstock audit ...
+
+}  // namespace penstock::app

@@ -1,0 +1,216 @@
+// Against a real server on a local socket, because what counts runs inside of it. Skips where there is none.
+#include "ext/shares/redis/redis_share.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
+
+namespace penstock::ext {
+namespace {
+
+using namespace std::chrono_literals;
+using quota::ShareBatch;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string find_server() {
+  for (const char* name : {"/usr/bin/redis-server", "/usr/bin/valkey-server", "/usr/local/bin/redis-server"}) {
+    if (::access(name, X_OK) == 0) return name;
+  }
+  return {};
+}
+
+class RedisShareTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    server_ = find_server();
+    ::signal(SIGPIPE, SIG_IGN);  // as the program does
+    if (server_.empty()) GTEST_SKIP() << "no redis-server or valkey-server is installed; ./dev setup test installs one";
+    std::string pattern = (std::filesystem::temp_directory_path() / "penstock-redis-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    start();
+  }
+  void TearDown() override {
+    stop();
+    if (!folder_.empty()) std::filesystem::remove_all(folder_);
+  }
+
+  void start(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words{server_,        "--port", "0",     "--unixsocket", socket(),    "--save",        "",
+                                   "--appendonly", "no",     "--dir", folder_,        "--logfile", folder_ + "/log"};
+    words.insert(words.end(), more.begin(), more.end());
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    ASSERT_EQ(::posix_spawn(&pid_, server_.c_str(), nullptr, nullptr, arguments.data(), environ), 0);
+    for (int i = 0; i < 500 && !std::filesystem::exists(socket()); ++i) std::this_thread::sleep_for(10ms);
+  }
+  void stop() {
+    if (pid_ == 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
+    std::filesystem::remove(socket());
+  }
+  std::string socket() const { return folder_ + "/s"; }
+
+  RedisShareOptions options(std::string gateway) const {
+    RedisShareOptions made;
+    made.address.socket = socket();
+    made.gateway = std::move(gateway);
+    made.timeout = 2s;
+    return made;
+  }
+
+  std::string server_, folder_;
+  pid_t pid_ = 0;
+};
+
+std::vector<std::int64_t> sums(const Result<quota::ShareAnswer>& answer) {
+  if (!answer) ADD_FAILURE() << answer.error().detail;
+  std::vector<std::int64_t> found;
+  if (answer) {
+    for (const quota::SharedSum& sum : answer->sums) found.push_back(sum.sum);
+  }
+  return found;
+}
+
+TEST_F(RedisShareTest, SumsOfAllGateways) {
+  RedisShare a(options("a")), b(options("b"));
+  EXPECT_THAT(sums(a.exchange({1, {{"x", 5, 0, 1min}, {"y\0{}\xff", 1, 0, 1min}}})), ElementsAre(5, 1));
+  auto answer = b.exchange({1, {{"x", 2, 0, 1min}, {"z", 0, 0, 1min}}});
+  EXPECT_THAT(sums(answer), ElementsAre(7, 0));
+  EXPECT_EQ(answer->gateways, 2);
+  EXPECT_THAT(sums(a.exchange({2, {{"x", 4, 5, 1min}}})), ElementsAre(11));
+  b.leave();
+  EXPECT_EQ(a.exchange({3, {}})->gateways, 1);
+}
+
+TEST_F(RedisShareTest, ARepeatedBatchCountsOnce) {
+  ShareBatch batch{1, {}};
+  for (int i = 0; i < 1000; ++i) batch.uses.push_back({"m" + std::to_string(i), i, 0, 1min});
+  RedisShare a(options("a"));
+  auto first = sums(a.exchange(batch));
+  EXPECT_EQ(first.size(), 1000u);
+  EXPECT_EQ(first[999], 999);
+  RedisShare again(options("a"));  // another connection, which heard no answer
+  EXPECT_EQ(sums(again.exchange(batch)), first);
+}
+
+TEST_F(RedisShareTest, LargeSumsAreExact) {
+  constexpr std::int64_t kLarge = 9'007'199'254'740'000;
+  RedisShare a(options("a"));
+  EXPECT_THAT(sums(a.exchange({1, {{"x", kLarge, 0, 1min}, {"y", 1'000'000'000'000'000, 0, 1min}}})),
+              ElementsAre(kLarge, 1'000'000'000'000'000));
+  EXPECT_THAT(sums(a.exchange({2, {{"x", 7, kLarge, 1min}, {"y", 1, 0, 1min}}})),
+              ElementsAre(kLarge + 7, 1'000'000'000'000'001));
+  EXPECT_THAT(sums(a.exchange({3, {{"x", INT64_MAX, 0, 1min}}})), ElementsAre(1LL << 53));
+}
+
+TEST_F(RedisShareTest, SumsArePutBackAfterALoss) {
+  RedisShare a(options("a")), b(options("b"));
+  EXPECT_TRUE(a.exchange({1, {{"x", 40, 0, 1min}}})->fresh);
+  EXPECT_FALSE(a.exchange({2, {{"x", 0, 40, 1min}}})->fresh);
+  EXPECT_TRUE(b.exchange({1, {{"x", 2, 0, 1min}}})->fresh);
+  stop();
+  EXPECT_FALSE(a.exchange({3, {{"x", 1, 40, 1min}}}));
+  start();
+  auto back = a.exchange({3, {{"x", 1, 40, 1min}}});
+  EXPECT_THAT(sums(back), ElementsAre(41));
+  EXPECT_TRUE(back->fresh);
+  (void)b.exchange({2, {}});  // the connection is gone
+  EXPECT_THAT(sums(b.exchange({2, {{"x", 1, 42, 1min}}})), ElementsAre(43));
+}
+
+// A replica that took over and is behind has the same life and fewer turns.
+TEST_F(RedisShareTest, AStoreThatWentBackInTimeIsANewLife) {
+  RedisShare a(options("a")), b(options("b"));
+  for (std::uint64_t i = 1; i <= 5; ++i) ASSERT_TRUE(a.exchange({i, {{"x", 10, 0, 1min}}}));
+  ASSERT_TRUE(b.exchange({1, {{"x", 0, 0, 1min}}}));
+  auto raw = RedisConnection::open(options("").address, 2s);
+  ASSERT_TRUE(raw);
+  for (const std::vector<std::string_view>& words :
+       {std::vector<std::string_view>{"HSET", "{penstock}:life", "turns", "2"},
+        {"SET", "{penstock}:meter:x", "20"},
+        {"SET", "{penstock}:told:a", "8192"}}) {
+    raw->send(words);
+    ASSERT_TRUE(raw->reply());
+  }
+  EXPECT_THAT(sums(a.exchange({6, {{"x", 1, 50, 1min}}})), ElementsAre(51));
+  EXPECT_TRUE(b.exchange({2, {{"x", 0, 50, 1min}}})->fresh);
+}
+
+TEST_F(RedisShareTest, RecordsOfOneAreThoseOfAll) {
+  RedisShare a(options("a")), b(options("b"));
+  std::vector<quota::SharedRecord> records{{"key:1", 10, false, R"({"name":"one"})"}, {"key:2", 11, true, "two"}};
+  ASSERT_TRUE(a.put(records));
+  auto found = b.changes(0, 10);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->records, records);
+  EXPECT_EQ(b.exchange({1, {}})->revision, found->revision);
+  ASSERT_TRUE(b.put(records));  // nothing new
+  EXPECT_EQ(b.changes(found->revision, 10)->records.size(), 0u);
+  std::vector<quota::SharedRecord> newer{{"key:1", 12, false, "changed"}, {"key:2", 99, false, "too late"}};
+  ASSERT_TRUE(b.put(newer));
+  auto changed = a.changes(found->revision, 10);
+  ASSERT_EQ(changed->records.size(), 1u);
+  EXPECT_EQ(changed->records[0].text, "changed");
+}
+
+TEST_F(RedisShareTest, TheFirstWordStays) {
+  RedisShare a(options("a")), b(options("b"));
+  EXPECT_EQ(*a.first("keys", "mine"), "mine");
+  EXPECT_EQ(*b.first("keys", "other"), "mine");
+}
+
+TEST_F(RedisShareTest, AServerThatStandsStillIsGivenUp) {
+  RedisShareOptions quick = options("a");
+  quick.timeout = 50ms;
+  RedisShare a(quick);
+  ASSERT_TRUE(a.exchange({1, {{"x", 1, 0, 1min}}}));
+  ::kill(pid_, SIGSTOP);
+  auto stuck = a.exchange({2, {{"x", 1, 1, 1min}}});
+  ASSERT_FALSE(stuck);
+  EXPECT_EQ(stuck.error().code, Errc::deadline_exceeded) << stuck.error().detail;
+  EXPECT_FALSE(a.exchange({2, {{"x", 1, 1, 1min}}}));
+  ::kill(pid_, SIGCONT);
+  RedisShare patient(options("a"));
+  EXPECT_THAT(sums(patient.exchange({2, {{"x", 1, 1, 1min}}})), ElementsAre(2));
+}
+
+TEST_F(RedisShareTest, PasswordsAreAskedForAndNeverRepeated) {
+  stop();
+  start({"--requirepass", "s3cret"});
+  RedisShareOptions with = options("a");
+  auto without = RedisShare(with).exchange({1, {}});
+  ASSERT_FALSE(without);
+  EXPECT_EQ(without.error().code, Errc::permission_denied);
+  with.address.password = base::Secret("wr0ng");
+  auto wrong = RedisShare(with).exchange({1, {}});
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, Errc::permission_denied);
+  EXPECT_THAT(wrong.error().detail, testing::Not(HasSubstr("wr0ng")));
+  with.address.password = base::Secret("s3cret");
+  with.address.database = 3;
+  EXPECT_TRUE(RedisShare(with).exchange({1, {}}));
+}
+
+TEST_F(RedisShareTest, ScriptsThatWereFlushedAreLoadedAgain) {
+  RedisShare a(options("a"));
+  ASSERT_TRUE(a.exchange({1, {{"x", 1, 0, 1min}}}));
+  auto raw = RedisConnection::open(options("").address, 2s);
+  raw->send({"SCRIPT", "FLUSH"});
+  ASSERT_TRUE(raw->reply());
+  auto missed = a.exchange({2, {{"x", 1, 1, 1min}}});
+  ASSERT_FALSE(missed);
+  EXPECT_EQ(missed.error().code, Errc::unavailable);
+  EXPECT_THAT(sums(a.exchange({2, {{"x", 1, 1, 1min}}})), ElementsAre(2));
+}
+
+}  // namespace
+}  // namespace penstock::ext

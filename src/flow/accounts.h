@@ -1,0 +1,26 @@
+// Whose limits and budgets count for a call.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "flow/call.h"
+#include "flow/teams.h"
+
+namespace penstock::flow {
+
+// Those of its address, its model, its key and the key's teams, as far as they have limits. Borrowed from the call.
+class Accounts {
+ public:
+  explicit Accounts(const Call& call);
+  std::span<quota::Account* const> all() const { return {accounts_.data(), size_}; }
+
+ private:
+  void add(quota::Account* account) {
+    if (account != nullptr) accounts_[size_++] = account;
+  }
+  std::array<quota::Account*, 3 + Teams::kDepthMax> accounts_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace penstock::flow

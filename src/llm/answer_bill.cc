@@ -1,0 +1,70 @@
+// What an answer used, told to whoever keeps count of it.
+#include "llm/dispatch.h"
+#include "llm/estimate.h"
+
+namespace penstock::llm {
+
+// A chunk of a native stream is about 150 bytes of envelope around one token.
+std::int64_t Answer::estimate_output() const {
+  constexpr std::uint64_t kChunkBytes = 150;
+  std::int64_t by_bytes = translation_ ? estimate_tokens(translation_->content_bytes())
+                                       : static_cast<std::int64_t>(event_bytes_ / kChunkBytes);
+  return std::max<std::int64_t>(events(), by_bytes);
+}
+
+// Of a whole answer in the client's dialect, what its words say; of one that cannot be read, its bytes.
+std::int64_t Answer::estimate_body() const {
+  if (request_.operation == Operation::embeddings) return 0;
+  Result<chat::Answer> read = fail(Errc::unimplemented, "");
+  if (request_.operation == Operation::chat) read = target_.provider->read_chat(chat::Request{}, body_);
+  return read ? estimate_tokens(*read) : estimate_tokens(body_.size());
+}
+
+// Usage comes at the end of a stream. Whoever leaves before it, and whatever provider does not report it, is settled by
+// what went out. Some report at the start, too, when there was little to count.
+Spent Answer::spent(bool whole) const {
+  Spent out;
+  if (!is_absurd(usage_)) out.usage = usage_;
+  Usage& usage = out.usage;
+  out.extras.service = price::service_of(request_.service_tier).value_or(price::Service::standard);
+  bool counted = usage.known && (whole || !streaming_);
+  if (counted && usage.input_known) return out;
+  out.estimated = true;
+  if (!usage.known || !usage.input_known) usage.input = context_.input_tokens;
+  usage.input_known = true;
+  if (!counted) usage.output = std::max(usage.output, streaming_ ? estimate_output() : estimate_body());
+  usage.known = true;
+  return out;
+}
+
+void Answer::bill(bool whole) {
+  if (std::exchange(billed_, true)) return;
+  // Counts cost nothing, and what needed nobody even less.
+  if (request_.operation == Operation::count_tokens || !call_.sent()) return;
+  Spent spent = this->spent(whole);
+  if (!spent.estimated) learn(target_, request_, spent.usage);
+  settle_hold(spent);
+}
+
+void Answer::settle_hold(const Spent& spent) {
+  auto cost = charge(context_, target_, spent);
+  quota::Now now{context_.exchange.loop().now(), base::system_clock().wall()};
+  hold_.settle({spent.usage.input + spent.usage.output, cost}, now);
+}
+
+void Answer::bill_failure() {
+  if (request_.operation == Operation::count_tokens || !call_.sent()) return;
+  bool left = context_.exchange.client_gone();
+  Spent spent;
+  if (!is_absurd(usage_)) spent.usage = usage_;
+  if (left && !spent.usage.known) {
+    // It was asked, and has read the question at least.
+    spent.estimated = true;
+    spent.usage.known = true;
+    spent.usage.input = context_.input_tokens;
+  }
+  if (!spent.usage.known) return;
+  settle_hold(spent);
+}
+
+}  // namespace penstock::llm

@@ -1,0 +1,12 @@
+// Messages and settings of OpenAI's dialect as far as they count as tokens; no errors, what is no use is left out.
+#pragma once
+
+#include "chat/request.h"
+
+namespace penstock::token {
+
+chat::Message read_openai_message(const json::Value& value);
+// tools, functions, tool_choice, function_call and response_format of an object that has these.
+void read_openai_settings(const json::Value& body, chat::Request& request);
+
+}  // namespace penstock::token
