@@ -1,5 +1,7 @@
 #include "app/doctor_keys.h"
 
+#include <set>
+
 #include "app/key_view.h"
 #include "app/text_table.h"
 #include "quota/book.h"
