@@ -2,7 +2,6 @@
 
 #include "chat/effort.h"
 #include "flow/accounts.h"
-#include "flow/filter.h"
 #include "flow/permission.h"
 #include "llm/context_fit.h"
 #include "llm/estimate.h"
@@ -20,26 +19,14 @@ struct Stakes {
   bool priced = false;   // a hard budget in money
 };
 
-void look(const quota::Account* account, Stakes& stakes) {
-  if (account == nullptr) return;
-  stakes.counted = stakes.counted || account->counts_tokens();
-  stakes.bounded = stakes.bounded || account->needs_bound();
-  stakes.priced = stakes.priced || account->needs_price();
-}
-
 Stakes stakes_of(const flow::Call& call) {
   Stakes stakes;
-  look(call.model_account, stakes);
-  const quota::Rules& addresses = call.policy->address_rules();
-  stakes.counted = stakes.counted || !addresses.empty();
-  for (const quota::BudgetRule& rule : addresses.budgets) {
-    stakes.bounded = stakes.bounded || rule.hard;
-    stakes.priced = stakes.priced || (rule.hard && rule.unit == quota::BudgetRule::Unit::micro_usd);
+  flow::Accounts accounts(call);
+  for (const quota::Account* account : accounts.all()) {
+    stakes.counted = stakes.counted || account->counts_tokens();
+    stakes.bounded = stakes.bounded || account->needs_bound();
+    stakes.priced = stakes.priced || account->needs_price();
   }
-  if (call.key == nullptr) return stakes;
-  look(call.policy->keys().account_of(*call.key), stakes);
-  if (call.team == nullptr) return stakes;
-  for (const quota::Account* account : call.team->accounts) look(account, stakes);
   return stakes;
 }
 

@@ -271,7 +271,8 @@ bool Dispatch::native(const Target& target) const {
 // Before each attempt: targets have limits of their own.
 void Dispatch::bound(const Target& target) {
   request_.output_most = output_most_;
-  if (target.limited()) request_.output_most = output_most_for(target, request_);
+  bool generates = !request_.output.after.empty();
+  if (target.limited() && generates) request_.output_most = output_most_for(target, request_);
 }
 
 rt::Task<std::expected<void, Failure>> Dispatch::attempt(Answer& answer) {

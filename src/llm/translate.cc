@@ -157,13 +157,13 @@ std::expected<void, Failure> Dispatch::translate_whole(Answer& answer, std::stri
   }
   auto read = target.provider->read_chat(*canonical_, body);
   if (!read) return std::unexpected(malformed_answer(target, read.error()));
+  answer.usage_ = read->usage;
   for (const chat::Choice& choice : read->choices) {
     if (auto failure = failure_of(choice.finish)) return std::unexpected(model_failure(target, *failure));
   }
   if (read->id.empty()) read->id = canonical_->id;
   if (read->created == 0) read->created = canonical_->created;
   if (read->model.empty()) read->model = canonical_->model;
-  answer.usage_ = read->usage;
   if (!answer.translation_) {
     for (std::string_view name : chat::unshown(*read, *request_.codec))
       base::append(answer.dropped_, answer.dropped_.empty() ? "" : ", ", name);
