@@ -84,6 +84,14 @@ def test_addresses_and_expiry():
             refused(ask(one, path, "chat", "sk-keys-over-0000001"), 401, "expired at 2020-01-01")
 
 
+def test_capabilities_are_refused_in_every_dialect():
+    with gateway() as one:
+        for path in DIALECTS:
+            refused(ask(one, path, "chat", "sk-keys-embedder-001"), 403, "is not good for chat")
+        answer = one.post("/v1/embeddings", {"model": "chat", "input": "hi"}, "sk-keys-embedder-001")
+        check(answer.status != 403, answer)
+
+
 def test_a_declared_key_may_have_two_secrets():
     with gateway() as one:
         for secret in ("sk-keys-turning-old1", "sk-keys-turning-new1"):
@@ -131,6 +139,20 @@ def test_a_revoked_key_is_refused_while_its_stream_stands():
             until(lambda: one.chat(key=secret).status == 401, "the revoked key to be refused")
             equal([data for _, data in stream.events()][-1], b"[DONE]", "what had begun:")
         equal(one.chat(key="sk-keys-free-000001").status, 200)
+
+
+def test_a_rotated_key_keeps_its_old_secret_for_a_while():
+    with gateway() as one:
+        old = secret_in(key_command(one, "create", "--name", "robot"))
+        until(lambda: one.chat(key=old).status == 200, "the new key to work")
+        new = secret_in(key_command(one, "rotate", "robot", "--overlap", "1h"))
+        check(new != old, "no new secret")
+        until(lambda: one.chat(key=new).status == 200, "the new secret to work")
+        equal(one.chat(key=old).status, 200, "within the overlap:")
+        last = secret_in(key_command(one, "rotate", "robot", "--overlap", "0s"))
+        until(lambda: one.chat(key=last).status == 200, "the last secret to work")
+        for secret in (old, new):
+            equal(one.chat(key=secret).status, 401, "at once:")
 
 
 def test_one_change_leaves_all_other_keys_alone():

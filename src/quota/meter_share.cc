@@ -24,7 +24,7 @@ bool MeterShare::has_room(std::int64_t units, std::int64_t amount, const Sharing
 }
 
 bool MeterShare::wants_exchange(std::int64_t amount, const Sharing& sharing) const {
-  return static_cast<double>(untold()) * 2 >= sharing.slice * static_cast<double>(amount);
+  return untold() > 0 && static_cast<double>(untold()) * 2 >= sharing.slice * static_cast<double>(amount);
 }
 
 std::int64_t MeterShare::others(std::int64_t free, std::int64_t amount, bool began_since, const Sharing& sharing) {

@@ -211,19 +211,18 @@ std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now, con
     BudgetMeter& meter = budgets[i].meter;
     meter.advance(budget, now);
     if (!budget.rule.hard) continue;
-    Refusal refusal{.why = Denial::Why::budget,
+    std::int64_t asked = units_of(budget.rule.unit, ask);
+    bool unpriced = money(budget.rule) && !ask.cost;
+    std::int64_t others = sharing.on ? budgets[i].others(budget, sharing) : 0;
+    std::int64_t free = meter.free(budget);
+    if (!unpriced && (asked == 0 || asked <= free - others)) continue;
+    Refusal refusal{.why = unpriced ? Denial::Why::unpriced : Denial::Why::budget,
                     .plan = plan,
                     .index = i,
                     .amount = meter.amount(budget),
                     .spent = meter.present().spent,
-                    .asked = units_of(budget.rule.unit, ask)};
-    if (money(budget.rule) && !ask.cost) {
-      refusal.why = Denial::Why::unpriced;
-      return refusal;
-    }
-    std::int64_t free = meter.free(budget);
-    std::int64_t others = sharing.on ? budgets[i].others(budget, sharing) : 0;
-    if (refusal.asked <= free - others) continue;
+                    .asked = asked};
+    if (unpriced) return refusal;
     refusal.renews = meter.renews(budget, now);
     refusal.again = until(refusal.renews, now);
     refusal.may_wait = refusal.asked <= refusal.amount - refusal.spent - others;
@@ -372,8 +371,9 @@ AccountState Meters::state(const Now& now) {
     const BudgetPlan& budget = plan->budgets[i];
     BudgetMeter& meter = budgets[i].meter;
     meter.advance(budget, now);
+    const BudgetPeriod& period = meter.present();
     state.budgets.push_back(
-        {budget.rule, meter.present().spent, meter.present().held, meter.present().begin, meter.renews(budget, now)});
+        {budget.rule, period.spent, period.held, period.begin, meter.renews(budget, now), period.extra});
   }
   state.concurrent = holds;
   state.waiting = pins;

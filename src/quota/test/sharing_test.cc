@@ -109,8 +109,6 @@ TEST(Sharing, KeepsTheSumWithinTheAmountAndASliceOfEachWhenTheStoreIsLost) {
     used += run(fleet, random, 3000, false);
     EXPECT_LE(used, kAmount + 3 * kSlice) << seed;
     EXPECT_GE(used, kAmount - 6 * kSlice) << seed;
-    // It is back, empty: what the gateways know makes up for it.
-    fleet.store.sums.clear();
     fleet.set(true);
     for (int round = 0; round < 2; ++round) {
       for (auto& gateway : fleet.gateways) {
@@ -183,6 +181,22 @@ TEST(Sharing, CountsRatesOfOthers) {
   }
   EXPECT_GE(granted, 100);
   EXPECT_LE(granted, 102);
+}
+
+TEST(Sharing, AStoreThatForgotGivesNothingBackAndIsSetRight) {
+  Fleet fleet(1, "budget: 1USD/month");
+  Gateway& gateway = *fleet.gateways[0];
+  auto spend = [&] {
+    gateway.reserve({.cost = 10'000}, fleet.now())->settle({.cost = 10'000}, fleet.now());
+    gateway.exchange(fleet.store, fleet.now());
+  };
+  for (int i = 0; i < 5; ++i) spend();
+  fleet.store.sums.clear();
+  spend();
+  EXPECT_EQ(gateway.key->state(fleet.now()).budgets[0].spent, 60'000);
+  std::int64_t most = 0;
+  for (auto& [meter, sum] : fleet.store.sums) most = std::max(most, sum);
+  EXPECT_EQ(most, 60'000);
 }
 
 TEST(Sharing, CountsNothingTwiceAfterARestart) {
