@@ -12,7 +12,10 @@ from harness import Gateway, Mock, check, equal, request, until
 
 KEY = "admin-key-0123456789abcdef"
 PATHS = ["/", "/metrics", "/healthz", "/readyz", "/admin/v1/openapi.json", "/admin/v1/status", "/admin/v1/requests?limit=1000", "/admin/v1/models",
-         "/admin/v1/keys", "/admin/v1/usage", "/admin/v1/pipelines", "/admin/v1/alarms", "/admin/v1/devices"]
+         "/admin/v1/keys", "/admin/v1/teams", "/admin/v1/budgets", "/admin/v1/limits", "/admin/v1/usage", "/admin/v1/prices", "/admin/v1/audit", "/admin/v1/audit/verify",
+         "/admin/v1/pipelines", "/admin/v1/alarms", "/admin/v1/devices"]
+CHANGES = [("POST", "/admin/v1/keys"), ("POST", "/admin/v1/teams"), ("POST", "/admin/v1/budgets/adjust"), ("PATCH", "/admin/v1/keys/{key}"), ("DELETE", "/admin/v1/keys/{key}"),
+           ("POST", "/admin/v1/keys/{key}/rotate"), ("PATCH", "/admin/v1/teams/{team}"), ("DELETE", "/admin/v1/teams/{team}")]
 
 
 class Keyed(Gateway):
@@ -34,7 +37,12 @@ class Keyed(Gateway):
 def test_nothing_but_the_page_and_the_probes_is_told_without_the_key():
     with Keyed() as gateway:
         listed = gateway.ask("/admin/v1/openapi.json", KEY).json()["paths"]
-        equal(sorted(set(listed) - {p.split("?")[0] for p in PATHS}), [], "paths this test does not know")
+        shown = {path for path, item in listed.items() if "get" in item and "{" not in path}
+        equal(sorted(shown - {p.split("?")[0] for p in PATHS}), [], "paths this test does not know")
+        equal(sorted((method.upper(), path) for path, item in listed.items() for method in item if method != "get"), sorted(CHANGES))
+        for method, path in CHANGES:
+            equal(gateway.ask(path, None, method).status, 401, method, path)
+            equal(gateway.ask(path, KEY + "-wrong", method).status in (401, 429), True, method, path)
         for path in PATHS:
             open_to_all = path in ("/", "/healthz", "/readyz")
             answer = gateway.ask(path)
@@ -78,7 +86,7 @@ def test_other_sites_change_and_read_nothing():
     with Keyed(admin="metrics_open: false") as gateway:
         own = f"http://127.0.0.1:{gateway.admin_port}"
         status = lambda **headers: gateway.ask("/admin/v1/models", None, "POST", **headers).status
-        equal(status(), 405, "nothing is there to be changed yet, but the way to it is open")
+        equal(status(), 405, "models are changed in the file, but the way is open")
         equal(status(Origin=own, Sec_Fetch_Site="same-origin"), 405)
         equal(status(Origin="http://evil.example"), 403)
         equal(status(Origin="null"), 403)

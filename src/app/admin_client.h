@@ -6,6 +6,7 @@
 #include "app/data_folder.h"
 #include "base/secret.h"
 #include "json/value.h"
+#include "net/address.h"
 
 namespace penstock::app {
 

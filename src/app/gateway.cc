@@ -66,6 +66,17 @@ void collect_responses(const store::ResponseStore& responses, obs::MetricWriter&
       static_cast<double>(responses.lost()));
 }
 
+// `teams`, and those of `others` that are not among them.
+std::vector<flow::TeamSpec> with_missing(std::vector<flow::TeamSpec> teams, const std::vector<flow::TeamSpec>& others) {
+  std::size_t count = teams.size();
+  for (const flow::TeamSpec& other : others) {
+    auto end = teams.begin() + static_cast<std::ptrdiff_t>(count);
+    if (std::none_of(teams.begin(), end, [&](const flow::TeamSpec& team) { return team.name == other.name; }))
+      teams.push_back(other);
+  }
+  return teams;
+}
+
 // What cannot be read is left out; keys in it are refused.
 std::vector<flow::TeamSpec> specs_of(const std::vector<store::StoredTeam>& rows) {
   std::vector<flow::TeamSpec> specs;
@@ -153,6 +164,7 @@ std::expected<void, StartFailure> Gateway::start() {
   auto doors = privileges.bind([&] { return open_doors(privileges); });
   if (!doors) return std::unexpected(doors.error());
   if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
+  sharing_->configure(config_.shared);
   if (auto entered = enter(std::move(*doors)); !entered) return entered;
   if (predecessor_) take_over();
   ingest_->apply(std::move(plan));
@@ -214,11 +226,14 @@ void Gateway::start_lanes() {
     return usage_->take(events);
   };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
+  sharing_ = std::make_unique<Sharing>(Sharing::Parts{book_.get(), &observer_->metrics(), config_.data_dir,
+                                                      installation_secret_, [this] { reload_keys_when_changed(); }});
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
     usage_->collect(writer);
     budget_metrics_->collect(writer);
     admission_->collect(writer);
     collect_responses(*responses_, writer);
+    sharing_->collect(writer);
   });
   observer_->metrics().on_scrape(collect_tls);
   observer_->metrics().on_scrape(flow::collect_websockets);
@@ -238,6 +253,7 @@ void Gateway::start_lanes() {
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };
+  readiness_.notes = [this] { return sharing_->notes(); };
   services_.put(llm_.get());
   services_.put(responses_.get());
   services_.put(repository_.get());
@@ -370,31 +386,56 @@ void Gateway::note_used_keys(bool now) {
     obs::log(obs::Level::warn, "when keys were last used could not be written", {{"why", noted.error().detail}});
 }
 
-flow::Callers Gateway::callers_of(const GatewayConfig& config) {
-  for (const flow::DeclaredKey& key : config.keys) {
-    if (!key.weak()) continue;
-    obs::log(obs::Level::warn, "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one",
-             {{"key", key.name}});
-  }
-  keys_->declare(config.keys);
-  std::vector<flow::TeamSpec> specs = config.teams;
-  specs.insert(specs.end(), stored_teams_.begin(), stored_teams_.end());
-  std::vector<std::string> problems;
-  flow::Callers callers{keys_, flow::Teams(specs, book_.get(), problems), book_.get(), config.addresses};
-  for (const std::string& problem : problems)
-    obs::log(obs::Level::error, "a team is left out, and its keys are refused", {{"problem", problem}});
-  book_->set_address_rules(config.addresses);
-  return callers;
-}
-
-std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& config) {
+std::shared_ptr<const flow::Policy> Gateway::make_policy(const GatewayConfig& config,
+                                                         const std::vector<flow::TeamSpec>& teams) {
   // A key that was ever made, also a revoked one, says that callers are meant to have keys.
   bool keyless = config.keys.empty() && !had_keys_;
   open_to_all_ = keyless && (config.insecure || !serves_outside(config));
   std::vector<std::unique_ptr<flow::Filter>> filters;
   for (const std::string& name : config.filters) filters.push_back(registry_.find<flow::FilterFactory>(name)->make());
-  return std::make_shared<const flow::Policy>(callers_of(config), open_to_all_, std::move(filters), config.compression,
+  std::vector<std::string> problems;
+  flow::Callers callers{keys_, flow::Teams(teams, book_.get(), problems), book_.get(), config.addresses};
+  for (const std::string& problem : problems)
+    obs::log(obs::Level::error, "a team is left out, and its keys are refused", {{"problem", problem}});
+  return std::make_shared<const flow::Policy>(std::move(callers), open_to_all_, std::move(filters), config.compression,
                                               config.websocket);
+}
+
+// Comes back when every core has it, or one of them is stuck.
+void Gateway::hand_out(std::shared_ptr<const flow::Policy> policy) {
+  constexpr auto kPatience = std::chrono::seconds(1);
+  policy_ = std::move(policy);
+  if (admin_) admin_->set_policy(policy_);
+  auto missing = std::make_shared<std::atomic<std::size_t>>(per_core_.size());
+  for (std::size_t i = 0; i < per_core_.size(); ++i) {
+    cores_->loop(i).post([this, i, missing, given = policy_] {
+      front_->set_policy(i, given);
+      missing->fetch_sub(1);
+    });
+  }
+  // Before the first doors are open nobody waits, and the cores do not run yet.
+  base::SteadyTime give_up = std::chrono::steady_clock::now() + kPatience;
+  while (admin_ && missing->load() > 0 && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+// For changes of teams this alone: the plan of routes stays as the cores know it.
+void Gateway::publish_policy(const GatewayConfig& config) {
+  for (const flow::DeclaredKey& key : config.keys) {
+    if (!key.weak()) continue;
+    obs::log(obs::Level::warn, "a key's secret is short enough to be guessed; `openssl rand -hex 24` makes a good one",
+             {{"key", key.name}});
+  }
+  book_->set_address_rules(config.addresses);
+  std::vector<flow::TeamSpec> teams = config.teams;
+  teams.insert(teams.end(), stored_teams_.begin(), stored_teams_.end());
+  // Keys change at once, policies core by core: while they do, the teams of before and after are known to all.
+  std::vector<flow::TeamSpec> both = with_missing(teams, teams_);
+  if (policy_ && (both.size() != teams.size() || both.size() != teams_.size())) hand_out(make_policy(config, both));
+  keys_->declare(config.keys);
+  hand_out(make_policy(config, teams));
+  teams_ = std::move(teams);
+  watch_budgets(config);
 }
 
 void Gateway::watch_budgets(const GatewayConfig& config) {
@@ -423,17 +464,14 @@ void Gateway::publish(const GatewayConfig& config) {
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
   config.llm->open_accounts(*book_);
-  std::shared_ptr<const flow::Policy> policy = policy_ = make_policy(config);
-  watch_budgets(config);
+  publish_policy(config);
   if (admin_) {
-    admin_->set_policy(policy);
     admin_->set_plan(config.llm);
     admin_->set_declared(declared_of(config));
   }
   for (std::size_t i = 0; i < per_core_.size(); ++i) {
-    cores_->loop(i).post([this, i, policy, plan = config.llm, limits = config.http] {
+    cores_->loop(i).post([this, i, plan = config.llm, limits = config.http] {
       per_core_[i].server->set_limits(limits);
-      front_->set_policy(i, policy);
       llm_->set_plan(i, plan);
       if (i == 0) health_checks_->apply(*plan);
       std::vector<std::shared_ptr<const http::Origin>> wanted;
@@ -494,6 +532,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   }
   // A file that changed since it was read is read again.
   stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
+  sharing_->configure(config_.shared);
   listeners_->apply(std::move(*change));
   admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
@@ -512,7 +551,7 @@ void Gateway::reload_keys_when_changed() {
   bool had_keys = had_keys_;
   if (!read_stored_keys()) return;
   // Keys are in force at once; only these are part of a policy.
-  if (teams != stored_teams_ || had_keys != had_keys_) publish(config_);
+  if (teams != stored_teams_ || had_keys != had_keys_) publish_policy(config_);
   obs::log(obs::Level::info, "keys reloaded");
 }
 

@@ -80,11 +80,13 @@ class Gateway {
   std::expected<void, StartFailure> enter(Doors doors);
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
+  void publish_policy(const GatewayConfig& config);
   void watch_budgets(const GatewayConfig& config);
-  std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config);
+  std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config,
+                                                  const std::vector<flow::TeamSpec>& teams);
+  void hand_out(std::shared_ptr<const flow::Policy> policy);
   bool read_stored_keys();
   void note_used_keys(bool now);
-  flow::Callers callers_of(const GatewayConfig& config);
   bool has_keys(const GatewayConfig& config);
   std::expected<void, StartFailure> check_reach(const GatewayConfig& config);
   void reload(const char* why);
@@ -122,6 +124,7 @@ class Gateway {
   std::mutex keys_mutex_;
   std::optional<store::State> keys_state_;
   std::vector<flow::TeamSpec> stored_teams_;    // as last read
+  std::vector<flow::TeamSpec> teams_;           // of the policy last made: declared and stored
   bool had_keys_ = false;                       // some key was ever stored
   std::int64_t keys_version_ = 0;               // of keys and teams as last read, or older
   base::SteadyTime used_noted_{};               // when the last use of keys was written

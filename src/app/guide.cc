@@ -3,7 +3,8 @@
 namespace penstock::app {
 
 std::string guide_text(const GatewayConfig& config, const GuideFacts& facts) {
-  std::string key = config.keys.empty() ? "" : std::string(config.keys.front().secret.reveal());
+  bool known = !config.keys.empty() && !config.keys.front().secrets.empty();
+  std::string key = known ? std::string(config.keys.front().secrets.front().reveal()) : "";
   std::string auth = key.empty() ? "" : fmt::format(" -H 'Authorization: Bearer {}'", key);
   std::string out = fmt::format("\n  console  {}://{}/\n", config.admin.tls ? "https" : "http", facts.admin);
   if (!key.empty()) out += fmt::format("  API key  {}\n", key);

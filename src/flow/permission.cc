@@ -77,13 +77,14 @@ Result<void> check_request(const Call& call) {
                                 scopes->models_text()));
     }
   }
-  for (std::size_t i = 0; i < kCapabilities && !call.needs.empty(); ++i) {
+  auto who = first_against(*call.key, call.team, &scopes, [&](const Scopes& s) { return s.allows(call.needs); });
+  if (who.empty()) return {};
+  std::vector<std::string_view> missing;
+  for (std::size_t i = 0; i < kCapabilities; ++i) {
     auto one = static_cast<Capability>(i);
-    if (!call.needs.has(one)) continue;
-    auto who = first_against(*call.key, call.team, &scopes, [&](const Scopes& s) { return s.allows({one}); });
-    if (!who.empty()) return denied(fmt::format("{} is not good for {}", who, kCapabilityNames[i]));
+    if (call.needs.has(one) && !scopes->can.has(one)) missing.push_back(kCapabilityNames[i]);
   }
-  return {};
+  return denied(fmt::format("{} is not good for {}", who, fmt::join(missing, ", ")));
 }
 
 bool may_use(const Call& call, std::string_view model) {

@@ -1,5 +1,6 @@
 #include "flow/scopes.h"
 
+#include "base/glob.h"
 #include "json/value.h"
 
 namespace penstock::flow {
@@ -39,32 +40,10 @@ Result<void> add(Scopes& scopes, std::string_view list, const std::string& text)
 
 }  // namespace
 
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  // The classic two-pointer walk: on a mismatch go back to the last star and let it take one character more.
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
+bool glob_matches(std::string_view pattern, std::string_view text) { return base::glob_matches(pattern, text); }
 
 bool Scopes::allows_model(std::string_view model) const {
-  auto matches = [&](const std::string& glob) { return glob_matches(glob, model); };
+  auto matches = [&](const std::string& glob) { return base::glob_matches(glob, model); };
   if (std::any_of(denied.begin(), denied.end(), matches)) return false;
   return models.empty() || std::any_of(models.begin(), models.end(), matches);
 }

@@ -201,14 +201,14 @@ std::vector<std::string> visible_routes(const flow::Call& call, const Lane& lane
 rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
   Result<std::shared_ptr<const Route>> route(request.route);
   Result<void> admitted;
-  if (request.route) {
-    // What came before the call is known only now.
-    route = fit_context(call, request.route, request);
-    if (route) admitted = raise_ask(call, **route, request);
-  } else {
+  if (!request.route) {
     route = prepare(call, lane, request);
     // Whether a model exists is nobody's business whose key does not cover it: permission first.
     admitted = co_await flow::admit(call);
+  } else {
+    // What came before the call is known only now.
+    if (request.route->context) route = fit_context(call, request.route, request);
+    if (route) admitted = raise_ask(call, **route, request);
   }
   call.event.over_context = admitted && call.event.over_context;
   if (admitted && route && !request.provider.empty()) route = only_of(*route, request.provider);

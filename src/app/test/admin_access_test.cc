@@ -121,7 +121,7 @@ TEST_F(Access, ChangesComeFromOurOwnPageOrFromPrograms) {
   };
   for (const char* method : {"POST", "PUT", "PATCH", "DELETE"}) {
     EXPECT_EQ(ask(method, "/admin/v1/models", json), 0) << method;
-    EXPECT_EQ(ask(method, "/admin/v1/models", {}), 415) << method;
+    EXPECT_EQ(ask(method, "/admin/v1/models", {}), method == std::string("DELETE") ? 0 : 415) << method;
   }
   for (const char* form :
        {"application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "application/jsonp"})

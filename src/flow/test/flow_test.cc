@@ -4,7 +4,6 @@
 
 #include "flow/call.h"
 #include "flow/rate_bucket.h"
-#include "flow/scopes.h"
 
 namespace penstock::flow {
 namespace {
@@ -50,15 +49,6 @@ TEST(RateBucket, SettlesReservations) {
   EXPECT_FALSE(bucket.take(clock.steady(), 1, 1000).granted) << "in debt";
   clock.advance(31s);
   EXPECT_TRUE(bucket.take(clock.steady(), 1, 1000).granted);
-}
-
-TEST(Glob, MatchesStars) {
-  EXPECT_TRUE(glob_matches("*", ""));
-  EXPECT_TRUE(glob_matches("lab/*", "lab/llama"));
-  EXPECT_TRUE(glob_matches("*-mini", "gpt-4o-mini"));
-  EXPECT_TRUE(glob_matches("a*b*c", "aXbXbc"));
-  EXPECT_FALSE(glob_matches("lab/*", "cloud/x"));
-  EXPECT_FALSE(glob_matches("chat", "chat2"));
 }
 
 TEST(ErrorMapping, IsTotalAndGivesErrorStatuses) {

@@ -30,6 +30,8 @@ void show_limits(flow::Call& call, const flow::Accounts& accounts, const quota::
 std::unexpected<Error> refusal(flow::Call& call, quota::Denial denial) {
   if (denial.retry_after > base::Duration::zero()) call.retry_after = denial.retry_after;
   if (denial.why == quota::Denial::Why::budget) denial.error.source = flow::kBudgetSource;
+  // Asking again would not help, which clients take a conflict (409) for.
+  if (denial.why == quota::Denial::Why::unpriced) denial.error.code = Errc::permission_denied;
   return std::unexpected(std::move(denial.error));
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "flow/dialect.h"
+#include "flow/permission.h"
 #include "http/test/fake_exchange.h"
 
 namespace penstock::ext {
@@ -21,10 +22,10 @@ constexpr base::WallMicros kNow = 1'700'000'000'000'000;
 flow::DeclaredKey declared(std::string_view name, std::string secret, std::vector<std::string> models = {},
                            base::WallMicros expires = 0) {
   flow::DeclaredKey key;
-  key.key.name = obs::intern(name);
-  key.key.models = std::move(models);
-  key.key.expires = expires;
-  key.secret = base::Secret(std::move(secret));
+  key.name = name;
+  key.scopes.models = std::move(models);
+  key.expires = expires;
+  if (!secret.empty()) key.secrets.emplace_back(std::move(secret));
   return key;
 }
 
@@ -44,7 +45,9 @@ struct KeysFilterTest : testing::Test {
       keys.push_back(declared("press", ""));
       keys.back().identity = "spiffe://plant/press";
     }
-    return std::make_shared<const flow::Policy>(flow::KeyTable(std::move(keys), {}, base::Secret("x")), !with_keys,
+    flow::Callers callers;
+    callers.keys->declare(keys);
+    return std::make_shared<const flow::Policy>(std::move(callers), !with_keys,
                                                 std::vector<std::unique_ptr<flow::Filter>>{});
   }
 
@@ -59,7 +62,7 @@ struct KeysFilterTest : testing::Test {
       return passed.error().detail;
     }
     EXPECT_TRUE(call.key);
-    return call.key ? std::string(call.key->name.view()) : "";
+    return call.key ? std::string(call.key->name().view()) : "";
   }
   std::string identify_with(std::string_view field, std::string_view value, std::string target = "/v1/models") {
     http::FakeExchange exchange(loop, "GET", std::move(target));
@@ -159,9 +162,9 @@ TEST_F(KeysFilterTest, LetsEverybodyInWhereThereAreNoKeys) {
 TEST_F(KeysFilterTest, ATableWithoutKeysDoesNotOpenTheDoor) {
   http::FakeExchange exchange(loop, "GET", "/");
   exchange.field("x-api-key", "whatever");
-  flow::Call call(exchange, dialect,
-                  std::make_shared<const flow::Policy>(flow::KeyTable({}, {}, base::Secret("x")), false,
-                                                       std::vector<std::unique_ptr<flow::Filter>>{}));
+  flow::Call call(
+      exchange, dialect,
+      std::make_shared<const flow::Policy>(flow::Callers{}, false, std::vector<std::unique_ptr<flow::Filter>>{}));
   EXPECT_FALSE(filter.on_head(call).has_value());
 }
 
@@ -184,6 +187,111 @@ TEST_F(KeysFilterTest, ChecksTheModel) {
   }
   call.model = std::string(100'000, 'm');
   EXPECT_LT(filter.on_request(call).await_resume().error().detail.size(), 300U);
+}
+
+// One key in a team in an organisation, and what they allow.
+struct ScopesTest : KeysFilterTest {
+  flow::Scopes key, team, organisation;
+  http::FakeExchange exchange{loop, "POST", "/"};
+  std::string api = "openai";
+  std::string in = "lab";
+  std::shared_ptr<const flow::Policy> kept;
+
+  Result<void> ask(std::string model, flow::Capabilities needs = {}) {
+    flow::Callers callers;
+    flow::DeclaredKey app = declared("app", "secret-of-app-01");
+    app.scopes = key;
+    app.team = in;
+    callers.keys->declare({app});
+    std::vector<std::string> problems;
+    callers.teams = flow::Teams({{"lab", "acme", team, {}}, {"acme", "", organisation, {}}}, nullptr, problems);
+    kept =
+        std::make_shared<const flow::Policy>(std::move(callers), false, std::vector<std::unique_ptr<flow::Filter>>{});
+    flow::Call call(exchange, dialect, kept);
+    call.event.at = kNow;
+    call.event.api = obs::intern(api);
+    call.event.client = {call.client().address(), false};
+    call.model = std::move(model);
+    call.needs = needs;
+    auto passed = filter.on_head(call);
+    EXPECT_EQ(passed.has_value(), call.key != nullptr);
+    return passed ? filter.on_request(call).await_resume() : passed;
+  }
+  void SetUp() override { exchange.field("x-api-key", "secret-of-app-01"); }
+  static std::string refusal(const Result<void>& passed) {
+    if (passed) return "";
+    EXPECT_EQ(passed.error().code, Errc::permission_denied);
+    return passed.error().detail;
+  }
+};
+
+TEST_F(ScopesTest, AllMustAllowTheModel) {
+  EXPECT_TRUE(ask("chat"));
+  organisation.models = {"chat", "lab/*"};
+  team.models = {"lab/*", "chat"};
+  team.denied = {"lab/secret*"};
+  EXPECT_TRUE(ask("chat"));
+  EXPECT_TRUE(ask("lab/x"));
+  EXPECT_THAT(refusal(ask("lab/secret-1")), HasSubstr("the team 'lab' of the API key 'app' may not use the model "
+                                                      "'lab/secret-1'; it may use: lab/*, chat, but not lab/secret*"));
+  EXPECT_THAT(refusal(ask("other")), HasSubstr("the team 'lab'"));
+  key.models = {"other"};
+  EXPECT_THAT(refusal(ask("chat")), HasSubstr("the API key 'app' may not"));
+}
+
+TEST_F(ScopesTest, AllMustAllowTheApi) {
+  organisation.apis = {"anthropic", "openai"};
+  EXPECT_TRUE(ask("chat"));
+  api = "oip";
+  EXPECT_THAT(
+      refusal(ask("chat")),
+      HasSubstr("the team 'acme' of the API key 'app' may not use the API 'oip'; it may use: anthropic, openai"));
+}
+
+TEST_F(ScopesTest, TheAddressMustBeOneOfThose) {
+  http::Peer peer;
+  peer.endpoint = *net::parse_endpoint({"10.1.2.3", 5000});
+  exchange.from(peer);
+  team.from = {*net::Network::parse("10.0.0.0/8")};
+  EXPECT_TRUE(ask("chat"));
+  key.from = {*net::Network::parse("10.2.0.0/16"), *net::Network::parse("::1")};
+  EXPECT_THAT(refusal(ask("chat")), HasSubstr("the API key 'app' may not be used from 10.1.2.3"));
+}
+
+TEST_F(ScopesTest, EverythingACallNeedsMustBeAllowed) {
+  using enum flow::Capability;
+  EXPECT_TRUE(ask("chat", {chat, tools, vision}));
+  key.can = {chat, tools, admin};
+  team.can = {chat, vision};
+  EXPECT_TRUE(ask("chat", {chat}));
+  EXPECT_THAT(refusal(ask("chat", {chat, vision})), HasSubstr("the API key 'app' is not good for vision"));
+  EXPECT_THAT(refusal(ask("chat", {chat, tools})),
+              HasSubstr("the team 'lab' of the API key 'app' is not good for tools"));
+}
+
+TEST_F(ScopesTest, ATeamThatIsGoneTakesItsKeysAlong) {
+  in = "gone";
+  EXPECT_THAT(refusal(ask("chat")), HasSubstr("the team 'gone' of the API key 'app' does not exist"));
+  in = "";
+  EXPECT_TRUE(ask("chat"));
+}
+
+TEST_F(ScopesTest, OnlyANamedAdminIsOne) {
+  auto admin = [&] {
+    (void)ask("chat");
+    auto found = flow::find_admin(*kept, "secret-of-app-01", *net::parse_endpoint({"127.0.0.1", 1}), kNow);
+    return found.has_value();
+  };
+  EXPECT_FALSE(admin());
+  key.can = {flow::Capability::admin};
+  EXPECT_TRUE(admin());
+  key.from = {*net::Network::parse("10.0.0.0/8")};
+  EXPECT_FALSE(admin());
+  key.from.clear();
+  team.can = {flow::Capability::chat};
+  EXPECT_FALSE(admin());
+  EXPECT_EQ(flow::find_admin(*kept, "nobody's", *net::parse_endpoint({"127.0.0.1", 1}), kNow).error().code,
+            Errc::unauthenticated);
 }
 
 }  // namespace
