@@ -38,11 +38,14 @@ struct MeterShare {
   base::SteadyTime heard_at = base::SteadyTime::min();
   std::uint32_t loss = 0;  // after which `floor` was set; 0: not for this period
   std::int64_t floor = 0;  // what has to remain for the others
+  std::int64_t ahead = 0;  // of a rate: charged for the others while the store was lost, and not heard of yet
 
   // Given out here and not told: what the others may give out a second time.
   std::int64_t untold() const { return charged.untold - back.untold; }
   // The sums of a new window begin; what was not told is told there.
   void enter(std::int64_t window);
+  // What was given out here longer ago than a rate's window is of no interest to the others.
+  void forget_beyond(std::int64_t amount) { charged.untold -= untold() > amount ? untold() - amount : 0; }
   void count(std::int64_t units) { (units > 0 ? charged : back).untold += units > 0 ? units : -units; }
   // While connected: there is room for so much before it is told. One call always has room when all has been told.
   bool has_room(std::int64_t units, std::int64_t amount, const Sharing& sharing) const;

@@ -243,7 +243,10 @@ void Meters::charge(const Ask& ask, const Now& now, const Sharing& sharing, bool
     const RateLimit& limit = plan->rules.limits.rates[i];
     std::int64_t units = std::min(units_of(limit.unit, ask), limit.amount);
     rates[i].charge(now.steady, units, limit);
-    if (rates[i].share) rates[i].meter.charge(now.steady, units * (weight(sharing) - 1), limit);
+    if (std::int64_t more = units * (weight(sharing) - 1); rates[i].share && more > 0) {
+      rates[i].meter.charge(now.steady, more, limit);
+      rates[i].share->ahead += more;
+    }
     tightest.look(rates[i].meter, limit, now.steady);
   }
   for (std::size_t i = 0; i < budgets.size(); ++i) {
@@ -322,7 +325,14 @@ void Meters::hear(const SharedPlace& place, const SharedSum& sum, const Now& now
   };
   for (std::size_t i = 0; i < rates.size(); ++i) {
     if (!here(rates[i].share)) continue;
-    rates[i].meter.charge(now.steady, by_others(*rates[i].share), plan->rules.limits.rates[i]);
+    const RateLimit& limit = plan->rules.limits.rates[i];
+    // While the store was lost this was charged already; some of it has been given back since.
+    MeterShare& share = *rates[i].share;
+    std::int64_t others = by_others(share);
+    share.ahead = std::min(share.ahead, limit.amount - rates[i].meter.remaining(now.steady, limit));
+    std::int64_t covered = std::clamp<std::int64_t>(others, 0, std::max<std::int64_t>(share.ahead, 0));
+    share.ahead -= covered;
+    rates[i].meter.charge(now.steady, others - covered, limit);
   }
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     if (!here(budgets[i].share)) continue;

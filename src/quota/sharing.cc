@@ -129,6 +129,7 @@ bool Book::Impl::tell_uses(Account& account, const Now& now, std::vector<SharedU
     if (!meters.rates[i].share) continue;
     const RateLimit& limit = meters.plan->rules.limits.rates[i];
     meters.rates[i].share->enter(window_number(limit.window, now));
+    meters.rates[i].share->forget_beyond(limit.amount);
     tell(*meters.rates[i].share, name_of(account, limit, meters.rates[i].share->period));
   }
   for (std::size_t i = 0; i < meters.budgets.size(); ++i) {

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "fake_share.h"
+#include "quota/test/fake_share.h"
 
 namespace penstock::quota {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <future>
 
-#include "fake_share.h"
+#include "quota/test/fake_share.h"
 
 namespace penstock::quota {
 namespace {

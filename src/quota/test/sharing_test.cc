@@ -183,6 +183,30 @@ TEST(Sharing, CountsRatesOfOthers) {
   EXPECT_LE(granted, 102);
 }
 
+// What was charged for the others while the store was lost is not charged again when they tell of it.
+TEST(Sharing, WastesNothingOfARateAfterALoss) {
+  Fleet fleet(2, "limits: { requests: 1000/day }");
+  std::int64_t granted = 0;
+  auto call = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      auto got = fleet.gateways[static_cast<std::size_t>(i % 2)]->reserve({}, fleet.now());
+      if (!got) continue;
+      got->settle({}, fleet.now());
+      ++granted;
+    }
+  };
+  fleet.set(false);
+  call(400);
+  EXPECT_EQ(granted, 400);
+  fleet.set(true);
+  for (int i = 0; i < 2000; ++i) {
+    for (auto& gateway : fleet.gateways) gateway->exchange(fleet.store, fleet.now());
+    call(2);
+  }
+  EXPECT_GE(granted, 998);
+  EXPECT_LE(granted, 1040);
+}
+
 TEST(Sharing, AStoreThatForgotGivesNothingBackAndIsSetRight) {
   Fleet fleet(1, "budget: 1USD/month");
   Gateway& gateway = *fleet.gateways[0];

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "ext/shares/redis/redis_share.h"
+#include "ext/shares/redis/test/redis_server.h"
 #include "quota/sharer.h"
-#include "redis_server.h"
 
 namespace penstock::ext {
 namespace {

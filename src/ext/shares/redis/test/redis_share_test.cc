@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "redis_server.h"
+#include "ext/shares/redis/test/redis_server.h"
 
 namespace penstock::ext {
 namespace {
