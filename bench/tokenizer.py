@@ -104,5 +104,5 @@ def tokenize(options):
     metrics += [(f"{encoding} chat", 0, f"{encoding}, a chat of 240 bytes: ns") for encoding in ENCODINGS]
     notes = ["Megabytes a second of one core's time, best of five in ours and of three in the others, which start with the text in memory.",
              "Ours and gpt-tokenizer count; tiktoken makes the list of tokens, as it has no count.",
-             f"–: took over {SLOW_SECONDS} s, or failed."]
+             f"–: took over {SLOW_SECONDS} s by the clock, also because others used the machine, or failed."]
     report.write("tokenize", "Counting tokens", notes, rounds, report.table(rounds, ["penstock", *rivals], metrics, "penstock"), host)

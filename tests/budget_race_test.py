@@ -69,7 +69,7 @@ def budget(gateway, account):
 
 
 def spent_micros(gateway, account):
-    return round(budget(gateway, account)["spent"] * USD)
+    return budget(gateway, account)["spent"]
 
 
 def test_what_is_reserved_exactly_is_granted_exactly():

@@ -25,7 +25,7 @@ class Data:
         self.path = str(path or folder() / "data")
 
     def run(self, *arguments, status=0):
-        got, out, error = command(*arguments[:2], "--data-dir", self.path, *arguments[2:])
+        got, out, error = command(*arguments, "--data-dir", self.path)
         equal(got, status, arguments, out, error)
         return out if status == 0 else error
 
@@ -84,7 +84,7 @@ def test_teams_are_made_and_keys_belong_to_them():
 def test_mistakes_are_said_in_words_and_change_nothing():
     data = Data()
     data.make("app")
-    for options, words in ((("--budget", "5EUR/day"), "5EUR/day"), (("--limits", "speed=3"), "speed"), (("--limits", "fast"), "requests=10/s"), (("--limit", "10/fortnight"), "fortnight"),
+    for options, words in ((("--budget", "5EUR/day"), "5EUR"), (("--limits", "speed=3"), "speed"), (("--limits", "fast"), "requests=10/s"), (("--limit", "10/fortnight"), "fortnight"),
                            (("--expires", "soon"), "soon"), (("--can", "fly"), "fly"), (("--from", "10.0.0.0/99"), "10.0.0.0/99"), (("--labels", "x"), "name=value"),
                            (("--priority", "urgent"), "urgent"), (("--rpm", "-1"), "rpm"), (("--limits", "concurrent=-1"), "concurrent")):
         error = data.run("key", "create", "--name", "x", *options, status=2)

@@ -194,7 +194,7 @@ def test_steps_of_a_long_run_of_tools_are_left_out_and_the_task_stays():
                 asked = heard(gateway.mock)
                 equal([text for _, text in asked.texts if text][0], "the task")
                 results = [result.text for result in asked.results]
-                check(3 <= len(results) < 12 and results[-1].startswith("result 19"), client.name, provider, results)
+                check(3 <= len(results) < 12 and "result 19" in results[-1], client.name, provider, results)
                 told_of_calls(asked)
 
 
@@ -270,8 +270,8 @@ def test_prompts_and_texts_to_embed_are_only_refused():
 
 
 def test_known_encodings_are_counted_to_the_token():
-    def window(tokens, over="refuse"):
-        return [f"a: {{ route: [ openai/gpt-4o ], context: {{ window: {tokens}, reserve: 10, over: {over}, keep: {{ last: 1 }} }} }}"]
+    def window(tokens, over="refuse", keep=""):
+        return [f"a: {{ route: [ openai/gpt-4o ], context: {{ window: {tokens}, reserve: 10, over: {over}{keep} }} }}"]
 
     def needs(gateway, question):
         got = ask(gateway, CLIENTS[0], "a", question)
@@ -291,7 +291,7 @@ def test_known_encodings_are_counted_to_the_token():
     with lab(window(whole - 1)) as gateway:
         equal(ask(gateway, CLIENTS[0], "a", question).status, 400)
     for room, dropped in ((whole, None), (whole - 1, "2"), (without_one, "2"), (without_one - 1, "4")):
-        with lab(window(room, "trim")) as gateway:
+        with lab(window(room, "trim", ", keep: { last: 1 }")) as gateway:
             got = ask(gateway, CLIENTS[0], "a", question)
             equal((got.status, got.headers["x-penstock-trimmed"]), (200, dropped), room)
 
@@ -301,7 +301,7 @@ def test_mistakes_in_the_configuration_are_named_and_check_shows_the_rule():
         path = harness.folder() / "c.yaml"
         path.write_text("providers: { lab: { type: openai, base_url: http://127.0.0.1:9 } }\n"
                         f"models:\n  a:\n    route: [ lab/m ]\n    context: {context}\n")
-        return harness.command("check", "--config", str(path))
+        return harness.command("check", str(path))
 
     for context, words in (("{ window: 0 }", "out of range"), ("{ window: -5 }", "out of range"), ("{ window: 4k }", "whole number"),
                            ("{ over: trimm }", "did you mean 'trim'?"), ("{ windw: 9 }", "did you mean 'window'?"),

@@ -92,6 +92,13 @@ class Redis:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def join(data, gateway):
+    """A new data folder with the secret.key of that gateway, as the guide says."""
+    status, out, err = harness.command("key", "list", "--data-dir", str(data))
+    check(status == 0, out, err)
+    shutil.copy2(gateway.data_dir / "secret.key", data / "secret.key")
+
+
 @contextlib.contextmanager
 def fleet(redis_url, rules="", shared=", gateways: 3", count=3, mock_arguments=("--first-token", "2ms"), tokens=TOKENS):
     """Gateways with one secret.key over one provider. Yields them; `.mock` of each is the provider."""
@@ -101,8 +108,7 @@ def fleet(redis_url, rules="", shared=", gateways: 3", count=3, mock_arguments=(
         for _ in range(count):
             data = harness.folder() / "data"
             if gateways:
-                data.mkdir(mode=0o700)
-                shutil.copy2(gateways[0].data_dir / "secret.key", data / "secret.key")
+                join(data, gateways[0])
             text = CONFIG.format(url=mock.url, key=KEY, rules=rules, redis=redis_url, shared=shared)
             gateway = stack.enter_context(harness.Gateway(text, data_dir=data))
             gateway.mock = mock

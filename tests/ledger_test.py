@@ -88,6 +88,24 @@ def test_what_was_answered_200_ms_before_a_kill_is_there_afterwards():
             requests, tokens, cost, asked = stored["requests"], stored["input_tokens"], stored["cost_micros"], max(asked, stored["requests"])
 
 
+def test_a_budget_goes_on_after_a_kill_where_it_stood():
+    with harness.Mock() as mock:
+        budget = "keys:\n  - { name: zero, secret: sk-ledger-test-000000, budget: 1USD/day }\n"
+        with harness.Gateway(config(mock, budget)) as gateway:
+            data = gateway.data_dir
+            for _ in range(10):
+                equal(gateway.chat(key="sk-ledger-test-000000").status, 200)
+            time.sleep(SETTLED)
+            left = {name: gateway.metric(f"penstock_budget_{name}_usd", account="key:zero") for name in ("used", "remaining")}
+            check(left["used"] > 0, left)
+            equal(round((left["used"] + left["remaining"]) * 1e6), 1_000_000)
+            gateway.kill()
+        for _ in range(2):
+            with harness.Gateway(config(mock, budget), data_dir=data) as gateway:
+                equal(gateway.metric("penstock_budget_used_usd", account="key:zero"), left["used"], "after a restart:")
+                gateway.kill()
+
+
 def usage_of(gateway):
     return {row["key"]: row for row in harness.request(gateway.admin_port, "GET", "/admin/v1/usage?since=20000d").json()["usage"]}
 
@@ -109,8 +127,8 @@ def test_usage_of_an_older_version_is_taken_over_once():
                 equal(usage["app"]["requests"], 7)
                 equal(usage["app"]["input_tokens"], 700)
                 equal(usage["late"]["requests"], 4)
+                equal(sum(row["requests"] for row in usage.values()), 16)
                 equal(gateway.stop(), 0)
-        equal(harness.stored_usage(data), 16)
 
 
 def refused(mock, data):
@@ -212,7 +230,7 @@ def test_what_is_kept_no_longer_goes_and_the_days_stay():
                     return [database.execute(f"SELECT count(*) FROM usage_{table} WHERE at<{today * unit}").fetchone()[0]
                             for table, unit in (("minute", 1440), ("hour", 24), ("day", 1))]
             until(lambda: left() == [3, 10, 35], "old rows to go")
-            equal(sum(row["requests"] for row in usage_of(gateway).values()), 37)
+            until(lambda: sum(row["requests"] for row in usage_of(gateway).values()) == 37, "35 days and the two calls of today")
             equal(gateway.stop(), 0)
 
 

@@ -2,7 +2,6 @@
 docs name, and the loss of the store stops nobody."""
 
 import contextlib
-import shutil
 import statistics
 
 import fleet
@@ -60,8 +59,7 @@ def test_a_gateway_that_starts_later_knows_the_keys():
         fleet.key_command(first, "revoke", "gone")
         until(lambda: redis.ask("HLEN", "{penstock}:records") == ":2", "the keys to be shared")
         data = harness.folder() / "data"
-        data.mkdir(mode=0o700)
-        shutil.copy2(first.data_dir / "secret.key", data / "secret.key")
+        fleet.join(data, first)
         with harness.Gateway(first.config_path.read_text().split("\n", 3)[3], data_dir=data) as second:
             until(lambda: second.chat(key=secret).status == 200, "an earlier key to be known")
             equal(second.chat(key=gone).status, 401)

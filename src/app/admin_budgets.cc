@@ -34,10 +34,10 @@ Object describe_budget(const quota::Account& account, const quota::BudgetState& 
                 {"name", text(account.shown())},
                 {"budget", text(budget.rule.text())},
                 {"unit", budget.rule.unit == BudgetRule::Unit::tokens ? "tokens" : "micro_usd"},
-                {"amount", budget.rule.amount},
+                {"amount", budget.amount()},
                 {"spent", budget.spent},
                 {"held", budget.held},
-                {"remaining", std::max<std::int64_t>(0, budget.rule.amount - budget.spent - budget.held)},
+                {"remaining", budget.remaining()},
                 {"since", time_or_null(budget.since)},
                 {"renews", time_or_null(budget.renews)},
                 {"hard", budget.rule.hard}};

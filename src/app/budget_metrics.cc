@@ -16,7 +16,7 @@ struct Gauge {
 
 std::int64_t used(const quota::BudgetState& budget) { return budget.spent; }
 std::int64_t remaining(const quota::BudgetState& budget) {
-  return std::max<std::int64_t>(budget.rule.amount - budget.spent - budget.held, 0);
+  return budget.remaining();
 }
 
 constexpr Gauge kGauges[] = {

@@ -53,8 +53,7 @@ int finish(const Result<int>& result) {
     case Errc::invalid_argument:
     case Errc::not_found:
     case Errc::already_exists:
-    case Errc::out_of_range:
-    case Errc::failed_precondition: return complain(2, error.detail);
+    case Errc::out_of_range: return complain(2, error.detail);
     default: return complain(1, error.detail);
   }
 }

@@ -127,9 +127,9 @@ std::string figure(const quota::BudgetRule& rule, std::int64_t amount) {
 void check_budgets(const Holder& holder, quota::Book& book, Report& report) {
   auto account = book.account(holder.account, holder.shown, holder.rules);
   for (const quota::BudgetState& budget : account->state(now()).budgets) {
-    std::int64_t left = budget.rule.amount - budget.spent - budget.held;
+    std::int64_t left = budget.remaining();
     std::string renews = budget.renews == 0 ? "" : fmt::format("; it renews {}", base::to_rfc3339(budget.renews));
-    if (left <= 0 && budget.rule.hard) {
+    if (left == 0 && budget.rule.hard) {
       report.bad(fmt::format("the budget {} of {} is used up{}", budget.rule.text(), holder.shown, renews),
                  "wait, or give more of it: `penstock budget adjust`");
     } else {

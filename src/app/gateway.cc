@@ -164,6 +164,7 @@ std::expected<void, StartFailure> Gateway::start() {
   auto doors = privileges.bind([&] { return open_doors(privileges); });
   if (!doors) return std::unexpected(doors.error());
   if (auto settled = privileges.settle(); !settled) return cannot_start(1, settled.error().detail);
+  sharing_->configure(config_.shared);
   if (auto entered = enter(std::move(*doors)); !entered) return entered;
   if (predecessor_) take_over();
   ingest_->apply(std::move(plan));
@@ -225,11 +226,14 @@ void Gateway::start_lanes() {
     return usage_->take(events);
   };
   observer_ = std::make_unique<obs::Observer>(std::move(observing));
+  sharing_ = std::make_unique<Sharing>(Sharing::Parts{book_.get(), &observer_->metrics(), config_.data_dir,
+                                                      installation_secret_, [this] { reload_keys_when_changed(); }});
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) {
     usage_->collect(writer);
     budget_metrics_->collect(writer);
     admission_->collect(writer);
     collect_responses(*responses_, writer);
+    sharing_->collect(writer);
   });
   observer_->metrics().on_scrape(collect_tls);
   observer_->metrics().on_scrape(flow::collect_websockets);
@@ -249,6 +253,7 @@ void Gateway::start_lanes() {
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };
+  readiness_.notes = [this] { return sharing_->notes(); };
   services_.put(llm_.get());
   services_.put(responses_.get());
   services_.put(repository_.get());
@@ -527,6 +532,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   }
   // A file that changed since it was read is read again.
   stamp_ = file_stamp == stamp_of(options_.config_path) ? fresh_stamp : 0;
+  sharing_->configure(config_.shared);
   listeners_->apply(std::move(*change));
   admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());

@@ -242,7 +242,7 @@ void Gateway::drain(base::Duration idle_grace) {
   admin_->stop();
   cores_->stop();
   observer_->stop();
-  if (sharing_) sharing_->stop();
+  sharing_->stop();
   usage_->flush();
 }
 

@@ -17,13 +17,13 @@ std::string seconds(base::Duration time) { return fmt::format("{:.1f}s", std::ch
 
 }  // namespace
 
-// Stored keys and teams as records. What is taken is seen by the main thread as any change of the state file is. The
-// sharing thread's.
+// Stored keys and teams as records. The sharing thread's.
 class Sharing::StateKeeper : public quota::RecordKeeper {
  public:
   explicit StateKeeper(const Parts& parts)
       : data_dir_(parts.data_dir),
-        fingerprint_(base::hmac_sha256_hex(parts.installation.reveal(), "penstock: whose hashes these are")) {}
+        fingerprint_(base::hmac_sha256_hex(parts.installation.reveal(), "penstock: whose hashes these are")),
+        keys_changed_(parts.keys_changed) {}
 
   Result<quota::SharedRecords> changed(std::int64_t since, std::size_t most) override {
     if (auto ready = open(); !ready) return std::unexpected(ready.error());
@@ -44,7 +44,9 @@ class Sharing::StateKeeper : public quota::RecordKeeper {
     for (const quota::SharedRecord& record : records)
       rows.push_back({record.id, record.changed, record.final, record.text, 0});
     auto taken = state_->take_rows(rows);
-    return taken ? Result<void>() : std::unexpected(taken.error());
+    if (!taken) return std::unexpected(taken.error());
+    if (*taken > 0) keys_changed_();
+    return {};
   }
 
   std::string fingerprint() const override { return fingerprint_; }
@@ -60,13 +62,14 @@ class Sharing::StateKeeper : public quota::RecordKeeper {
 
   const std::string data_dir_;
   const std::string fingerprint_;
+  const std::function<void()> keys_changed_;
   std::optional<store::State> state_;
 };
 
 Sharing::Sharing(Parts parts)
-    : parts_(std::move(parts)),
-      keeper_(std::make_unique<StateKeeper>(parts_)),
-      sharer_(ports(), base::system_clock()) {}
+    : parts_(std::move(parts)), keeper_(std::make_unique<StateKeeper>(parts_)), sharer_(ports(), base::system_clock()) {
+  parts_.book->on_slice_used([this] { sharer_.wake(); });
+}
 
 Sharing::~Sharing() { stop(); }
 

@@ -2,6 +2,7 @@
 // between the book, the state file, the log and the metrics.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,8 +19,9 @@ class Sharing {
   struct Parts {
     quota::Book* book = nullptr;
     obs::Metrics* metrics = nullptr;
-    std::string data_dir;       // of the stored keys
-    base::Secret installation;  // that their secrets are hashed with
+    std::string data_dir;                        // of the stored keys
+    base::Secret installation;                   // that their secrets are hashed with
+    std::function<void()> keys_changed = [] {};  // some were taken from other gateways; on the sharing thread
   };
 
   explicit Sharing(Parts parts);

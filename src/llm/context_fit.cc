@@ -145,8 +145,8 @@ class ContextCheck {
       auto read = read_history(request_.family, request_.operation, request_.body);
       fit_->history_ = read ? std::move(*read) : History();
     }
-    auto tokens = [&](std::uint32_t at) {
-      token::InputSize size = size_of(fit_->history_->entries[at], target);
+    auto tokens = [&](std::span<const std::uint32_t> places) {
+      token::InputSize size = size_of(places, target);
       told.size.tokens -= size.tokens;
       told.size.text_bytes -= size.text_bytes;
       auto bytes = static_cast<double>(size.text_bytes);
@@ -159,7 +159,7 @@ class ContextCheck {
     excess.dropped = told.dropped.size();
   }
 
-  token::InputSize size_of(const Entry& entry, const Target& target) const;
+  token::InputSize size_of(std::span<const std::uint32_t> places, const Target& target) const;
 
   const flow::Call& call_;
   const Route& route_;
@@ -170,20 +170,28 @@ class ContextCheck {
   std::optional<Excess> least_;
 };
 
-// One element alone. What cannot be read counts as nothing: leaving it out frees nothing that is sure.
-token::InputSize ContextCheck::size_of(const Entry& entry, const Target& target) const {
-  std::string_view element = request_.body.substr(entry.begin, entry.end - entry.begin);
-  std::vector<chat::Message> messages;
+// These elements alone. What cannot be read counts as nothing: leaving it out frees nothing that is sure.
+token::InputSize ContextCheck::size_of(std::span<const std::uint32_t> places, const Target& target) const {
+  std::string body = fmt::format(R"({{"model":"m","max_tokens":1,"{}":[)", fit_->history_->list);
+  for (std::uint32_t place : places) {
+    const Entry& entry = fit_->history_->entries[place];
+    base::append(body, body.ends_with('[') ? "" : ",", request_.body.substr(entry.begin, entry.end - entry.begin));
+  }
+  body += "]}";
+  Result<chat::Request> read = fail(Errc::unimplemented, "");
   if (request_.family == Family::openai && request_.operation == Operation::chat) {
-    if (auto value = json::parse(element)) messages.push_back(token::read_openai_message(*value));
+    auto parsed = json::parse(body);
+    if (parsed) read.emplace();
+    for (std::size_t i = 0; parsed && i < places.size(); ++i)
+      read->messages.push_back(token::read_openai_message(parsed->get_object()["messages"].get_array()[i]));
   } else {
-    auto read = request_.codec->read_request(
-        fmt::format(R"({{"model":"m","max_tokens":1,"{}":[{}]}})", fit_->history_->list, element));
-    if (read) messages = std::move(read->messages);
+    read = request_.codec->read_request(body);
   }
   token::Tally tally(target.encoding, target.model);
   bool first = false;
-  for (const chat::Message& message : messages) token::add_message(message, false, first, tally);
+  if (read) {
+    for (const chat::Message& message : read->messages) token::add_message(message, false, first, tally);
+  }
   return tally.size();
 }
 

@@ -122,6 +122,7 @@ class ElementReader {
   }
 
   void name_speaker() {
+    for (char& c : role_) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;  // Ollama takes any case
     // Items of the Responses API that have no role are the model's, and what answers them.
     bool item = role_.empty() && !type_.empty();
     bool output = item && (type_.ends_with("_output") || type_.ends_with("_response"));

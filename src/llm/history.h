@@ -29,7 +29,7 @@ struct Entry {
 struct History {
   std::string_view list;  // the name of the member: messages, contents, input
   std::vector<Entry> entries;
-  std::size_t end = 0;  // of the list in the body, behind its bracket
+  std::size_t end = 0;  // of the list in the body, behind its bracket and blanks
 };
 
 // The list of a call of this operation in this family's dialect. No entries when the dialect has no such list there, or

@@ -17,8 +17,7 @@ struct Block {
 
 class Trimmer {
  public:
-  Trimmer(std::span<const Entry> history, const Keep& keep, std::int64_t excess,
-          const std::function<std::int64_t(std::uint32_t)>& tokens)
+  Trimmer(std::span<const Entry> history, const Keep& keep, std::int64_t excess, const CountTokens& tokens)
       : history_(history), excess_(excess), tokens_(tokens) {
     for (std::uint32_t i = 0; i < history.size(); ++i) {
       if (history[i].speaker != Speaker::instruction) said_.push_back(i);
@@ -81,10 +80,9 @@ class Trimmer {
   }
 
   void drop(const Block& block) {
-    for (std::size_t at = block.begin; at < block.end; ++at) {
-      trimming_.dropped.push_back(said_[at]);
-      trimming_.freed += tokens_(said_[at]);
-    }
+    auto places = std::span<const std::uint32_t>(said_).subspan(block.begin, block.end - block.begin);
+    trimming_.dropped.insert(trimming_.dropped.end(), places.begin(), places.end());
+    trimming_.freed += tokens_(places);
   }
 
   // Calls `each` with the blocks of every turn until enough is gone.
@@ -114,7 +112,7 @@ class Trimmer {
 
   std::span<const Entry> history_;
   std::int64_t excess_;
-  const std::function<std::int64_t(std::uint32_t)>& tokens_;
+  const CountTokens& tokens_;
   std::vector<std::uint32_t> said_;  // places of what are no instructions
   std::vector<std::size_t> reach_;   // of each of these, where its last result is said
   std::vector<Block> blocks_;
@@ -123,8 +121,7 @@ class Trimmer {
 
 }  // namespace
 
-Trimming trim(std::span<const Entry> history, const Keep& keep, std::int64_t excess,
-              const std::function<std::int64_t(std::uint32_t)>& tokens) {
+Trimming trim(std::span<const Entry> history, const Keep& keep, std::int64_t excess, const CountTokens& tokens) {
   return Trimmer(history, keep, excess, tokens).run();
 }
 

@@ -1,6 +1,7 @@
 // One holder of limits and budgets: a key, a team, a model, a target, an address.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,6 +33,9 @@ struct BudgetState {
   std::int64_t held = 0;        // reserved by calls under way
   base::WallMicros since = 0;   // begin of the period
   base::WallMicros renews = 0;  // its end; of a rolling one: when some of what was spent counts no more; 0: never
+  std::int64_t extra = 0;       // given on top of the rule's amount for this period, or taken off
+  std::int64_t amount() const { return rule.amount + extra; }
+  std::int64_t remaining() const { return std::max<std::int64_t>(0, amount() - spent - held); }
 };
 
 // A rate as it stands.

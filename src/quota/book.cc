@@ -6,8 +6,12 @@ namespace penstock::quota {
 
 Book::Impl::Impl(Book& of, BookOptions options)
     : book(of),
-      waiting(options, [this](const Sorted& of_call, const Ask& ask, const Now& now, Reservation& into,
-                              bool head) { return take(of_call, ask, now, into, head); }),
+      waiting(
+          options,
+          [this](const Sorted& of_call, const Ask& ask, const Now& now, Reservation& into, bool head) {
+            return take(of_call, ask, now, into, head);
+          },
+          [this] { tell_exchange(); }),
       addresses(options.addresses_max) {}
 
 Book::Book(BookOptions options) : impl_(std::make_unique<Impl>(*this, options)) {}
@@ -38,6 +42,7 @@ std::shared_ptr<Account> Book::account(std::string_view id, std::string_view sho
     auto plan = impl_->plan_of(rules);
     Meters& meters = Meters::of(*account);
     std::scoped_lock meters_lock(meters.lock);
+    meters.kept = true;
     if (meters.plan != plan) meters.set_plan(std::move(plan));
     if (restored) restore_meters(meters, restored.mapped());
     waited_for = meters.waiting > 0;
@@ -51,7 +56,8 @@ void Book::prune() {
   std::erase_if(impl_->by_id, [this](auto& entry) {
     Meters& meters = Meters::of(*entry.second);
     std::scoped_lock meters_lock(meters.lock);
-    bool gone = entry.second.use_count() == 1 && meters.holds == 0 && meters.pins == 0 && !meters.changed;
+    bool gone =
+        entry.second.use_count() == 1 && meters.holds == 0 && meters.pins == 0 && !meters.changed && !meters.hot;
     if (gone && meters.plan->durable && impl_->keeping) impl_->forgotten.emplace_back(entry.first);
     return gone;
   });

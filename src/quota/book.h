@@ -103,8 +103,8 @@ struct Checkpoint {
 // What a gateway that shares its meters with others tells and hears.
 struct SharedUse {
   std::string meter;       // unique among gateways: account, unit and window, or account, unit and the period's begin
-  std::int64_t used = 0;   // here, and not told yet
-  std::int64_t known = 0;  // the sum of all gateways as last heard
+  std::int64_t used = 0;   // here, and not told yet; never negative: what was given back is a meter of its own
+  std::int64_t known = 0;  // the sum of all gateways as last heard: a smaller one has lost something and is set to this
   base::Duration keep{};   // how long the sum is of interest
 };
 struct SharedSum {
@@ -172,7 +172,12 @@ class Book {
   std::vector<BudgetAlert> take_alerts();
 
   // --- the sharing thread ---
+  // Called from any thread, with no lock held, when the others should soon hear what was given out here: at most once
+  // between two shared_uses(). Set before there are calls.
+  void on_slice_used(std::function<void()> exchange);
+  // Of meters used in the last second, or not told of: also with `used` 0, to hear the others. The sums only grow.
   std::vector<SharedUse> shared_uses(const Now& now);
+  // The answer to the last shared_uses(). Sums of a meter that is no more are skipped.
   void apply(const std::vector<SharedSum>& sums, const Now& now);
   void set_sharing(const SharingState& state, const Now& now);
 

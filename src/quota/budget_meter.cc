@@ -135,26 +135,28 @@ void BudgetMeter::give(std::int64_t amount) {
   }
 }
 
-void BudgetMeter::raise(const BudgetPlan& plan, const Now& admitted, std::int64_t by) {
+bool BudgetMeter::raise(const BudgetPlan& plan, const Now& admitted, std::int64_t by) {
   BudgetPeriod* period = plan.calendar() ? find(std::max<base::WallMicros>(admitted.wall, 0)) : &present_;
   if (period != nullptr) period->held = plus(period->held, by);
+  return period == &present_;
 }
 
-void BudgetMeter::settle(const BudgetPlan& plan, const Settlement& settled) {
+bool BudgetMeter::settle(const BudgetPlan& plan, const Settlement& settled) {
   if (!plan.calendar()) {
     advance_ring(plan, settled.now.steady);
     present_.held -= settled.held;
     spend(settled.used);
-    return;
+    return true;
   }
   BudgetPeriod* period = find(std::max<base::WallMicros>(settled.admitted.wall, 0));
   if (period == nullptr) {
     advance_calendar(plan, settled.now.wall);
     present_.spent = plus(present_.spent, settled.used);
-    return;
+    return true;
   }
   period->held -= settled.held;
   period->spent = plus(period->spent, settled.used);
+  return period == &present_;
 }
 
 std::uint32_t BudgetMeter::take_alerts(const BudgetPlan& plan) {

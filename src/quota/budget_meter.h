@@ -63,9 +63,11 @@ class BudgetMeter {
     std::int64_t held = 0;
     std::int64_t used = 0;
   };
-  void settle(const BudgetPlan& plan, const Settlement& settled);
+  // True: in the present period.
+  bool settle(const BudgetPlan& plan, const Settlement& settled);
   // A call admitted at `admitted` holds so much more.
-  void raise(const BudgetPlan& plan, const Now& admitted, std::int64_t by);
+  // True: in the present period.
+  bool raise(const BudgetPlan& plan, const Now& admitted, std::int64_t by);
   void spend(std::int64_t amount);
   // More for the present period; of a rolling one until a whole length has passed.
   void give(std::int64_t amount);

@@ -30,6 +30,13 @@ json::Value save_period(const BudgetPeriod& period) {
   return json::Array{period.begin, period.end, period.spent, period.held, period.extra, period.alerted};
 }
 
+// What was not told may have been heard: it counts as known.
+void save_share(const std::unique_ptr<MeterShare>& share, json::Value& meter) {
+  if (!share || share->period < 0) return;
+  meter.get_array().push_back(
+      json::Array{share->period, share->charged.known + share->charged.untold, share->back.known + share->back.untold});
+}
+
 json::Value save_budget(const BudgetPlan& plan, const BudgetMeter& meter, const Now& now) {
   if (plan.calendar()) {
     json::Array periods;
@@ -76,6 +83,25 @@ std::int64_t sum(std::int64_t a, std::int64_t b) {
   return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
 }
 
+std::optional<Saved::Share> read_share(Reader& reader) {
+  if (reader.left() == 0) return std::nullopt;
+  Reader share(reader.next());
+  Saved::Share read;
+  read.period = share.number();
+  read.charged = std::max<std::int64_t>(share.number(), 0);
+  read.back = std::max<std::int64_t>(share.number(), 0);
+  if (!share.good()) return std::nullopt;
+  return read;
+}
+
+void restore_share(const std::optional<Saved::Share>& saved, std::unique_ptr<MeterShare>& share) {
+  if (!saved) return;
+  share = std::make_unique<MeterShare>();
+  share->period = saved->period;
+  share->charged.known = saved->charged;
+  share->back.known = saved->back;
+}
+
 bool read_rate(const json::Value& value, const Now& now, Saved& saved) {
   Reader reader(value);
   std::string unit = reader.text();
@@ -85,7 +111,7 @@ bool read_rate(const json::Value& value, const Now& now, Saved& saved) {
   // At most a whole window and a day of debt.
   auto ahead = std::clamp<base::WallMicros>(full_at - now.wall, 0, microseconds(seconds(window + 86400)).count());
   saved.rates.push_back({unit == "tokens" ? RateLimit::Unit::tokens : RateLimit::Unit::requests, seconds(window),
-                         now.steady + microseconds(ahead)});
+                         now.steady + microseconds(ahead), read_share(reader)});
   return true;
 }
 
@@ -141,6 +167,7 @@ bool read_budget(const json::Value& value, const Now& now, Saved& saved) {
     budget.rule.zone = reader.text();
     if (!read_periods(reader.next(), now, budget) || !reader.good()) return false;
   }
+  budget.share = read_share(reader);
   if (!budget.periods.empty() || !budget.parts.empty()) saved.budgets.push_back(std::move(budget));
   return true;
 }
@@ -174,13 +201,17 @@ std::string save(const Meters& meters, const Now& now) {
     const RateLimit& limit = meters.plan->rules.limits.rates[i];
     base::Duration full_after = meters.rates[i].meter.full_after(now.steady);
     if (!durable(limit) || full_after.count() == 0) continue;
-    rates.push_back(json::Array{unit_name(limit.unit), std::chrono::duration_cast<seconds>(limit.window).count(),
-                                to_wall(now.steady + full_after, now)});
+    json::Value rate = json::Array{unit_name(limit.unit), std::chrono::duration_cast<seconds>(limit.window).count(),
+                                   to_wall(now.steady + full_after, now)};
+    save_share(meters.rates[i].share, rate);
+    rates.push_back(std::move(rate));
   }
   json::Array budgets;
   for (std::size_t i = 0; i < meters.budgets.size(); ++i) {
     if (meters.budgets[i].meter.blank()) continue;
-    budgets.push_back(save_budget(meters.plan->budgets[i], meters.budgets[i].meter, now));
+    json::Value budget = save_budget(meters.plan->budgets[i], meters.budgets[i].meter, now);
+    save_share(meters.budgets[i].share, budget);
+    budgets.push_back(std::move(budget));
   }
   if (rates.empty() && budgets.empty()) return {};
   json::Object state{{"v", 1}};
@@ -206,13 +237,16 @@ void restore_meters(Meters& meters, const Saved& saved) {
   for (std::size_t i = 0; i < meters.rates.size(); ++i) {
     const RateLimit& limit = meters.plan->rules.limits.rates[i];
     for (const Saved::Rate& rate : saved.rates) {
-      if (rate.unit == limit.unit && rate.window == limit.window) meters.rates[i].meter.restore(rate.full_at);
+      if (rate.unit != limit.unit || rate.window != limit.window) continue;
+      meters.rates[i].meter.restore(rate.full_at);
+      restore_share(rate.share, meters.rates[i].share);
     }
   }
   for (std::size_t i = 0; i < meters.budgets.size(); ++i) {
     const BudgetPlan& plan = meters.plan->budgets[i];
     for (const Saved::Budget& budget : saved.budgets) {
       if (!same_period(budget.rule, plan.rule)) continue;
+      restore_share(budget.share, meters.budgets[i].share);
       if (plan.calendar()) {
         meters.budgets[i].meter.restore(budget.periods);
       } else {

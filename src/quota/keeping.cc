@@ -5,7 +5,7 @@ namespace penstock::quota {
 
 void Book::Impl::note_change(Account& account) {
   Meters& meters = Meters::of(account);
-  if (meters.changed || !meters.plan->durable || !keeping.load(std::memory_order_relaxed)) return;
+  if (meters.changed || !meters.kept || !meters.plan->durable || !keeping.load(std::memory_order_relaxed)) return;
   meters.changed = true;
   std::scoped_lock lock(changed_lock);
   meters.next_changed = std::exchange(changed, &account);

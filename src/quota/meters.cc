@@ -27,6 +27,9 @@ bool same_budget(const BudgetRule& a, const BudgetRule& b) {
 
 bool same_rate(const RateLimit& a, const RateLimit& b) { return a.unit == b.unit && a.window == b.window; }
 
+// While the store is lost each unit weighs as much as if all gateways took one.
+std::int64_t weight(const Sharing& sharing) { return sharing.on && !sharing.connected ? sharing.gateways : 1; }
+
 base::Duration until(base::WallMicros then, const Now& now) {
   return then > now.wall ? base::Duration(std::chrono::microseconds(then - now.wall)) : base::Duration{};
 }
@@ -68,7 +71,7 @@ void Meters::set_plan(std::shared_ptr<const Plan> fresh) {
   std::shared_ptr<const Plan> old = std::exchange(plan, std::move(fresh));
   ++generation;
   for (const RateLimit& limit : plan->rules.limits.rates) {
-    rates.push_back({.meter = {}, .born = generation});
+    rates.push_back({.meter = {}, .born = generation, .share = nullptr});
     for (std::size_t i = 0; i < old_rates.size(); ++i) {
       if (!same_rate(old->rules.limits.rates[i], limit)) continue;
       rates.back() = std::move(old_rates[i]);
@@ -76,7 +79,7 @@ void Meters::set_plan(std::shared_ptr<const Plan> fresh) {
     }
   }
   for (const BudgetPlan& budget : plan->budgets) {
-    budgets.push_back({.meter = {}, .born = generation});
+    budgets.push_back({.meter = {}, .born = generation, .share = nullptr});
     for (std::size_t i = 0; i < old_budgets.size(); ++i) {
       if (same_budget(old->budgets[i].rule, budget.rule)) budgets.back() = std::move(old_budgets[i]);
     }
@@ -84,26 +87,103 @@ void Meters::set_plan(std::shared_ptr<const Plan> fresh) {
   needs = plan->needs;
 }
 
-std::optional<Refusal> Meters::check(const Ask& ask, const Now& now, bool head) {
-  auto refusal = check_limits(ask, now);
+void Meters::Rate::charge(base::SteadyTime now, std::int64_t units, const RateLimit& limit) {
+  meter.charge(now, units, limit);
+  if (share) share->count(units);
+}
+
+void Meters::Budget::share_out(std::int64_t units) {
+  if (!share) return;
+  bool calendar = meter.present().end != 0;
+  if (calendar && share->period != meter.present().begin) {
+    share->charged = share->back = {};
+    share->period = meter.present().begin;
+    share->loss = 0;
+  }
+  share->count(units);
+}
+
+std::int64_t Meters::Budget::others(const BudgetPlan& of, const Sharing& sharing) {
+  share_out(0);
+  bool began_since = of.calendar() && meter.present().begin >= sharing.lost_wall;
+  return share->others(meter.free(of), meter.amount(of), began_since, sharing);
+}
+
+void Meters::share_meters() {
+  for (Rate& rate : rates) {
+    if (!rate.share) rate.share = std::make_unique<MeterShare>();
+  }
+  for (Budget& budget : budgets) {
+    if (!budget.share) budget.share = std::make_unique<MeterShare>();
+  }
+}
+
+std::optional<Refusal> Meters::check(const Ask& ask, const Now& now, const Sharing& sharing, bool head) {
+  bool shares = sharing.on && kept;
+  if (shares) share_meters();
+  auto refusal = check_limits(ask, now, shares ? sharing : Sharing{});
   if (!refusal || refusal->may_wait) {
-    auto of_budget = check_budgets(ask, now);
+    auto of_budget = check_budgets(ask, now, shares ? sharing : Sharing{});
     if (of_budget && (!refusal || !of_budget->may_wait)) refusal = std::move(of_budget);
   }
-  bool kept = waiting > 0 && (queue_class <= ask.priority || passed >= kPassedMax);
-  if (!refusal && !head && kept) {
+  if (!refusal && shares && sharing.connected) refusal = check_slices(ask, sharing);
+  bool others_wait = waiting > 0 && (queue_class <= ask.priority || passed >= kPassedMax);
+  if (!refusal && !head && others_wait) {
     refusal = Refusal{.why = queue_why, .plan = plan, .asked = waiting, .may_wait = true, .queued = true};
   }
   return refusal;
 }
 
-std::optional<Refusal> Meters::check_limits(const Ask& ask, const Now& now) const {
+std::optional<Refusal> Meters::check_slices(const Ask& ask, const Sharing& sharing) {
+  // Far longer than an exchange takes.
+  constexpr base::Duration kAgain = std::chrono::milliseconds(200);
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    const RateLimit& limit = plan->rules.limits.rates[i];
+    if (rates[i].share->has_room(std::min(units_of(limit.unit, ask), limit.amount), limit.amount, sharing)) continue;
+    return Refusal{.why = Denial::Why::rate,
+                   .plan = plan,
+                   .index = i,
+                   .retry_after = kAgain,
+                   .again = kAgain,
+                   .amount = limit.amount,
+                   .may_wait = true,
+                   .sliced = true};
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    const BudgetPlan& budget = plan->budgets[i];
+    if (!budget.rule.hard) continue;
+    budgets[i].share_out(0);  // the present period's
+    std::int64_t amount = budgets[i].meter.amount(budget);
+    if (budgets[i].share->has_room(units_of(budget.rule.unit, ask), amount, sharing)) continue;
+    return Refusal{.why = Denial::Why::budget,
+                   .plan = plan,
+                   .index = i,
+                   .retry_after = kAgain,
+                   .again = kAgain,
+                   .amount = amount,
+                   .may_wait = true,
+                   .sliced = true};
+  }
+  return std::nullopt;
+}
+
+bool Meters::wants_exchange(const Sharing& sharing) const {
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    if (rates[i].share && rates[i].share->wants_exchange(plan->rules.limits.rates[i].amount, sharing)) return true;
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    if (budgets[i].share && budgets[i].share->wants_exchange(plan->budgets[i].rule.amount, sharing)) return true;
+  }
+  return false;
+}
+
+std::optional<Refusal> Meters::check_limits(const Ask& ask, const Now& now, const Sharing& sharing) const {
   const Limits& limits = plan->rules.limits;
   bool throttled = limits.throttle.count() > 0;
   for (std::size_t i = 0; i < rates.size(); ++i) {
     const RateLimit& limit = limits.rates[i];
     std::int64_t units = units_of(limit.unit, ask);
-    base::Duration delay = rates[i].meter.delay(now.steady, units, limit);
+    base::Duration delay = rates[i].meter.delay(now.steady, std::min(units, limit.amount) * weight(sharing), limit);
     if (delay.count() == 0) continue;
     // Tokens that are held may come back sooner.
     bool soon = delay <= limits.throttle || (limit.unit == RateLimit::Unit::tokens && holds > 0);
@@ -116,33 +196,37 @@ std::optional<Refusal> Meters::check_limits(const Ask& ask, const Now& now) cons
                    .asked = units,
                    .may_wait = throttled && soon};
   }
-  if (limits.concurrent > 0 && holds >= limits.concurrent) {
-    return Refusal{.why = Denial::Why::concurrent, .plan = plan, .amount = limits.concurrent, .may_wait = throttled};
+  // Calls under way are not shared but shared out.
+  std::int64_t concurrent = (limits.concurrent + sharing.gateways - 1) / sharing.gateways;
+  if (concurrent > 0 && holds >= concurrent) {
+    return Refusal{.why = Denial::Why::concurrent, .plan = plan, .amount = concurrent, .may_wait = throttled};
   }
   return std::nullopt;
 }
 
-std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now) {
+std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now, const Sharing& sharing) {
   std::optional<Refusal> waits;
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     const BudgetPlan& budget = plan->budgets[i];
     BudgetMeter& meter = budgets[i].meter;
     meter.advance(budget, now);
     if (!budget.rule.hard) continue;
-    Refusal refusal{.why = Denial::Why::budget,
+    std::int64_t asked = units_of(budget.rule.unit, ask);
+    bool unpriced = money(budget.rule) && !ask.cost;
+    std::int64_t others = sharing.on ? budgets[i].others(budget, sharing) : 0;
+    std::int64_t free = meter.free(budget);
+    if (!unpriced && (asked == 0 || asked <= free - others)) continue;
+    Refusal refusal{.why = unpriced ? Denial::Why::unpriced : Denial::Why::budget,
                     .plan = plan,
                     .index = i,
                     .amount = meter.amount(budget),
                     .spent = meter.present().spent,
-                    .asked = units_of(budget.rule.unit, ask)};
-    if (money(budget.rule) && !ask.cost) {
-      refusal.why = Denial::Why::unpriced;
-      return refusal;
-    }
-    if (refusal.asked <= meter.free(budget)) continue;
+                    .asked = asked};
+    if (unpriced) return refusal;
     refusal.renews = meter.renews(budget, now);
     refusal.again = until(refusal.renews, now);
-    refusal.may_wait = refusal.asked <= refusal.amount - refusal.spent;
+    refusal.may_wait = refusal.asked <= refusal.amount - refusal.spent - others;
+    refusal.alone = others > 0 && refusal.asked <= free;
     if (!refusal.may_wait) {
       refusal.retry_after = refusal.again;
       return refusal;
@@ -152,26 +236,33 @@ std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now) {
   return waits;
 }
 
-void Meters::charge(const Ask& ask, const Now& now, bool head, Tightest& tightest) {
+void Meters::charge(const Ask& ask, const Now& now, const Sharing& sharing, bool head, Tightest& tightest) {
   ++holds;
   if (waiting > 0 && passed < kPassedMax && !head) ++passed;
   for (std::size_t i = 0; i < rates.size(); ++i) {
     const RateLimit& limit = plan->rules.limits.rates[i];
-    rates[i].meter.charge(now.steady, std::min(units_of(limit.unit, ask), limit.amount), limit);
+    std::int64_t units = std::min(units_of(limit.unit, ask), limit.amount);
+    rates[i].charge(now.steady, units, limit);
+    if (rates[i].share) rates[i].meter.charge(now.steady, units * (weight(sharing) - 1), limit);
     tightest.look(rates[i].meter, limit, now.steady);
   }
-  for (std::size_t i = 0; i < budgets.size(); ++i) budgets[i].meter.hold(units_of(plan->budgets[i].rule.unit, ask));
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    std::int64_t units = units_of(plan->budgets[i].rule.unit, ask);
+    budgets[i].meter.hold(units);
+    budgets[i].share_out(units);
+  }
 }
 
 void Meters::raise(const Claim& claim, const Used& by, const Now& now) {
   for (std::size_t i = 0; i < rates.size(); ++i) {
     const RateLimit& limit = plan->rules.limits.rates[i];
     if (rates[i].born > claim.generation || limit.unit != RateLimit::Unit::tokens) continue;
-    rates[i].meter.charge(now.steady, by.tokens, limit);
+    rates[i].charge(now.steady, by.tokens, limit);
   }
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     if (budgets[i].born > claim.generation) continue;
-    budgets[i].meter.raise(plan->budgets[i], claim.admitted, units_of(plan->budgets[i].rule.unit, by));
+    std::int64_t units = units_of(plan->budgets[i].rule.unit, by);
+    if (budgets[i].meter.raise(plan->budgets[i], claim.admitted, units)) budgets[i].share_out(units);
   }
 }
 
@@ -208,14 +299,35 @@ void Meters::settle(const Claim& claim, const Used& used, const Now& now) {
     const RateLimit& limit = plan->rules.limits.rates[i];
     if (rates[i].born > claim.generation || limit.unit != RateLimit::Unit::tokens) continue;
     std::int64_t charged = std::min(claim.ask.tokens, limit.amount) + claim.raised.tokens;
-    rates[i].meter.charge(now.steady, used.tokens - charged, limit);
+    rates[i].charge(now.steady, used.tokens - charged, limit);
   }
   for (std::size_t i = 0; i < budgets.size(); ++i) {
     const BudgetPlan& budget = plan->budgets[i];
     std::int64_t held = units_of(budget.rule.unit, claim.ask) + units_of(budget.rule.unit, claim.raised);
     std::int64_t spent = money(budget.rule) && !used.cost ? held : units_of(budget.rule.unit, used);
-    bool holds_some = budgets[i].born <= claim.generation;
-    budgets[i].meter.settle(budget, {claim.admitted, now, holds_some ? held : 0, spent});
+    if (budgets[i].born > claim.generation) held = 0;
+    if (budgets[i].meter.settle(budget, {claim.admitted, now, held, spent})) budgets[i].share_out(spent - held);
+  }
+}
+
+void Meters::hear(const SharedPlace& place, const SharedSum& sum, const Now& now) {
+  auto here = [&](const std::unique_ptr<MeterShare>& share) {
+    return share && share->number == place.number && share->period == place.period;
+  };
+  auto by_others = [&](MeterShare& share) {
+    share.heard_at = now.steady;
+    std::int64_t others = (place.back ? share.back : share.charged).hear(sum.told, sum.sum);
+    others = std::min(others, kAmountMax);
+    return place.back ? -others : others;
+  };
+  for (std::size_t i = 0; i < rates.size(); ++i) {
+    if (!here(rates[i].share)) continue;
+    rates[i].meter.charge(now.steady, by_others(*rates[i].share), plan->rules.limits.rates[i]);
+  }
+  for (std::size_t i = 0; i < budgets.size(); ++i) {
+    if (!here(budgets[i].share)) continue;
+    if (plan->budgets[i].calendar() && budgets[i].meter.present().begin != place.period) continue;
+    budgets[i].meter.spend(by_others(*budgets[i].share));
   }
 }
 
@@ -259,8 +371,9 @@ AccountState Meters::state(const Now& now) {
     const BudgetPlan& budget = plan->budgets[i];
     BudgetMeter& meter = budgets[i].meter;
     meter.advance(budget, now);
+    const BudgetPeriod& period = meter.present();
     state.budgets.push_back(
-        {budget.rule, meter.present().spent, meter.present().held, meter.present().begin, meter.renews(budget, now)});
+        {budget.rule, period.spent, period.held, period.begin, meter.renews(budget, now), period.extra});
   }
   state.concurrent = holds;
   state.waiting = pins;

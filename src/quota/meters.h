@@ -7,10 +7,14 @@
 #include "quota/account.h"
 #include "quota/book.h"
 #include "quota/budget_meter.h"
+#include "quota/meter_share.h"
 #include "quota/rate_meter.h"
 #include "quota/spin_lock.h"
 
 namespace penstock::quota {
+
+// Of one call: beyond any budget.
+constexpr std::int64_t kAmountMax = 1'000'000'000'000'000;
 
 // What an account asks of those who prepare calls for it.
 enum Need : std::uint8_t { kLimited = 1, kNeedsPrice = 2, kNeedsBound = 4, kCountsTokens = 8 };
@@ -38,6 +42,8 @@ struct Refusal {
   base::WallMicros renews = 0;
   bool may_wait = false;
   bool queued = false;  // it would fit, but others wait already
+  bool sliced = false;  // it may fit, but the other gateways have to hear first of what was given out here
+  bool alone = false;   // it may fit, but the other gateways cannot be reached
 };
 
 // The tightest limits of a call's accounts.
@@ -60,10 +66,16 @@ struct Meters {
   struct Rate {
     RateMeter meter;
     std::uint32_t born = 0;
+    std::unique_ptr<MeterShare> share;
+    void charge(base::SteadyTime now, std::int64_t units, const RateLimit& limit);
   };
   struct Budget {
     BudgetMeter meter;
     std::uint32_t born = 0;
+    std::unique_ptr<MeterShare> share;
+    void share_out(std::int64_t units);  // of the present period
+    // What has to remain for the other gateways.
+    std::int64_t others(const BudgetPlan& plan, const Sharing& sharing);
   };
 
   // So many calls may go ahead of the one that has waited longest.
@@ -79,12 +91,16 @@ struct Meters {
   std::uint8_t queue_class = 0;  // the first class that waits here
   std::uint8_t passed = 0;       // calls that went ahead of the one that has waited longest here
   Denial::Why queue_why{};       // why the last one joined
+  bool kept = false;             // over restarts, and shared with other gateways
   bool changed = false;          // and in the list of those
+  bool hot = false;              // used lately, and in the list of those
   std::uint32_t generation = 0;
   std::int32_t holds = 0;    // calls that have reserved here
   std::int32_t waiting = 0;  // calls in the queue of this account
   std::int32_t pins = 0;     // calls of this account that wait, wherever
   Account* next_changed = nullptr;
+  Account* next_shared = nullptr;
+  base::SteadyTime used_at;  // while shared
   std::shared_ptr<const Plan> plan;
   std::vector<Rate> rates;
   std::vector<Budget> budgets;
@@ -93,13 +109,22 @@ struct Meters {
   // Takes other rules; what is still there keeps its state.
   void set_plan(std::shared_ptr<const Plan> fresh);
   // `head`: those that wait do not keep it.
-  std::optional<Refusal> check(const Ask& ask, const Now& now, bool head);
-  void charge(const Ask& ask, const Now& now, bool head, Tightest& tightest);
+  std::optional<Refusal> check(const Ask& ask, const Now& now, const Sharing& sharing, bool head);
+  void charge(const Ask& ask, const Now& now, const Sharing& sharing, bool head, Tightest& tightest);
+  // The others should soon hear what was given out here.
+  bool wants_exchange(const Sharing& sharing) const;
   // Asks for more of what a call that stands has been granted: charged whatever the limits say.
   void raise(const Claim& claim, const Used& by, const Now& now);
   // Something is used beyond its limit.
   std::optional<Refusal> exceeded(const Now& now);
   void settle(const Claim& claim, const Used& used, const Now& now);
+  // What other gateways used of a shared meter.
+  struct SharedPlace {
+    std::uint64_t number = 0;
+    std::int64_t period = 0;
+    bool back = false;
+  };
+  void hear(const SharedPlace& place, const SharedSum& sum, const Now& now);
   // Adds what was reached and not yet said.
   void take_alerts(const Account& account, const Now& now, std::vector<BudgetAlert>& alerts);
   // As if it were new.
@@ -109,8 +134,10 @@ struct Meters {
   AccountState state(const Now& now);
 
  private:
-  std::optional<Refusal> check_limits(const Ask& ask, const Now& now) const;
-  std::optional<Refusal> check_budgets(const Ask& ask, const Now& now);
+  void share_meters();
+  std::optional<Refusal> check_slices(const Ask& ask, const Sharing& sharing);
+  std::optional<Refusal> check_limits(const Ask& ask, const Now& now, const Sharing& sharing) const;
+  std::optional<Refusal> check_budgets(const Ask& ask, const Now& now, const Sharing& sharing);
 };
 
 // For people and programs.

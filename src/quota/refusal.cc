@@ -50,6 +50,12 @@ std::string budget_detail(const Refusal& refusal, const Now& now) {
     return fmt::format("this call alone could cost up to {}, more than {}: lower max_tokens or send less input",
                        figure(refusal.asked), whose);
   }
+  if (refusal.alone) {
+    return fmt::format(
+        "the store that gateways share {} through cannot be reached, and this gateway's part of what was "
+        "left is used up: try again later or ask another gateway",
+        whose);
+  }
   if (refusal.may_wait) {
     return fmt::format(
         "{} is all held by calls under way ({} spent, this call could cost up to {}); try again when "
@@ -65,6 +71,11 @@ std::string budget_detail(const Refusal& refusal, const Now& now) {
 std::string detail(const Refusal& refusal, const Now& now) {
   if (refusal.queued) {
     return fmt::format("{} is at its limit and {} calls wait for it already", refusal.account->shown(), refusal.asked);
+  }
+  if (refusal.sliced) {
+    return fmt::format(
+        "{} is waiting for the other gateways to hear what was used of its limits; try again in a moment",
+        refusal.account->shown());
   }
   switch (refusal.why) {
     case Denial::Why::rate: return rate_detail(refusal);

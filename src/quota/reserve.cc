@@ -20,16 +20,25 @@ class Locked {
 };
 
 // One that time or others may lift counts only when no other stands.
-std::optional<Refusal> check(const Sorted& accounts, const Ask& ask, const Now& now, bool head) {
+std::optional<Refusal> check(const Sorted& accounts, const Ask& ask, const Now& now, const Sharing& sharing,
+                             bool head) {
   std::optional<Refusal> first;
   for (Account* account : accounts) {
-    auto refusal = Meters::of(*account).check(ask, now, head);
+    auto refusal = Meters::of(*account).check(ask, now, sharing, head);
     if (!refusal) continue;
     refusal->account = account;
     if (!refusal->may_wait) return refusal;
     if (!first) first = std::move(refusal);
   }
   return first;
+}
+
+// Figures gone wrong must not upset sums.
+Ask in_range(Ask ask) {
+  ask.requests = std::clamp<std::int64_t>(ask.requests, 0, kAmountMax);
+  ask.tokens = std::clamp<std::int64_t>(ask.tokens, 0, kAmountMax);
+  if (ask.cost) ask.cost = std::clamp<std::int64_t>(*ask.cost, 0, kAmountMax);
+  return ask;
 }
 
 }  // namespace
@@ -46,15 +55,24 @@ Sorted::Sorted(std::span<Account* const> accounts) {
   }
 }
 
-std::optional<Refusal> Book::Impl::take(const Sorted& accounts, const Ask& ask, const Now& now, Reservation& into,
+std::optional<Refusal> Book::Impl::take(const Sorted& accounts, const Ask& asked_for, const Now& now, Reservation& into,
                                         bool head) {
+  Ask ask = in_range(asked_for);
+  Sharing view = sharing();
   Locked locked(accounts);
-  if (auto refusal = check(accounts, ask, now, head)) return refusal;
+  if (auto refusal = check(accounts, ask, now, view, head)) {
+    if (refusal->sliced) {
+      note_share(*refusal->account, now, view);
+      exchange_wanted = true;
+    }
+    return refusal;
+  }
   Tightest tightest;
   for (Account* account : accounts) {
     Meters& meters = Meters::of(*account);
-    meters.charge(ask, now, head, tightest);
+    meters.charge(ask, now, view, head, tightest);
     note_change(*account);
+    if (view.on) note_share(*account, now, view);
     into.generations_[into.accounts_size_] = meters.generation;
     into.accounts_[into.accounts_size_++] = account;
   }
@@ -69,6 +87,7 @@ std::optional<Refusal> Book::Impl::take(const Sorted& accounts, const Ask& ask, 
 std::expected<Reservation, Denial> Book::reserve(std::span<Account* const> accounts, const Ask& ask, const Now& now) {
   std::expected<Reservation, Denial> result;
   auto refusal = impl_->take(Sorted(accounts), ask, now, *result, false);
+  impl_->tell_exchange();
   if (refusal) return std::unexpected(to_denial(*refusal, now));
   return result;
 }

@@ -21,7 +21,10 @@ std::string percent_text(double share) {
     std::string text = fmt::format("{:.{}g}", share * 100, digits);
     double read = 0;
     std::from_chars(text.data(), text.data() + text.size(), read);
-    if (read / 100 == share) return fmt::format("{:.{}f}", read, read == static_cast<int>(read) ? 0 : digits) + "%";
+    if (read / 100 != share) continue;
+    text = fmt::format("{}%", read);
+    if (text.find('e') == std::string::npos) return text;
+    break;
   }
   return fmt::format("{:.17f}%", share * 100);
 }

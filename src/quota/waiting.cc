@@ -137,12 +137,13 @@ void Waiting::drop(Waiter& waiter) {
   pin(waiter.accounts, -1);
 }
 
-void Waiting::call(const Wakes& wakes) {
+void Waiting::call(const Wakes& wakes) const {
   for (const auto& waiter : wakes) {
     waiter->wake();
     waiter->waking.fetch_sub(1);
     waiter->waking.notify_all();
   }
+  after_();
 }
 
 void Waiting::hear(const Now& now) {
@@ -255,6 +256,8 @@ void Waiting::see_due(Waiter& waiter, Wakes& wakes) const {
 }
 
 base::Duration Waiting::patience(const Refusal& refusal) const {
+  // An exchange with the other gateways takes some milliseconds, and a few of them may be needed.
+  if (refusal.sliced) return std::chrono::seconds(5);
   if (refusal.why == Denial::Why::budget) return options_.budget_wait;
   return refusal.plan->rules.limits.throttle;
 }

@@ -18,7 +18,9 @@ class Waiting {
   // All or nothing; null: granted. `head`: its turn has come, those that wait do not keep it.
   using Take = std::function<std::optional<Refusal>(const Sorted&, const Ask&, const Now&, Reservation&, bool head)>;
 
-  Waiting(const BookOptions& options, Take take) : options_(options), take_(std::move(take)) {}
+  // `after`: called with no lock held when some call may have been taken or refused.
+  Waiting(const BookOptions& options, Take take, std::function<void()> after)
+      : options_(options), take_(std::move(take)), after_(std::move(after)) {}
 
   std::unique_ptr<Ticket> enter(const Sorted& accounts, const Ask& ask, const Now& now, std::function<void()> wake);
   // Something may fit now at these accounts. Without a time: the last one heard of.
@@ -29,7 +31,7 @@ class Waiting {
   friend class QueueTicket;
   // Those to be woken when the mutex is let go.
   using Wakes = std::vector<std::shared_ptr<Waiter>>;
-  static void call(const Wakes& wakes);
+  void call(const Wakes& wakes) const;
 
   std::optional<std::expected<Reservation, Denial>> poll(Waiter& waiter, const Now& now);
   void drop(Waiter& waiter);
@@ -49,6 +51,7 @@ class Waiting {
 
   const BookOptions options_;
   const Take take_;
+  const std::function<void()> after_;
   mutable std::mutex mutex_;
   std::unordered_map<Account*, Queue> queues_;
   std::vector<Account*> stirred_;  // their queues are to be served

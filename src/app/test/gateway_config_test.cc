@@ -108,8 +108,8 @@ TEST(GatewayConfig, ReadsThePriorityOfAKey) {
       read("keys: [ { name: a, secret: 0123456789abcdef, priority: low }, { name: b, secret: 0123456789abcdeg } ]\n");
   EXPECT_EQ(got.report, "");
   ASSERT_EQ(got.config.keys.size(), 2U);
-  EXPECT_EQ(got.config.keys[0].key.priority, flow::Priority::low);
-  EXPECT_EQ(got.config.keys[1].key.priority, flow::Priority::normal);
+  EXPECT_EQ(got.config.keys[0].priority, flow::Priority::low);
+  EXPECT_EQ(got.config.keys[1].priority, flow::Priority::normal);
   EXPECT_THAT(read("keys: [ { name: a, secret: 0123456789abcdef, priority: urgent } ]").report, HasSubstr("critical"));
 }
 

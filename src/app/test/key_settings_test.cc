@@ -68,8 +68,8 @@ TEST(KeySettings, RefusesWhatCannotBeAndLeavesTheKeyAsItWas) {
   store::StoredKey key = made(R"({"name":"app","limits":{"rpm":60}})");
   std::string rules = key.rules;
   EXPECT_THAT(refused(key, R"({"limits":{"requests":"10/fortnight"}})"), HasSubstr("fortnight"));
-  EXPECT_THAT(refused(key, R"({"budget":"5EUR/day"})"), HasSubstr("5EUR/day"));
-  EXPECT_THAT(refused(key, R"({"budget":"-5USD/day"})"), HasSubstr("-5USD/day"));
+  EXPECT_THAT(refused(key, R"({"budget":"5EUR/day"})"), HasSubstr("5EUR"));
+  EXPECT_THAT(refused(key, R"({"budget":"-5USD/day"})"), HasSubstr("-5USD"));
   EXPECT_THAT(refused(key, R"({"budget":{"amount":"5USD","per":"day","zone":"Mars/Olympus"}})"),
               HasSubstr("Mars/Olympus"));
   EXPECT_THAT(refused(key, R"({"expires":"soon"})"), HasSubstr("expires"));

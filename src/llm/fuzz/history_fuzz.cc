@@ -14,7 +14,8 @@ void expect(bool holds) {
 }
 
 void cut(std::string_view body, const llm::History& history, std::int64_t excess) {
-  auto trimming = llm::trim(history.entries, {.first = 1, .last = 2}, excess, [](std::uint32_t) { return 1; });
+  auto trimming = llm::trim(history.entries, {.first = 1, .last = 2}, excess,
+                            [](std::span<const std::uint32_t> places) { return std::ssize(places); });
   std::string left = llm::without(body, history, trimming.dropped);
   auto before = json::parse(body);
   if (!before) return;  // exponents of many digits: JSON, but too much for documents

@@ -64,8 +64,8 @@ TEST(History, ReadsGeminisContents) {
 
 TEST(History, ReadsOllamasMessages) {
   History history =
-      history_of(Family::ollama, R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},
-    {"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},
+      history_of(Family::ollama, R"({"messages":[{"role":"System","content":"s"},{"role":"user","content":"u"},
+    {"role":"Assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},
     {"role":"tool","tool_name":"f","content":"1"}]})");
   EXPECT_EQ(shown(history), "s u* m t");
 }
@@ -113,7 +113,7 @@ TEST(History, CutsEntriesOutAndTouchesNothingElse) {
       "{ \"n\" : 1.50,\n \"messages\" : [ {\"a\":\"\\u0041\"} ,\n  {\"c\":[ 3 ]} , {\"d\":{}}\t] , \"z\": null }");
   EXPECT_EQ(cut({0, 2}), "{ \"n\" : 1.50,\n \"messages\" : [ {\"b\":2},{\"d\":{}}\t] , \"z\": null }");
   EXPECT_EQ(cut({0, 1, 2}), "{ \"n\" : 1.50,\n \"messages\" : [ {\"d\":{}}\t] , \"z\": null }");
-  EXPECT_EQ(body.substr(history.end), " , \"z\": null }");
+  EXPECT_EQ(body.substr(history.end), ", \"z\": null }");
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ TEST(UsageReader, KnowsNothingWhereNothingIsSaid) {
     EXPECT_EQ(read(kJson, answer), chat::Usage{}) << answer;
   }
   EXPECT_EQ(read("audio/mpeg", R"({"usage":{"input_tokens":5}})"), chat::Usage{});
-  EXPECT_EQ(read(kJson, R"({"usage":{"input_tokens":-5,"output_tokens":1e30}})"), tokens(0, 0));
+  EXPECT_EQ(read(kJson, R"({"usage":{"input_tokens":-5,"output_tokens":1e30}})"), chat::Usage{});
 }
 
 TEST(UsageReader, FindsTheReportOfTheLastEvent) {

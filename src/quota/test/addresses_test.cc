@@ -46,7 +46,7 @@ TEST(Addresses, ForgetsOnlyThoseWithNothingUsed) {
     Meters& meters = Meters::of(*account);
     Tightest none;
     if (meters.rates[0].meter.remaining(now, {RateLimit::Unit::requests, 10, std::chrono::seconds(1)}) > 0) {
-      meters.charge({}, now.time_since_epoch().count() > 0 ? Now{now, 0} : Now{}, false, none);
+      meters.charge({}, Now{now, 0}, {}, false, none);
     }
     busy.push_back(account);
   }

@@ -18,10 +18,16 @@ timeval to_timeval(base::Duration time) {
   return {micros / 1'000'000, micros % 1'000'000};
 }
 
+// hiredis 0.14 gives the system's words, 1.x has some of its own.
+bool is_late(std::string_view text) {
+  return text.find("timed out") != text.npos || text.find("timeout") != text.npos ||
+         text.find("in progress") != text.npos;
+}
+
 // What the library says of a broken connection; `error` is that of the system's last call.
 Error broken_error(const redisContext& context, int error) {
   if (context.err == REDIS_ERR_EOF) return {Errc::unavailable, "it closed the connection"};
-  if (error == EAGAIN || error == EWOULDBLOCK || error == ETIMEDOUT || error == EINPROGRESS)
+  if (error == EAGAIN || error == ETIMEDOUT || error == EINPROGRESS || is_late(context.errstr))
     return {Errc::deadline_exceeded, "it did not answer in time"};
   if (context.err == REDIS_ERR_PROTOCOL) return {Errc::unavailable, "what answers there does not speak Redis"};
   return {Errc::unavailable, context.err == REDIS_ERR_IO ? std::strerror(error) : context.errstr};
@@ -67,11 +73,9 @@ struct Addresses {
 Result<redisContext*> connected(redisContext* context, base::Duration timeout) {
   if (context == nullptr) return fail(Errc::resource_exhausted, "no memory for a connection");
   if (context->err != 0) {
-    // The library looked at errno last; its text names what came of it.
     const std::string_view text = context->errstr;
-    const bool late = text.find("timed out") != text.npos || text.find("in progress") != text.npos;
-    auto error =
-        late ? fail(Errc::deadline_exceeded, "no connection in time") : fail(Errc::unavailable, std::string(text));
+    auto error = is_late(text) ? fail(Errc::deadline_exceeded, "no connection in time")
+                               : fail(Errc::unavailable, std::string(text));
     redisFree(context);
     return error;
   }

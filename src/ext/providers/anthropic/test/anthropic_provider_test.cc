@@ -221,5 +221,37 @@ TEST(AnthropicProvider, AFormatWithoutASchemaIsAnyJson) {
   EXPECT_FALSE(dropped.any());
 }
 
+// The body as it goes out when at most so many tokens are allowed; the error's text when it cannot.
+std::string lowered(const std::string& body, std::int64_t most) {
+  constexpr std::array<std::string_view, 2> kNames{"model", "max_tokens"};
+  auto peeked = json::peek(body, kNames);
+  llm::Request request;
+  request.family = chat::Family::anthropic;
+  request.body = body;
+  request.model = peeked->fields[0];
+  request.output.take(peeked->fields[1]);
+  request.output.insert(1, 1, R"("max_tokens":)", ",");
+  request.output_most = most;
+  auto upstream = make().encode(request, "real", "id-1");
+  return upstream ? upstream->body.joined() : upstream.error().detail;
+}
+
+TEST(AnthropicProvider, LowersTheOutputAndWhatIsThoughtOfIt) {
+  EXPECT_EQ(lowered(R"({"model":"real", "max_tokens" : 9000,"x":1.50})", 4000),
+            R"({"model":"real", "max_tokens" : 4000,"x":1.50})");
+  EXPECT_EQ(lowered(R"({"model":"chat","max_tokens":9000,"thinking":{"type":"enabled", "budget_tokens":8000 }})", 4000),
+            R"({"model":"real","max_tokens":4000,"thinking":{"type":"enabled", "budget_tokens":3999 }})");
+  EXPECT_EQ(lowered(R"({"model":"real","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000}})", 4000),
+            R"({"model":"real","max_tokens":4000,"thinking":{"type":"enabled","budget_tokens":2000}})");
+  EXPECT_THAT(lowered(R"({"model":"real","max_tokens":9000,"thinking":{"type":"enabled","budget_tokens":2000}})", 500),
+              HasSubstr("at most 500 are allowed"));
+}
+
+TEST(AnthropicProvider, TakesNonsenseForNoReport) {
+  auto usage = make().read_answer(llm::Operation::chat, R"({"usage":{"input_tokens":-3,"output_tokens":9}})");
+  ASSERT_TRUE(usage.has_value());
+  EXPECT_FALSE(usage->known);
+}
+
 }  // namespace
 }  // namespace penstock::ext::anthropic

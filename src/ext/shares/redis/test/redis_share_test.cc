@@ -2,13 +2,10 @@
 #include "ext/shares/redis/redis_share.h"
 
 #include <gmock/gmock.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <thread>
+#include <optional>
+
+#include "redis_server.h"
 
 namespace penstock::ext {
 namespace {
@@ -18,57 +15,23 @@ using quota::ShareBatch;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::string find_server() {
-  for (const char* name : {"/usr/bin/redis-server", "/usr/bin/valkey-server", "/usr/local/bin/redis-server"}) {
-    if (::access(name, X_OK) == 0) return name;
-  }
-  return {};
-}
-
 class RedisShareTest : public testing::Test {
  protected:
   void SetUp() override {
-    server_ = find_server();
-    ::signal(SIGPIPE, SIG_IGN);  // as the program does
-    if (server_.empty()) GTEST_SKIP() << "no redis-server or valkey-server is installed; ./dev setup test installs one";
-    std::string pattern = (std::filesystem::temp_directory_path() / "penstock-redis-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    start();
+    if (RedisServer::program().empty())
+      GTEST_SKIP() << "no redis-server or valkey-server is installed; ./dev setup test installs one";
+    server.emplace();
   }
-  void TearDown() override {
-    stop();
-    if (!folder_.empty()) std::filesystem::remove_all(folder_);
-  }
-
-  void start(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words{server_,        "--port", "0",     "--unixsocket", socket(),    "--save",        "",
-                                   "--appendonly", "no",     "--dir", folder_,        "--logfile", folder_ + "/log"};
-    words.insert(words.end(), more.begin(), more.end());
-    std::vector<char*> arguments;
-    for (std::string& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    ASSERT_EQ(::posix_spawn(&pid_, server_.c_str(), nullptr, nullptr, arguments.data(), environ), 0);
-    for (int i = 0; i < 500 && !std::filesystem::exists(socket()); ++i) std::this_thread::sleep_for(10ms);
-  }
-  void stop() {
-    if (pid_ == 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
-    std::filesystem::remove(socket());
-  }
-  std::string socket() const { return folder_ + "/s"; }
 
   RedisShareOptions options(std::string gateway) const {
     RedisShareOptions made;
-    made.address.socket = socket();
+    made.address.socket = server->socket();
     made.gateway = std::move(gateway);
     made.timeout = 2s;
     return made;
   }
 
-  std::string server_, folder_;
-  pid_t pid_ = 0;
+  std::optional<RedisServer> server;
 };
 
 std::vector<std::int64_t> sums(const Result<quota::ShareAnswer>& answer) {
@@ -117,9 +80,9 @@ TEST_F(RedisShareTest, SumsArePutBackAfterALoss) {
   EXPECT_TRUE(a.exchange({1, {{"x", 40, 0, 1min}}})->fresh);
   EXPECT_FALSE(a.exchange({2, {{"x", 0, 40, 1min}}})->fresh);
   EXPECT_TRUE(b.exchange({1, {{"x", 2, 0, 1min}}})->fresh);
-  stop();
+  server->kill();
   EXPECT_FALSE(a.exchange({3, {{"x", 1, 40, 1min}}}));
-  start();
+  server->start();
   auto back = a.exchange({3, {{"x", 1, 40, 1min}}});
   EXPECT_THAT(sums(back), ElementsAre(41));
   EXPECT_TRUE(back->fresh);
@@ -170,22 +133,22 @@ TEST_F(RedisShareTest, TheFirstWordStays) {
 
 TEST_F(RedisShareTest, AServerThatStandsStillIsGivenUp) {
   RedisShareOptions quick = options("a");
-  quick.timeout = 50ms;
+  quick.timeout = 300ms;
   RedisShare a(quick);
   ASSERT_TRUE(a.exchange({1, {{"x", 1, 0, 1min}}}));
-  ::kill(pid_, SIGSTOP);
+  server->send(SIGSTOP);
   auto stuck = a.exchange({2, {{"x", 1, 1, 1min}}});
   ASSERT_FALSE(stuck);
   EXPECT_EQ(stuck.error().code, Errc::deadline_exceeded) << stuck.error().detail;
   EXPECT_FALSE(a.exchange({2, {{"x", 1, 1, 1min}}}));
-  ::kill(pid_, SIGCONT);
+  server->send(SIGCONT);
   RedisShare patient(options("a"));
   EXPECT_THAT(sums(patient.exchange({2, {{"x", 1, 1, 1min}}})), ElementsAre(2));
 }
 
 TEST_F(RedisShareTest, PasswordsAreAskedForAndNeverRepeated) {
-  stop();
-  start({"--requirepass", "s3cret"});
+  server->kill();
+  server->start({"--requirepass", "s3cret"});
   RedisShareOptions with = options("a");
   auto without = RedisShare(with).exchange({1, {}});
   ASSERT_FALSE(without);
