@@ -260,6 +260,9 @@ void KeyTable::declare(const std::vector<DeclaredKey>& keys) {
 }
 
 Result<void> KeyTable::put(const KeyRecord& record) {
+  constexpr std::size_t kIdMax = 256;
+  if (record.id.empty() || record.id.size() > kIdMax)
+    return fail(Errc::invalid_argument, fmt::format("the id of the stored key '{}' is empty or too long", record.name));
   std::lock_guard lock(mutex_);
   if (ids_taken_ + 1 > ids_.size() / 4 * 3) make_ids(2 * ids_taken_);
   Key*& slot = slot_of(record.id);

@@ -38,13 +38,18 @@ struct Profile {
 // it without counting. Any thread; what changes is seen by all cores at once. Small: there may be a million.
 class Key {
  public:
-  // `profile` outlives the key. `id`: of a stored key; empty for declared ones.
+  // `name`, `id` and `profile` outlive the key. `id`: of a stored key, at most 64 KiB; empty for declared ones.
   Key(obs::Label name, std::string_view id, const Profile& profile, base::WallMicros expires = 0)
-      : name_(name), id_(id), profile_(&profile), expires_(expires) {}
+      : name_(name.data),
+        id_(id.data()),
+        profile_(&profile),
+        expires_(expires),
+        name_size_(name.size),
+        id_size_(static_cast<std::uint16_t>(id.size())) {}
 
-  obs::Label name() const { return name_; }
-  std::string_view id() const { return id_; }
-  bool stored() const { return !id_.empty(); }
+  obs::Label name() const { return {name_, name_size_}; }
+  std::string_view id() const { return {id_, id_size_}; }
+  bool stored() const { return id_size_ > 0; }
   const Profile& profile() const { return *profile_.load(std::memory_order_acquire); }
   base::WallMicros expires() const { return expires_.load(std::memory_order_relaxed); }  // 0: never
   bool expired(base::WallMicros now) const { return expires() != 0 && now >= expires(); }
@@ -54,18 +59,20 @@ class Key {
 
  private:
   friend class KeyTable;
-  const obs::Label name_;
-  const std::string_view id_;
+  const char* const name_;
+  const char* const id_;
   std::atomic<const Profile*> profile_;
   std::atomic<base::WallMicros> expires_;
   mutable std::atomic<quota::Account*> account_{nullptr};
   mutable std::atomic<const Key*> next_used_{nullptr};  // in KeyTable's list of keys used lately
   std::atomic<const char*> owner_{nullptr};             // of a declared key: KeyTable::kOwnerSize characters
   KnownSecret* secrets_ = nullptr;                      // KeyTable's, under its lock
-  mutable std::atomic<std::uint32_t> used_minute_{0};
-  mutable std::atomic<std::int32_t> websockets_{0};
+  const std::uint32_t name_size_;
+  const std::uint16_t id_size_;
   std::atomic<bool> revoked_{false};
   mutable std::atomic<bool> listed_{false};
+  mutable std::atomic<std::uint32_t> used_minute_{0};
+  mutable std::atomic<std::int32_t> websockets_{0};
 };
 
 // Declared in the configuration: known by one of its secrets, or by the identity in a client's certificate

@@ -63,7 +63,8 @@ const std::vector<std::string> kMigrations{
        INSERT INTO changes SELECT 'team:' || name, max(created, removed),
            (SELECT count(*) FROM keys) + row_number() OVER () FROM teams;
        CREATE VIEW next_change (at, sequence) AS
-         SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER), coalesce(max(sequence), 0) + 1 FROM changes;
+         SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER),
+                coalesce((SELECT max(sequence) FROM changes), 0) + 1;
        CREATE TRIGGER key_added AFTER INSERT ON keys BEGIN
          INSERT INTO changes SELECT 'key:' || new.id, at, sequence FROM next_change WHERE true
            ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;
