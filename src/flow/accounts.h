@@ -23,4 +23,7 @@ class Accounts {
   std::size_t size_ = 0;
 };
 
+// What to tell whoever asked for more than these accounts have.
+Error refusal_of(quota::Denial denial);
+
 }  // namespace penstock::flow

@@ -1,5 +1,7 @@
 #include "llm/target_hold.h"
 
+#include "flow/accounts.h"
+
 namespace penstock::llm {
 namespace {
 
@@ -94,7 +96,7 @@ rt::Task<const Target*> TargetHolds::wait(TargetHold& hold, base::SteadyTime dea
 Failure TargetHolds::failure() const {
   using Why = quota::Denial::Why;
   bool money = denial_->why == Why::budget || denial_->why == Why::unpriced;
-  Failure failure(denial_->error, money ? obs::ErrorType::policy_budget : obs::ErrorType::policy_limit);
+  Failure failure(flow::refusal_of(*denial_), money ? obs::ErrorType::policy_budget : obs::ErrorType::policy_limit);
   if (denial_->retry_after.count() > 0)
     failure.retry_after = std::chrono::ceil<std::chrono::seconds>(denial_->retry_after);
   return failure;

@@ -208,6 +208,24 @@ TEST_F(LimitsFilterTest, ABudgetSaysSo) {
   EXPECT_EQ(next->call.event.error_type, obs::ErrorType::policy_budget);
 }
 
+// A conversation that has used all of it does not get another answer.
+TEST_F(LimitsFilterTest, ABudgetThatIsExactlyUsedUpIsUsedUp) {
+  quota::Rules rules;
+  rules.budgets.push_back({});
+  rules.budgets.back().amount = 1'000'000;
+  auto one = call(rules);
+  one->call.ask.cost = 0;
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
+  one->call.event.usage_known = true;
+  one->call.event.cost_known = true;
+  one->call.event.cost_micros = 999'999;
+  EXPECT_TRUE(filter.on_usage(one->call).has_value());
+  one->call.event.cost_micros = 1'000'000;
+  auto refused = filter.on_usage(one->call);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().source, flow::kBudgetSource);
+}
+
 // What others hold stands in the way: the call waits for them.
 TEST_F(LimitsFilterTest, ACallWaitsForWhatOthersHold) {
   quota::Rules rules;
