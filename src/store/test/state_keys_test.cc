@@ -237,7 +237,8 @@ TEST(StateFiles, SchemaTwoIsTakenOver) {
          "INDEX responses_used ON responses (used, bytes);"});
     ASSERT_TRUE(old && old->execute(R"(
       INSERT INTO keys VALUES ('i1', 'plain', 'h1', '', 0, 0, 5, 0, 0), ('i2', 'bound', 'h2', 'chat,"lab"/*', 60, 0, 6, 99, 0),
-        ('i3', 'gone (revoked i3)', 'h3', ',', 1, 2, 7, 0, 8);
+        ('i3', 'gone (revoked i3)', 'h3', ',', 1, 2, 7, 0, 8),
+        ('i4', 'strange', 'h4', ' chat,, embed,', -5, 9000000000000000000, 5, 0, 0);
       INSERT INTO responses VALUES ('r', 'k', '', '', 1, 2, '[]', '{}'))"));
   }
   auto state = State::open(path);
@@ -245,7 +246,9 @@ TEST(StateFiles, SchemaTwoIsTakenOver) {
   KeyQuery all;
   all.revoked = true;
   auto keys = state->keys(all).value();
-  ASSERT_EQ(keys.size(), 3U);
+  ASSERT_EQ(keys.size(), 4U);
+  EXPECT_EQ(keys[3].scopes, R"({"models":["chat","embed"]})");
+  EXPECT_EQ(keys[3].rules, R"({"limits":{"tpm":1000000000000}})");
   EXPECT_EQ(keys[0].name, "bound");
   EXPECT_EQ(keys[0].scopes, R"({"models":["chat","\"lab\"/*"]})");
   EXPECT_EQ(keys[0].rules, R"({"limits":{"rpm":60}})");
