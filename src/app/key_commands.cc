@@ -127,7 +127,7 @@ Result<int> list(const KeyOptions& options) {
       table.add({key.id, key.name, key.team, list_text(shown, "models"), limits_text(shown), budgets_text(shown),
                  status, key.last_used == 0 ? "" : base::to_rfc3339(key.last_used)});
     }
-    query.offset += query.limit;
+    query.after = keys->back().name;
   }
   if (!options.json) std::fputs(table.text().c_str(), stdout);
   return 0;

@@ -46,6 +46,7 @@ struct Turn {
 
 rt::Task<Result<void>> wait_for_turn(flow::Call& call, flow::Accounts accounts) {
   rt::Loop& loop = call.exchange.loop();
+  flow::Standing standing(call);
   base::SteadyTime since = loop.now();
   auto turn = std::make_shared<Turn>(loop);
   quota::Ask ask = call.ask;
@@ -59,8 +60,9 @@ rt::Task<Result<void>> wait_for_turn(flow::Call& call, flow::Accounts accounts) 
     turn->woken = false;
     if (auto answer = ticket->poll(now_of(call))) {
       if (*answer) {
-        keep(call, std::move(**answer));
-        passed = {};
+        // Destroyed unkept, the reservation gives everything back.
+        passed = standing.check(call);
+        if (passed) keep(call, std::move(**answer));
       } else {
         show_limits(call, accounts, now_of(call));
         passed = refusal(call, std::move(answer->error()));

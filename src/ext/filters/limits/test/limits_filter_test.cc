@@ -253,6 +253,36 @@ TEST_F(LimitsFilterTest, ACallWaitsForWhatOthersHold) {
   EXPECT_EQ(book.waiting(), 0);
 }
 
+// A key that is revoked, or gets other rules, while its call waits.
+TEST_F(LimitsFilterTest, WhoeverWaitedIsLookedAtAgain) {
+  for (bool revoked : {true, false}) {
+    quota::Rules rules;
+    rules.limits.concurrent = 1;
+    rules.limits.throttle = 60s;
+    auto first = call(rules);
+    ASSERT_TRUE(filter.on_request(first->call).await_resume().has_value());
+    auto second = call(rules);
+    std::optional<Result<void>> passed;
+    rt::spawn(ask(filter, second->call, passed));
+    EXPECT_FALSE(passed);
+    if (revoked) {
+      keys->declare({});
+    } else {
+      rules.budgets.push_back({});
+      rules.budgets.back().amount = 1'000'000;
+      call(rules);
+    }
+    loop.post([&] { filter.on_settle(first->call); });
+    loop.run();
+    ASSERT_TRUE(passed && !passed->has_value()) << revoked;
+    EXPECT_EQ(passed->error().code, revoked ? Errc::unauthenticated : Errc::unavailable) << passed->error().detail;
+    EXPECT_FALSE(second->call.reservation);
+    EXPECT_EQ(book.waiting(), 0);
+    for (const auto& [_, state] : book.list("key:app", {loop.now(), base::system_clock().wall()}))
+      EXPECT_EQ(state.concurrent, 0);
+  }
+}
+
 TEST_F(LimitsFilterTest, WhoeverLeavesGivesUpItsPlace) {
   quota::Rules rules;
   rules.limits.concurrent = 1;
