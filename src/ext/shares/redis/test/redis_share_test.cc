@@ -125,6 +125,27 @@ TEST_F(RedisShareTest, RecordsOfOneAreThoseOfAll) {
   EXPECT_EQ(changed->records[0].text, "changed");
 }
 
+TEST_F(RedisShareTest, RevisionsGoOnAfterTheirKeyWasLost) {
+  RedisShare a(options("a")), b(options("b"));
+  std::vector<quota::SharedRecord> records{{"key:1", 10, false, "one"}, {"key:2", 11, false, "two"}};
+  ASSERT_TRUE(a.put(records));
+  const std::int64_t before = b.changes(0, 10)->revision;
+  auto raw = RedisConnection::open(options("").address, 2s);
+  for (std::string_view lost : {"{penstock}:revision", "{penstock}:changes"}) {
+    raw->send({"DEL", lost});
+    ASSERT_TRUE(raw->reply());
+    EXPECT_EQ(a.exchange({1, {}})->revision, lost == "{penstock}:revision" ? 0 : before);
+    ASSERT_TRUE(a.put(records));
+    EXPECT_GE(a.exchange({2, {}})->revision, before);
+    EXPECT_EQ(b.changes(0, 10)->records.size(), 2u);
+  }
+  std::vector<quota::SharedRecord> revoked{{"key:1", 12, true, "revoked"}};
+  ASSERT_TRUE(a.put(revoked));
+  const auto heard = b.changes(before, 10)->records;
+  ASSERT_FALSE(heard.empty());
+  EXPECT_EQ(heard.back().text, "revoked");
+}
+
 TEST_F(RedisShareTest, TheFirstWordStays) {
   RedisShare a(options("a")), b(options("b"));
   EXPECT_EQ(*a.first("keys", "mine"), "mine");
