@@ -171,7 +171,11 @@ Result<StoredKey> State::rotate_key(std::string_view name_or_id, const StoredSec
       if (!statement) return std::unexpected(statement.error());
       if (auto ran = statement->bind(1, rotated.id).bind(2, old_until).bind(3, actor.at).run(); !ran) return ran;
     }
-    if (auto written = write_secret(rotated.id, fresh); !written) return written;
+    // The newest secret tells gateways that share the key which of two states was rotated last, whatever the clock
+    // says.
+    StoredSecret newest = fresh;
+    for (const StoredSecret& old : *before) newest.created = std::max(newest.created, old.created + 1);
+    if (auto written = write_secret(rotated.id, newest); !written) return written;
     if (auto written = write_key(rotated); !written) return written;
     auto after = secrets(rotated.id);
     if (!after) return std::unexpected(after.error());
@@ -226,7 +230,9 @@ Result<void> State::replace_key(const StoredKey& key, const std::vector<StoredSe
   for (const StoredSecret& secret : secrets) {
     if (auto written = write_secret(key.id, secret); !written) return written;
   }
-  return append_audit(actor, "key.put", "key:" + key.id, *before ? shown(**before) : "", shown(key, expiries(secrets)));
+  const bool revokes = key.revoked != 0 && (!*before || (*before)->revoked == 0);
+  return append_audit(actor, revokes ? "key.revoke" : "key.put", "key:" + key.id, *before ? shown(**before) : "",
+                      shown(key, expiries(secrets)));
 }
 
 Result<std::optional<StoredKey>> State::find_key(std::string_view where, std::string_view value) {

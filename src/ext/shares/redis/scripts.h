@@ -47,12 +47,18 @@ return answer
 )lua";
 
 // KEYS: records, their order, their revision. ARGV: id and value of each. A value begins with 21 digits: whether it is
-// final, and when it was changed; the larger ones stay.
+// final, and when it was changed; the larger ones stay. Keys of Redis may get lost one by one (an eviction, a hand):
+// the revision goes on after the highest of the order, and a record that is not in the order comes in again.
 inline constexpr std::string_view kPutScript = R"lua(
+local last = tonumber(redis.call('ZREVRANGE', KEYS[2], '0', '0', 'WITHSCORES')[2]) or 0
+if last > (tonumber(redis.call('GET', KEYS[3])) or 0) then
+  redis.call('SET', KEYS[3], string.format('%.0f', last))
+end
 for i = 1, #ARGV, 2 do
   local old = redis.call('HGET', KEYS[1], ARGV[i])
-  if not old or string.sub(ARGV[i + 1], 1, 21) > string.sub(old, 1, 21) then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  local newer = not old or string.sub(ARGV[i + 1], 1, 21) > string.sub(old, 1, 21)
+  if newer then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+  if newer or not redis.call('ZSCORE', KEYS[2], ARGV[i]) then
     redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[3]), ARGV[i])
   end
 end
