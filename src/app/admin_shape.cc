@@ -250,10 +250,13 @@ Result<Query> read_query(std::string_view query, const std::vector<Field>& field
 Result<base::WallMicros> read_time(std::string_view text, base::WallMicros now, bool ahead) {
   if (auto span = base::parse_duration(text)) {
     std::int64_t micros = std::chrono::duration_cast<std::chrono::microseconds>(*span).count();
-    return ahead ? now + micros : now - micros;
+    return ahead ? now + micros : std::max<std::int64_t>(now - micros, 0);
   }
-  auto at = ingest::parse_time(text);
-  if (at && *at > 0) return at;
+  // A number alone may be seconds, or a duration whose unit was forgotten.
+  if (text.size() > 4 && text[4] == '-') {
+    auto at = ingest::parse_time(text);
+    if (at && *at > 0) return at;
+  }
   return fail(Errc::invalid_argument,
               fmt::format("'{}' is no time: write 2026-01-31T12:00:00Z, or a duration such as 24h or 30d", text));
 }

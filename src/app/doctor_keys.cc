@@ -149,7 +149,9 @@ void restore(quota::Book& book, const std::string& data_dir, Report& report) {
   }
   std::vector<quota::Checkpoint> checkpoints;
   for (store::MeterState& meter : *meters) checkpoints.push_back({std::move(meter.id), std::move(meter.state)});
-  book.restore(std::move(checkpoints), now());
+  for (const Error& error : book.restore(std::move(checkpoints), now()))
+    report.bad(fmt::format("how far limits and budgets of '{}' stand cannot be read: {}", error.source, error.detail),
+               "put a backup of ledger.db in its place; the gateway does not start like this");
 }
 
 void check_prices(const llm::Route& route, std::string_view why, Report& report) {

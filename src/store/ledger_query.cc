@@ -44,6 +44,8 @@ void split(std::int64_t from, std::int64_t to, std::size_t index, std::vector<Pa
   if (index > 0) split(last, to, index - 1, parts);
 }
 
+std::int64_t minute_now() { return base::system_clock().wall() / kMinute; }
+
 std::size_t coarsest(UsageGrain per) { return per == UsageGrain::minute ? 0 : per == UsageGrain::hour ? 1 : 2; }
 
 struct IdsHash {
@@ -121,9 +123,12 @@ Result<std::int64_t> LedgerReader::number(std::string_view sql) {
   return *row ? statement->integer(0) : 0;
 }
 
-// The first minute that rows of a table are kept of.
+// The first minute that rows of a table are kept of. What a clock that ran ahead has removed says nothing of what
+// comes.
 Result<std::int64_t> LedgerReader::horizon(std::string_view table) {
-  return number(fmt::format("SELECT minute FROM horizon WHERE name='{}'", table));
+  auto minute = number(fmt::format("SELECT minute FROM horizon WHERE name='{}'", table));
+  if (minute) *minute = std::min(*minute, minute_now());
+  return minute;
 }
 
 Result<void> LedgerReader::bounds() {
@@ -146,6 +151,7 @@ Result<void> LedgerReader::bounds() {
     if (from_ < finest) from_ = floor_to(from_, unit);
     if (to_ < finest) to_ = ceil_to(to_, unit);
   }
+  if (query_.until == 0 && to_ <= from_) to_ = minute_now() + 1;
   to_ = std::max(from_, to_);
   range_ = {from_ * kMinute, to_ * kMinute};
   from_ = std::max(from_, std::min(*first, to_));

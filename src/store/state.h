@@ -190,6 +190,8 @@ class State {
   Result<bool> take_row(const SharedRow& row);
   Result<void> take_key(const SharedRow& row, const Actor& actor);
   Result<void> take_team(const SharedRow& row, const Actor& actor);
+  Result<std::int64_t> verify_audit_lines();
+  Result<void> check_audit_end(std::int64_t lines, std::string_view last_hash);
   Result<void> append_audit(const Actor& actor, std::string_view action, std::string_view object,
                             std::string_view before, std::string_view after);
   Database database_;

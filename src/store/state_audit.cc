@@ -1,5 +1,7 @@
 #include <openssl/evp.h>
 
+#include <charconv>
+
 #include "store/state.h"
 
 namespace penstock::store {
@@ -21,6 +23,13 @@ std::string hash_of(std::string_view previous, const AuditEntry& entry) {
   unsigned int length = 0;
   EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr);
   return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + length, ""));
+}
+
+// The begin of a hash, for a column of numbers.
+std::int64_t mark_of(std::string_view hash) {
+  std::int64_t mark = 0;
+  std::from_chars(hash.data(), hash.data() + std::min<std::size_t>(hash.size(), 15), mark, 16);
+  return mark;
 }
 
 Result<std::vector<AuditEntry>> entries(Result<Statement> statement) {
@@ -53,7 +62,16 @@ Result<void> State::append_audit(const Actor& actor, std::string_view action, st
   auto statement = database_.prepare(fmt::format("INSERT INTO audit ({}) VALUES (?,?,?,?,?,?,?,?)", kColumns));
   if (!statement) return std::unexpected(statement.error());
   statement->bind(1, entry.sequence).bind(2, entry.at).bind(3, entry.actor).bind(4, entry.action);
-  return statement->bind(5, entry.object).bind(6, entry.before).bind(7, entry.after).bind(8, entry.hash).run();
+  statement->bind(5, entry.object).bind(6, entry.before).bind(7, entry.after).bind(8, entry.hash);
+  if (auto added = statement->run(); !added) return added;
+  // How many lines there were, whatever is left of them, and which was the last.
+  auto counted =
+      database_.prepare("INSERT INTO counters VALUES ('audit_lines',?1) ON CONFLICT DO UPDATE SET value=value+1");
+  auto marked =
+      database_.prepare("INSERT INTO counters VALUES ('audit_last',?1) ON CONFLICT DO UPDATE SET value=excluded.value");
+  if (!counted || !marked) return std::unexpected(counted ? marked.error() : counted.error());
+  if (auto done = counted->bind(1, entry.sequence).run(); !done) return done;
+  return marked->bind(1, mark_of(entry.hash)).run();
 }
 
 Result<void> State::add_audit(const Actor& actor, std::string_view action, std::string_view object,
@@ -74,7 +92,31 @@ Result<std::vector<AuditEntry>> State::audit_newest(std::int64_t limit) {
   return entries(std::move(statement));
 }
 
+// A log that an older version has begun has no counts before its next line.
+Result<void> State::check_audit_end(std::int64_t lines, std::string_view last_hash) {
+  for (auto [name, found] : {std::pair{"audit_lines", lines}, std::pair{"audit_last", mark_of(last_hash)}}) {
+    auto kept = database_.prepare("SELECT value FROM counters WHERE name=?");
+    if (!kept) return std::unexpected(kept.error());
+    auto row = kept->bind(1, name).step();
+    if (!row) return std::unexpected(row.error());
+    if (*row && kept->integer(0) != found)
+      return fail(Errc::data_loss,
+                  fmt::format("the audit log was changed by somebody else: {} lines are there, and its end is not the "
+                              "line that was written last",
+                              lines));
+  }
+  return {};
+}
+
 Result<std::int64_t> State::verify_audit() {
+  // One look at lines and counts: somebody may be adding to them.
+  if (auto begun = database_.execute("BEGIN"); !begun) return std::unexpected(begun.error());
+  auto lines = verify_audit_lines();
+  (void)database_.execute("COMMIT");
+  return lines;
+}
+
+Result<std::int64_t> State::verify_audit_lines() {
   auto statement = database_.prepare(fmt::format("SELECT {} FROM audit ORDER BY sequence", kColumns));
   if (!statement) return std::unexpected(statement.error());
   std::string previous;
@@ -82,7 +124,7 @@ Result<std::int64_t> State::verify_audit() {
   while (true) {
     auto row = statement->step();
     if (!row) return std::unexpected(row.error());
-    if (!*row) return count;
+    if (!*row) break;
     AuditEntry entry = entry_of(*statement);
     if (entry.sequence != ++count || entry.hash != hash_of(previous, entry)) {
       return fail(
@@ -91,6 +133,8 @@ Result<std::int64_t> State::verify_audit() {
     }
     previous = std::move(entry.hash);
   }
+  if (auto ended = check_audit_end(count, previous); !ended) return std::unexpected(ended.error());
+  return count;
 }
 
 }  // namespace penstock::store
