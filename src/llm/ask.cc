@@ -8,6 +8,7 @@
 #include "price/cost.h"
 #include "token/chat_count.h"
 #include "token/openai_chat.h"
+#include "token/work_limit.h"
 #include "wire/chars.h"
 
 namespace penstock::llm {
@@ -59,6 +60,14 @@ std::int64_t times(std::int64_t tokens, std::int64_t answers) {
   return tokens > kTokensMax / answers ? kTokensMax : tokens * answers;
 }
 
+// What a provider counted before may have been blanks: no reason to hold less for words.
+std::int64_t safe_estimate(const Target& target, std::int64_t tokens) {
+  double learned = target.calibration->tokens_per_byte();
+  if (target.encoding == nullptr && learned < token::Calibration::kStart)
+    tokens = static_cast<std::int64_t>(static_cast<double>(tokens) * token::Calibration::kStart / learned) + 1;
+  return tokens + tokens / 4;
+}
+
 // As the target of the route counts most. What is not exact gets a quarter more where a budget relies on it.
 void count_well(flow::Call& call, const Route& route, Request& request, bool bounded, std::int64_t& asked) {
   std::int64_t most = 0;
@@ -70,7 +79,7 @@ void count_well(flow::Call& call, const Route& route, Request& request, bool bou
     auto input = count_input(target, request);
     std::int64_t tokens = input ? input->tokens : call.input_tokens;
     most = std::max(most, tokens);
-    asked = std::max(asked, bounded && !(input && input->exact) ? tokens + tokens / 4 : tokens);
+    asked = std::max(asked, bounded && !(input && input->exact) ? safe_estimate(target, tokens) : tokens);
   });
   call.input_tokens = most;
 }
@@ -131,6 +140,7 @@ std::optional<CountedInput> count_longest_text(const Target& target, const Reque
   if (request.embeddings == nullptr) return std::nullopt;
   auto read = request.embeddings->read_request(request.body);
   if (!read) return std::nullopt;
+  token::WorkLimit limit;
   std::int64_t most = 0;
   for (const std::string& text : read->texts) {
     token::Tally tally(target.encoding, {});
@@ -138,7 +148,7 @@ std::optional<CountedInput> count_longest_text(const Target& target, const Reque
     most = std::max(most, tokens_of(tally.size(), target));
   }
   for (const auto& tokens : read->tokens) most = std::max(most, static_cast<std::int64_t>(tokens.size()));
-  return CountedInput{most, target.encoding != nullptr};
+  return CountedInput{most, target.encoding != nullptr && !limit.exceeded()};
 }
 
 namespace {
@@ -170,19 +180,25 @@ std::optional<CountedInput> count_input(const Target& target, Request& request) 
   if (request.context) {
     if (auto counted = request.context->counted(target)) return counted;
   }
+  token::WorkLimit limit;
   bool exact = target.encoding != nullptr;
   if (exact && request.operation != Operation::embeddings) {
     if (is_raw(request)) {
-      auto counted = token::count_openai_chat(request.body, *target.encoding, target.model);
-      return counted ? std::optional(CountedInput{*counted, true}) : std::nullopt;
+      auto counted = token::count_openai_chat(request.body, *target.encoding, target.model, &exact);
+      if (!counted) return std::nullopt;
+      exact = exact && !limit.exceeded();
+      request.input_size = {.tokens = *counted};
+      return CountedInput{*counted, exact};
     }
     if (!read_canonical(request)) return std::nullopt;
-    return CountedInput{token::count(*request.canonical, *target.encoding, target.model), true};
+    std::int64_t counted = token::count(*request.canonical, *target.encoding, target.model);
+    request.input_size = {.tokens = counted};
+    return CountedInput{counted, !limit.exceeded()};
   }
   auto size = exact ? embedded_size(request, target.encoding) : measure_input(target, request);
   if (!size) return std::nullopt;
   request.input_size = *size;
-  return CountedInput{tokens_of(*size, target), exact};
+  return CountedInput{tokens_of(*size, target), exact && !limit.exceeded()};
 }
 
 std::int64_t output_most_of(const Route& route, base::WallMicros now) {
