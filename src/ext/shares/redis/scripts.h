@@ -8,7 +8,7 @@ namespace penstock::ext {
 // KEYS: the store's life, the gateways alive, the last number of this gateway, the records' revision; then the meters.
 // ARGV: gateway, number, token and turns of the life as last heard, a token for a new life; then for each meter what to
 // add, the sum as this gateway knows it, and for how long to keep it in milliseconds.
-// Answers token, turns, gateways alive, revision; then the sums.
+// Answers token, turns, gateways alive, revision, time in milliseconds since 1970; then the sums.
 //
 // Sums only grow: one that is smaller than a gateway knows it has lost something (a restart without persistence, a
 // replica that took over and was behind) and is put back. A life ends when data is lost, or there are fewer turns than
@@ -30,7 +30,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - 5000
 local counts = number > (tonumber(redis.call('GET', KEYS[3])) or 0)
 if counts then redis.call('SET', KEYS[3], ARGV[2], 'PX', '604800000') end
 
-local answer = {token, turns, redis.call('ZCARD', KEYS[2]), tonumber(redis.call('GET', KEYS[4])) or 0}
+local answer = {token, turns, redis.call('ZCARD', KEYS[2]), tonumber(redis.call('GET', KEYS[4])) or 0, now}
 for i = 5, #KEYS do
   local at = 6 + (i - 5) * 3
   local add, known = tonumber(ARGV[at]), tonumber(ARGV[at + 1])

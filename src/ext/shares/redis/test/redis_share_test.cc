@@ -110,6 +110,22 @@ TEST_F(RedisShareTest, AStoreThatWentBackInTimeIsANewLife) {
   EXPECT_TRUE(b.exchange({2, {{"x", 0, 50, 1min}}})->fresh);
 }
 
+TEST_F(RedisShareTest, AClockThatIsFarFromTheStoresIsSaidOnce) {
+  const auto said_by = [](RedisShare& share) {
+    testing::internal::CaptureStderr();
+    for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(share.exchange({i, {{"x", 1, 0, 1min}}}));
+    return testing::internal::GetCapturedStderr();
+  };
+  base::FakeClock clock;
+  RedisShareOptions apart = options("a");
+  apart.clock = &clock;
+  RedisShare a(apart), b(options("b"));
+  const std::string said = said_by(a);
+  EXPECT_THAT(said, HasSubstr("NTP"));
+  EXPECT_EQ(said.find("NTP"), said.rfind("NTP"));
+  EXPECT_EQ(said_by(b), "");
+}
+
 TEST_F(RedisShareTest, RecordsOfOneAreThoseOfAll) {
   RedisShare a(options("a")), b(options("b"));
   std::vector<quota::SharedRecord> records{{"key:1", 10, false, R"({"name":"one"})"}, {"key:2", 11, true, "two"}};
