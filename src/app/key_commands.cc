@@ -108,8 +108,11 @@ Result<int> create(const KeyOptions& options) {
 Result<int> list(const KeyOptions& options) {
   auto state = options.folder.open_state();
   if (!state) return std::unexpected(state.error());
-  store::KeyQuery query{
-      .prefix = options.prefix, .team = options.team, .revoked = options.revoked || !options.json, .limit = 1000};
+  store::KeyQuery query;
+  query.prefix = options.prefix;
+  query.team = options.team;
+  query.revoked = options.revoked || !options.json;
+  query.limit = 1000;
   TextTable table({"ID", "NAME", "TEAM", "MODELS", "LIMITS", "BUDGET", "STATE", "LAST USED"});
   while (true) {
     auto keys = state->keys(query);
