@@ -181,7 +181,7 @@ def test_a_read_only_data_folder_at_the_start_is_refused_with_words():
     folder = harness.folder()
     prefix = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs -o ro none {folder} && exec "$@"', "sh"]
     refuses(folder / "data", str(folder), prefix=prefix)
-    status, _, err = harness.command("key", "list", "--data-dir", str(folder / "data"))
+    status, _, err = harness.command("key", "create", "--name", "first", "--data-dir", str(folder / "data"))
     equal(status, 0, err)
     prefix = ["unshare", "-m", "sh", "-c", f'mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && exec "$@"', "sh"]
     refuses(folder / "data", "penstock.db", "writable", prefix=prefix)
@@ -293,7 +293,7 @@ def damage_database(path):
             ("negative", sql("PRAGMA user_version=-5"), "penstock.db"),
             ("no-keys", sql("DROP TABLE keys"), "no such table"),
             ("no-usage", sql("DROP TABLE usage"), "no such table"),
-            ("other-columns", sql("ALTER TABLE keys RENAME COLUMN hash TO digest"), "no such column")]
+            ("other-columns", sql("ALTER TABLE secrets RENAME COLUMN hash TO digest"), "no such column")]
 
 
 def starts_with_key(folder, mock, key):

@@ -99,10 +99,20 @@ def test_upgrades_under_load_refuse_and_fail_nothing():
         equal(harness.request(gateway.admin_port, "GET", "/healthz").status, 200)
         os.kill(lineage.newest(), signal.SIGTERM)
         until(lambda: not alive(lineage.newest()), "the last process to end", 30)
-        with sqlite3.connect(gateway.data_dir / "penstock.db") as database:
-            equal(database.execute("PRAGMA integrity_check").fetchone()[0], "ok")
-            stored = database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0]
-        equal(stored, load.done, "requests in the usage of all processes:")
+        equal(harness.stored_usage(gateway.data_dir), load.done, "requests in the usage of all processes:")
+
+
+def test_a_second_gateway_on_the_same_data_folder_is_refused():
+    with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway:
+        status, _, said = harness.command("run", "--config", str(gateway.config_path), "--data-dir", str(gateway.data_dir))
+        equal(status, 1)
+        check(f"process {gateway.pid}" in said, "the refusal:", said)
+        with Lineage(gateway) as lineage:
+            lineage.upgrade()
+            until(lambda: "took over from another process" in gateway.log(), "the new process to take over", 30)
+            status, _, said = harness.command("run", "--config", str(gateway.config_path), "--data-dir", str(gateway.data_dir))
+            equal(status, 1)
+            check(f"process {lineage.newest()}" in said, "the refusal:", said)
 
 
 def test_a_new_process_that_dies_while_starting_changes_nothing():
@@ -230,8 +240,7 @@ def test_a_process_that_handed_over_finishes_when_it_is_told_to_stop():
             last = [data for _, data in events][-1]
             equal(last, b"[DONE]", "the last event:")
         equal(gateway.wait(), 0)
-        with contextlib.closing(sqlite3.connect(gateway.data_dir / "penstock.db")) as database:
-            equal(database.execute("SELECT coalesce(sum(requests), 0) FROM usage").fetchone()[0], 1, "requests in the usage:")
+        equal(harness.stored_usage(gateway.data_dir), 1, "requests in the usage:")
 
 
 def test_a_key_is_revoked_while_another_process_is_being_started():

@@ -35,6 +35,21 @@ Result<store::State> DataFolder::open_state() const {
   return store::State::open(*dir);
 }
 
+Result<std::string> DataFolder::with_file(const char* file) const {
+  auto dir = path();
+  if (!dir || ::access((*dir + "/" + file).c_str(), F_OK) == 0) return dir;
+  return fail(Errc::failed_precondition,
+              fmt::format("there is no {} in '{}': no gateway has run there; name its folder with --data-dir, or its "
+                          "configuration with --config",
+                          file, *dir));
+}
+
+Result<store::State> DataFolder::open_state_to_read() const {
+  auto dir = with_file("penstock.db");
+  if (!dir) return std::unexpected(dir.error());
+  return store::State::open(*dir);
+}
+
 store::Actor command_line_actor() {
   const passwd* user = ::getpwuid(::getuid());
   return {"cli:" + (user == nullptr ? std::to_string(::getuid()) : std::string(user->pw_name)),

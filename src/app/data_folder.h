@@ -15,6 +15,9 @@ struct DataFolder {
   // Errors: invalid_argument.
   Result<std::string> path() const;
   Result<store::State> open_state() const;
+  // For commands that only read: the folder, with that file in it. Makes nothing. Errors: failed_precondition.
+  Result<std::string> with_file(const char* file) const;
+  Result<store::State> open_state_to_read() const;
   // The configuration, with - in the place of what it takes from the environment: secrets that are not set here are no
   // obstacle. Nothing without a file.
   Result<std::optional<config::Document>> document() const;

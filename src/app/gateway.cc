@@ -181,7 +181,20 @@ std::expected<void, StartFailure> Gateway::check_reach(const GatewayConfig& conf
                       "`penstock key create`, or write `insecure: true` to let everybody in");
 }
 
+// A predecessor has it until it hands over.
+std::expected<void, StartFailure> Gateway::lock_data() {
+  auto lock = store::DataLock::open(config_.data_dir);
+  if (!lock) return cannot_start(1, lock.error().detail);
+  data_lock_.emplace(std::move(*lock));
+  if (predecessor_) return {};
+  auto taken = data_lock_->take();
+  if (!taken && taken.error().code == Errc::already_exists) return cannot_start(1, taken.error().detail);
+  if (!taken) obs::log(obs::Level::warn, "nothing keeps a second gateway off", {{"why", taken.error().detail}});
+  return {};
+}
+
 std::expected<void, StartFailure> Gateway::start_state() {
+  if (auto locked = lock_data(); !locked) return locked;
   auto keys = store::State::open(config_.data_dir);
   if (!keys) return cannot_start(1, keys.error().detail);
   keys_state_.emplace(std::move(*keys));

@@ -31,6 +31,7 @@
 #include "obs/observer.h"
 #include "quota/book.h"
 #include "rt/cores.h"
+#include "store/data_lock.h"
 #include "store/response_store.h"
 #include "store/state.h"
 
@@ -69,6 +70,7 @@ class Gateway {
   enum class End { stop, handed_over };
 
   std::expected<config::Document, StartFailure> load_document();
+  std::expected<void, StartFailure> lock_data();
   std::expected<void, StartFailure> start_state();
   void start_lanes();
   // Everything that is listened on, before anybody is accepted.
@@ -131,6 +133,7 @@ class Gateway {
   bool keys_unreadable_ = false;                // and that was said
   std::shared_ptr<const flow::Policy> policy_;  // last published
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
+  std::optional<store::DataLock> data_lock_;
   base::Secret installation_secret_;
   std::unique_ptr<quota::Book> book_;     // outlives reloads, as its accounts do
   std::shared_ptr<flow::KeyTable> keys_;  // the same

@@ -96,6 +96,8 @@ void Gateway::take_over() {
   inherited_.close_unclaimed();
   predecessor_->wait(kPredecessorPatience);
   predecessor_.reset();
+  if (auto taken = data_lock_->take(); !taken)
+    obs::log(obs::Level::warn, "nothing keeps a second gateway off", {{"why", taken.error().detail}});
   obs::log(obs::Level::info, "took over from another process");
 }
 
@@ -195,6 +197,7 @@ void Gateway::hand_over() {
   listeners_->close(true);
   admin_->hand_over();
   stop_ingest();
+  data_lock_->release();
   successor_->let_go();
 }
 

@@ -106,7 +106,7 @@ Result<int> create(const KeyOptions& options) {
 }
 
 Result<int> list(const KeyOptions& options) {
-  auto state = options.folder.open_state();
+  auto state = options.folder.open_state_to_read();
   if (!state) return std::unexpected(state.error());
   store::KeyQuery query;
   query.prefix = options.prefix;
@@ -137,7 +137,7 @@ Result<int> list(const KeyOptions& options) {
 }
 
 Result<int> show(const KeyOptions& options) {
-  auto state = options.folder.open_state();
+  auto state = options.folder.open_state_to_read();
   if (!state) return std::unexpected(state.error());
   auto key = state->key(options.name);
   if (!key) return std::unexpected(key.error());

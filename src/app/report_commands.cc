@@ -93,7 +93,7 @@ Result<int> print_table(store::Ledger& ledger, const store::UsageQuery& query) {
 Result<int> usage(const ReportOptions& options) {
   auto query = query_of(options);
   if (!query) return std::unexpected(query.error());
-  auto dir = options.folder.path();
+  auto dir = options.folder.with_file("ledger.db");
   if (!dir) return std::unexpected(dir.error());
   auto ledger = store::Ledger::open(*dir);
   if (!ledger) return std::unexpected(ledger.error());
@@ -220,7 +220,7 @@ Result<int> show_price(const ReportOptions& options) {
 }
 
 Result<int> list_audit(const ReportOptions& options) {
-  auto state = options.folder.open_state();
+  auto state = options.folder.open_state_to_read();
   if (!state) return std::unexpected(state.error());
   auto entries = state->audit_newest(options.limit);
   if (!entries) return std::unexpected(entries.error());
@@ -238,7 +238,7 @@ Result<int> list_audit(const ReportOptions& options) {
 }
 
 Result<int> verify_audit(const ReportOptions& options) {
-  auto state = options.folder.open_state();
+  auto state = options.folder.open_state_to_read();
   if (!state) return std::unexpected(state.error());
   auto lines = state->verify_audit();
   if (!lines) return std::unexpected(lines.error());

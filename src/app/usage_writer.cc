@@ -17,6 +17,8 @@ constexpr auto kTrimNext = std::chrono::milliseconds(50);
 // A wall clock that runs further ahead than this of what passed since the start was set wrongly, or set right: nothing
 // is removed on its word until the next start.
 constexpr auto kClockJump = std::chrono::hours(12);
+// A start so long after the newest row may be one whose clock runs ahead, for it was not set yet.
+constexpr auto kDoubtFor = std::chrono::hours(24);
 constexpr base::WallMicros kMinute = 60'000'000;
 
 std::int64_t micros(base::Duration time) { return std::chrono::duration_cast<std::chrono::microseconds>(time).count(); }
@@ -34,6 +36,8 @@ UsageWriter::UsageWriter(store::Ledger ledger, const base::Clock& clock)
       trim_due_(clock.steady()),
       started_(clock.steady()),
       started_wall_(clock.wall()) {
+  auto newest = ledger_.newest();
+  doubted_ = newest && *newest > 0 && started_wall_ > *newest + micros(kClockJump);
   ledger_.set_patience(kPatience);
 }
 
@@ -181,6 +185,7 @@ bool UsageWriter::trim(base::SteadyTime now) {
   trim_due_ = now + kTrimEvery;
   base::WallMicros wall = clock_.wall();
   if (wall > started_wall_ + micros(now - started_) + micros(kClockJump)) return false;
+  if (doubted_ && now - started_ < kDoubtFor) return false;
   store::UsageRetention keep;
   {
     std::lock_guard lock(keep_mutex_);

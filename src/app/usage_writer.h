@@ -68,6 +68,7 @@ class UsageWriter {
   base::SteadyTime complained_{};
   base::SteadyTime started_;
   base::WallMicros started_wall_;
+  bool doubted_ = false;  // the clock at the start
   mutable std::mutex keep_mutex_;
   store::UsageRetention keep_;
   std::atomic<std::size_t> waiting_{0};                  // rows

@@ -274,6 +274,14 @@ Result<std::vector<MeterState>> Ledger::meters() {
   }
 }
 
+Result<base::WallMicros> Ledger::newest() {
+  auto minute = one_number(
+      database_,
+      "SELECT MAX(COALESCE((SELECT MAX(at) FROM usage_minute),0),COALESCE((SELECT MAX(at) FROM usage_day),0)*1440)");
+  if (!minute) return std::unexpected(minute.error());
+  return *minute * kMinute;
+}
+
 Result<bool> Ledger::trim(const UsageRetention& keep, base::WallMicros now) {
   using Table = std::pair<const char*, base::Duration>;
   for (auto [table, kept] : {Table{"minute", keep.minutes}, Table{"hour", keep.hours}, Table{"day", keep.days}}) {

@@ -39,6 +39,8 @@ class Ledger {
   using Take = std::function<bool(const UsageRow&)>;
   Result<UsageRange> query(const UsageQuery& query, const Take& take);
 
+  // The begin of the newest minute there are rows of, or of the day where those of minutes are kept no longer; 0: none.
+  Result<base::WallMicros> newest();
   // One step of a few milliseconds. True: there is more to do.
   Result<bool> trim(const UsageRetention& keep, base::WallMicros now);
 

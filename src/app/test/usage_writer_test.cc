@@ -288,6 +288,26 @@ TEST_F(UsageWriterTest, SaysWhatIsLeftOfBudgets) {
   EXPECT_EQ(text.text().find("key:free"), std::string::npos);
 }
 
+TEST_F(UsageWriterTest, AStartWithAClockThatRunsAheadRemovesNothingForADay) {
+  writer.take({event("k", "m")});
+  writer.flush();
+  base::FakeClock ahead;
+  ahead.advance(800 * 24h);
+  UsageWriter late(store::Ledger::open(dir).value(), ahead);
+  late.set_retention({.minutes = 24h, .hours = 24h, .days = 24h});
+  for (int minute = 0; minute < 5; ++minute) {
+    ahead.advance(60s);
+    late.take({});
+  }
+  EXPECT_EQ(stored_rows(), 1);
+  ahead.advance(24h);
+  for (int step = 0; step < 5; ++step) {
+    ahead.advance(60s);
+    late.take({});
+  }
+  EXPECT_EQ(stored_rows(), 0);
+}
+
 TEST_F(UsageWriterTest, FlushesWhatIsThereAtTheEnd) {
   writer.flush();
   EXPECT_EQ(stored_rows(), 0);
