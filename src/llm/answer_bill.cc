@@ -2,6 +2,7 @@
 #include "llm/ask.h"
 #include "llm/dispatch.h"
 #include "llm/estimate.h"
+#include "llm/served_tier.h"
 
 namespace penstock::llm {
 
@@ -27,7 +28,9 @@ Spent Answer::spent(bool whole) const {
   Spent out;
   if (!is_absurd(usage_)) out.usage = usage_;
   Usage& usage = out.usage;
-  out.extras.service = price::service_of(request_.service_tier).value_or(price::Service::standard);
+  std::string_view tier = tier_;
+  if (translation_ && tier.empty()) tier = translation_->service_tier();
+  out.extras.service = charged_tier(target_.price_at(context_.event.at), request_.service_tier, tier, native());
   bool counted = usage.known && (whole || !streaming_);
   if (counted && usage.input_known) return out;
   out.estimated = true;
@@ -36,6 +39,11 @@ Spent Answer::spent(bool whole) const {
   if (!counted) usage.output = std::max(usage.output, streaming_ ? estimate_output() : estimate_body());
   usage.known = true;
   return out;
+}
+
+void Answer::note_tier(std::string_view json) {
+  if (!has_tiers(request_, target_.price_at(context_.event.at))) return;
+  if (std::string_view tier = served_tier(json); !tier.empty()) tier_ = tier;
 }
 
 void Answer::bill(bool whole) {

@@ -5,6 +5,7 @@
 #include "flow/permission.h"
 #include "llm/context_fit.h"
 #include "llm/estimate.h"
+#include "llm/served_tier.h"
 #include "price/cost.h"
 #include "token/chat_count.h"
 #include "token/openai_chat.h"
@@ -220,8 +221,7 @@ std::optional<std::int64_t> dearest(const Target& target, const flow::Call& call
   ask.input = request.asked_input;
   ask.output = call.ask.tokens - request.asked_input;
   ask.cache_write = may_write_cache(request.body);
-  ask.extras.service = price::service_of(request.service_tier).value_or(price::Service::standard);
-  return price::reserve_cost(*price, ask);
+  return reserve_tiers(*price, ask, request.service_tier);
 }
 
 void prepare_ask(flow::Call& call, const Route& route, Request& request) {

@@ -95,7 +95,9 @@ Result<std::optional<std::string_view>> Answer::next_native() {
       if (!done_ || request_.framing != Framing::array || std::exchange(closed_, true)) return std::nullopt;
       return std::string_view("]");
     }
+    bool counted = usage_.known;
     EventVerdict verdict = target_.provider->read_event(request_, **event, usage_);
+    if (usage_.known && (!counted || verdict.last)) note_tier((*event)->data);
     marked_ = verdict.last;
     done_ = done_ || verdict.last;
     failed_ = failed_ || verdict.error;
@@ -327,6 +329,7 @@ rt::Task<std::expected<void, Failure>> Dispatch::accept_stream(Answer& answer) {
       continue;
     }
     EventVerdict verdict = target.provider->read_event(request_, **first, answer.usage_);
+    answer.note_tier((*first)->data);
     if (verdict.error) {
       auto what = fmt::format("reported an error instead of an answer: {}", (*first)->data.substr(0, 300));
       co_return std::unexpected(target_failure(target, obs::ErrorType::provider_5xx, Errc::protocol_error, what));
@@ -354,6 +357,7 @@ std::expected<void, Failure> Dispatch::accept_whole(Answer& answer, std::string_
   if (!usage) return std::unexpected(malformed_answer(target, usage.error()));
   answer.body_ = body;
   answer.usage_ = *usage;
+  answer.note_tier(body);
   return {};
 }
 

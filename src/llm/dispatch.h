@@ -86,6 +86,7 @@ class Answer {
   std::int64_t estimate_body() const;
   void settle_hold(const Spent& spent);
   void settle_hold(const quota::Used& used);
+  void note_tier(std::string_view json);
   void tell_health(Outcome outcome, std::string_view why = {});
   void tell_broken(const Error& error);
 
@@ -110,6 +111,7 @@ class Answer {
   std::string translated_body_;  // by body()
   std::string dropped_;
   std::string_view body_;
+  std::string tier_;  // as the provider names what served it (served_tier())
   Usage usage_;
   std::uint32_t events_ = 0;
   std::uint64_t event_bytes_ = 0;

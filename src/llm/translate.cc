@@ -158,6 +158,7 @@ std::expected<void, Failure> Dispatch::translate_whole(Answer& answer, std::stri
   auto read = target.provider->read_chat(*canonical_, body);
   if (!read) return std::unexpected(malformed_answer(target, read.error()));
   answer.usage_ = read->usage;
+  answer.tier_ = read->service_tier;
   for (const chat::Choice& choice : read->choices) {
     if (auto failure = failure_of(choice.finish)) return std::unexpected(model_failure(target, *failure));
   }

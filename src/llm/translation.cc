@@ -14,6 +14,7 @@ Translation::Translation(const Provider& provider, const chat::ClientCodec& code
     : request_(request), reader_(provider.stream_reader(request)), writer_(codec.stream_writer(request)) {}
 
 void Translation::begin(const chat::StreamHead& head) {
+  service_tier_ = head.service_tier;
   chat::StreamHead whole = head;
   if (whole.id.empty()) whole.id = request_.id;
   if (whole.created == 0) whole.created = request_.created;

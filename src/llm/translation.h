@@ -34,8 +34,9 @@ class Translation : private chat::StreamSink {
   // What the provider reported instead of an answer, or within one.
   const std::optional<chat::ProviderError>& failure() const { return failure_; }
   const Usage& usage() const { return usage_; }
-  std::uint32_t pieces() const { return pieces_; }        // of content
-  std::uint64_t content_bytes() const { return bytes_; }  // of text, thoughts and arguments
+  const std::string& service_tier() const { return service_tier_; }  // as the provider names it; empty: it does not
+  std::uint32_t pieces() const { return pieces_; }                   // of content
+  std::uint64_t content_bytes() const { return bytes_; }             // of text, thoughts and arguments
 
  private:
   void note(std::string_view text) {
@@ -62,6 +63,7 @@ class Translation : private chat::StreamSink {
   std::unique_ptr<chat::StreamReader> reader_;
   std::unique_ptr<chat::StreamWriter> writer_;
   Usage usage_;
+  std::string service_tier_;
   std::optional<chat::ProviderError> failure_;
   std::uint32_t pieces_ = 0;
   std::uint64_t bytes_ = 0;

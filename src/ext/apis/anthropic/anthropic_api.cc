@@ -9,7 +9,7 @@
 namespace penstock::ext::anthropic {
 namespace {
 
-enum FieldIndex : std::size_t { kModel, kStream, kMaxTokens, kMessages, kSystem, kTools };
+enum FieldIndex : std::size_t { kModel, kStream, kMaxTokens, kMessages, kSystem, kTools, kServiceTier, kSpeed };
 
 std::unexpected<Error> wrong_type(std::string_view name, std::string_view wanted) {
   return fail(Errc::invalid_argument, fmt::format("{}: must be {}", name, wanted));
@@ -19,8 +19,9 @@ std::size_t bytes_of(const json::Field& field) { return field.end - field.begin;
 
 // Checks only what routing and policy read; the rest of the body is the provider's business.
 Result<llm::Request> read_request(const AnthropicCodec& codec, std::string_view body, flow::Call& call) {
-  constexpr std::array<std::string_view, 6> kNames{"model", "stream", "max_tokens", "messages", "system", "tools"};
-  std::array<json::Field, 6> fields;
+  constexpr std::array<std::string_view, 8> kNames{"model",  "stream", "max_tokens",   "messages",
+                                                   "system", "tools",  "service_tier", "speed"};
+  std::array<json::Field, kNames.size()> fields;
   auto peeked = json::peek(body, kNames, fields);
   if (!peeked) return std::unexpected(peeked.error());
   using Kind = json::Field::Kind;
@@ -44,6 +45,10 @@ Result<llm::Request> read_request(const AnthropicCodec& codec, std::string_view 
   call.input_tokens =
       llm::estimate_tokens(bytes_of(fields[kMessages]) + bytes_of(fields[kSystem]) + bytes_of(fields[kTools]));
   if (codec.operation() == chat::Operation::count_tokens) return request;
+  // Who asks for speed pays for that, whatever the tier.
+  bool fast = fields[kSpeed].kind == Kind::string && fields[kSpeed].string == "fast";
+  const json::Field& tier = fields[fast ? kSpeed : kServiceTier];
+  if (tier.kind == Kind::string) request.service_tier = tier.string.view();
   request.output.take(fields[kMaxTokens]);
   request.output.insert(request.object_begin + 1, request.object_begin + 1, R"("max_tokens":)", ",");
   return request;

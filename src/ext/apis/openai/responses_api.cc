@@ -11,9 +11,9 @@ namespace {
 
 using Kind = json::Field::Kind;
 
-constexpr std::array<std::string_view, 6> kNames{
-    "model", "stream", "input", "max_output_tokens", "previous_response_id", "store"};
-enum FieldIndex : std::size_t { kModel, kStream, kInput, kMaxOutput, kPrevious, kStore };
+constexpr std::array<std::string_view, 7> kNames{
+    "model", "stream", "input", "max_output_tokens", "previous_response_id", "store", "service_tier"};
+enum FieldIndex : std::size_t { kModel, kStream, kInput, kMaxOutput, kPrevious, kStore, kServiceTier };
 using Fields = std::array<json::Field, kNames.size()>;
 
 bool is_said(const json::Field& field) { return field.kind != Kind::absent && field.kind != Kind::null; }
@@ -129,6 +129,7 @@ void describe(flow::Call& call, const Body& body, llm::Request& request) {
   request.model = body.fields[kModel];
   request.output = {};
   request.canonical = nullptr;
+  if (body.fields[kServiceTier].kind == Kind::string) request.service_tier = body.fields[kServiceTier].string.view();
   if (request.operation == llm::Operation::count_tokens) return;
   request.output.take(body.fields[kMaxOutput]);
   std::size_t first = body.text.find('{') + 1;
