@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import time
 
 import harness
@@ -218,7 +219,6 @@ def test_a_client_that_leaves_a_stream_pays_what_it_got():
 def test_a_client_that_leaves_before_the_answer_pays_the_question():
     with running(lambda _: lambda connection: gateway.provider.wait_for_leaving(connection)) as gateway:
         answering = harness.encode(harness.chat_body())
-        import socket
         with socket.create_connection(("127.0.0.1", gateway.port)) as client:
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {FREE}\r\ncontent-length: {len(answering)}\r\n\r\n"
             client.sendall(head.encode() + answering)
@@ -365,6 +365,104 @@ def test_a_targets_limit_moves_calls_to_the_next():
             answer = gateway.chat("chat", key=FREE)
             equal(answer.status, 429, "the same target by another route:", answer)
             check(int(answer.headers["retry-after"]) >= 1, answer.headers)
+
+
+def test_a_targets_budget_bounds_the_answer():
+    config = CONFIG.replace('lab:  {{ type: openai,', 'lab: {{ budget: 0.02USD/day, type: openai,').replace(
+        '  lab: {{ type: openai,', '  lab: {{ budget: 0.02USD/day, type: openai,')
+    check(config != CONFIG)
+    with Provider(lambda _: whole(completion({"prompt_tokens": 1, "completion_tokens": 4000}))) as provider:
+        with harness.Gateway(config.format(url=provider.url, price=PRICE, more="")) as gateway:
+            equal(gateway.chat(key=FREE).status, 200)
+            equal(json.loads(provider.bodies[-1])["max_completion_tokens"], 4096)
+            until(lambda: lines(gateway), "the access log")
+            equal(gateway.chat(key=FREE, max_tokens=500).status, 200, "0.008001 of 0.02 USD are gone")
+            answer = gateway.chat(key=FREE, max_tokens=4000)
+            equal(answer.status, 429, answer)
+            check(int(answer.headers["retry-after"]) >= 1, answer.headers)
+            equal(answer.json()["error"]["type"], "insufficient_quota", answer)
+            answer = gateway.chat(key=FREE, max_tokens=400_000)
+            equal((answer.status, answer.headers.get("retry-after")), (429, None), "more than there ever is:", answer)
+            answer = gateway.chat("unknown", key=FREE)
+            equal(answer.status, 403, "its price is not known:", answer)
+
+
+def test_a_number_of_answers_that_is_none_is_refused():
+    with running(lambda _: whole(completion({"prompt_tokens": 1, "completion_tokens": 1}))) as gateway:
+        messages = [{"role": "user", "content": "x"}]
+        for n in (100.0, "100", 0, -1, True, [2]):
+            for path, field, body in (("/v1/chat/completions", "n", {"model": "chat", "messages": messages}),
+                                      ("/v1/completions", "best_of", {"model": "chat", "prompt": "x"}),
+                                      ("/v1/images/generations", "n", {"model": "painter", "prompt": "x"})):
+                answer = gateway.post(path, {**body, field: n}, POOR)
+                equal(answer.status, 400, path, n, answer)
+                check(f"'{field}'" in answer.text(), answer)
+            body = {"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"candidateCount": n}}
+            answer = gateway.post("/v1beta/models/chat:generateContent", body, POOR)
+            equal(answer.status, 400, n, answer)
+            check("candidateCount" in answer.text(), answer)
+        equal(gateway.provider.bodies, [])
+        for n in (None, 1, 3):
+            equal(gateway.chat(key=POOR, n=n).status, 200, n)
+
+
+def test_each_prompt_has_an_answer_of_its_own():
+    body = json.loads(completion({"prompt_tokens": 1, "completion_tokens": 1}))
+    text = json.dumps({**body, "object": "text_completion", "choices": [{"index": 0, "text": "a", "finish_reason": "stop"}]})
+    with running(lambda _: whole(text.encode())) as gateway:
+        ask = {"model": "chat", "max_tokens": 10_000}
+        for prompt, status in (("x", 200), (["x"], 200), ([1, 2, 3] * 50, 200), (["x"] * 20, 200), (["x"] * 60, 429),
+                               ([[1, 2]] * 60, 429)):
+            answer = gateway.post("/v1/completions", {**ask, "prompt": prompt}, POOR)
+            equal(answer.status, status, str(prompt)[:20], answer)
+
+
+def test_under_a_hard_budget_an_answer_nobody_saw_costs_what_was_held():
+    with running(lambda _: lambda connection: gateway.provider.wait_for_leaving(connection)) as gateway:
+        calls = (("/v1/chat/completions", harness.chat_body(max_tokens=1000), 4000),
+                 ("/v1/images/generations", {"model": "painter", "prompt": "a picture", "n": 3}, 120_000))
+        for i, (path, body, least) in enumerate(calls):
+            body = harness.encode(body)
+            with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+                head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {POOR}\r\ncontent-length: {len(body)}\r\n\r\n"
+                client.sendall(head.encode() + body)
+                until(lambda: len(gateway.provider.bodies) > i, "the provider to be asked")
+            until(lambda: gateway.provider.gone > i, "the provider to be cancelled")
+            counted, output, cost, estimated = used(gateway, i + 1)
+            check(estimated and counted > 0, counted)
+            check(least < cost + 1 and cost < least + 1000, path, cost)
+        spent = harness.request(gateway.admin_port, "GET", "/admin/v1/budgets").json()["budgets"][0]
+        check(124_000 <= spent["spent"] <= 125_000 and spent["held"] == 0, spent)
+
+
+def test_pictures_by_the_token_are_reserved_each():
+    more = "  - {{ name: small, secret: sk-accounting-small-1, budget: 20000tokens/day }}".format()
+    picture = json.dumps({"created": 1, "data": [{"b64_json": "x"}] * 2, "usage": {"input_tokens": 5, "output_tokens": 400}})
+    with running(lambda _: whole(picture.encode()), more) as gateway:
+        for n, status in ((3, 200), (4, 429)):
+            answer = gateway.post("/v1/images/generations", {"model": "chat", "prompt": "x", "n": n}, "sk-accounting-small-1")
+            equal(answer.status, status, n, answer)
+
+
+def test_more_pictures_than_asked_for_are_paid():
+    picture = json.dumps({"created": 1, "data": [{"url": "x"}] * 3})
+    with running(lambda _: whole(picture.encode())) as gateway:
+        answer = gateway.post("/v1/images/generations", {"model": "painter", "prompt": "x", "n": 2}, POOR)
+        equal((answer.status, answer.headers["x-penstock-cost-usd"]), (200, "0.120000"), answer)
+
+
+def test_sound_is_reserved_by_its_size():
+    # 10 tokens for each 16 kB: 1,250 of input at 1,000 USD a million.
+    config = CONFIG.replace("lab/dear:", "lab/ear: {{ input: 1000USD/1M, output: 1USD/1M }}\n    lab/dear:").replace(
+        "  painter: {{", "  ear: {{ route: [ lab/ear ] }}\n  painter: {{")
+    form = '--XX\r\ncontent-disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+    with Provider(lambda _: whole(json.dumps({"text": "x", "usage": {"input_tokens": 5, "output_tokens": 4}}).encode())) as provider:
+        with harness.Gateway(config.format(url=provider.url, price=PRICE, more="")) as gateway:
+            for size, status in ((100_000, 200), (2_000_000, 429)):
+                data = form.format("model", "", "ear") + form.format("file", '; filename="a.mp3"', "A" * size) + "--XX--\r\n"
+                answer = harness.request(gateway.port, "POST", "/v1/audio/transcriptions", data.encode(), POOR,
+                                         {"Content-Type": "multipart/form-data; boundary=XX"})
+                equal(answer.status, status, size, answer)
 
 
 if __name__ == "__main__":

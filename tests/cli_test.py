@@ -125,7 +125,9 @@ def test_a_running_gateway_takes_changes_over_and_tells_usage_and_budgets():
     with Mock("--tokens", "4") as mock, Gateway(CONFIG.format(url=mock.url)) as gateway:
         data = Data(gateway.data_dir)
         secret = data.make("app", "--models", "chat", "--budget", "0.006USD/day")
-        until(lambda: gateway.chat(key=secret, max_tokens=4).status == 200, "the new key")
+        # Before its first key the gateway is open to all.
+        until(lambda: gateway.chat(key="pk-nobody").status == 401, "keys to be asked for")
+        equal(gateway.chat(key=secret, max_tokens=4).status, 200)
         equal(gateway.chat(key=secret, max_tokens=4).status, 429)
         until(lambda: "app" in data.run("usage", "--since", "1h"), "usage in the table")
         table = data.run("usage", "--since", "1h", "--by", "key,day")

@@ -286,7 +286,7 @@ def test_redirects_are_not_followed():
             equal(len(gateway.provider.requests), asked + 1, "requests after a redirect:")
 
 
-def test_nonsense_usage_counts_as_nothing_and_empty_choices_pass():
+def test_nonsense_usage_is_not_believed_and_empty_choices_pass():
     nonsense = ["-5", "1e300", "99999999999999999999", "-99999999999999999999", '"7"', "null", "1.5", "true", "[1]", "{}", "1000000000001"]
 
     def play(connection, request, words):
@@ -300,7 +300,7 @@ def test_nonsense_usage_counts_as_nothing_and_empty_choices_pass():
         replies = [ask(gateway, f"whole {n}") for n in nonsense] + [ask(gateway, f"stream {n}", stream=True) for n in nonsense]
         for reply, line in zip(replies, logged(gateway, replies)):
             equal(reply.status, 200, reply)
-            equal((line["input_tokens"], line["output_tokens"]), (0, 0), line, reply)
+            check(line["estimated"] and 0 < line["input_tokens"] < 100 and 0 <= line["output_tokens"] < 100, line, reply)
 
 
 def test_error_answers_of_any_shape_keep_their_status_or_become_502():

@@ -71,8 +71,9 @@ class Shell:
         self.process.stdin.flush()
         lines = []
         for line in self.process.stdout:
-            if line.rstrip("\n") == self.END:
-                return lines
+            if line.rstrip("\n").endswith(self.END):
+                last = line.rstrip("\n").removesuffix(self.END)
+                return lines + [last] if last else lines  # what the command printed without an end of line
             lines.append(line.rstrip("\r\n"))
         raise harness.Failure(f"the shell ended at {command}: {lines}")
 

@@ -1,6 +1,7 @@
 """What keys and teams allow: each scope refused with the right status in each dialect; rotation and revocation at once."""
 
 import contextlib
+import json
 import re
 
 import harness
@@ -20,6 +21,7 @@ keys:
   - {{ name: narrow, secret: sk-keys-narrow-00001, models: ["*", "!sec*"] }}
   - {{ name: talker, secret: sk-keys-talker-00001, apis: [anthropic, ollama] }}
   - {{ name: embedder, secret: sk-keys-embedder-001, can: [embeddings] }}
+  - {{ name: chatter, secret: sk-keys-chatter-001, can: [chat] }}
   - {{ name: elsewhere, secret: sk-keys-elsewhere-01, from: [192.0.2.0/24] }}
   - {{ name: here, secret: sk-keys-here-0000001, from: [127.0.0.0/8, "::1"] }}
   - {{ name: over, secret: sk-keys-over-0000001, expires: 2020-01-01T00:00:00Z }}
@@ -90,6 +92,22 @@ def test_capabilities_are_refused_in_every_dialect():
             refused(ask(one, path, "chat", "sk-keys-embedder-001"), 403, "is not good for chat")
         answer = one.post("/v1/embeddings", {"model": "chat", "input": "hi"}, "sk-keys-embedder-001")
         check(answer.status != 403, answer)
+
+
+def test_what_a_call_asks_for_is_found_wherever_it_stands():
+    with gateway() as one:
+        key = "sk-keys-chatter-001"
+        config = {"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}}
+        asks = (({}, None), ({"modalities": ["text"]}, None), ({"modalities": ["text", "image"]}, "images"),
+                ({"modalities": ["\\u0069mage"]}, "images"), ({"web_search_options": {}}, "tools"), ({"tools": []}, None))
+        for more, missing in asks:
+            body = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hi"}], **more}).replace("\\\\u", "\\u")
+            answer = one.post("/v1/chat/completions", body.encode(), key)
+            if missing:
+                refused(answer, 403, f"is not good for {missing}")
+            else:
+                equal(answer.status, 200, more, answer)
+        refused(one.post("/v1beta/models/chat:generateContent", config, key), 403, "is not good for images")
 
 
 def test_a_declared_key_may_have_two_secrets():

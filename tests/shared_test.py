@@ -3,6 +3,7 @@ docs name, and the loss of the store stops nobody."""
 
 import contextlib
 import statistics
+import time
 
 import fleet
 import harness
@@ -50,6 +51,30 @@ def test_a_store_that_stands_still_delays_no_call():
 def test_a_key_revoked_at_one_gateway_is_refused_at_the_others():
     taken = fleet.revocation()
     print(f"     refused after {statistics.median(taken):.0f} ms, at worst {max(taken):.0f} ms", flush=True)
+
+
+def test_a_store_that_comes_back_empty_gives_nobody_the_budget_again():
+    """One has spent nearly all and stands idle; the other has never been asked for the key."""
+    with fleet.Redis() as redis, fleet.fleet(redis.url, ", budget: 0.05USD/month", shared=", gateways: 2", count=2) as (cold, spender):
+        fleet.connected([cold, spender])
+        equal([spender.chat(key=fleet.KEY, max_tokens=50).status for _ in range(9)], [200] * 9)
+        time.sleep(2)  # a meter is of interest for a second after its last use
+        redis.kill()
+        fleet.lost([cold, spender])
+        redis.start()
+        fleet.connected([cold, spender])
+        more = [gateway.chat(key=fleet.KEY, max_tokens=50).status for _ in range(6) for gateway in (cold, spender)]
+        check(more.count(200) <= 3, "10 calls are paid for, and one more each where single ones exceed a slice:", more)
+
+
+def test_a_revocation_is_heard_after_the_revision_alone_was_lost():
+    with fleet.Redis() as redis, fleet.fleet(redis.url, count=2) as (first, second):
+        fleet.connected([first, second])
+        secrets = [fleet.key_command(first, "create", "--name", f"k{i}") for i in range(4)]
+        until(lambda: all(second.chat(key=secret).status == 200 for secret in secrets), "the keys to be known at the other")
+        redis.ask("DEL", "{penstock}:revision")
+        fleet.key_command(first, "revoke", "k0")
+        until(lambda: second.chat(key=secrets[0]).status == 401, "the revocation to be known at the other")
 
 
 def test_a_gateway_that_starts_later_knows_the_keys():

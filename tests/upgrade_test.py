@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
 
@@ -290,8 +291,7 @@ def test_a_key_is_revoked_while_another_process_is_being_started():
             program.write_text("#!/bin/sh\nexec sleep 50\n")
             program.chmod(0o755)
             lineage.pids.append(lineage.begin())
-            with contextlib.closing(sqlite3.connect(gateway.data_dir / "penstock.db", isolation_level=None)) as database:
-                database.execute("UPDATE keys SET revoked = 1")
+            subprocess.run([original, "key", "revoke", "other", "--data-dir", str(gateway.data_dir)], check=True, stdout=subprocess.DEVNULL)
             until(lambda: gateway.chat(key=key.strip()).status == 401, "the key to be refused")
             check(alive(lineage.newest()), "the new process is not being started any more")
             equal(gateway.stop(), 0)

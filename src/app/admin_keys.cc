@@ -28,8 +28,10 @@ std::unexpected<Error> no_key(std::string_view name) {
 }
 
 Result<Object> list(AdminDesk& desk, const AdminCall& call) {
-  store::KeyQuery query{
-      .prefix = call.text("prefix"), .team = call.text("team"), .revoked = call.text("revoked") == "true"};
+  store::KeyQuery query;
+  query.prefix = call.text("prefix");
+  query.team = call.text("team");
+  query.revoked = call.text("revoked") == "true";
   std::vector<Object> of_file = declared_keys(desk, query);
   std::int64_t offset = call.integer("offset", 0);
   std::int64_t limit = call.integer("limit", 100);

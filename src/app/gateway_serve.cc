@@ -282,8 +282,8 @@ void Gateway::drain(base::Duration idle_grace) {
   admin_->stop();
   cores_->stop();
   observer_->stop();
-  sharing_->stop();
   usage_->flush();
+  sharing_->stop();  // may take as long as the store's timeouts
 }
 
 }  // namespace penstock::app

@@ -108,8 +108,11 @@ Result<int> create(const KeyOptions& options) {
 Result<int> list(const KeyOptions& options) {
   auto state = options.folder.open_state_to_read();
   if (!state) return std::unexpected(state.error());
-  store::KeyQuery query{
-      .prefix = options.prefix, .team = options.team, .revoked = options.revoked || !options.json, .limit = 1000};
+  store::KeyQuery query;
+  query.prefix = options.prefix;
+  query.team = options.team;
+  query.revoked = options.revoked || !options.json;
+  query.limit = 1000;
   TextTable table({"ID", "NAME", "TEAM", "MODELS", "LIMITS", "BUDGET", "STATE", "LAST USED"});
   while (true) {
     auto keys = state->keys(query);
@@ -127,7 +130,7 @@ Result<int> list(const KeyOptions& options) {
       table.add({key.id, key.name, key.team, list_text(shown, "models"), limits_text(shown), budgets_text(shown),
                  status, key.last_used == 0 ? "" : base::to_rfc3339(key.last_used)});
     }
-    query.offset += query.limit;
+    query.after = keys->back().name;
   }
   if (!options.json) std::fputs(table.text().c_str(), stdout);
   return 0;

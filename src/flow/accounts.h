@@ -23,4 +23,19 @@ class Accounts {
   std::size_t size_ = 0;
 };
 
+// What to tell whoever asked for more than these accounts have.
+Error refusal_of(quota::Denial denial);
+
+// What a call was measured by when it began to wait for its turn.
+class Standing {
+ public:
+  explicit Standing(const Call& call);
+  // Before it goes on: whether its caller still may. unavailable: the configuration or the key changed meanwhile, and
+  // with it maybe what has to be known of a call; it can be sent again. Otherwise as reaffirm().
+  Result<void> check(Call& call) const;
+
+ private:
+  const Profile* profile_;
+};
+
 }  // namespace penstock::flow

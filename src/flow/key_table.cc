@@ -282,12 +282,13 @@ Result<void> KeyTable::put(const KeyRecord& record) {
   if (key.profile_.exchange(&profile, std::memory_order_acq_rel) != &profile &&
       key.account_.load(std::memory_order_relaxed) != nullptr)
     renew_account(key);
-  std::array<Wanted, 16> few;
-  std::size_t count = 0;
+  std::vector<Wanted> wanted;
+  wanted.reserve(record.secrets.size());
   for (const KeyRecord::Secret& secret : record.secrets) {
-    if (count < few.size() && read_hex(secret.hash, few[count].first)) few[count++].second = secret.expires;
+    SecretHash hash;
+    if (read_hex(secret.hash, hash)) wanted.emplace_back(hash, secret.expires);
   }
-  set_secrets(key, {few.data(), count});
+  set_secrets(key, wanted);
   set_revoked(key, false);
   if (profile.broken.empty()) return {};
   return fail(Errc::invalid_argument, fmt::format("the stored key '{}' cannot be understood and may do nothing: {}",

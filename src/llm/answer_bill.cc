@@ -1,4 +1,5 @@
 // What an answer used, told to whoever keeps count of it.
+#include "llm/ask.h"
 #include "llm/dispatch.h"
 #include "llm/estimate.h"
 
@@ -48,15 +49,25 @@ void Answer::bill(bool whole) {
 
 void Answer::settle_hold(const Spent& spent) {
   auto cost = charge(context_, target_, spent);
-  quota::Now now{context_.exchange.loop().now(), base::system_clock().wall()};
-  hold_.settle({spent.usage.input + spent.usage.output, cost}, now);
+  settle_hold({spent.usage.input + spent.usage.output, cost});
 }
 
-void Answer::bill_failure() {
+void Answer::settle_hold(const quota::Used& used) {
+  quota::Now now{context_.exchange.loop().now(), base::system_clock().wall()};
+  hold_.settle(used, now);
+}
+
+void Answer::bill_failure(obs::ErrorType why) {
   if (request_.operation == Operation::count_tokens || !call_.sent()) return;
   bool left = context_.exchange.client_gone();
   Spent spent;
   if (!is_absurd(usage_)) spent.usage = usage_;
+  if (request_.bounded && !spent.usage.known && (left || why == obs::ErrorType::provider_timeout)) {
+    // The provider may have written all of it by now, and will want to be paid.
+    auto cost = charge_held(context_, target_, request_.asked_input, dearest(target_, context_, request_));
+    settle_hold(quota::Used{context_.ask.tokens, cost});
+    return;
+  }
   if (left && !spent.usage.known) {
     // It was asked, and has read the question at least.
     spent.estimated = true;

@@ -8,25 +8,42 @@
 #include "price/cost.h"
 #include "token/chat_count.h"
 #include "token/openai_chat.h"
+#include "token/work_limit.h"
+#include "wire/chars.h"
 
 namespace penstock::llm {
 namespace {
 
-// Of whoever pays for the call. What none of them needs is not worked out.
+// Of whoever pays for the call, or is asked. What none of them needs is not worked out.
 struct Stakes {
   bool counted = false;  // some limit or budget goes by tokens: the input is counted well
   bool bounded = false;  // a hard budget: the output has to have a maximum
   bool priced = false;   // a hard budget in money
 };
 
-Stakes stakes_of(const flow::Call& call) {
+template <class Visit>
+void each_target(const Route& route, Visit visit) {
+  for (const Target& target : route.targets) visit(target);
+  for (const Target& target : route.fallback) visit(target);
+}
+
+// Whoever asks, and each target that may be asked: whether it has a price is looked at before it is asked.
+Stakes stakes_of(const flow::Call& call, const Route& route) {
   Stakes stakes;
+  auto add = [&stakes](const quota::Account& account) {
+    stakes.counted = stakes.counted || account.counts_tokens();
+    stakes.bounded = stakes.bounded || account.needs_bound();
+  };
   flow::Accounts accounts(call);
   for (const quota::Account* account : accounts.all()) {
-    stakes.counted = stakes.counted || account->counts_tokens();
-    stakes.bounded = stakes.bounded || account->needs_bound();
+    add(*account);
     stakes.priced = stakes.priced || account->needs_price();
   }
+  each_target(route, [&add](const Target& target) {
+    for (const auto& allowance : target.allowances) {
+      if (allowance && allowance->account) add(*allowance->account);
+    }
+  });
   return stakes;
 }
 
@@ -43,10 +60,12 @@ std::int64_t times(std::int64_t tokens, std::int64_t answers) {
   return tokens > kTokensMax / answers ? kTokensMax : tokens * answers;
 }
 
-template <class Visit>
-void each_target(const Route& route, Visit visit) {
-  for (const Target& target : route.targets) visit(target);
-  for (const Target& target : route.fallback) visit(target);
+// What a provider counted before may have been blanks: no reason to hold less for words.
+std::int64_t safe_estimate(const Target& target, std::int64_t tokens) {
+  double learned = target.calibration->tokens_per_byte();
+  if (target.encoding == nullptr && learned < token::Calibration::kStart)
+    tokens = static_cast<std::int64_t>(static_cast<double>(tokens) * token::Calibration::kStart / learned) + 1;
+  return tokens + tokens / 4;
 }
 
 // As the target of the route counts most. What is not exact gets a quarter more where a budget relies on it.
@@ -60,7 +79,7 @@ void count_well(flow::Call& call, const Route& route, Request& request, bool bou
     auto input = count_input(target, request);
     std::int64_t tokens = input ? input->tokens : call.input_tokens;
     most = std::max(most, tokens);
-    asked = std::max(asked, bounded && !(input && input->exact) ? tokens + tokens / 4 : tokens);
+    asked = std::max(asked, bounded && !(input && input->exact) ? safe_estimate(target, tokens) : tokens);
   });
   call.input_tokens = most;
 }
@@ -121,6 +140,7 @@ std::optional<CountedInput> count_longest_text(const Target& target, const Reque
   if (request.embeddings == nullptr) return std::nullopt;
   auto read = request.embeddings->read_request(request.body);
   if (!read) return std::nullopt;
+  token::WorkLimit limit;
   std::int64_t most = 0;
   for (const std::string& text : read->texts) {
     token::Tally tally(target.encoding, {});
@@ -128,7 +148,7 @@ std::optional<CountedInput> count_longest_text(const Target& target, const Reque
     most = std::max(most, tokens_of(tally.size(), target));
   }
   for (const auto& tokens : read->tokens) most = std::max(most, static_cast<std::int64_t>(tokens.size()));
-  return CountedInput{most, target.encoding != nullptr};
+  return CountedInput{most, target.encoding != nullptr && !limit.exceeded()};
 }
 
 namespace {
@@ -160,19 +180,25 @@ std::optional<CountedInput> count_input(const Target& target, Request& request) 
   if (request.context) {
     if (auto counted = request.context->counted(target)) return counted;
   }
+  token::WorkLimit limit;
   bool exact = target.encoding != nullptr;
   if (exact && request.operation != Operation::embeddings) {
     if (is_raw(request)) {
-      auto counted = token::count_openai_chat(request.body, *target.encoding, target.model);
-      return counted ? std::optional(CountedInput{*counted, true}) : std::nullopt;
+      auto counted = token::count_openai_chat(request.body, *target.encoding, target.model, &exact);
+      if (!counted) return std::nullopt;
+      exact = exact && !limit.exceeded();
+      request.input_size = {.tokens = *counted};
+      return CountedInput{*counted, exact};
     }
     if (!read_canonical(request)) return std::nullopt;
-    return CountedInput{token::count(*request.canonical, *target.encoding, target.model), true};
+    std::int64_t counted = token::count(*request.canonical, *target.encoding, target.model);
+    request.input_size = {.tokens = counted};
+    return CountedInput{counted, !limit.exceeded()};
   }
   auto size = exact ? embedded_size(request, target.encoding) : measure_input(target, request);
   if (!size) return std::nullopt;
   request.input_size = *size;
-  return CountedInput{tokens_of(*size, target), exact};
+  return CountedInput{tokens_of(*size, target), exact && !limit.exceeded()};
 }
 
 std::int64_t output_most_of(const Route& route, base::WallMicros now) {
@@ -204,7 +230,7 @@ void prepare_ask(flow::Call& call, const Route& route, Request& request) {
     call.ask.tokens = 0;
     return;
   }
-  Stakes stakes = stakes_of(call);
+  Stakes stakes = stakes_of(call, route);
   request.bounded = stakes.bounded;
   request.asked_input = call.input_tokens;
   if (stakes.counted) count_well(call, route, request, stakes.bounded, request.asked_input);
@@ -218,7 +244,17 @@ void prepare_ask(flow::Call& call, const Route& route, Request& request) {
   });
 }
 
+bool is_bounded(const flow::Call& call, const Route& route) { return stakes_of(call, route).bounded; }
+
 namespace {
+
+// Of one answer. A large and fine picture of OpenAI's has 6,240.
+std::int64_t passage_output(const price::Price* price, const Route& route, const Passage& passage) {
+  constexpr std::int64_t kPictureTokens = 6240;
+  if (price != nullptr && price->output_max) return *price->output_max;
+  bool pictures = passage.needs.has(flow::Capability::images);
+  return pictures ? std::max(route.output_assumed, kPictureTokens) : route.output_assumed;
+}
 
 std::optional<std::int64_t> dearest_passage(const Target& target, const flow::Call& call, const Route& route,
                                             const Passage& passage) {
@@ -226,7 +262,7 @@ std::optional<std::int64_t> dearest_passage(const Target& target, const flow::Ca
   if (price == nullptr) return std::nullopt;
   price::Ask ask;
   ask.input = call.input_tokens;
-  ask.output = price->output_max.value_or(route.output_assumed);
+  ask.output = times(passage_output(price, route, passage), std::max<std::int64_t>(passage.answers, 1));
   ask.extras.images = passage.images;
   return price::reserve_cost(*price, ask);
 }
@@ -238,6 +274,13 @@ void prepare_passage(flow::Call& call, const Route& route, const Passage& passag
   name_model(call, route);
   call.needs = passage.needs;
   call.ask.tokens = passage.kind == Kind::free ? 0 : call.input_tokens;
+  if (passage.answers > 0 && is_bounded(call, route)) {
+    std::int64_t output = 0;
+    each_target(route, [&](const Target& target) {
+      output = std::max(output, passage_output(target.price_at(call.event.at), route, passage));
+    });
+    call.ask.tokens += times(output, passage.answers);
+  }
   call.ask.cost = passage.kind == Kind::unknown ? std::nullopt : std::optional<std::int64_t>(0);
   // The targets may have budgets of their own.
   if (passage.kind != Kind::paid) return;
@@ -306,14 +349,41 @@ void add_unread(const std::vector<std::string>& names, flow::Capabilities& needs
   }
 }
 
+bool is_said(const json::Field& field) {
+  using Kind = json::Field::Kind;
+  bool none = field.kind == Kind::absent || field.kind == Kind::null;
+  return !none && !(field.kind == Kind::array && field.elements == 0);
+}
+
+// Also those that the provider has: OpenAI's search, Anthropic's connections to others.
 bool says_tools(std::string_view body) {
-  constexpr std::array<std::string_view, 2> kNames{"tools", "functions"};
-  std::array<json::Field, 2> fields;
+  constexpr std::array<std::string_view, 4> kNames{"tools", "functions", "web_search_options", "mcp_servers"};
+  std::array<json::Field, kNames.size()> fields;
   if (!json::peek(body, kNames, fields)) return true;
-  return std::ranges::any_of(fields, [](const json::Field& field) {
-    using Kind = json::Field::Kind;
-    bool none = field.kind == Kind::absent || field.kind == Kind::null;
-    return !none && !(field.kind == Kind::array && field.elements == 0);
+  return std::ranges::any_of(fields, is_said);
+}
+
+// The list of what an answer is to be has a picture in it; what is spelt with escapes may be one.
+bool names_picture(std::string_view body, std::span<const std::string_view> names) {
+  std::array<json::Field, 2> fields;
+  if (!json::peek(body, names, std::span(fields).first(names.size()))) return true;
+  return std::ranges::any_of(fields, [body](const json::Field& field) {
+    std::string said(body.substr(field.begin, field.end - field.begin));
+    std::ranges::transform(said, said.begin(), wire::lower);
+    return said.find("image") != std::string::npos || said.find('\\') != std::string::npos;
+  });
+}
+
+bool says_pictures(std::string_view body) {
+  constexpr std::array<std::string_view, 1> kModalities{"modalities"};
+  constexpr std::array<std::string_view, 2> kConfigs{"generationConfig", "generation_config"};
+  constexpr std::array<std::string_view, 2> kInner{"responseModalities", "response_modalities"};
+  if (names_picture(body, kModalities)) return true;
+  std::array<json::Field, kConfigs.size()> configs;
+  if (!json::peek(body, kConfigs, configs)) return true;
+  return std::ranges::any_of(configs, [&](const json::Field& config) {
+    return config.kind == json::Field::Kind::object &&
+           names_picture(body.substr(config.begin, config.end - config.begin), kInner);
   });
 }
 
@@ -329,8 +399,9 @@ flow::Capabilities needs_of(const flow::Call& call, Request& request) {
       request.canonical = std::make_shared<chat::Request>(std::move(*read));
   }
   // What is not understood may be anything.
-  if (!request.canonical) return {Capability::chat, Capability::tools, Capability::vision};
+  if (!request.canonical) return {Capability::chat, Capability::tools, Capability::vision, Capability::images};
   if (!request.canonical->tools.empty() || says_tools(request.body)) needs.add(Capability::tools);
+  if (says_pictures(request.body)) needs.add(Capability::images);
   for (const chat::Message& message : request.canonical->messages) {
     if (has_pictures(message.parts)) needs.add(Capability::vision);
   }

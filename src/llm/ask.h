@@ -46,11 +46,15 @@ void bound_output(chat::Request& request, std::int64_t most, bool thoughts_besid
 struct Passage {
   enum class Kind : std::uint8_t { paid, free, unknown };  // unknown: it costs, and nobody can say how much
   Kind kind = Kind::paid;
-  std::int64_t images = 0;  // to be made
+  std::int64_t images = 0;   // to be made
+  std::int64_t answers = 0;  // of some thousand tokens each, at most; 0: what comes back costs none
   flow::Capabilities needs = {flow::Capability::chat};
 };
 // The same for such a call; call.input_tokens is what is known of its input.
 void prepare_passage(flow::Call& call, const Route& route, const Passage& passage);
+
+// Some hard budget, of who asks or of one of the targets, relies on what was asked for.
+bool is_bounded(const flow::Call& call, const Route& route);
 
 // Teaches the target's estimate what the provider counted.
 void learn(const Target& target, const Request& request, const Usage& usage);

@@ -20,6 +20,19 @@ std::optional<std::int64_t> charge(flow::Call& call, const Target& target, const
   return cost;
 }
 
+std::optional<std::int64_t> charge_held(flow::Call& call, const Target& target, std::int64_t input,
+                                        std::optional<std::int64_t> most) {
+  Spent spent{.usage = {}, .estimated = true};
+  spent.usage.known = spent.usage.input_known = true;
+  spent.usage.input = std::min(input, call.ask.tokens);
+  spent.usage.output = call.ask.tokens - spent.usage.input;
+  auto cost = charge(call, target, spent);
+  if (!cost || !most || *most <= *cost) return cost;
+  // Some of it may have cost more than plain tokens do.
+  call.event.cost_micros += *most - *cost;
+  return most;
+}
+
 bool is_absurd(const Usage& usage) {
   constexpr std::int64_t kTokensMax = 100'000'000;
   auto absurd = [](std::int64_t tokens) { return tokens < 0 || tokens > kTokensMax; };

@@ -21,6 +21,11 @@ struct Spent {
 // What it cost alone; nothing when the price is not known.
 std::optional<std::int64_t> charge(flow::Call& call, const Target& target, const Spent& spent);
 
+// The same of an attempt whose answer nobody saw, under a budget that has to be sure: as if it had used all that it
+// holds. `most`: what is held of money.
+std::optional<std::int64_t> charge_held(flow::Call& call, const Target& target, std::int64_t input,
+                                        std::optional<std::int64_t> most);
+
 // No provider has counted that: negative, or beyond any context there is.
 bool is_absurd(const Usage& usage);
 

@@ -241,7 +241,7 @@ rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> Dispatch::run() {
         co_return answer;
       }
       note_health(*target, &attempted.error(), pool_.loop().now());
-      answer->bill_failure();
+      answer->bill_failure(attempted.error().type);
       // That a target could not be asked explains less than what another one answered.
       bool unasked = attempted.error().another_may;
       if (!unasked || !last || last->another_may) last = std::move(attempted.error());

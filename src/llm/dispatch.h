@@ -55,8 +55,8 @@ class Answer {
   // `whole`: it came to its proper end.
   void bill(bool whole);
   // The same of an attempt that failed: what the provider reported, and of one that was cut short by the client, that
-  // it was asked.
-  void bill_failure();
+  // it was asked. Under a hard budget, one that the client left or that timed out has used all that it holds.
+  void bill_failure(obs::ErrorType why);
   // Events so far, and what they may have cost in tokens when the provider did not say it.
   std::uint32_t events() const { return translation_ ? translation_->pieces() : events_; }
   std::int64_t estimate_output() const;
@@ -85,6 +85,7 @@ class Answer {
   Spent spent(bool whole) const;
   std::int64_t estimate_body() const;
   void settle_hold(const Spent& spent);
+  void settle_hold(const quota::Used& used);
   void tell_health(Outcome outcome, std::string_view why = {});
   void tell_broken(const Error& error);
 

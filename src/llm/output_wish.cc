@@ -1,6 +1,7 @@
 #include "llm/output_wish.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
 
@@ -13,15 +14,21 @@ void OutputWish::take(const json::Field& field, std::size_t offset) {
   if (field.kind == Kind::integer && field.integer > 0) value = field.integer;
   // 1e3 is a number to many.
   if (field.kind == Kind::number && field.number >= 1 && field.number < 1e15)
-    value = static_cast<std::int64_t>(field.number);
+    value = static_cast<std::int64_t>(std::ceil(field.number));
   Number& number = numbers[numbers[0].end == 0 ? 0 : 1];
   number = {field.begin + offset, field.end + offset, value};
   if (value != kBoundless) tokens = std::max(tokens, value);
 }
 
-void OutputWish::take_answers(const json::Field& field) {
+Result<void> OutputWish::take_answers(const json::Field& field, std::string_view name) {
+  using Kind = json::Field::Kind;
   constexpr std::int64_t kAnswersMax = 1'000'000;
-  if (field.kind == json::Field::Kind::integer) answers = std::max(answers, std::min(field.integer, kAnswersMax));
+  if (field.kind == Kind::absent || field.kind == Kind::null) return {};
+  // A provider may read 3.0 or "3" as 3: what is not understood here cannot be reserved.
+  if (field.kind != Kind::integer || field.integer < 1)
+    return fail(Errc::invalid_argument, fmt::format("the field '{}' must be an integer of 1 or more", name));
+  answers = std::max(answers, std::min(field.integer, kAnswersMax));
+  return {};
 }
 
 void OutputWish::insert(std::size_t begin, std::size_t end, std::string_view before_it, std::string_view after_it) {

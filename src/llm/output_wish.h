@@ -32,8 +32,8 @@ struct OutputWish {
 
   // What the field says, and where; `offset` is added to its place.
   void take(const json::Field& field, std::size_t offset = 0);
-  // Several answers at once, as far as the field is a number.
-  void take_answers(const json::Field& field);
+  // Several answers at once. invalid_argument: neither absent, null nor an integer from 1 on; `name` is the field's.
+  Result<void> take_answers(const json::Field& field, std::string_view name);
   // Where and how a member is put in; begin and end as in Number.
   void insert(std::size_t begin, std::size_t end, std::string_view before_it, std::string_view after_it);
 };

@@ -23,6 +23,11 @@ void PassThrough::bill(const Spent& spent) {
   used_.cost = used_.cost && cost ? std::optional(*used_.cost + *cost) : std::nullopt;
 }
 
+void PassThrough::bill_unseen() {
+  if (!upstream_ || !upstream_->sent() || !is_bounded(call_, *route_)) return;
+  used_ = {call_.ask.tokens, charge_held(call_, *target_, call_.input_tokens, call_.ask.cost)};
+}
+
 rt::Task<void> PassThrough::pause(base::Duration delay) {
   rt::Wait wait(pool_.loop(), std::min(deadline_, std::chrono::steady_clock::now() + delay), &cancellation_);
   Waiting waiting(call_);

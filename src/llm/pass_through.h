@@ -46,6 +46,9 @@ class PassThrough {
   http::ClientCall& answer() { return *upstream_; }
   // What the answer used, for the call and for the target's accounts: also several times, when it goes on for long.
   void bill(const Spent& spent);
+  // Instead of it, when the client left or the provider was too slow: its answer was not seen. Under a hard budget the
+  // call has used what it holds then.
+  void bill_unseen();
   // For the target's health: the answer was read to its end (null), or how it broke.
   void ended(const Error* error);
   // Ends what is under way; safe at any time on the loop.

@@ -75,6 +75,15 @@ Result<void> take_model(flow::Call& call, const json::Field& model) {
   return {};
 }
 
+// What OpenAI takes.
+constexpr std::uint64_t kSoundBytesMax = 25U << 20;
+
+// Ten a second, each of which has at least 16 kB as sound is usually coded.
+std::int64_t sound_tokens(std::uint64_t bytes) {
+  constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 50;
+  return static_cast<std::int64_t>(std::min(bytes, kBytesMax) * 10 / 16000 + 1);
+}
+
 bool is_absent(const json::Field& field) {
   return field.kind == json::Field::Kind::absent || field.kind == json::Field::Kind::null;
 }
@@ -175,14 +184,15 @@ rt::Task<void> Relay::send_json(flow::Call& call, JsonCall what) const {
   Result<void> readable = peeked ? Result<void>{} : std::unexpected(peeked.error());
   bool named = what.service.empty() || !is_absent(model);
   if (readable && named) readable = take_model(call, model);
+  OutputWish wish;
+  if (readable && what.images) readable = wish.take_answers(fields[2], "n");
   if (!readable) {
     co_await flow::refuse(call, readable.error());
     co_return;
   }
   call.input_tokens = static_cast<std::int64_t>((text.end - text.begin) / 4);
-  Passage passage{.needs = {what.needs}};
-  if (what.images)
-    passage.images = fields[2].kind == json::Field::Kind::integer ? std::max<std::int64_t>(fields[2].integer, 1) : 1;
+  Passage passage{
+      .images = what.images ? wish.answers : 0, .answers = what.answers ? wish.answers : 0, .needs = {what.needs}};
   auto route = named ? co_await route_for(call, passage) : co_await route_to_provider(call, what.service, passage);
   if (!route) co_return;
   PassHead head{.method = "POST",
@@ -222,9 +232,14 @@ rt::Task<void> Relay::send_form(flow::Call& call, std::string_view path) const {
     }
     call.model = form.name();
   }
-  // How many pictures a form wants stands somewhere in it.
+  // How many pictures a form wants stands somewhere in it. OpenAI makes ten at most.
+  constexpr std::int64_t kPicturesMax = 10;
   bool pictures = path.starts_with("/images");
-  Passage passage{.kind = pictures ? Passage::Kind::unknown : Passage::Kind::paid,
+  std::uint64_t bytes = body.declared();
+  bool unknown = pictures || bytes == 0;
+  if (!pictures) call.input_tokens = sound_tokens(bytes == 0 ? kSoundBytesMax : bytes);
+  Passage passage{.kind = unknown ? Passage::Kind::unknown : Passage::Kind::paid,
+                  .answers = pictures ? kPicturesMax : 1,
                   .needs = {pictures ? flow::Capability::images : flow::Capability::chat}};
   auto route = co_await route_for(call, passage);
   if (!route) co_return;

@@ -26,7 +26,8 @@ struct JsonCall {
   std::uint64_t bytes_max = kTextBodyBytesMax;
   // Not empty: the body need not name a model. Then it is for a provider, as with Relay::ask().
   std::string_view service = {};
-  bool images = false;  // makes pictures: the field `n` says how many
+  bool images = false;   // makes pictures: the field `n` says how many
+  bool answers = false;  // makes what tokens are paid for
   flow::Capability needs = flow::Capability::chat;
 };
 

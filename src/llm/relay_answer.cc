@@ -33,7 +33,8 @@ void bill(PassThrough& passage, const Meter* meter) {
   Spent spent;
   spent.usage = meter->reader.read();
   if (is_absurd(spent.usage)) spent.usage = {};
-  spent.extras.images = meter->passage.images;
+  bool pictures = meter->passage.needs.has(flow::Capability::images);
+  spent.extras.images = std::max(meter->passage.images, pictures ? meter->reader.pictures() : 0);
   passage.bill(spent);
 }
 
@@ -71,6 +72,8 @@ rt::Task<void> relay_whole(flow::Call& call, PassThrough& passage, Meter* meter,
   }
   passage.ended(body ? nullptr : &body.error());
   if (!body) {
+    bool slow = body.error().code == Errc::deadline_exceeded;
+    if (meter != nullptr && (slow || call.exchange.client_gone())) passage.bill_unseen();
     co_await llm::report(call, transport_failure(passage.target(), body.error()), client);
     co_return;
   }
@@ -144,10 +147,14 @@ rt::Task<void> conclude(flow::Call& call, PassThrough& passage, PassThrough::Out
     } else {
       co_await relay_pieces(call, passage, running);
     }
-  } else if (call.exchange.client_gone()) {
-    cancelled_by_client(call);
   } else {
-    co_await llm::report(call, std::move(outcome.error()), client);
+    bool left = call.exchange.client_gone();
+    if (charged && (left || outcome.error().type == obs::ErrorType::provider_timeout)) passage.bill_unseen();
+    if (left) {
+      cancelled_by_client(call);
+    } else {
+      co_await llm::report(call, std::move(outcome.error()), client);
+    }
   }
   call.exchange.on_client_gone({});
 }

@@ -6,6 +6,7 @@
 #include "llm/dispatch.h"
 #include "llm/report.h"
 #include "rt/await.h"
+#include "token/work_limit.h"
 
 namespace penstock::llm {
 namespace {
@@ -167,6 +168,12 @@ Result<std::shared_ptr<const Route>> askable(const std::shared_ptr<const Route>&
 }
 
 Result<std::shared_ptr<const Route>> prepare(flow::Call& call, const Lane& lane, Request& request) {
+  // Counting takes a while: not for whom admission will refuse anyway.
+  if (auto allowed = flow::check_request(call); !allowed) {
+    call.ask.tokens = call.input_tokens;
+    return std::unexpected(allowed.error());
+  }
+  token::WorkLimit limit;
   auto route = plan_of(call, lane)->find(call.model);
   if (route) route = askable(*route, call.event.at);
   if (route) route = fit_context(call, *route, request);
@@ -207,6 +214,7 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
     admitted = co_await flow::admit(call);
   } else {
     // What came before the call is known only now.
+    token::WorkLimit limit;
     if (request.route->context) route = fit_context(call, request.route, request);
     if (route) admitted = raise_ask(call, **route, request);
   }

@@ -1,5 +1,7 @@
 #include "llm/target_hold.h"
 
+#include "flow/accounts.h"
+
 namespace penstock::llm {
 namespace {
 
@@ -68,6 +70,7 @@ rt::Task<const Target*> TargetHolds::wait(TargetHold& hold, base::SteadyTime dea
       if (bell->wait != nullptr) bell->wait->set();
     });
   };
+  flow::Standing standing(call_);
   base::SteadyTime since = std::chrono::steady_clock::now();
   auto ticket = accounts.book->wait(accounts.span(), ask_of(*target, accounts.span()), now_of(call_), ring);
   while (ticket && !cancellation.cancelled() && call_.exchange.loop().now() < deadline) {
@@ -75,6 +78,10 @@ rt::Task<const Target*> TargetHolds::wait(TargetHold& hold, base::SteadyTime dea
       call_.event.waited_nanos += (std::chrono::steady_clock::now() - since).count();
       if (!*answer) {
         denial_ = std::move(answer->error());
+        co_return nullptr;
+      }
+      if (auto still = standing.check(call_); !still) {
+        denial_ = quota::Denial{.error = std::move(still.error())};
         co_return nullptr;
       }
       hold = TargetHold(std::move(**answer));
@@ -94,7 +101,12 @@ rt::Task<const Target*> TargetHolds::wait(TargetHold& hold, base::SteadyTime dea
 Failure TargetHolds::failure() const {
   using Why = quota::Denial::Why;
   bool money = denial_->why == Why::budget || denial_->why == Why::unpriced;
-  Failure failure(denial_->error, money ? obs::ErrorType::policy_budget : obs::ErrorType::policy_limit);
+  // Anything else is about the caller.
+  bool limit = denial_->error.code == Errc::resource_exhausted;
+  obs::ErrorType type = money   ? obs::ErrorType::policy_budget
+                        : limit ? obs::ErrorType::policy_limit
+                                : flow::error_type_of(denial_->error.code);
+  Failure failure(flow::refusal_of(*denial_), type);
   if (denial_->retry_after.count() > 0)
     failure.retry_after = std::chrono::ceil<std::chrono::seconds>(denial_->retry_after);
   return failure;

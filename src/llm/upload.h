@@ -21,6 +21,8 @@ class Upload {
   // Sends what is held and what follows. The error is a failure that the client must hear of; after a success the head
   // of the answer is there.
   rt::Task<PassThrough::Outcome> send(PassThrough& passage, std::string_view asked);
+  // Bytes of the body as its head says; 0: it does not.
+  std::uint64_t declared() const;
   // The client's own mistake ended the upload: the failure is no news about the provider.
   bool client_failed() const { return client_failed_; }
   const Error& client_error() const { return client_error_; }
@@ -33,7 +35,6 @@ class Upload {
   std::string held_for(std::string_view model) const;
   std::string take_settled(std::string_view model);
   std::optional<std::uint64_t> length_for(std::string_view model) const;
-  std::uint64_t declared() const;
 
   flow::Call& call_;
   FormModel* form_;

@@ -4,6 +4,7 @@
 
 #include "json/cursor.h"
 #include "json/integers.h"
+#include "json/peek.h"
 #include "llm/reported.h"
 
 namespace penstock::llm {
@@ -89,6 +90,13 @@ chat::Usage UsageReader::read() const {
   std::string_view report = last_report(held_);
   if (report.empty()) return {};
   return usage_in(R"({"usage":)" + std::string(report) + "}");
+}
+
+std::int64_t UsageReader::pictures() const {
+  constexpr std::array<std::string_view, 1> kName{"data"};
+  std::array<json::Field, 1> fields;
+  if (!json_ || cut_ || !json::peek(held_, kName, fields)) return 0;
+  return static_cast<std::int64_t>(fields[0].elements);
 }
 
 }  // namespace penstock::llm

@@ -17,6 +17,8 @@ class UsageReader {
   // After the last: what the object `usage` at the top of the answer, or in the last event that has one, says. Of an
   // answer of more than 256 KiB only the end is looked at, where providers put it.
   chat::Usage read() const;
+  // How many the list `data` of such an answer has; 0: of one that is longer than that, or has none.
+  std::int64_t pictures() const;
 
  private:
   bool json_ = false;

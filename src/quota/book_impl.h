@@ -29,6 +29,7 @@ struct Book::Impl {
   // Asks for an exchange when somebody needs one.
   void tell_exchange();
   void gather_shared();
+  bool tell_known(Account& account, const Now& now);
   bool tell_uses(Account& account, const Now& now, std::vector<SharedUse>& uses);
 
   Book& book;

@@ -246,7 +246,8 @@ std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now, con
       refusal.may_wait = refusal.sliced = true;
     }
     if (!refusal.may_wait) {
-      refusal.retry_after = refusal.again;
+      // What is more than all of it never fits.
+      if (asked <= refusal.amount) refusal.retry_after = refusal.again;
       return refusal;
     }
     if (!waits) waits = std::move(refusal);

@@ -51,6 +51,18 @@ Waiter* Queue::head(bool longest) const {
   return nullptr;
 }
 
+std::vector<Waiter*> Queue::behind(const Waiter& head, std::size_t most) const {
+  std::vector<Waiter*> all;
+  for (const Class& own : classes_) {
+    for (const Place& place : own.order) {
+      if (all.size() == most) return all;
+      Waiter* first = own.payers.at(std::get<2>(place)).waiters.begin()->second;
+      if (first != &head) all.push_back(first);
+    }
+  }
+  return all;
+}
+
 std::uint8_t Queue::first_class() const {
   for (std::size_t i = 0; i < kClasses; ++i) {
     if (!classes_[i].order.empty()) return static_cast<std::uint8_t>(i);

@@ -4,6 +4,9 @@
 // queueing (Goyal, Vin, Cheng 1997): each payer has a virtual time that grows by the tokens (at least 1) of the calls
 // it was granted, and the one that is least far is next; a payer's own calls keep their order. So that nobody starves,
 // one of eight turns goes to the call that has waited longest, whatever its class and payer.
+//
+// When the one whose turn it is asks for more of a budget than others leave free just now, smaller calls of other
+// payers go first; they count as turns before the one that has waited longest.
 #pragma once
 
 #include <array>
@@ -46,6 +49,8 @@ class Queue {
   void count(const Waiter& waiter);
   // Null when nobody waits. `longest`: this turn is of the one that has waited longest.
   Waiter* head(bool longest) const;
+  // The first calls of each payer, in the order of their turns, without the head: at most `most`.
+  std::vector<Waiter*> behind(const Waiter& head, std::size_t most) const;
   std::size_t size() const { return all_.size(); }
   std::uint8_t first_class() const;
 

@@ -29,7 +29,8 @@ Result<void> RecordMirror::meet(Share& share) {
 // Revocations of others are wanted first, so taking comes before putting.
 Result<bool> RecordMirror::step(Share& share, const ShareAnswer& answer) {
   if (keeper_ == nullptr) return false;
-  if (answer.fresh) restart();
+  // Revisions only rise: one that is behind says that the store has lost it.
+  if (answer.fresh || answer.revision < taken_) restart();
   if (family_ == Family::unknown) {
     if (auto met = meet(share); !met) return std::unexpected(met.error());
   }

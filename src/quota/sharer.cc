@@ -14,6 +14,8 @@ constexpr base::Duration kBreath = 2ms;
 constexpr base::Duration kRetryLeast = 50ms;
 constexpr base::Duration kRetryMost = 1s;
 constexpr base::Duration kRefusedPause = 5s;
+// For connections that take their time, when all come at once.
+constexpr base::Duration kPutBack = 700ms;
 
 }  // namespace
 
@@ -75,9 +77,9 @@ void Sharer::run() {
 }
 
 void Sharer::say_goodbye() {
-  if (!share_ || !state_.connected) return;
+  if (!share_ || !answers_) return;
   // What a batch without an answer left over is in the next one.
-  for (int i = 0; i < 2 && state_.connected; ++i) step();
+  for (int i = 0; i < 2 && answers_; ++i) step();
   share_->leave();
 }
 
@@ -96,7 +98,8 @@ void Sharer::take_change() {
   mirror_.restart();
   mirror_after_ = {};
   backoff_.reset();
-  tried_again_ = said_lost_ = false;
+  tried_again_ = said_lost_ = heard_ = answers_ = false;
+  whole_at_ = {};
   gateways_ = 1;
   lost_at_ = clock_.steady();
   set_state(false, config_ ? config_->gateways : 1);
@@ -144,16 +147,37 @@ void Sharer::answered(ShareAnswer answer) {
   unanswered_ = false;
   tried_again_ = false;
   backoff_.reset();
-  gateways_ = answer.gateways;
+  answers_ = true;
   ports_.apply(answer.sums, now());
+  {
+    std::lock_guard lock(mutex_);
+    ++status_.exchanges;
+  }
+  if (std::exchange(heard_, true) && answer.fresh) data_lost();
+  if (clock_.steady() < whole_at_) return;
+  gateways_ = answer.gateways;
   const bool was_away = !state_.connected;
   set_state(true, gateways_);
   if (was_away) {
     said_lost_ = false;
     ports_.connected(clock_.steady() - lost_at_);
   }
-  std::lock_guard lock(mutex_);
-  ++status_.exchanges;
+}
+
+// Of a meter that was not used here lately, the store knows again what was given out elsewhere only when the others
+// have told: each within its longest pause after a failure, and with the second exchange of the new life.
+void Sharer::data_lost() {
+  const Error error{Errc::data_loss, "it has lost its data, which the gateways put back"};
+  const int parts = std::max(gateways_, config_->gateways);
+  if (state_.connected) lost_at_ = clock_.steady();
+  whole_at_ = clock_.steady() + kRetryMost + 3 * config_->every + kPutBack;
+  set_state(false, parts);
+  ports_.set(state_, now());
+  {
+    std::lock_guard lock(mutex_);
+    status_.why = error.detail;
+  }
+  if (!std::exchange(said_lost_, true)) ports_.lost(error, parts);
 }
 
 // A connection that merely ended is made again at once; only when that fails, or nobody answers, the store is lost.
@@ -165,6 +189,7 @@ base::Duration Sharer::failed(const Error& error) {
   }
   if (state_.connected && error.code == Errc::unavailable && !std::exchange(tried_again_, true)) return kBreath;
   const int parts = std::max(gateways_, config_->gateways);
+  answers_ = false;
   if (state_.connected) lost_at_ = clock_.steady();
   set_state(false, parts);
   if (!std::exchange(said_lost_, true)) ports_.lost(error, parts);

@@ -3,7 +3,8 @@
 // out no more than a slice of each limit.
 //
 // When the store is lost the Book gives out this gateway's part of what was left, and an exchange whose answer was lost
-// is repeated as it was until it is answered: nothing counts twice, nothing is forgotten.
+// is repeated as it was until it is answered: nothing counts twice, nothing is forgotten. A store that came back
+// without its data counts as lost until the others, too, have had the time to put back what they know.
 #pragma once
 
 #include <condition_variable>
@@ -28,9 +29,9 @@ struct ShareStatus {
 
 // What a Sharer works on and whom it tells. All are called on its thread, or on the one that calls apply() or stop().
 struct SharerPorts {
-  std::function<std::vector<SharedUse>(const Now&)> uses;                      // Book::shared_uses
-  std::function<void(const std::vector<SharedSum>&, const Now&)> apply;        // Book::apply
-  std::function<void(const SharingState&, const Now&)> set;                    // Book::set_sharing
+  std::function<std::vector<SharedUse>(const Now&)> uses;                // Book::shared_uses
+  std::function<void(const std::vector<SharedSum>&, const Now&)> apply;  // Book::apply
+  std::function<void(const SharingState&, const Now&)> set;  // Book::set_sharing; lost said again: the data is, too
   std::function<void(base::Duration)> exchanged = [](base::Duration) {};       // an exchange took so long
   std::function<void(const Error&, int gateways)> lost = [](auto&&...) {};     // also when there was no store so far
   std::function<void(base::Duration away)> connected = [](base::Duration) {};  // for the first time, or again
@@ -66,6 +67,7 @@ class Sharer {
   Result<ShareAnswer> exchange();
   base::Duration failed(const Error& error);
   void answered(ShareAnswer answer);
+  void data_lost();
   // True when there is more to be done.
   bool mirror(const ShareAnswer& heard);
   void set_state(bool connected, int gateways);
@@ -81,7 +83,10 @@ class Sharer {
   bool unanswered_ = false;  // the batch, told or about to be
   bool tried_again_ = false;
   bool said_lost_ = false;
-  int gateways_ = 1;  // as last heard
+  int gateways_ = 1;             // as last heard
+  bool heard_ = false;           // an answer of this store
+  bool answers_ = false;         // the store did, the last time
+  base::SteadyTime whole_at_{};  // until then others may know more than the store
   SharingState state_;
   base::SteadyTime lost_at_;
   base::Backoff backoff_;

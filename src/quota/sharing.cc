@@ -7,6 +7,8 @@ namespace {
 
 // How long after its last use a meter is still asked for.
 constexpr base::Duration kHot = std::chrono::seconds(1);
+// Accounts whose meters are told again after the store lost its data: what one exchange can carry.
+constexpr std::size_t kToldAtOnce = 100'000;
 constexpr base::Duration kMargin = std::chrono::minutes(10);
 
 struct Name {
@@ -84,15 +86,41 @@ void Book::set_sharing(const SharingState& state, const Now& now) {
   }
   impl_->connected = state.connected;
   impl_->sharing_on = state.on;
+  const bool data_lost = state.on && !state.connected && knew;  // said again: see SharerPorts
+  std::size_t told = 0;
   std::vector<Account*> waited_for;
   {
     std::scoped_lock lock(impl_->mutex);
     for (auto& [id, account] : impl_->by_id) {
+      if (data_lost && told < kToldAtOnce && impl_->tell_known(*account, now)) ++told;
       std::scoped_lock meters_lock(Meters::of(*account).lock);
       if (Meters::of(*account).waiting > 0) waited_for.push_back(account.get());
     }
   }
   impl_->waiting.serve(waited_for, now);
+}
+
+// What is known here of the periods that still run is told, whenever it was used.
+bool Book::Impl::tell_known(Account& account, const Now& now) {
+  Meters& meters = Meters::of(account);
+  std::scoped_lock lock(meters.lock);
+  auto of_interest = [](const std::unique_ptr<MeterShare>& share, std::int64_t period) {
+    return share && share->period == period && share->charged.known + share->charged.untold > 0;
+  };
+  bool wanted = false;
+  for (std::size_t i = 0; i < meters.rates.size(); ++i) {
+    const RateLimit& limit = meters.plan->rules.limits.rates[i];
+    wanted = wanted || of_interest(meters.rates[i].share, window_number(limit.window, now));
+  }
+  for (std::size_t i = 0; i < meters.budgets.size(); ++i) {
+    const BudgetPlan& plan = meters.plan->budgets[i];
+    const std::unique_ptr<MeterShare>& share = meters.budgets[i].share;
+    wanted = wanted ||
+             (plan.calendar() ? share && calendar_period(plan.rule.period, plan.zone, now.wall).begin == share->period
+                              : of_interest(share, window_number(plan.rule.rolling, now)));
+  }
+  if (wanted) note_share(account, now, sharing());
+  return wanted;
 }
 
 std::vector<SharedUse> Book::shared_uses(const Now& now) {

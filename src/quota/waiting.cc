@@ -17,6 +17,13 @@ Denial final_denial(const Refusal& refusal, const Now& now) {
   return denial;
 }
 
+// Of what `head` was refused for.
+bool asks_less(const Waiter& waiter, const Waiter& head) {
+  const Refusal& refusal = head.refusal;
+  bool tokens = refusal.plan->budgets[refusal.index].rule.unit == BudgetRule::Unit::tokens;
+  return tokens ? waiter.ask.tokens < head.ask.tokens : waiter.ask.cost.value_or(0) < head.ask.cost.value_or(0);
+}
+
 }  // namespace
 
 class QueueTicket : public Ticket {
@@ -171,8 +178,17 @@ void Waiting::serve_queue(Account* account, Wakes& wakes) {
     Waiter& head = *found->second.head(longest);
     if (turn(account, head, wakes)) continue;
     see_due(head, wakes);
-    return;
+    if (longest || !let_pass(account, found->second, head, wakes)) return;
   }
+}
+
+bool Waiting::let_pass(Account* account, const Queue& queue, const Waiter& head, Wakes& wakes) {
+  // Few are looked at, so that a long queue of large calls costs little.
+  constexpr std::size_t kLooked = 32;
+  if (head.refusal.why != Denial::Why::budget || head.refusal.sliced || queue.size() < 2) return false;
+  auto payers = queue.behind(head, kLooked);
+  return std::any_of(payers.begin(), payers.end(),
+                     [&](Waiter* next) { return asks_less(*next, head) && turn(account, *next, wakes); });
 }
 
 bool Waiting::turn(Account* account, Waiter& waiter, Wakes& wakes) {

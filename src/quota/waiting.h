@@ -40,7 +40,9 @@ class Waiting {
   void hear(const Now& now);
   void serve_stirred(Wakes& wakes);
   void serve_queue(Account* account, Wakes& wakes);
-  // False: the head stays where it is.
+  // Some call behind a head that a budget refused has been dealt with.
+  bool let_pass(Account* account, const Queue& queue, const Waiter& head, Wakes& wakes);
+  // False: it stays where it is.
   bool turn(Account* account, Waiter& waiter, Wakes& wakes);
   void join(Waiter& waiter, Refusal refusal);
   void leave(Waiter& waiter, bool granted = false);

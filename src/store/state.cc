@@ -40,12 +40,13 @@ const std::vector<std::string> kMigrations{
          key TEXT NOT NULL, hash TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,
          PRIMARY KEY (key, hash)) STRICT, WITHOUT ROWID;
        INSERT INTO keys SELECT id, name, '',
-           iif(trim(models, ', ')='', '',
-               json_object('models', json('[' || replace(json_quote(trim(models, ', ')), ',', '","') || ']'))),
+           (SELECT iif(count(*)=0, '', json_object('models', json_group_array(trim(value))))
+              FROM json_each('[' || replace(json_quote(models), ',', '","') || ']') WHERE trim(value)<>''),
            '', 'normal',
-           iif(rpm=0 AND tpm=0, '',
-               json_object('limits',
-                           json_patch('{}', json_object('rpm', nullif(rpm, 0), 'tpm', nullif(tpm, 0))))),
+           iif(rpm<=0 AND tpm<=0, '',
+               json_object('limits', json_patch('{}',
+                   json_object('rpm', nullif(min(max(rpm, 0), 1000000000), 0),
+                               'tpm', nullif(min(max(tpm, 0), 1000000000000), 0))))),
            created, expires, revoked, 0, 1 FROM keys_2;
        INSERT INTO secrets SELECT id, hash, created, 0 FROM keys_2 WHERE revoked=0;
        DROP TABLE keys_2;

@@ -54,8 +54,9 @@ struct KeyQuery {
   std::string prefix;    // of names
   std::string team;      // empty: all
   bool revoked = false;  // also those
+  std::string after;     // names behind this one: the last one of the page before; empty: from the first
   std::int64_t limit = 100;
-  std::int64_t offset = 0;
+  std::int64_t offset = 0;  // walks over those it leaves out, which `after` does not
 };
 
 // A key or a team as gateways tell each other of it: all of it but its last use.
@@ -114,8 +115,8 @@ class State {
   // not_found.
   Result<StoredKey> rotate_key(std::string_view name_or_id, const StoredSecret& fresh, base::WallMicros old_until,
                                const Actor& actor);
-  // The number of keys revoked (by name or id): 0 when there is none. A revoked key frees its name: the row stays for
-  // the history of usage, under a name nobody can ask for.
+  // The number of keys revoked (by id, else by name): 0 when there is none. A revoked key frees its name: the row stays
+  // for the history of usage, under a name nobody can ask for.
   Result<int> revoke_key(std::string_view name_or_id, const Actor& actor);
   // As another gateway made it, with all its secrets, in the place of what is known under its id.
   Result<void> put_key(const StoredKey& key, const std::vector<StoredSecret>& secrets, const Actor& actor);

@@ -7,6 +7,9 @@ namespace {
 constexpr std::string_view kColumns =
     "id,name,team,scopes,labels,priority,rules,created,expires,revoked,last_used,revision";
 
+// Of one key, while it is being rotated.
+constexpr std::size_t kSecretsMax = 64;
+
 StoredKey key_of(const Statement& row) {
   StoredKey key;
   key.id = row.text(0);
@@ -65,12 +68,23 @@ std::string past(std::string prefix) {
   return prefix;
 }
 
-// ?1 to ?4 of what a query asks for.
-constexpr std::string_view kWhere =
-    "(?1='' OR name>=?1) AND (?2='' OR name<?2) AND (?3='' OR team=?3) AND (?4 OR revoked=0)";
+// What a query asks for and no more, so that the index of names is searched. ?1 to ?3 are bound below.
+std::string where(const KeyQuery& query) {
+  std::string text = query.revoked ? "1" : "revoked=0";
+  if (!query.after.empty() && query.after >= query.prefix) {
+    text += " AND name>?1";
+  } else if (!query.prefix.empty()) {
+    text += " AND name>=?1";
+  }
+  if (!past(query.prefix).empty()) text += " AND name<?2";
+  if (!query.team.empty()) text += " AND team=?3";
+  return text;
+}
 
 void bind(Statement& statement, const KeyQuery& query) {
-  statement.bind(1, query.prefix).bind(2, past(query.prefix)).bind(3, query.team).bind(4, query.revoked ? 1 : 0);
+  if (!query.after.empty() || !query.prefix.empty()) statement.bind(1, std::max(query.after, query.prefix));
+  if (std::string end = past(query.prefix); !end.empty()) statement.bind(2, end);
+  if (!query.team.empty()) statement.bind(3, query.team);
 }
 
 }  // namespace
@@ -109,15 +123,19 @@ Result<void> State::write_secret(std::string_view id, const StoredSecret& secret
 
 Result<void> State::add_key(const StoredKey& key, const StoredSecret& secret, const Actor& actor) {
   auto done = database_.transaction([&]() -> Result<void> {
-    if (auto taken = find_key("name", key.name); !taken || *taken)
-      return taken ? fail(Errc::already_exists, "") : std::unexpected(taken.error());
+    // Whatever is asked for by a name or an id is one key.
+    for (std::string_view where : {"name", "id"}) {
+      if (auto taken = find_key(where, key.name); !taken || *taken)
+        return taken ? fail(Errc::already_exists, "") : std::unexpected(taken.error());
+    }
     if (auto written = write_key(key); !written) return written;
     if (auto written = write_secret(key.id, secret); !written) return written;
     return append_audit(actor, "key.create", "key:" + key.id, "", shown(key));
   });
   if (!done && done.error().code == Errc::already_exists) {
-    return fail(Errc::already_exists,
-                fmt::format("a key named '{}' exists already; choose another name or revoke it first", key.name));
+    return fail(
+        Errc::already_exists,
+        fmt::format("a key with the name or id '{}' exists already; choose another name or revoke it first", key.name));
   }
   return done;
 }
@@ -153,10 +171,20 @@ Result<StoredKey> State::rotate_key(std::string_view name_or_id, const StoredSec
       if (!statement) return std::unexpected(statement.error());
       if (auto ran = statement->bind(1, rotated.id).bind(2, old_until).bind(3, actor.at).run(); !ran) return ran;
     }
-    if (auto written = write_secret(rotated.id, fresh); !written) return written;
+    // The newest secret tells gateways that share the key which of two states was rotated last, whatever the clock
+    // says.
+    StoredSecret newest = fresh;
+    for (const StoredSecret& old : *before) newest.created = std::max(newest.created, old.created + 1);
+    if (auto written = write_secret(rotated.id, newest); !written) return written;
     if (auto written = write_key(rotated); !written) return written;
     auto after = secrets(rotated.id);
     if (!after) return std::unexpected(after.error());
+    if (after->size() > kSecretsMax) {
+      return fail(Errc::failed_precondition,
+                  fmt::format("the key '{}' has {} secrets that still work: rotate it with a shorter overlap, which "
+                              "ends the time of the older ones",
+                              rotated.name, kSecretsMax));
+    }
     return append_audit(actor, "key.rotate", "key:" + rotated.id, shown(rotated, expiries(*before)),
                         shown(rotated, expiries(*after)));
   });
@@ -180,6 +208,7 @@ Result<int> State::revoke_key(std::string_view name_or_id, const Actor& actor) {
       if (auto ran = gone->bind(1, key.id).run(); !ran) return ran;
       if (auto told = append_audit(actor, "key.revoke", "key:" + key.id, shown(**found), ""); !told) return told;
       ++count;
+      break;
     }
     return {};
   });
@@ -201,7 +230,9 @@ Result<void> State::replace_key(const StoredKey& key, const std::vector<StoredSe
   for (const StoredSecret& secret : secrets) {
     if (auto written = write_secret(key.id, secret); !written) return written;
   }
-  return append_audit(actor, "key.put", "key:" + key.id, *before ? shown(**before) : "", shown(key, expiries(secrets)));
+  const bool revokes = key.revoked != 0 && (!*before || (*before)->revoked == 0);
+  return append_audit(actor, revokes ? "key.revoke" : "key.put", "key:" + key.id, *before ? shown(**before) : "",
+                      shown(key, expiries(secrets)));
 }
 
 Result<std::optional<StoredKey>> State::find_key(std::string_view where, std::string_view value) {
@@ -233,11 +264,11 @@ Result<std::vector<StoredSecret>> State::secrets(std::string_view id) {
 }
 
 Result<std::vector<StoredKey>> State::keys(const KeyQuery& query) {
-  auto statement =
-      database_.prepare(fmt::format("SELECT {} FROM keys WHERE {} ORDER BY name LIMIT ?5 OFFSET ?6", kColumns, kWhere));
+  auto statement = database_.prepare(
+      fmt::format("SELECT {} FROM keys WHERE {} ORDER BY name LIMIT ?4 OFFSET ?5", kColumns, where(query)));
   if (!statement) return std::unexpected(statement.error());
   bind(*statement, query);
-  statement->bind(5, query.limit).bind(6, query.offset);
+  statement->bind(4, query.limit).bind(5, query.offset);
   std::vector<StoredKey> keys;
   while (true) {
     auto row = statement->step();
@@ -248,7 +279,7 @@ Result<std::vector<StoredKey>> State::keys(const KeyQuery& query) {
 }
 
 Result<std::int64_t> State::count_keys(const KeyQuery& query) {
-  auto statement = database_.prepare(fmt::format("SELECT COUNT(*) FROM keys WHERE {}", kWhere));
+  auto statement = database_.prepare(fmt::format("SELECT COUNT(*) FROM keys WHERE {}", where(query)));
   if (!statement) return std::unexpected(statement.error());
   bind(*statement, query);
   if (auto row = statement->step(); !row) return std::unexpected(row.error());

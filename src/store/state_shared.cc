@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "json/value.h"
 #include "json/writer.h"
 #include "store/state.h"
@@ -42,6 +44,39 @@ std::vector<StoredSecret> secrets_of(const json::Value& value) {
   return secrets;
 }
 
+base::WallMicros newest(const std::vector<StoredSecret>& secrets) {
+  base::WallMicros at = 0;
+  for (const StoredSecret& secret : secrets) at = std::max(at, secret.created);
+  return at;
+}
+
+bool same(const std::vector<StoredSecret>& a, const std::vector<StoredSecret>& b) {
+  const auto equal = [](const StoredSecret& x, const StoredSecret& y) {
+    return x.hash == y.hash && x.expires == y.expires;
+  };
+  return std::ranges::is_permutation(a, b, equal);
+}
+
+// What both sides have ends at the earlier end. What only one has is newer than all of the other, or the other has
+// rotated it away: a rotation makes the newest.
+std::vector<StoredSecret> merged(const std::vector<StoredSecret>& ours, const std::vector<StoredSecret>& theirs) {
+  std::vector<StoredSecret> all;
+  const auto find = [](const std::vector<StoredSecret>& in, const std::string& hash) {
+    return std::ranges::find(in, hash, &StoredSecret::hash);
+  };
+  for (StoredSecret secret : ours) {
+    auto there = find(theirs, secret.hash);
+    if (there == theirs.end() && secret.created <= newest(theirs)) continue;
+    if (there != theirs.end() && there->expires != 0 && (secret.expires == 0 || there->expires < secret.expires))
+      secret.expires = there->expires;
+    all.push_back(std::move(secret));
+  }
+  for (const StoredSecret& secret : theirs) {
+    if (find(ours, secret.hash) == ours.end() && secret.created > newest(ours)) all.push_back(secret);
+  }
+  return all;
+}
+
 StoredKey key_of(std::string_view id, const json::Value& value) {
   const auto text = [&](std::string_view name) { return std::string(json::string_or(value, name, "")); };
   StoredKey key;
@@ -56,6 +91,26 @@ StoredKey key_of(std::string_view id, const json::Value& value) {
   key.expires = json::int_or(value, "expires", 0);
   key.revoked = json::int_or(value, "revoked", 0);
   return key;
+}
+
+// A key in force that was changed here at `at` and elsewhere: the later change has the settings, the secrets are those
+// of both, so that none comes back that was rotated away. What differs from theirs is a change for them to hear of.
+// Nothing: it is as it is here.
+Result<std::optional<SharedRow>> merged(State& state, const SharedRow& theirs, base::WallMicros at) {
+  const std::string id = theirs.id.substr(kKey.size());
+  const json::Value value = *json::parse(theirs.text);
+  auto ours = state.key(id);
+  if (!ours || !*ours) return ours ? fail(Errc::not_found, theirs.id) : std::unexpected(ours.error());
+  auto known = state.secrets(id);
+  if (!known) return std::unexpected(known.error());
+  const std::vector<StoredSecret> told = secrets_of(value);
+  const std::vector<StoredSecret> both = merged(*known, told);
+  const bool later_here = at >= theirs.changed;
+  if (later_here && same(both, *known)) return std::nullopt;
+  SharedRow row = theirs;
+  row.text = text_of(later_here ? **ours : key_of(id, value), both);
+  if (later_here || !same(both, told)) row.changed = std::max(at, theirs.changed) + 1;
+  return row;
 }
 
 }  // namespace
@@ -112,25 +167,48 @@ Result<bool> State::take_row(const SharedRow& row) {
   if (!known) return std::unexpected(known.error());
   auto found = known->bind(1, row.id).step();
   if (!found) return std::unexpected(found.error());
-  if (*found && std::pair(known->integer(1) != 0, known->integer(0)) >= std::pair(row.revoked, row.changed))
-    return false;
-  const Actor actor{"shared", row.changed};
+  const base::WallMicros at = *found ? known->integer(0) : 0;
+  const bool revoked = *found && known->integer(1) != 0;
   const bool key = row.id.starts_with(kKey);
   if (!key && !row.id.starts_with(kTeam)) return false;
   if (auto value = json::parse(row.text); !value || !value->is_object()) return false;
-  if (auto taken = key ? take_key(row, actor) : take_team(row, actor); !taken) return std::unexpected(taken.error());
+  SharedRow newer = row;
+  if (*found && key && !revoked && !row.revoked) {
+    auto both = merged(*this, row, at);
+    if (!both || !*both) return both ? Result<bool>(false) : std::unexpected(both.error());
+    newer = std::move(**both);
+  } else if (*found && std::pair(revoked, at) >= std::pair(row.revoked, row.changed)) {
+    return false;
+  }
+  const Actor actor{"shared", newer.changed};
+  if (auto taken = key ? take_key(newer, actor) : take_team(newer, actor); !taken)
+    return std::unexpected(taken.error());
   auto stamp = database_.prepare("UPDATE changes SET at=?2 WHERE id=?1");
   if (!stamp) return std::unexpected(stamp.error());
-  if (auto ran = stamp->bind(1, row.id).bind(2, row.changed).run(); !ran) return std::unexpected(ran.error());
+  if (auto ran = stamp->bind(1, newer.id).bind(2, newer.changed).run(); !ran) return std::unexpected(ran.error());
   return true;
 }
 
 Result<void> State::take_key(const SharedRow& row, const Actor& actor) {
   const json::Value value = *json::parse(row.text);
   StoredKey key = key_of(std::string_view(row.id).substr(kKey.size()), value);
-  auto namesake = find_key("name", key.name);
+  const std::string taken = key.name;
+  auto namesake = find_key("name", taken);
   if (!namesake) return std::unexpected(namesake.error());
-  if (*namesake && (*namesake)->id != key.id) key.name += fmt::format(" ({})", key.id);
+  if (*namesake && (*namesake)->id != key.id) {
+    // The one that was made first keeps the name, at every gateway.
+    StoredKey& known = **namesake;
+    const bool here = std::pair(known.created, known.id) > std::pair(key.created, key.id);
+    StoredKey& yields = here ? known : key;
+    yields.name += fmt::format(" ({})", yields.id);
+    if (here) {
+      if (auto written = write_key(known); !written) return written;
+    }
+    auto told =
+        append_audit(actor, "key.rename", std::string(kKey) + yields.id, json::dump(json::Object{{"name", taken}}),
+                     json::dump(json::Object{{"name", yields.name}}));
+    if (!told) return told;
+  }
   return replace_key(key, secrets_of(value), actor);
 }
 

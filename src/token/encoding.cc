@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "token/merge.h"
+#include "token/work_limit.h"
 
 namespace penstock::token {
 namespace {
@@ -81,6 +82,34 @@ const Encoding* Encoding::find(std::string_view name) {
   return found ? *found : nullptr;
 }
 
+namespace {
+
+// Measured; in the units of WorkLimit.
+std::int64_t work_of(std::size_t bytes, bool merged) {
+  constexpr std::size_t kShort = 16;
+  constexpr std::int64_t kShortMerge = 25, kLongMerge = 70;
+  std::int64_t each = !merged ? 1 : bytes <= kShort ? kShortMerge : kLongMerge;
+  return static_cast<std::int64_t>(bytes) * each;
+}
+
+std::size_t count_within(WorkLimit& limit, const Ranks& ranks, NextPiece next_piece, std::string_view text) {
+  std::size_t count = 0;
+  bool open = false;
+  const char* end = text.data() + text.size();
+  for (const char* at = text.data(); at != end;) {
+    const char* next = next_piece(at, end, open);
+    auto size = static_cast<std::size_t>(next - at);
+    bool merged = ranks.find(at, size, end) == Ranks::kNone;
+    if (!limit.take(work_of(size, merged)))
+      return count + static_cast<std::size_t>(most_tokens({at, static_cast<std::size_t>(end - at)}));
+    count += merged ? count_merged(ranks, {at, size}) : 1;
+    at = next;
+  }
+  return count;
+}
+
+}  // namespace
+
 Encoding::Encoding(std::string_view name, Pattern pattern, Ranks ranks)
     : name_(name), ranks_(std::move(ranks)), next_piece_(token::next_piece(pattern)) {}
 
@@ -92,6 +121,7 @@ std::size_t Encoding::count(std::string_view text) const {
   std::size_t count = 0;
   bool open = false;
   const char* end = text.data() + text.size();
+  if (WorkLimit* limit = WorkLimit::current()) return count_within(*limit, ranks_, next_piece_, text);
   for (const char* at = text.data(); at != end;) {
     const char* next = next_piece_(at, end, open);
     count += count_piece(at, next, end);

@@ -10,6 +10,8 @@ namespace penstock::token {
 namespace {
 
 constexpr std::int64_t kUnknown = 1000;
+// The most that a picture has: 2048 by 768 pixels in tiles; by its area.
+constexpr std::int64_t kTilesMax = 8, kByAreaMax = 1600;
 
 // Tokens of an image: base, and for each tile of 512 pixels; or hundredths of a token for each patch of 32 pixels.
 struct Price {
@@ -64,7 +66,7 @@ std::int64_t patches_of(ImageSize size) {
 std::int64_t tokens_by(const Price& price, std::optional<ImageSize> size, std::string_view detail) {
   if (price.patch != 0) return (price.patch * (size ? patches_of(*size) : kPatchesMax) + 99) / 100;
   if (detail == "low") return price.base;
-  return price.base + price.tile * (size ? tiles_of(*size) : 5);
+  return price.base + price.tile * (size ? tiles_of(*size) : kTilesMax);
 }
 
 // Bytes of sound in a second: pictures of them differ by their coding.
@@ -81,9 +83,9 @@ std::int64_t image_tokens(std::optional<ImageSize> size, std::string_view detail
   for (const Price& price : kPrices) {
     if (is_of(model, price.model)) return tokens_by(price, size, detail);
   }
-  if (!size) return kUnknown;
+  if (!size) return kByAreaMax;
   double area = static_cast<double>(size->width) * size->height;
-  return static_cast<std::int64_t>(std::clamp(area / 750, 1.0, 1600.0));
+  return static_cast<std::int64_t>(std::clamp(area / 750, 1.0, double{kByAreaMax}));
 }
 
 std::int64_t media_tokens(const chat::Media& media, std::string_view model) {

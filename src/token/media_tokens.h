@@ -11,7 +11,7 @@ namespace penstock::token {
 
 // OpenAI's published formulas where the model has one (tiles of 512 pixels, or patches of 32); for others the area over
 // 750, at most 1,600, as Anthropic publishes. An image whose size is not known (a link, a file at the provider, another
-// format) counts as five tiles, as the most patches, or as 1,000. "auto" and no detail count as high.
+// format) counts as the most there can be: eight tiles, all patches, or 1,600. "auto" and no detail count as high.
 std::int64_t image_tokens(std::optional<ImageSize> size, std::string_view detail, std::string_view model);
 
 // Any media. All but images are estimates: sounds 10 tokens a second, from their bytes; documents and videos by their

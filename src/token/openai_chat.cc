@@ -23,7 +23,7 @@ class Body {
     json::Object settings;
     if (!outline(settings)) return fail(Errc::invalid_argument, in_.error());
     chat::Request request;
-    if (!settings.empty()) read_openai_settings(std::move(settings), request);
+    if (!settings.empty()) read_openai_settings(std::move(settings), request, &known_);
     bool first = true;
     in_.seek(messages_);
     in_.open_array();
@@ -32,6 +32,7 @@ class Body {
     add_settings(request, !first, tally_);
     return tally_.size();
   }
+  bool known() const { return known_; }
 
  private:
   // Checks the whole body; finds the messages, takes the settings.
@@ -61,7 +62,7 @@ class Body {
     std::size_t begin = in_.offset();
     if (!in_.skip()) return;
     auto value = json::parse(body_.substr(begin, in_.offset() - begin));
-    if (value) add_message(read_openai_message(*value), tools, first, tally_);
+    if (value) add_message(read_openai_message(*value, &known_), tools, first, tally_);
   }
 
   // Role, name and texts. False, and nothing done but reading, when there is more to it.
@@ -128,14 +129,18 @@ class Body {
   json::Cursor in_;
   Tally tally_;
   std::size_t messages_ = kNowhere;
+  bool known_ = true;
   std::string text_;
 };
 
 }  // namespace
 
-Result<std::int64_t> count_openai_chat(std::string_view body, const Encoding& encoding, std::string_view model) {
-  auto size = Body(body, &encoding, model).walk();
+Result<std::int64_t> count_openai_chat(std::string_view body, const Encoding& encoding, std::string_view model,
+                                       bool* known) {
+  Body walked(body, &encoding, model);
+  auto size = walked.walk();
   if (!size) return std::unexpected(size.error());
+  if (known != nullptr && !walked.known()) *known = false;
   return size->tokens;
 }
 

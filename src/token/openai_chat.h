@@ -10,7 +10,9 @@ namespace penstock::token {
 // What count() finds in the same request. Plain messages are read without a document; what has more to it (functions,
 // calls, media, results) takes one of that part alone. The error is invalid_argument: the body is not JSON, or has no
 // list of messages. What a provider would refuse in a message is not looked for; it counts as nothing.
-Result<std::int64_t> count_openai_chat(std::string_view body, const Encoding& encoding, std::string_view model);
+// `*known`, if there is one, becomes false when there is content of unknown kinds, which counts as its JSON text.
+Result<std::int64_t> count_openai_chat(std::string_view body, const Encoding& encoding, std::string_view model,
+                                       bool* known = nullptr);
 
 // The same without an encoding: for Calibration.
 Result<InputSize> measure_openai_chat(std::string_view body, std::string_view model);

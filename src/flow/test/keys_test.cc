@@ -108,6 +108,13 @@ TEST_F(KeyTableTest, ARotatedSecretWorksUntilItsTimeIsOver) {
   EXPECT_EQ(table.size(), 1U);
 }
 
+TEST_F(KeyTableTest, AKeyHasAsManySecretsAsTheStoreSays) {
+  std::vector<std::pair<std::string, base::WallMicros>> secrets;
+  for (int i = 0; i < 40; ++i) secrets.emplace_back(fmt::format("secret-{}", i), i == 39 ? 0 : kNow + 1);
+  ASSERT_TRUE(put("one", secrets));
+  for (const auto& [secret, expires] : secrets) EXPECT_EQ(found(secret), "name of one") << secret;
+}
+
 TEST_F(KeyTableTest, WhatNobodyUnderstandsIsAllowedNothing) {
   for (const char* scopes : {"{", "[]", R"({"models":"chat"})", R"({"modles":["chat"]})", R"({"can":["fly"]})",
                              R"({"from":["10.0.0.1/8"]})", R"({"models":["!"]})", R"({"models":[1]})"}) {

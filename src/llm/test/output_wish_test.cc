@@ -62,15 +62,25 @@ TEST(OutputWish, PutsAMaximumIn) {
 
 TEST(OutputWish, CountsAnswersWantedAtOnce) {
   OutputWish wish;
-  json::Field field;
-  wish.take_answers(field);
+  auto take = [&wish](std::string_view body) {
+    constexpr std::array<std::string_view, 1> kName{"n"};
+    std::array<json::Field, 1> fields;
+    EXPECT_TRUE(json::peek(body, kName, fields)) << body;
+    return wish.take_answers(fields[0], "n");
+  };
+  EXPECT_TRUE(take("{}"));
+  EXPECT_TRUE(take(R"({"n":null})"));
   EXPECT_EQ(wish.answers, 1);
-  field.kind = json::Field::Kind::integer;
-  field.integer = 3;
-  wish.take_answers(field);
-  field.integer = -4;
-  wish.take_answers(field);
+  EXPECT_TRUE(take(R"({"n":3})"));
+  EXPECT_TRUE(take(R"({"n":2})"));
   EXPECT_EQ(wish.answers, 3);
+  // Some provider may take these for a number.
+  for (std::string_view other : {R"({"n":100.0})", R"({"n":"100"})", R"({"n":0})", R"({"n":-4})", R"({"n":1e2})",
+                                 R"({"n":true})", R"({"n":[100]})"}) {
+    auto taken = take(other);
+    ASSERT_FALSE(taken) << other;
+    EXPECT_EQ(taken.error().detail, "the field 'n' must be an integer of 1 or more");
+  }
 }
 
 TEST(Splice, KeepsTheOrderOfThePlacesAndJoinsWhatIsTooMany) {

@@ -139,6 +139,22 @@ TEST(RecordMirror, EverythingIsPutBackAfterTheStoreLostIt) {
   EXPECT_NE(a.keeper.find("key:2"), nullptr);
 }
 
+TEST(RecordMirror, ARevocationIsHeardAfterTheRevisionAloneWasLost) {
+  FakeStore store;
+  MirroredGateway a(store, "a"), b(store, "b");
+  for (int i = 0; i < 5; ++i) a.keeper.change({"key:" + std::to_string(i), 10, false, "one"});
+  a.settle();
+  b.settle();
+  store.revision = 0;
+  store.revisions.clear();
+  a.settle();
+  b.settle();
+  a.keeper.change({"key:1", 20, true, "revoked"});
+  a.settle();
+  b.settle();
+  EXPECT_TRUE(b.keeper.find("key:1")->final);
+}
+
 TEST(RecordMirror, AKeeperThatFailsIsTriedAgain) {
   FakeStore store;
   MirroredGateway a(store, "a");

@@ -175,6 +175,28 @@ TEST_F(SharerTest, PutsSumsBackAfterTheStoreLostThem) {
   EXPECT_EQ(store.sums["m"], 42);
 }
 
+TEST_F(SharerTest, AStoreThatLostItsDataIsLostUntilTheOthersHaveTold) {
+  TestGateway a(store, "a", clock);
+  store.gateways = 4;
+  a.sharer.step();
+  store.lose_everything();
+  store.gateways = 1;
+  a.sharer.step();
+  ASSERT_GE(a.states.size(), 2u);
+  EXPECT_FALSE(a.states.back().connected);
+  EXPECT_FALSE(a.states[a.states.size() - 2].connected);  // said twice: all that is known is told
+  EXPECT_EQ(a.states.back().gateways, 4);
+  clock.advance(1s);
+  a.sharer.step();
+  EXPECT_FALSE(a.sharer.status().connected);
+  clock.advance(2s);
+  a.sharer.step();
+  EXPECT_TRUE(a.states.back().connected);
+  EXPECT_EQ(a.states.back().gateways, 1);
+  EXPECT_THAT(a.events, ElementsAre("connected after 0", "lost: it has lost its data, which the gateways put back /4",
+                                    "connected after 3"));
+}
+
 TEST_F(SharerTest, OpensAgainWhenItIsRefused) {
   TestGateway a(store, "a", clock);
   a.sharer.step();
@@ -183,6 +205,8 @@ TEST_F(SharerTest, OpensAgainWhenItIsRefused) {
   before->fail_before = 1;
   a.sharer.step();
   EXPECT_EQ(a.sharer.status().failures, 1u);
+  a.sharer.step();
+  clock.advance(3s);  // nobody knows whether it still has what it had
   a.sharer.step();
   EXPECT_TRUE(a.states.back().connected);
 }
@@ -194,8 +218,11 @@ TEST_F(SharerTest, LimitsAreSharedWhereRecordsMayNotBe) {
   store.lose_everything();
   a.events.clear();
   for (int i = 0; i < 3; ++i) a.sharer.step();
+  EXPECT_THAT(a.events,
+              ElementsAre("lost: it has lost its data, which the gateways put back /3", "trouble: no permission"));
+  clock.advance(3s);
+  a.sharer.step();
   EXPECT_TRUE(a.states.back().connected);
-  EXPECT_THAT(a.events, ElementsAre("trouble: no permission"));
   a.share->refuse_records = false;
   clock.advance(5s);
   a.sharer.step();

@@ -147,6 +147,25 @@ TEST(Sharing, OfWhatWasNotAskedForGivesOutOnlyASliceWhileTheStoreIsLost) {
   EXPECT_THAT(more.error().error.detail, testing::HasSubstr("cannot be reached"));
 }
 
+TEST(Sharing, TellsWhatWasSpentLongAgoWhenTheStoreLostItsData) {
+  for (std::string_view rules : {"budget: 1USD/month", "budget: 1USD/30d", "limits: { requests: 10/day }"}) {
+    Fleet fleet(2, rules);
+    auto granted = fleet.gateways[0]->reserve({.cost = kSlice}, fleet.now());
+    ASSERT_TRUE(granted) << rules;
+    granted->settle({.cost = kSlice}, fleet.now());
+    fleet.gateways[0]->exchange(fleet.store, fleet.now());
+    fleet.clock.advance(seconds(3));
+    for (int i = 0; i < 2; ++i) fleet.gateways[0]->exchange(fleet.store, fleet.now());
+    const auto before = fleet.store.sums;
+    fleet.store.sums.clear();
+    fleet.set(false);
+    fleet.set(false);
+    fleet.gateways[0]->exchange(fleet.store, fleet.now());
+    fleet.gateways[1]->exchange(fleet.store, fleet.now());
+    EXPECT_EQ(fleet.store.sums, before) << rules;
+  }
+}
+
 TEST(Sharing, MakesCallsWaitForTheExchangeOnly) {
   Fleet fleet(2, "budget: 1USD/day");
   Gateway& gateway = *fleet.gateways[0];

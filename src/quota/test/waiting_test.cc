@@ -115,6 +115,33 @@ TEST(Waiting, LetsNobodyOvertake) {
   EXPECT_TRUE(set.reserve({key.get()}, {.cost = 1, .priority = 1}));
 }
 
+// What does not fit yet keeps nobody from what is free, but not for ever.
+TEST(Waiting, SmallCallsOfOtherPayersPassALargeOneSevenTimes) {
+  Setting set;
+  auto team = set.account("team", "budget: 1USD/day");
+  auto large = set.account("large", "");
+  auto first = set.reserve({team.get()}, {.cost = 200'000});
+  Caller big(set, {team.get()}, {.cost = 900'000, .payer = large.get()});
+  Caller own(set, {team.get()}, {.cost = 1, .payer = large.get()});
+  EXPECT_FALSE(big.answer);
+  EXPECT_FALSE(own.answer) << "the calls of one payer keep their order";
+  std::vector<std::shared_ptr<Account>> payers;
+  int passed = 0;
+  std::vector<std::unique_ptr<Caller>> small;
+  for (int i = 0; i < 20; ++i) {
+    payers.push_back(set.account(fmt::format("small {}", i), ""));
+    small.push_back(
+        std::make_unique<Caller>(set, std::vector{team.get()}, Ask{.cost = 1000, .payer = payers.back().get()}));
+    if (!small.back()->granted()) continue;
+    ++passed;
+    (*small.back()->answer)->settle({.cost = 0}, set.now());
+  }
+  EXPECT_EQ(passed, 7);
+  first->settle({.cost = 0}, set.now());
+  big.poll(set);
+  EXPECT_TRUE(big.granted());
+}
+
 TEST(Waiting, ServesHigherClassesFirstButStarvesNobody) {
   Setting set;
   auto key = set.account("key", "limits: { concurrent: 1, throttle: 10s }");

@@ -87,6 +87,31 @@ TEST_F(StateKeys, RotationLetsTheOldSecretGoOnForAWhile) {
   EXPECT_EQ(state.rotate_key("nobody", {"x", 1, 0}, 0, by(1)).error().code, Errc::not_found);
 }
 
+TEST_F(StateKeys, RotationSaysWhenTooManySecretsStillWork) {
+  add("a");
+  for (int i = 1; i < 64; ++i)
+    ASSERT_TRUE(state.rotate_key("a", {fmt::format("h{}", i), i, 0}, 1000, by(i)).has_value()) << i;
+  auto refused = state.rotate_key("a", {"h64", 64, 0}, 1000, by(64));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Errc::failed_precondition);
+  EXPECT_EQ(state.secrets("id-a").value().size(), 64U) << "nothing has changed";
+  ASSERT_TRUE(state.rotate_key("a", {"h64", 64, 0}, 64, by(64)).has_value());
+  EXPECT_THAT(changed_since(0), ElementsAre("a h64"));
+}
+
+TEST_F(StateKeys, OneKeyIsRevokedAtATime) {
+  add("a");
+  StoredKey twin;
+  twin.id = "other";
+  twin.name = "id-a";
+  EXPECT_EQ(state.add_key(twin, {"x", 1, 0}, by(1)).error().code, Errc::already_exists);
+  // As another gateway may have made it.
+  ASSERT_TRUE(state.put_key(twin, {{"x", 1, 0}}, by(1)).has_value());
+  EXPECT_EQ(state.revoke_key("id-a", by(2)).value(), 1);
+  EXPECT_THAT(changed_since(0), ElementsAre("id-a x"));
+  EXPECT_EQ(state.revoke_key("id-a", by(2)).value(), 1) << "no key in force has this id any more";
+}
+
 TEST_F(StateKeys, ListsByPrefixTeamAndPage) {
   for (const char* name : {"app-1", "app-2", "apq", "b"}) add(name, name[2] == 'q' ? "lab" : "");
   auto names = [&](const KeyQuery& query) {
@@ -101,6 +126,14 @@ TEST_F(StateKeys, ListsByPrefixTeamAndPage) {
   query.limit = 1;
   query.offset = 1;
   EXPECT_THAT(names(query), ElementsAre("app-2"));
+  query.offset = 0;
+  query.after = "app-1";
+  EXPECT_THAT(names(query), ElementsAre("app-2"));
+  query.after = "a";
+  EXPECT_THAT(names(query), ElementsAre("app-1")) << "the prefix begins later";
+  KeyQuery rest;
+  rest.after = "app-2";
+  EXPECT_THAT(names(rest), ElementsAre("apq", "b"));
   KeyQuery team;
   team.team = "lab";
   EXPECT_THAT(names(team), ElementsAre("apq"));
@@ -205,7 +238,8 @@ TEST(StateFiles, SchemaTwoIsTakenOver) {
          "INDEX responses_used ON responses (used, bytes);"});
     ASSERT_TRUE(old && old->execute(R"(
       INSERT INTO keys VALUES ('i1', 'plain', 'h1', '', 0, 0, 5, 0, 0), ('i2', 'bound', 'h2', 'chat,"lab"/*', 60, 0, 6, 99, 0),
-        ('i3', 'gone (revoked i3)', 'h3', ',', 1, 2, 7, 0, 8);
+        ('i3', 'gone (revoked i3)', 'h3', ',', 1, 2, 7, 0, 8),
+        ('i4', 'strange', 'h4', ' chat,, embed,', -5, 9000000000000000000, 5, 0, 0);
       INSERT INTO responses VALUES ('r', 'k', '', '', 1, 2, '[]', '{}'))"));
   }
   auto state = State::open(path);
@@ -213,7 +247,9 @@ TEST(StateFiles, SchemaTwoIsTakenOver) {
   KeyQuery all;
   all.revoked = true;
   auto keys = state->keys(all).value();
-  ASSERT_EQ(keys.size(), 3U);
+  ASSERT_EQ(keys.size(), 4U);
+  EXPECT_EQ(keys[3].scopes, R"({"models":["chat","embed"]})");
+  EXPECT_EQ(keys[3].rules, R"({"limits":{"tpm":1000000000000}})");
   EXPECT_EQ(keys[0].name, "bound");
   EXPECT_EQ(keys[0].scopes, R"({"models":["chat","\"lab\"/*"]})");
   EXPECT_EQ(keys[0].rules, R"({"limits":{"rpm":60}})");

@@ -108,13 +108,66 @@ TEST(StateShared, AChangeIsLaterThanWhatItChangesWhateverTheClockSays) {
   EXPECT_GT(b.rows().at(0).changed, rows[0].changed);
 }
 
-TEST(StateShared, TakenNamesGetTheKeysId) {
-  Gateway a("a"), b("b");
+TEST(StateShared, OfTwoKeysOfOneNameTheSameKeepsItEverywhere) {
+  Gateway a("a"), b("b"), c("c");
   a.add("k1", "app");
   b.add("k2", "app");
+  const auto of_a = a.rows();
+  EXPECT_EQ(*c.state->take_rows(b.rows()), 1);
+  EXPECT_EQ(*a.state->take_rows(b.rows()), 1);
+  EXPECT_EQ(*b.state->take_rows(of_a), 1);
+  EXPECT_EQ(*c.state->take_rows(of_a), 1);
+  for (Gateway* one : {&a, &b, &c}) {
+    EXPECT_EQ((*one->state->key("app"))->id, "k1");
+    EXPECT_EQ((*one->state->key("k2"))->name, "app (k2)");
+    EXPECT_TRUE(one->state->verify_audit());
+  }
+}
+
+TEST(StateShared, ARotationStaysWhateverIsChangedLater) {
+  for (bool rotated_told_first : {true, false}) {
+    Gateway a("a"), b("b");
+    a.add("k1", "app");
+    b.take(a);
+    ASSERT_TRUE(a.state->rotate_key("app", {"fresh", 500, 0}, 0, kActor));  // by a clock that is behind
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    StoredKey key = **b.state->key("k1");
+    key.team = "later";
+    ASSERT_TRUE(b.state->update_key(key, kActor));
+    for (int round = 0; round < 2; ++round) {
+      if (rotated_told_first || round > 0) b.take(a);
+      a.take(b);
+    }
+    for (Gateway* one : {&a, &b}) {
+      const auto secrets = *one->state->secrets("k1");
+      ASSERT_THAT(secrets, SizeIs(1));
+      EXPECT_EQ(secrets[0].hash, "fresh");
+      EXPECT_EQ((*one->state->key("k1"))->team, "later");
+    }
+    EXPECT_EQ(a.rows()[0].text, b.rows()[0].text);
+    EXPECT_EQ(a.take(b) + b.take(a), 0);  // it comes to rest
+  }
+}
+
+// The store keeps the row that was changed last: what is merged has to be later than both.
+TEST(StateShared, WhatWasMergedIsLaterThanBoth) {
+  Gateway a("a"), b("b");
+  a.add("k1", "app");
+  b.take(a);
+  ASSERT_TRUE(a.state->rotate_key("app", {"fresh", 2000, 0}, 9'000'000, kActor));  // when the old one ends
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  StoredKey key = **b.state->key("k1");
+  key.labels = R"({"x":"y"})";
+  ASSERT_TRUE(b.state->update_key(key, kActor));
+  const SharedRow later = b.rows()[0];
+  EXPECT_EQ(a.take(b), 1);
+  EXPECT_GT(a.rows()[0].changed, later.changed);
   EXPECT_EQ(b.take(a), 1);
-  EXPECT_EQ((*b.state->key("k1"))->name, "app (k1)");
-  EXPECT_EQ((*b.state->key("app"))->id, "k2");
+  const auto secrets = *b.state->secrets("k1");
+  ASSERT_THAT(secrets, SizeIs(2));
+  EXPECT_EQ(secrets[0].expires, 9'000'000);
+  EXPECT_EQ(secrets[1].hash, "fresh");
+  EXPECT_EQ((*b.state->key("k1"))->labels, R"({"x":"y"})");
 }
 
 TEST(StateShared, TeamsComeAndGo) {

@@ -64,9 +64,9 @@ TEST(ImageTokens, FollowThePublishedFormulas) {
   EXPECT_EQ(image_tokens(ImageSize{1024, 1024}, "high", "o1"), 75 + 4 * 150);
   EXPECT_EQ(image_tokens(ImageSize{1024, 1024}, "", "gpt-4.1-nano"), (1024 * 246 + 99) / 100);
   EXPECT_EQ(image_tokens(ImageSize{1800, 2400}, "", "gpt-4.1-mini"), (1452 * 162 + 99) / 100);
-  EXPECT_EQ(image_tokens(std::nullopt, "high", "gpt-4o"), 935);
+  EXPECT_EQ(image_tokens(std::nullopt, "high", "gpt-4o"), 85 + 8 * 170);
   EXPECT_EQ(image_tokens(ImageSize{1000, 750}, "", "claude-sonnet-4"), 1000);
-  EXPECT_EQ(image_tokens(std::nullopt, "", "gemini-2.5-pro"), 1000);
+  EXPECT_EQ(image_tokens(std::nullopt, "", "gemini-2.5-pro"), 1600);
   EXPECT_EQ(image_tokens(ImageSize{0xFFFFFFFF, 0xFFFFFFFF}, "", "other"), 1600);
   for (std::string_view model : {"gpt-4o", "gpt-4.1-mini", "x"}) {
     EXPECT_GT(image_tokens(ImageSize{1, 0xFFFFFFFF}, "", model), 0) << model;

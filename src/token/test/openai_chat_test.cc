@@ -95,7 +95,7 @@ TEST(ChatCount, WithoutAnEncodingItMeasuresBytes) {
   auto size = measure_openai_chat(kBody, "claude-sonnet-4");
   ASSERT_TRUE(size);
   EXPECT_EQ(size->text_bytes, 3);
-  EXPECT_EQ(size->tokens, 3 + 2 * 4 + 1000);
+  EXPECT_EQ(size->tokens, 3 + 2 * 4 + 1600);
   chat::Request request;
   request.messages.push_back({.parts = {{.content = chat::Text{"a\nb"}}}});
   EXPECT_EQ(measure(request, "any").text_bytes, 3);
@@ -126,6 +126,48 @@ TEST(ChatCount, OddMessagesAreNoErrors) {
   EXPECT_TRUE(measure_openai_chat(
       R"({"messages":[],"tools":[1,{"function":{"parameters":{"properties":{"a":1}}}}],"functions":[2],"tool_choice":[],"function_call":1,"response_format":[]})",
       "m"));
+}
+
+TEST(ChatCount, CountsWhatItDoesNotKnowByItsText) {
+  PENSTOCK_NEED_ENCODING(by, "o200k_base");
+  std::string words;
+  for (int i = 0; i < 1000; ++i) words += " word";
+  auto in_message = [](const std::string& message) {
+    return R"({"messages":[{"role":"user","content":"x"},)" + message + "]}";
+  };
+  auto with_tool = [](const std::string& tool) {
+    return R"({"messages":[{"role":"user","content":"x"}],"tools":[)" + tool + "]}";
+  };
+  for (const std::string& body :
+       {in_message(R"({"role":"assistant","tool_calls":[{"type":"custom","custom":{"input":")" + words + R"("}}]})"),
+        in_message(R"({"role":"user","content":[{"type":"input_text","text":")" + words + R"("}]})"),
+        in_message(R"({"role":"user","content":{"text":")" + words + R"("}})"),
+        in_message(R"({"role":"tool","content":[{"type":"output","text":")" + words + R"("}]})"),
+        with_tool(R"({"type":"custom","custom":{"description":")" + words + R"("}})"),
+        with_tool(R"({"type":"function","name":"t","description":")" + words + R"("})"),
+        R"({"messages":[],"response_format":{"type":"grammar","grammar":")" + words + R"("}})"}) {
+    bool known = true;
+    EXPECT_GE(count_openai_chat(body, *by, "gpt-4o", &known).value_or(0), 1000) << body.substr(0, 120);
+    EXPECT_FALSE(known) << body.substr(0, 120);
+    EXPECT_GE(measure_openai_chat(body, "gpt-4o")->text_bytes, 5000) << body.substr(0, 120);
+  }
+}
+
+TEST(ChatCount, SaysThatItKnowsWhatItKnows) {
+  PENSTOCK_NEED_ENCODING(by, "o200k_base");
+  bool known = true;
+  EXPECT_TRUE(count_openai_chat(R"({"messages":[{"role":"user","content":"hello"},
+    {"role":"assistant","content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]},
+    {"role":"tool","tool_call_id":"1","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}]})",
+                                *by, "gpt-4o", &known));
+  EXPECT_TRUE(known);
+}
+
+TEST(ChatCount, TakesALinkForAPicture) {
+  PENSTOCK_NEED_ENCODING(by, "o200k_base");
+  constexpr std::string_view kBody =
+      R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":"http://a/b.png"}]}]})";
+  EXPECT_GE(count_openai_chat(kBody, *by, "gpt-4o").value_or(0), 85 + 8 * 170);
 }
 
 }  // namespace

@@ -62,7 +62,9 @@ Result<void> read_output(const Fields& fields, std::size_t object_begin, llm::Re
   auto peeked = json::peek(request.body.substr(config.begin, config.end - config.begin), kInner, inner);
   if (!peeked) return std::unexpected(peeked.error());
   for (std::size_t i : {0U, 1U}) output.take(inner[i], config.begin);
-  for (std::size_t i : {2U, 3U}) output.take_answers(inner[i]);
+  for (std::size_t i : {2U, 3U}) {
+    if (auto taken = output.take_answers(inner[i], kInner[i]); !taken) return taken;
+  }
   first = config.begin + 1;
   output.insert(first, first, R"("maxOutputTokens":)", peeked->empty ? " " : ",");
   return {};

@@ -24,15 +24,27 @@ std::unexpected<Error> wrong_type(std::string_view name, std::string_view wanted
   return fail(Errc::invalid_argument, fmt::format("the field '{}' must be {}", name, wanted));
 }
 
-void read_output(const std::array<json::Field, kFields>& fields, llm::Operation operation, llm::Request& request) {
+// A list of prompts is answered one by one; a list of numbers is one prompt.
+std::int64_t prompts_in(std::string_view body, const json::Field& prompt) {
+  if (prompt.kind != json::Field::Kind::array) return 1;
+  std::size_t first = body.find_first_not_of(" \t\r\n", prompt.begin + 1);
+  bool lists = first != std::string_view::npos && (body[first] == '"' || body[first] == '[');
+  return lists ? static_cast<std::int64_t>(prompt.elements) : 1;
+}
+
+Result<void> read_output(const std::array<json::Field, kFields>& fields, llm::Operation operation,
+                         llm::Request& request) {
   bool chat = operation == llm::Operation::chat;
   llm::OutputWish& output = request.output;
   if (chat) output.take(fields[kMaxCompletionTokens]);
   output.take(fields[kMaxTokens]);
-  output.take_answers(fields[kAnswers]);
-  if (!chat) output.take_answers(fields[kBestOf]);
+  Result<void> taken = output.take_answers(fields[kAnswers], "n");
+  if (taken && !chat) taken = output.take_answers(fields[kBestOf], "best_of");
+  if (!taken) return taken;
+  if (!chat) output.answers *= prompts_in(request.body, fields[kInputs]);
   std::size_t first = request.object_begin + 1;
   output.insert(first, first, chat ? R"("max_completion_tokens":)" : R"("max_tokens":)", ",");
+  return {};
 }
 
 // Checks only what routing and policy read; the rest of the body is the provider's business.
@@ -76,7 +88,8 @@ Result<llm::Request> read_request(llm::Operation operation, std::string_view bod
   call.model = request.model.string.view();
   if (fields[kServiceTier].kind == Kind::string) request.service_tier = fields[kServiceTier].string.view();
   call.input_tokens = llm::estimate_tokens(fields[kInputs].end - fields[kInputs].begin);
-  if (operation != llm::Operation::embeddings) read_output(fields, operation, request);
+  if (operation == llm::Operation::embeddings) return request;
+  if (auto read = read_output(fields, operation, request); !read) return std::unexpected(read.error());
   return request;
 }
 

@@ -6,11 +6,12 @@ namespace {
 using Body = llm::Relay::Body;
 
 constexpr std::array kJsonCalls{
-    llm::JsonCall{.path = "/audio/speech", .text = "input"},
+    llm::JsonCall{.path = "/audio/speech", .text = "input", .answers = true},
     llm::JsonCall{.path = "/images/generations",
                   .text = "prompt",
                   .service = "images",
                   .images = true,
+                  .answers = true,
                   .needs = flow::Capability::images},
     llm::JsonCall{
         .path = "/moderations", .text = "input", .bytes_max = llm::kMediaBodyBytesMax, .service = "moderations"},

@@ -29,10 +29,7 @@ void show_limits(flow::Call& call, const flow::Accounts& accounts, const quota::
 
 std::unexpected<Error> refusal(flow::Call& call, quota::Denial denial) {
   if (denial.retry_after > base::Duration::zero()) call.retry_after = denial.retry_after;
-  if (denial.why == quota::Denial::Why::budget) denial.error.source = flow::kBudgetSource;
-  // Asking again would not help, which clients take a conflict (409) for.
-  if (denial.why == quota::Denial::Why::unpriced) denial.error.code = Errc::permission_denied;
-  return std::unexpected(std::move(denial.error));
+  return std::unexpected(flow::refusal_of(std::move(denial)));
 }
 
 // Woken from any thread; the call may be gone by then.
@@ -49,6 +46,7 @@ struct Turn {
 
 rt::Task<Result<void>> wait_for_turn(flow::Call& call, flow::Accounts accounts) {
   rt::Loop& loop = call.exchange.loop();
+  flow::Standing standing(call);
   base::SteadyTime since = loop.now();
   auto turn = std::make_shared<Turn>(loop);
   quota::Ask ask = call.ask;
@@ -62,8 +60,9 @@ rt::Task<Result<void>> wait_for_turn(flow::Call& call, flow::Accounts accounts) 
     turn->woken = false;
     if (auto answer = ticket->poll(now_of(call))) {
       if (*answer) {
-        keep(call, std::move(**answer));
-        passed = {};
+        // Destroyed unkept, the reservation gives everything back.
+        passed = standing.check(call);
+        if (passed) keep(call, std::move(**answer));
       } else {
         show_limits(call, accounts, now_of(call));
         passed = refusal(call, std::move(answer->error()));
@@ -128,7 +127,11 @@ quota::Used used_by(const flow::Call& call) {
 Result<void> LimitsFilter::on_usage(flow::Call& call) {
   if (!call.reservation) return {};
   quota::Now now = now_of(call);
-  auto denial = call.reservation.use(used_by(call), now);
+  // And a little more: who has used exactly what there is has nothing left to go on with.
+  quota::Used used = used_by(call);
+  ++used.tokens;
+  if (used.cost) ++*used.cost;
+  auto denial = call.reservation.use(used, now);
   if (!denial) return {};
   show_limits(call, flow::Accounts(call), now);
   return refusal(call, std::move(*denial));

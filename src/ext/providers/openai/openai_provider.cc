@@ -36,13 +36,14 @@ void ask_for_usage(const llm::Request& request, llm::Splice& splice) {
 // What a provider reports; nonsense counts as nothing.
 Result<llm::Usage> usage_in(std::string_view text) {
   constexpr std::int64_t kTokensMax = llm::kReportedMax;
-  std::array<json::IntegerAt, 7> counts{{{.path = {"usage", "prompt_tokens"}},
+  std::array<json::IntegerAt, 8> counts{{{.path = {"usage", "prompt_tokens"}},
                                          {.path = {"usage", "completion_tokens"}},
                                          {.path = {"usage", "prompt_tokens_details", "cached_tokens"}},
                                          {.path = {"usage"}},
                                          {.path = {"usage", "completion_tokens_details", "reasoning_tokens"}},
                                          {.path = {"usage", "completion_tokens_details", "audio_tokens"}},
-                                         {.path = {"usage", "prompt_tokens_details", "audio_tokens"}}}};
+                                         {.path = {"usage", "prompt_tokens_details", "audio_tokens"}},
+                                         {.path = {"usage", "prompt_tokens_details", "cache_write_tokens"}}}};
   if (auto read = json::read_integers(text, counts); !read) return std::unexpected(read.error());
   if (!counts[3].parent) return fail(Errc::invalid_argument, "not a JSON object");
   llm::Usage usage;
@@ -54,6 +55,7 @@ Result<llm::Usage> usage_in(std::string_view text) {
   usage.reasoning = counts[4].up_to(usage.output);
   usage.audio_output = counts[5].up_to(usage.output);
   usage.audio_input = counts[6].up_to(usage.input);
+  usage.cache_write = counts[7].up_to(usage.input);
   return usage;
 }
 

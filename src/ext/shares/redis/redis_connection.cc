@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
 #include <netdb.h>
+#include <poll.h>
 
 #include <array>
 #include <cerrno>
@@ -120,7 +121,7 @@ Result<RedisConnection> RedisConnection::open(const RedisAddress& address, base:
                      ? connect_by_name(address, timeout)
                      : connected(redisConnectUnixWithTimeout(address.socket.c_str(), to_timeval(timeout)), timeout);
   if (!context) return std::unexpected(context.error());
-  RedisConnection connection(*context);
+  RedisConnection connection(*context, timeout);
   if (auto done = connection.log_in(address); !done) return std::unexpected(done.error());
   return connection;
 }
@@ -154,15 +155,32 @@ void RedisConnection::send(const std::vector<std::string_view>& words) {
   redisAppendCommandArgv(context_.get(), static_cast<int>(texts.size()), texts.data(), sizes.data());
 }
 
-Result<RedisReply> RedisConnection::reply() {
+// As redisGetReply(), whose timeout starts anew with every byte that comes.
+redisReply* RedisConnection::read_until(base::SteadyTime deadline) {
+  using std::chrono::ceil, std::chrono::milliseconds;
+  const auto left = [&] { return ceil<milliseconds>(deadline - std::chrono::steady_clock::now()).count(); };
+  for (int done = 0; done == 0;) {
+    if (redisBufferWrite(context_.get(), &done) != REDIS_OK) return nullptr;
+    if (done == 0 && left() <= 0) return errno = ETIMEDOUT, nullptr;
+  }
   void* raw = nullptr;
+  while (redisGetReplyFromReader(context_.get(), &raw) == REDIS_OK && raw == nullptr) {
+    pollfd wanted{.fd = context_->fd, .events = POLLIN, .revents = 0};
+    const auto patience = left();
+    if (patience <= 0 || ::poll(&wanted, 1, static_cast<int>(patience)) == 0) return errno = ETIMEDOUT, nullptr;
+    if (redisBufferRead(context_.get()) != REDIS_OK) return nullptr;
+  }
+  return static_cast<redisReply*>(raw);
+}
+
+Result<RedisReply> RedisConnection::reply() {
   errno = 0;
-  if (redisGetReply(context_.get(), &raw) != REDIS_OK || raw == nullptr) {
+  RedisReply reply(read_until(std::chrono::steady_clock::now() + timeout_));
+  if (!reply) {
     Error error = broken_error(*context_, errno);
     if (context_->err == 0) context_->err = REDIS_ERR_OTHER;
     return std::unexpected(std::move(error));
   }
-  RedisReply reply(static_cast<redisReply*>(raw));
   if (reply->type == REDIS_REPLY_ERROR)
     return std::unexpected(reply_error({reply->str, static_cast<std::size_t>(reply->len)}));
   return reply;

@@ -1,4 +1,5 @@
-// One connection to a Redis: blocking, every wait bounded. One thread's.
+// One connection to a Redis: blocking, every wait bounded but that for a name: it is as long as the system's resolver
+// takes. One thread's.
 #pragma once
 
 #include <memory>
@@ -23,8 +24,8 @@ using RedisReply = std::unique_ptr<redisReply, FreeRedisReply>;
 class RedisConnection {
  public:
   // Looks the name up, connects, says who we are and chooses the database. `timeout` is that of connecting to one
-  // address, and of each answer. Errors: unavailable, deadline_exceeded, permission_denied (also: egress policy),
-  // failed_precondition.
+  // address, and of each whole answer, however its bytes come. Errors: unavailable, deadline_exceeded,
+  // permission_denied (also: egress policy), failed_precondition.
   static Result<RedisConnection> open(const RedisAddress& address, base::Duration timeout);
 
   // Queues a command; what is queued goes out with the first reply() asked for.
@@ -38,9 +39,12 @@ class RedisConnection {
   struct Close {
     void operator()(redisContext* context) const;
   };
-  explicit RedisConnection(redisContext* context) : context_(context) {}
+  RedisConnection(redisContext* context, base::Duration timeout) : context_(context), timeout_(timeout) {}
   Result<void> log_in(const RedisAddress& address);
+  // Null: broken, or errno is ETIMEDOUT.
+  redisReply* read_until(base::SteadyTime deadline);
   std::unique_ptr<redisContext, Close> context_;
+  base::Duration timeout_;
 };
 
 }  // namespace penstock::ext

@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "ext/shares/redis/scripts.h"
+#include "obs/log.h"
 
 namespace penstock::ext {
 namespace {
@@ -21,6 +22,7 @@ constexpr std::uint64_t kPartsMax = 4096;
 constexpr base::Duration kKeepLeast = 1s;
 constexpr base::Duration kKeepMost = std::chrono::hours(24 * 400);
 constexpr std::size_t kStampDigits = 21;
+constexpr base::WallMicros kClocksApart = 100'000;
 
 std::string_view text_of(const redisReply& reply) {
   if (reply.type != REDIS_REPLY_STRING && reply.type != REDIS_REPLY_STATUS) return {};
@@ -111,12 +113,12 @@ Result<void> RedisShare::read_part(const redisReply& reply, std::size_t part, co
                                    quota::ShareAnswer& answer) {
   const std::size_t from = part * kPartMeters;
   const std::size_t meters = std::min(batch.uses.size() - from, kPartMeters);
-  if (!is_array(reply, 4 + meters)) return odd_answer();
+  if (!is_array(reply, 5 + meters)) return odd_answer();
   answer.gateways = static_cast<int>(std::clamp<long long>(reply.element[2]->integer, 1, 1'000'000));
   answer.revision = reply.element[3]->integer;
   for (std::size_t i = 0; i < meters; ++i) {
     const quota::SharedUse& use = batch.uses[from + i];
-    answer.sums.push_back({use.meter, use.used, reply.element[4 + i]->integer});
+    answer.sums.push_back({use.meter, use.used, reply.element[5 + i]->integer});
   }
   return {};
 }
@@ -131,6 +133,7 @@ Result<quota::ShareAnswer> RedisShare::exchange(const quota::ShareBatch& batch) 
   quota::ShareAnswer answer;
   answer.sums.reserve(batch.uses.size());
   Life heard;
+  const base::WallMicros begun = options_.clock->wall();
   for (std::size_t part = 0; part < parts; ++part) {
     auto one = reply();
     if (!one) return std::unexpected(one.error());
@@ -139,10 +142,25 @@ Result<quota::ShareAnswer> RedisShare::exchange(const quota::ShareBatch& batch) 
       return std::unexpected(read.error());
     }
     heard = {std::string(text_of(*(*one)->element[0])), (*one)->element[1]->integer};
+    if (part == 0) compare_clocks(begun, (*one)->element[4]->integer * 1000);
   }
   answer.fresh = heard.token != life_.token;
   life_ = std::move(heard);
   return answer;
+}
+
+// Windows and periods are named by each gateway's own clock.
+void RedisShare::compare_clocks(base::WallMicros begun, base::WallMicros theirs) {
+  const base::WallMicros ended = options_.clock->wall();
+  const base::WallMicros off = theirs < begun ? begun - theirs : std::max<base::WallMicros>(theirs - ended, 0);
+  const bool apart = off > kClocksApart;
+  if (apart && !clocks_apart_) {
+    obs::log(obs::Level::warn,
+             "this clock and that of the store that gateways share limits through differ: where windows and periods "
+             "begin, gateways do not count together; set the clocks of all gateways by NTP",
+             {{"store", options_.address.place()}, {"ms", std::to_string(off / 1000)}});
+  }
+  clocks_apart_ = apart;
 }
 
 Result<void> RedisShare::put(std::span<const quota::SharedRecord> records) {

@@ -13,6 +13,7 @@ struct RedisShareOptions {
   std::string prefix = "penstock";  // of all keys; in braces, so that a cluster keeps them together
   base::Duration timeout = std::chrono::milliseconds(500);
   std::string gateway;  // unique
+  const base::Clock* clock = &base::system_clock();
 };
 
 class RedisShare : public quota::Share {
@@ -34,6 +35,8 @@ class RedisShare : public quota::Share {
   void send_part(const quota::ShareBatch& batch, std::size_t part, std::string_view new_token);
   Result<void> read_part(const redisReply& reply, std::size_t part, const quota::ShareBatch& batch,
                          quota::ShareAnswer& answer);
+  // Warns when the store's clock is far from ours, which has gone on since `begun`.
+  void compare_clocks(base::WallMicros begun, base::WallMicros theirs);
   // The answer to what was sent last; without a connection worth keeping after an error.
   Result<RedisReply> reply();
   std::string key(std::string_view name) const;
@@ -42,6 +45,7 @@ class RedisShare : public quota::Share {
   std::optional<RedisConnection> connection_;
   std::string exchange_sha_, put_sha_, changes_sha_;
   Life life_;
+  bool clocks_apart_ = false;  // and that was said
 };
 
 // `redis`, `user`, `password`, `prefix`, `timeout` of `shared:`.

@@ -8,7 +8,7 @@ namespace penstock::ext {
 // KEYS: the store's life, the gateways alive, the last number of this gateway, the records' revision; then the meters.
 // ARGV: gateway, number, token and turns of the life as last heard, a token for a new life; then for each meter what to
 // add, the sum as this gateway knows it, and for how long to keep it in milliseconds.
-// Answers token, turns, gateways alive, revision; then the sums.
+// Answers token, turns, gateways alive, revision, time in milliseconds since 1970; then the sums.
 //
 // Sums only grow: one that is smaller than a gateway knows it has lost something (a restart without persistence, a
 // replica that took over and was behind) and is put back. A life ends when data is lost, or there are fewer turns than
@@ -30,7 +30,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - 5000
 local counts = number > (tonumber(redis.call('GET', KEYS[3])) or 0)
 if counts then redis.call('SET', KEYS[3], ARGV[2], 'PX', '604800000') end
 
-local answer = {token, turns, redis.call('ZCARD', KEYS[2]), tonumber(redis.call('GET', KEYS[4])) or 0}
+local answer = {token, turns, redis.call('ZCARD', KEYS[2]), tonumber(redis.call('GET', KEYS[4])) or 0, now}
 for i = 5, #KEYS do
   local at = 6 + (i - 5) * 3
   local add, known = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
@@ -47,12 +47,18 @@ return answer
 )lua";
 
 // KEYS: records, their order, their revision. ARGV: id and value of each. A value begins with 21 digits: whether it is
-// final, and when it was changed; the larger ones stay.
+// final, and when it was changed; the larger ones stay. Keys of Redis may get lost one by one (an eviction, a hand):
+// the revision goes on after the highest of the order, and a record that is not in the order comes in again.
 inline constexpr std::string_view kPutScript = R"lua(
+local last = tonumber(redis.call('ZREVRANGE', KEYS[2], '0', '0', 'WITHSCORES')[2]) or 0
+if last > (tonumber(redis.call('GET', KEYS[3])) or 0) then
+  redis.call('SET', KEYS[3], string.format('%.0f', last))
+end
 for i = 1, #ARGV, 2 do
   local old = redis.call('HGET', KEYS[1], ARGV[i])
-  if not old or string.sub(ARGV[i + 1], 1, 21) > string.sub(old, 1, 21) then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  local newer = not old or string.sub(ARGV[i + 1], 1, 21) > string.sub(old, 1, 21)
+  if newer then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+  if newer or not redis.call('ZSCORE', KEYS[2], ARGV[i]) then
     redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[3]), ARGV[i])
   end
 end

@@ -208,6 +208,24 @@ TEST_F(LimitsFilterTest, ABudgetSaysSo) {
   EXPECT_EQ(next->call.event.error_type, obs::ErrorType::policy_budget);
 }
 
+// A conversation that has used all of it does not get another answer.
+TEST_F(LimitsFilterTest, ABudgetThatIsExactlyUsedUpIsUsedUp) {
+  quota::Rules rules;
+  rules.budgets.push_back({});
+  rules.budgets.back().amount = 1'000'000;
+  auto one = call(rules);
+  one->call.ask.cost = 0;
+  ASSERT_TRUE(filter.on_request(one->call).await_resume().has_value());
+  one->call.event.usage_known = true;
+  one->call.event.cost_known = true;
+  one->call.event.cost_micros = 999'999;
+  EXPECT_TRUE(filter.on_usage(one->call).has_value());
+  one->call.event.cost_micros = 1'000'000;
+  auto refused = filter.on_usage(one->call);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().source, flow::kBudgetSource);
+}
+
 // What others hold stands in the way: the call waits for them.
 TEST_F(LimitsFilterTest, ACallWaitsForWhatOthersHold) {
   quota::Rules rules;
@@ -233,6 +251,36 @@ TEST_F(LimitsFilterTest, ACallWaitsForWhatOthersHold) {
   EXPECT_TRUE(passed->has_value());
   EXPECT_GE(second->call.event.waited_nanos, 0);
   EXPECT_EQ(book.waiting(), 0);
+}
+
+// A key that is revoked, or gets other rules, while its call waits.
+TEST_F(LimitsFilterTest, WhoeverWaitedIsLookedAtAgain) {
+  for (bool revoked : {true, false}) {
+    quota::Rules rules;
+    rules.limits.concurrent = 1;
+    rules.limits.throttle = 60s;
+    auto first = call(rules);
+    ASSERT_TRUE(filter.on_request(first->call).await_resume().has_value());
+    auto second = call(rules);
+    std::optional<Result<void>> passed;
+    rt::spawn(ask(filter, second->call, passed));
+    EXPECT_FALSE(passed);
+    if (revoked) {
+      keys->declare({});
+    } else {
+      rules.budgets.push_back({});
+      rules.budgets.back().amount = 1'000'000;
+      call(rules);
+    }
+    loop.post([&] { filter.on_settle(first->call); });
+    loop.run();
+    ASSERT_TRUE(passed && !passed->has_value()) << revoked;
+    EXPECT_EQ(passed->error().code, revoked ? Errc::unauthenticated : Errc::unavailable) << passed->error().detail;
+    EXPECT_FALSE(second->call.reservation);
+    EXPECT_EQ(book.waiting(), 0);
+    for (const auto& [_, state] : book.list("key:app", {loop.now(), base::system_clock().wall()}))
+      EXPECT_EQ(state.concurrent, 0);
+  }
 }
 
 TEST_F(LimitsFilterTest, WhoeverLeavesGivesUpItsPlace) {

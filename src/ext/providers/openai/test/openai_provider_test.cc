@@ -170,12 +170,13 @@ Result<llm::Usage> usage_of(std::string body) { return provider()->read_answer(l
 
 TEST(OpenAiProviderReadAnswer, FindsUsage) {
   auto usage = usage_of(
-      R"({"id":"x","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":5}}})");
+      R"({"id":"x","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":5,"cache_write_tokens":3}}})");
   ASSERT_TRUE(usage.has_value());
   EXPECT_TRUE(usage->known);
   EXPECT_EQ(usage->input, 11);
   EXPECT_EQ(usage->output, 7);
   EXPECT_EQ(usage->cached, 5);
+  EXPECT_EQ(usage->cache_write, 3);
   auto embeddings = usage_of(R"({"data":[],"usage":{"prompt_tokens":4,"total_tokens":4}})");
   EXPECT_TRUE(embeddings->known);
   EXPECT_EQ(embeddings->output, 0);

@@ -2,6 +2,8 @@
 #include "ext/shares/redis/redis_share.h"
 
 #include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <optional>
 
@@ -108,6 +110,22 @@ TEST_F(RedisShareTest, AStoreThatWentBackInTimeIsANewLife) {
   EXPECT_TRUE(b.exchange({2, {{"x", 0, 50, 1min}}})->fresh);
 }
 
+TEST_F(RedisShareTest, AClockThatIsFarFromTheStoresIsSaidOnce) {
+  const auto said_by = [](RedisShare& share) {
+    testing::internal::CaptureStderr();
+    for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(share.exchange({i, {{"x", 1, 0, 1min}}}));
+    return testing::internal::GetCapturedStderr();
+  };
+  base::FakeClock clock;
+  RedisShareOptions apart = options("a");
+  apart.clock = &clock;
+  RedisShare a(apart), b(options("b"));
+  const std::string said = said_by(a);
+  EXPECT_THAT(said, HasSubstr("NTP"));
+  EXPECT_EQ(said.find("NTP"), said.rfind("NTP"));
+  EXPECT_EQ(said_by(b), "");
+}
+
 TEST_F(RedisShareTest, RecordsOfOneAreThoseOfAll) {
   RedisShare a(options("a")), b(options("b"));
   std::vector<quota::SharedRecord> records{{"key:1", 10, false, R"({"name":"one"})"}, {"key:2", 11, true, "two"}};
@@ -123,6 +141,27 @@ TEST_F(RedisShareTest, RecordsOfOneAreThoseOfAll) {
   auto changed = a.changes(found->revision, 10);
   ASSERT_EQ(changed->records.size(), 1u);
   EXPECT_EQ(changed->records[0].text, "changed");
+}
+
+TEST_F(RedisShareTest, RevisionsGoOnAfterTheirKeyWasLost) {
+  RedisShare a(options("a")), b(options("b"));
+  std::vector<quota::SharedRecord> records{{"key:1", 10, false, "one"}, {"key:2", 11, false, "two"}};
+  ASSERT_TRUE(a.put(records));
+  const std::int64_t before = b.changes(0, 10)->revision;
+  auto raw = RedisConnection::open(options("").address, 2s);
+  for (std::string_view lost : {"{penstock}:revision", "{penstock}:changes"}) {
+    raw->send({"DEL", lost});
+    ASSERT_TRUE(raw->reply());
+    EXPECT_EQ(a.exchange({1, {}})->revision, lost == "{penstock}:revision" ? 0 : before);
+    ASSERT_TRUE(a.put(records));
+    EXPECT_GE(a.exchange({2, {}})->revision, before);
+    EXPECT_EQ(b.changes(0, 10)->records.size(), 2u);
+  }
+  std::vector<quota::SharedRecord> revoked{{"key:1", 12, true, "revoked"}};
+  ASSERT_TRUE(a.put(revoked));
+  const auto heard = b.changes(before, 10)->records;
+  ASSERT_FALSE(heard.empty());
+  EXPECT_EQ(heard.back().text, "revoked");
 }
 
 TEST_F(RedisShareTest, TheFirstWordStays) {
@@ -144,6 +183,36 @@ TEST_F(RedisShareTest, AServerThatStandsStillIsGivenUp) {
   server->send(SIGCONT);
   RedisShare patient(options("a"));
   EXPECT_THAT(sums(patient.exchange({2, {{"x", 1, 1, 1min}}})), ElementsAre(2));
+}
+
+// Each byte comes well within the timeout, the answer never does.
+TEST(RedisConnection, AnAnswerThatDripsIsGivenUp) {
+  std::string folder = (std::filesystem::temp_directory_path() / "penstock-drip-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  RedisShareOptions options;
+  options.address.socket = folder + "/s";
+  options.gateway = "a";
+  options.timeout = 200ms;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  options.address.socket.copy(address.sun_path, sizeof address.sun_path - 1);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener, 4), 0);
+  std::jthread server([listener](const std::stop_token& stop) {
+    const int peer = ::accept(listener, nullptr, nullptr);
+    while (!stop.stop_requested() && ::send(peer, "+", 1, MSG_NOSIGNAL) == 1) std::this_thread::sleep_for(20ms);
+    ::close(peer);
+  });
+  const auto begun = std::chrono::steady_clock::now();
+  auto answer = RedisShare(options).exchange({1, {}});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Errc::deadline_exceeded) << answer.error().detail;
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
+  server.request_stop();
+  server.join();
+  ::close(listener);
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(RedisShareTest, PasswordsAreAskedForAndNeverRepeated) {
