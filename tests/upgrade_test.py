@@ -102,6 +102,41 @@ def test_upgrades_under_load_refuse_and_fail_nothing():
         equal(harness.stored_usage(gateway.data_dir), load.done, "requests in the usage of all processes:")
 
 
+def test_a_budget_is_not_overspent_through_an_upgrade_and_nothing_of_it_is_lost():
+    with harness.Mock("--tokens", "50", "--first-token", "5ms", "--per-token", "20ms") as mock:
+        priced = (f"providers:\n  lab: {{ type: openai, base_url: {mock.url} }}\nmodels:\n  chat: {{ route: [ lab/small ], "
+                  f"price: {{ input: 0USD/1M, output: 100USD/1M }} }}\n"
+                  f"keys: [ {{ name: app, secret: {KEY}, budget: 0.05USD/day }} ]\n")
+        with harness.Gateway(priced) as gateway, Lineage(gateway) as lineage:
+            statuses, threads = [], []
+
+            def ask(count):
+                more = [threading.Thread(target=lambda: statuses.append(gateway.chat(key=KEY, max_tokens=50).status)) for _ in range(count)]
+                for thread in more:
+                    thread.start()
+                threads.extend(more)
+
+            ask(2)
+            old = lineage.upgrade()
+            ask(4)
+            time.sleep(0.3)
+            ask(4)
+            until(lambda: not alive(old) or old == gateway.pid and not gateway.alive(), "the old process to end", 40)
+            for thread in threads:
+                thread.join()
+            # Each call costs 0.005 USD: ten are paid for, and as many are granted when asked one after the other.
+            time.sleep(1)
+            for _ in range(12):
+                ask(1)
+                threads[-1].join()
+            granted = statuses.count(200)
+            equal(granted, 10, "calls granted:")
+            equal(harness.stored_usage(gateway.data_dir, "cost_micros"), 50_000)
+            budget = harness.request(gateway.admin_port, "GET", "/admin/v1/budgets").json()["budgets"][0]
+            equal(budget["held"], 0 if isinstance(budget["held"], int) else budget["held"])
+            check("0.05" in str(budget["spent"]) or budget["spent"] == 50_000, "spent:", budget["spent"])
+
+
 def test_a_second_gateway_on_the_same_data_folder_is_refused():
     with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway:
         status, _, said = harness.command("run", "--config", str(gateway.config_path), "--data-dir", str(gateway.data_dir))

@@ -207,7 +207,8 @@ std::expected<void, StartFailure> Gateway::start_state() {
   if (!ledger) return cannot_start(1, ledger.error().detail);
   usage_ = std::make_unique<UsageWriter>(std::move(*ledger));
   usage_->set_retention(config_.usage);
-  if (auto kept = usage_->keep(*book_); !kept) return cannot_start(1, kept.error().detail);
+  if (auto kept = usage_->keep(*book_, predecessor_.has_value()); !kept) return cannot_start(1, kept.error().detail);
+  if (predecessor_) split_budgets(true);
   // Without them nobody knows who may call, and which keys were revoked.
   keys_ = std::make_shared<flow::KeyTable>(installation_secret_, book_.get());
   if (!read_stored_keys()) return cannot_start(1, "the stored keys cannot be read");

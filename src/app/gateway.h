@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include <unistd.h>
 #include "app/admin.h"
 #include "app/budget_metrics.h"
 #include "app/found.h"
@@ -18,6 +19,7 @@
 #include "app/service_manager.h"
 #include "app/sharing.h"
 #include "app/upgrade.h"
+
 #include "app/usage_writer.h"
 #include "base/registry.h"
 #include "base/services.h"
@@ -71,6 +73,8 @@ class Gateway {
 
   std::expected<config::Document, StartFailure> load_document();
   std::expected<void, StartFailure> lock_data();
+  void split_budgets(bool split);
+  void join_budgets();
   std::expected<void, StartFailure> start_state();
   void start_lanes();
   // Everything that is listened on, before anybody is accepted.
@@ -134,6 +138,10 @@ class Gateway {
   std::shared_ptr<const flow::Policy> policy_;  // last published
   bool open_to_all_ = false;  // of the policy last made: no key was ever made, and nobody outside can call
   std::optional<store::DataLock> data_lock_;
+  bool split_ = false;                    // budgets, with another process while one takes over from the other
+  bool upgrade_wanted_ = false;           // as soon as they are not
+  pid_t parent_ = ::getppid();            // a predecessor, as long as it lives
+  std::optional<std::uint64_t> joining_;  // the predecessor has gone: when the meters were looked at so often
   base::Secret installation_secret_;
   std::unique_ptr<quota::Book> book_;     // outlives reloads, as its accounts do
   std::shared_ptr<flow::KeyTable> keys_;  // the same

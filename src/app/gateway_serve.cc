@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <set>
+#include <thread>
 
 #include "app/changes.h"
 #include "app/gateway.h"
@@ -96,6 +97,8 @@ void Gateway::take_over() {
   inherited_.close_unclaimed();
   predecessor_->wait(kPredecessorPatience);
   predecessor_.reset();
+  usage_->own_meters();
+  observer_->wake();
   if (auto taken = data_lock_->take(); !taken)
     obs::log(obs::Level::warn, "nothing keeps a second gateway off", {{"why", taken.error().detail}});
   obs::log(obs::Level::info, "took over from another process");
@@ -114,7 +117,8 @@ Gateway::End Gateway::watch() {
                       std::vector<std::string>(folders.begin(), folders.end()), kLedgerFiles);
     }
     tell_alive();
-    bool slowly = !soon && changes->complete() && !successor_;
+    join_budgets();
+    bool slowly = !soon && changes->complete() && !successor_ && !split_;
     base::Duration at_most = slowly ? base::Duration(kLookEvery) : base::Duration(kLookAtKeysEvery);
     if (successor_) at_most = kLookAtSuccessorEvery;
     if (base::Duration every = manager_.alive_every(); every > base::Duration::zero())
@@ -163,17 +167,47 @@ void Gateway::tell_alive() {
   manager_.alive(std::chrono::steady_clock::now());
 }
 
+// With gateways that share them there is a store that both tell.
+void Gateway::split_budgets(bool split) {
+  if (config_.shared) return;
+  quota::SharingState state;
+  state.gateways = split ? 2 : 1;
+  book_->set_sharing(state, {std::chrono::steady_clock::now(), base::system_clock().wall()});
+  split_ = split;
+}
+
+// All of them are ours when the predecessor has gone and what it left was taken up.
+void Gateway::join_budgets() {
+  if (!split_ || successor_ || ::getppid() == parent_) return;
+  if (!joining_) joining_ = usage_->looks();
+  if (usage_->metered() && usage_->looks() < *joining_ + 2) return;
+  split_budgets(false);
+  if (upgrade_wanted_) start_upgrade();
+}
+
 void Gateway::start_upgrade() {
   if (successor_) {
     obs::log(obs::Level::warn, "another process is being started already");
     return;
   }
+  upgrade_wanted_ = split_ && usage_->metered();
+  if (upgrade_wanted_) {
+    obs::log(obs::Level::info, "the upgrade begins when the process before this one has finished its answers");
+    return;
+  }
+  // What the other reads in the ledger is no less than what was given out before the split.
+  split_budgets(true);
+  std::uint64_t looks = usage_->looks();
+  base::SteadyTime give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (usage_->metered() && usage_->looks() < looks + 2 && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   std::vector<HandedSocket> sockets = listeners_->sockets();
   std::string admin = inherited_.name_of(admin_->endpoint());
   sockets.push_back({admin_->listening_fd(), admin.empty() ? std::string(kAdminSocket) : admin});
   auto started = Successor::start(options_.invocation, sockets, kSuccessorPatience);
   if (!started) {
     obs::log(obs::Level::error, "upgrade failed, this process goes on", {{"why", started.error().detail}});
+    split_budgets(false);
     return;
   }
   successor_.emplace(std::move(*started));
@@ -186,6 +220,7 @@ bool Gateway::successor_is_ready() {
   if (state != Successor::State::failed) return state == Successor::State::ready;
   obs::log(obs::Level::error, "upgrade failed, this process goes on", {{"why", successor_->why()}});
   successor_.reset();
+  split_budgets(false);
   return false;
 }
 
@@ -197,6 +232,8 @@ void Gateway::hand_over() {
   listeners_->close(true);
   admin_->hand_over();
   stop_ingest();
+  observer_->wake();
+  wait_for([&] { return usage_->has_let_go(); }, std::chrono::seconds(3));
   data_lock_->release();
   successor_->let_go();
 }

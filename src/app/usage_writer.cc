@@ -1,6 +1,7 @@
 #include "app/usage_writer.h"
 
 #include "obs/log.h"
+#include "quota/carried.h"
 
 namespace penstock::app {
 namespace {
@@ -92,9 +93,14 @@ void UsageWriter::count(const obs::RequestEvent& event) {
   used.waited_micros += event.waited_nanos / 1000;
 }
 
-Result<void> UsageWriter::keep(quota::Book& book) {
+Result<void> UsageWriter::keep(quota::Book& book, bool successor) {
   auto meters = ledger_.meters();
   if (!meters) return std::unexpected(meters.error());
+  if (successor) {
+    own_.store(false, std::memory_order_relaxed);
+    restored_.emplace();
+    for (const store::MeterState& meter : *meters) restored_->emplace(meter.id, meter.state);
+  }
   std::vector<quota::Checkpoint> checkpoints;
   checkpoints.reserve(meters->size());
   for (store::MeterState& meter : *meters) checkpoints.push_back({std::move(meter.id), std::move(meter.state)});
@@ -142,16 +148,69 @@ void UsageWriter::flush() {
   ledger_.set_patience(kPatience);
 }
 
+// What the predecessor wrote between our start and its letting go.
+bool UsageWriter::catch_up() {
+  auto meters = ledger_.meters();
+  if (!meters) {
+    complain("what limits and budgets came to in the other process cannot be read; tried again", meters.error().detail);
+    return false;
+  }
+  States gone = std::move(*restored_);
+  restored_.reset();
+  auto went_on = [&](const std::string& id, const std::string& before, const std::string& after) {
+    if (before == after) return;
+    // An account that is not in use yet begins with the newer state.
+    if (!book_->restore({quota::carried(id, before, after)}, now()).empty()) (void)book_->restore({{id, after}}, now());
+  };
+  for (const store::MeterState& meter : *meters) {
+    auto known = gone.find(meter.id);
+    went_on(meter.id, known == gone.end() ? "" : known->second, meter.state);
+    if (known != gone.end()) gone.erase(known);
+  }
+  for (const auto& [id, state] : gone) went_on(id, state, "");
+  return true;
+}
+
+// An account that is not in use yet is waited for: what it has restored is not written before.
+void UsageWriter::take_up_carried() {
+  if (auto more = ledger_.carried(carried_read_); more) {
+    for (store::CarriedMeter& meter : *more) {
+      carried_read_ = meter.sequence;
+      waiting_carried_.push_back(std::move(meter));
+    }
+  }
+  std::erase_if(waiting_carried_, [&](const store::CarriedMeter& meter) {
+    auto errors = book_->restore({quota::carried(meter.id, meter.before, meter.after)}, now());
+    if (!errors.empty() && errors.front().code == Errc::not_found) return false;
+    if (!errors.empty()) complain("what another process left of limits and budgets is damaged", errors.front().detail);
+    taken_up_.push_back(meter.sequence);
+    return true;
+  });
+}
+
+// The ledger has all of it: from here on only the differences are left to the other process.
+void UsageWriter::note_told() {
+  auto meters = ledger_.meters();
+  if (!meters) return complain("the meters cannot be read", meters.error().detail);
+  for (store::MeterState& meter : *meters) told_[std::move(meter.id)] = std::move(meter.state);
+  let_go_done_ = true;
+}
+
 // After the events were taken: a call is charged to its budgets before its event is recorded, so that no row is ever
 // there without its charge.
 void UsageWriter::look_at_meters() {
   if (book_ == nullptr) return;
-  if (let_go_.load(std::memory_order_relaxed)) {
-    meters_.clear();
-    return;
+  if (restored_ && (!own_.load(std::memory_order_relaxed) || !catch_up())) return;
+  if (!let_go_done_) take_up_carried();
+  for (quota::Checkpoint& checkpoint : book_->take_checkpoints(now())) {
+    if (!let_go_done_) {
+      meters_[std::move(checkpoint.id)] = std::move(checkpoint.state);
+      continue;
+    }
+    std::string& told = told_[checkpoint.id];
+    to_leave_.push_back({0, checkpoint.id, told, checkpoint.state});
+    told = std::move(checkpoint.state);
   }
-  for (quota::Checkpoint& checkpoint : book_->take_checkpoints(now()))
-    meters_[std::move(checkpoint.id)] = std::move(checkpoint.state);
   for (const quota::BudgetAlert& alert : book_->take_alerts()) {
     alerts_.fetch_add(1, std::memory_order_relaxed);
     obs::log(obs::Level::warn, fmt::format("budget reached {:.0f}%", alert.share * 100),
@@ -163,12 +222,17 @@ void UsageWriter::look_at_meters() {
 }
 
 void UsageWriter::write() {
+  bool letting_go = let_go_.load(std::memory_order_relaxed) && !let_go_done_ && book_ != nullptr;
   look_at_meters();
-  if (!anything()) return;
+  if (!anything()) {
+    if (letting_go) note_told();
+    ++looks_;
+    return;
+  }
   std::vector<store::MeterState> meters;
   meters.reserve(meters_.size());
   for (const auto& [id, state] : meters_) meters.push_back({id, state});
-  auto written = ledger_.write(rows_, meters, clock_.wall());
+  auto written = ledger_.write(rows_, meters, clock_.wall(), {to_leave_, taken_up_});
   if (!written) {
     failures_.fetch_add(1, std::memory_order_relaxed);  // tried again after another interval; sums grow in place
     complain("usage cannot be written; it is kept in memory and tried again", written.error().detail);
@@ -177,6 +241,10 @@ void UsageWriter::write() {
   rows_.clear();
   index_.clear();
   meters_.clear();
+  to_leave_.clear();
+  taken_up_.clear();
+  if (letting_go) note_told();
+  ++looks_;
   waiting_.store(0, std::memory_order_relaxed);
 }
 

@@ -45,6 +45,8 @@ struct Book::Impl {
   std::atomic<bool> sharing_on = false;
   std::atomic<bool> connected = false;
   std::atomic<std::int64_t> gateways = 1;
+  std::atomic<std::uint32_t> split = 0;  // as Sharing::split
+  std::uint32_t splits = 0;              // so far
   std::atomic<double> slice = 0;
   std::atomic<std::uint32_t> losses = 1;
   std::atomic<base::SteadyTime> lost_at{};

@@ -197,6 +197,13 @@ BudgetMeter::Parts BudgetMeter::parts(const BudgetPlan& plan) const {
   return parts;
 }
 
+void BudgetMeter::add(const BudgetPeriod& more) {
+  BudgetPeriod* period = find(more.begin);
+  if (period == nullptr) return;
+  period->spent = plus(period->spent, more.spent);
+  period->extra = plus(period->extra, more.extra);
+}
+
 void BudgetMeter::restore(std::span<const BudgetPeriod> periods) {
   for (const BudgetPeriod& period : periods) {
     if (present_.end != 0) put_away(present_);

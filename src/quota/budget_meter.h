@@ -81,6 +81,8 @@ class BudgetMeter {
   // Of a rolling one: when each part that counts has ended, and what was spent in it.
   using Parts = std::vector<std::pair<base::SteadyTime, std::int64_t>>;
   Parts parts(const BudgetPlan& plan) const;
+  // So much more (or less) was spent in a period and given to it elsewhere. One that is not known is skipped.
+  void add(const BudgetPeriod& more);
   void restore(std::span<const BudgetPeriod> periods);
   void restore(const BudgetPlan& plan, const Parts& parts, std::uint32_t alerted);
 

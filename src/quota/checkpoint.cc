@@ -256,4 +256,78 @@ void restore_meters(Meters& meters, const Saved& saved) {
   }
 }
 
+namespace {
+
+const BudgetPeriod* find_period(const Saved::Budget* budget, base::WallMicros begin) {
+  if (budget == nullptr) return nullptr;
+  auto found = std::ranges::find(budget->periods, begin, &BudgetPeriod::begin);
+  return found == budget->periods.end() ? nullptr : &*found;
+}
+
+void add_periods(BudgetMeter& meter, const Saved::Budget* before, const Saved::Budget* after) {
+  std::vector<base::WallMicros> begins;
+  for (const Saved::Budget* budget : {before, after}) {
+    if (budget == nullptr) continue;
+    for (const BudgetPeriod& period : budget->periods)
+      if (std::ranges::find(begins, period.begin) == begins.end()) begins.push_back(period.begin);
+  }
+  for (base::WallMicros begin : begins) {
+    const BudgetPeriod* from = find_period(before, begin);
+    const BudgetPeriod* to = find_period(after, begin);
+    BudgetPeriod more{.begin = begin};
+    more.spent = (to == nullptr ? 0 : to->spent) - (from == nullptr ? 0 : from->spent);
+    more.extra = (to == nullptr ? 0 : to->extra) - (from == nullptr ? 0 : from->extra);
+    meter.add(more);
+  }
+}
+
+// Parts that have left the window meanwhile leave it here, too.
+std::int64_t more_in_parts(const Saved::Budget* before, const Saved::Budget* after) {
+  if (after == nullptr || after->parts.empty()) return 0;
+  std::int64_t more = 0;
+  base::SteadyTime oldest = after->parts.front().first - seconds(1);
+  for (const auto& [time, spent] : after->parts) more = sum(more, spent);
+  if (before == nullptr) return more;
+  for (const auto& [time, spent] : before->parts)
+    if (time >= oldest) more = sum(more, -spent);
+  return more;
+}
+
+const Saved::Budget* find_budget(const Saved& saved, const BudgetRule& rule) {
+  for (const Saved::Budget& budget : saved.budgets)
+    if (same_period(budget.rule, rule)) return &budget;
+  return nullptr;
+}
+
+base::SteadyTime full_at(const Saved& saved, const RateLimit& limit, base::SteadyTime now) {
+  for (const Saved::Rate& rate : saved.rates)
+    if (rate.unit == limit.unit && rate.window == limit.window) return rate.full_at;
+  return now;
+}
+
+}  // namespace
+
+void add_meters(Meters& meters, const Saved& before, const Saved& after, bool shared, const Now& now) {
+  for (std::size_t i = 0; i < meters.rates.size(); ++i) {
+    const RateLimit& limit = meters.plan->rules.limits.rates[i];
+    base::Duration later = full_at(after, limit, now.steady) - full_at(before, limit, now.steady);
+    if (later.count() == 0 || (shared && meters.rates[i].share)) continue;
+    RateMeter& meter = meters.rates[i].meter;
+    meter.restore(now.steady + std::max<base::Duration>(meter.full_after(now.steady) + later, base::Duration::zero()));
+  }
+  for (std::size_t i = 0; i < meters.budgets.size(); ++i) {
+    if (shared && meters.budgets[i].share) continue;
+    const BudgetPlan& plan = meters.plan->budgets[i];
+    BudgetMeter& meter = meters.budgets[i].meter;
+    const Saved::Budget* from = find_budget(before, plan.rule);
+    const Saved::Budget* to = find_budget(after, plan.rule);
+    meter.advance(plan, now);
+    if (plan.calendar()) {
+      add_periods(meter, from, to);
+    } else {
+      meter.spend(more_in_parts(from, to));
+    }
+  }
+}
+
 }  // namespace penstock::quota

@@ -53,4 +53,8 @@ Result<Saved> read_saved(std::string_view state, const Now& now);
 // Into meters that have just been made. With the lock held.
 void restore_meters(Meters& meters, const Saved& saved);
 
+// Adds to meters in use what another process of this gateway counted from one state to the next. Meters that are
+// `shared` with other gateways hear of it from them. With the lock held.
+void add_meters(Meters& meters, const Saved& before, const Saved& after, bool shared, const Now& now);
+
 }  // namespace penstock::quota

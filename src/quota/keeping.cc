@@ -1,5 +1,7 @@
 // What the ledger is told, so that limits and budgets outlive the process.
+#include "json/value.h"
 #include "quota/book_impl.h"
+#include "quota/carried.h"
 
 namespace penstock::quota {
 
@@ -45,11 +47,48 @@ std::vector<Checkpoint> Book::take_checkpoints(const Now& now) {
   return checkpoints;
 }
 
+namespace {
+
+constexpr std::string_view kCarried = "{\"v\":1,\"from\":";
+constexpr std::string_view kNothing = "{\"v\":1}";
+
+template <class Impl>
+Result<void> carry(Impl& book, const Checkpoint& carried, const Now& now) {
+  auto text = json::parse(carried.state);
+  if (!text) return std::unexpected(text.error());
+  const json::Value* from = json::find(*text, "from");
+  const json::Value* to = json::find(*text, "to");
+  auto before = read_saved(from == nullptr ? "" : json::dump(*from), now);
+  auto after = read_saved(to == nullptr ? "" : json::dump(*to), now);
+  if (!before || !after) return std::unexpected(before ? after.error() : before.error());
+  auto account = book.by_id.find(carried.id);
+  if (account == book.by_id.end()) return fail(Errc::not_found, "there is no such account yet");
+  Meters& meters = Meters::of(*account->second);
+  std::scoped_lock lock(meters.lock);
+  add_meters(meters, *before, *after, book.sharing_on, now);
+  book.note_change(*account->second);
+  return {};
+}
+
+}  // namespace
+
+Checkpoint carried(std::string_view account, std::string_view before, std::string_view after) {
+  return {std::string(account), fmt::format("{}{},\"to\":{}}}", kCarried, before.empty() ? kNothing : before,
+                                            after.empty() ? kNothing : after)};
+}
+
 std::vector<Error> Book::restore(std::vector<Checkpoint> checkpoints, const Now& now) {
   std::vector<Error> errors;
   std::scoped_lock lock(impl_->mutex);
   impl_->keeping = true;
   for (Checkpoint& checkpoint : checkpoints) {
+    if (checkpoint.state.starts_with(kCarried)) {
+      if (auto done = carry(*impl_, checkpoint, now); !done) {
+        done.error().source = std::move(checkpoint.id);
+        errors.push_back(std::move(done.error()));
+      }
+      continue;
+    }
     auto saved = read_saved(checkpoint.state, now);
     if (!saved) {
       saved.error().source = std::move(checkpoint.id);

@@ -14,6 +14,7 @@ namespace penstock::quota {
 // How sharing stands, for one decision.
 struct Sharing {
   bool on = false;
+  std::uint32_t split = 0;  // not 0: another process of this gateway gives out of the same budgets; a number each time
   bool connected = false;
   std::int64_t gateways = 1;
   double slice = 0;

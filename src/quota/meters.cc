@@ -103,6 +103,16 @@ void Meters::Budget::share_out(std::int64_t units) {
   share->count(units);
 }
 
+std::int64_t Meters::Budget::other_half(const BudgetPlan& of, std::uint32_t number) {
+  if (split != number || split_period != meter.present().begin) {
+    split = number;
+    split_period = meter.present().begin;
+    std::int64_t left = std::max<std::int64_t>(meter.free(of), 0);
+    split_off = left - left / 2;
+  }
+  return split_off;
+}
+
 std::int64_t Meters::Budget::others(const BudgetPlan& of, const Sharing& sharing) {
   share_out(0);
   bool began_since = of.calendar() && meter.present().begin >= sharing.lost_wall;
@@ -123,7 +133,7 @@ std::optional<Refusal> Meters::check(const Ask& ask, const Now& now, const Shari
   if (shares) share_meters();
   auto refusal = check_limits(ask, now, shares ? sharing : Sharing{});
   if (!refusal || refusal->may_wait) {
-    auto of_budget = check_budgets(ask, now, shares ? sharing : Sharing{});
+    auto of_budget = check_budgets(ask, now, shares || (kept && sharing.split != 0) ? sharing : Sharing{});
     if (of_budget && (!refusal || !of_budget->may_wait)) refusal = std::move(of_budget);
   }
   if (!refusal && shares && sharing.connected) refusal = check_slices(ask, sharing);
@@ -213,7 +223,9 @@ std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now, con
     if (!budget.rule.hard) continue;
     std::int64_t asked = units_of(budget.rule.unit, ask);
     bool unpriced = money(budget.rule) && !ask.cost;
-    std::int64_t others = sharing.on ? budgets[i].others(budget, sharing) : 0;
+    std::int64_t others = 0;
+    if (sharing.on) others = budgets[i].others(budget, sharing);
+    if (!sharing.on && sharing.split != 0) others = budgets[i].other_half(budget, sharing.split);
     std::int64_t free = meter.free(budget);
     if (!unpriced && (asked == 0 || asked <= free - others)) continue;
     Refusal refusal{.why = unpriced ? Denial::Why::unpriced : Denial::Why::budget,
@@ -226,7 +238,13 @@ std::optional<Refusal> Meters::check_budgets(const Ask& ask, const Now& now, con
     refusal.renews = meter.renews(budget, now);
     refusal.again = until(refusal.renews, now);
     refusal.may_wait = refusal.asked <= refusal.amount - refusal.spent - others;
-    refusal.alone = others > 0 && refusal.asked <= free;
+    refusal.alone = sharing.on && others > 0 && refusal.asked <= free;
+    // Until the other process has gone.
+    if (!sharing.on && others > 0 && asked <= refusal.amount - refusal.spent) {
+      constexpr base::Duration kAgain = std::chrono::milliseconds(200);
+      refusal.retry_after = refusal.again = kAgain;
+      refusal.may_wait = refusal.sliced = true;
+    }
     if (!refusal.may_wait) {
       // What is more than all of it never fits.
       if (asked <= refusal.amount) refusal.retry_after = refusal.again;

@@ -73,6 +73,11 @@ struct Meters {
     BudgetMeter meter;
     std::uint32_t born = 0;
     std::unique_ptr<MeterShare> share;
+    std::uint32_t split = 0;  // the last one (Sharing::split), the period it was in, and what is left to the other
+    base::WallMicros split_period = 0;
+    std::int64_t split_off = 0;
+    // What has to remain for the other process of this gateway: half of what there was at the split.
+    std::int64_t other_half(const BudgetPlan& plan, std::uint32_t number);
     void share_out(std::int64_t units);  // of the present period
     // What has to remain for the other gateways.
     std::int64_t others(const BudgetPlan& plan, const Sharing& sharing);

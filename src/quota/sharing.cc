@@ -41,7 +41,11 @@ Name name_of(const Account& account, const BudgetPlan& plan, std::int64_t period
 }  // namespace
 
 Sharing Book::Impl::sharing() const {
-  if (!sharing_on.load(std::memory_order_relaxed)) return {};
+  if (!sharing_on.load(std::memory_order_relaxed)) {
+    Sharing alone;
+    alone.split = split.load(std::memory_order_relaxed);
+    return alone;
+  }
   return {.on = true,
           .connected = connected.load(std::memory_order_relaxed),
           .gateways = gateways.load(std::memory_order_relaxed),
@@ -72,6 +76,8 @@ void Book::on_slice_used(std::function<void()> exchange) { impl_->ask_exchange =
 void Book::set_sharing(const SharingState& state, const Now& now) {
   bool knew = impl_->sharing_on && !impl_->connected;
   impl_->gateways = std::max(state.gateways, 1);
+  // Two without a store between them: two processes of one gateway while it is upgraded.
+  impl_->split = !state.on && state.gateways > 1 ? ++impl_->splits : 0;
   impl_->slice = std::clamp(state.slice, 0.0, 1.0);
   if (state.on && !state.connected && !knew) {
     impl_->lost_at = now.steady;

@@ -49,6 +49,10 @@ const std::vector<std::string>& migrations() {
                PRIMARY KEY (at, key, model, target, api)) STRICT, WITHOUT ROWID;)") +
           fmt::format(fmt::runtime(kUsageTable), "minute") + fmt::format(fmt::runtime(kUsageTable), "hour") +
           fmt::format(fmt::runtime(kUsageTable), "day"),
+      // How the meters of a process went on after another has taken over.
+      R"(CREATE TABLE carried (
+           sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL)
+         STRICT;)",
   };
   return kMigrations;
 }
@@ -234,7 +238,8 @@ Result<std::int64_t> Ledger::series_id(const UsageRow& row) {
   return id;
 }
 
-Result<void> Ledger::write(std::span<const UsageRow> rows, std::span<const MeterState> meters, base::WallMicros now) {
+Result<void> Ledger::write(std::span<const UsageRow> rows, std::span<const MeterState> meters, base::WallMicros now,
+                           const Carrying& carrying) {
   auto done = database_.transaction([&]() -> Result<void> {
     auto adder = Adder::make(database_);
     if (!adder) return std::unexpected(adder.error());
@@ -243,6 +248,7 @@ Result<void> Ledger::write(std::span<const UsageRow> rows, std::span<const Meter
       if (!series) return std::unexpected(series.error());
       if (auto added = adder->add(row.at, *series, row.used); !added) return added;
     }
+    if (auto carried = write_carried(carrying); !carried) return carried;
     return write_meters(meters, now);
   });
   if (!done) series_.clear();  // ids that were rolled back are given to others
@@ -262,6 +268,31 @@ Result<void> Ledger::write_meters(std::span<const MeterState> meters, base::Wall
   return {};
 }
 
+Result<void> Ledger::write_carried(const Carrying& carrying) {
+  if (carrying.left.empty() && carrying.taken_up.empty()) return {};
+  auto leave = database_.prepare("INSERT INTO carried (id,before,after) VALUES (?,?,?)");
+  auto forget = database_.prepare("DELETE FROM carried WHERE sequence=?");
+  if (!leave || !forget) return std::unexpected(leave ? forget.error() : leave.error());
+  for (const CarriedMeter& meter : carrying.left)
+    if (auto done = leave->bind(1, meter.id).bind(2, meter.before).bind(3, meter.after).run(); !done) return done;
+  for (std::int64_t sequence : carrying.taken_up)
+    if (auto done = forget->bind(1, sequence).run(); !done) return done;
+  return {};
+}
+
+Result<std::vector<CarriedMeter>> Ledger::carried(std::int64_t since) {
+  auto statement = database_.prepare("SELECT sequence,id,before,after FROM carried WHERE sequence>? ORDER BY sequence");
+  if (!statement) return std::unexpected(statement.error());
+  statement->bind(1, since);
+  std::vector<CarriedMeter> found;
+  while (true) {
+    auto row = statement->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return found;
+    found.push_back({statement->integer(0), statement->text(1), statement->text(2), statement->text(3)});
+  }
+}
+
 Result<std::vector<MeterState>> Ledger::meters() {
   auto statement = database_.prepare("SELECT id,state FROM meters");
   if (!statement) return std::unexpected(statement.error());
@@ -275,9 +306,10 @@ Result<std::vector<MeterState>> Ledger::meters() {
 }
 
 Result<base::WallMicros> Ledger::newest() {
-  auto minute = one_number(
-      database_,
-      "SELECT MAX(COALESCE((SELECT MAX(at) FROM usage_minute),0),COALESCE((SELECT MAX(at) FROM usage_day),0)*1440)");
+  auto minute =
+      one_number(database_,
+                 "SELECT MAX(COALESCE((SELECT MAX(at) FROM usage_minute),0),COALESCE((SELECT MAX(at) FROM usage_day),0)"
+                 "*1440)");
   if (!minute) return std::unexpected(minute.error());
   return *minute * kMinute;
 }

@@ -19,6 +19,19 @@ struct MeterState {
   std::string state;  // empty: nothing is left to remember
 };
 
+// How one account went on in a process that keeps the meters no more: for the one that does.
+struct CarriedMeter {
+  std::int64_t sequence = 0;
+  std::string id;
+  std::string before;  // states as MeterState::state
+  std::string after;
+};
+// What a write leaves to the process that keeps the meters, and what it has taken up of it: sequences.
+struct Carrying {
+  std::span<const CarriedMeter> left;
+  std::span<const std::int64_t> taken_up;
+};
+
 // One connection: used by one thread at a time; open another for another thread. Reading never holds up writing.
 class Ledger {
  public:
@@ -30,7 +43,10 @@ class Ledger {
   void set_patience(std::chrono::milliseconds patience) { database_.set_patience(patience); }
 
   // Adds to what is there: all of it, with the meters, or nothing.
-  Result<void> write(std::span<const UsageRow> rows, std::span<const MeterState> meters, base::WallMicros now);
+  Result<void> write(std::span<const UsageRow> rows, std::span<const MeterState> meters, base::WallMicros now,
+                     const Carrying& carrying = {});
+  // Those after `since`, in the order they were left in.
+  Result<std::vector<CarriedMeter>> carried(std::int64_t since);
   Result<std::vector<MeterState>> meters();
 
   // Calls `take` with one row after the other until it returns false. What is held in memory is one time step's groups.
@@ -51,6 +67,7 @@ class Ledger {
   Result<void> adopt(const std::string& old_file);
   Result<void> adopt_attached();
   Result<void> write_meters(std::span<const MeterState> meters, base::WallMicros now);
+  Result<void> write_carried(const Carrying& carrying);
   Result<bool> trim_table(std::string_view table, std::int64_t before);
   // Prepared once: a new key or model comes with a dozen look-ups.
   struct Names {

@@ -48,12 +48,12 @@ struct UsageWriterTest : testing::Test {
   }
   // The rows as they stand in the table.
   std::int64_t stored_rows() {
-    auto database = store::Database::open(dir + "/ledger.db", {""});
+    auto database = store::Database::open(dir + "/ledger.db", {"", ""});
     auto statement = database->prepare("SELECT COUNT(*) FROM usage_minute");
     return statement->step().value() ? statement->integer(0) : -1;
   }
   void run_sql(const std::string& sql) {
-    auto database = store::Database::open(dir + "/ledger.db", {""});
+    auto database = store::Database::open(dir + "/ledger.db", {"", ""});
     ASSERT_TRUE(database.has_value()) << database.error().detail;
     auto done = database->execute(sql);
     ASSERT_TRUE(done.has_value()) << done.error().detail;
@@ -130,7 +130,7 @@ TEST_F(UsageWriterTest, ALockedDatabaseDelaysAndSaysSo) {
     writer.collect(text);
     return text.text();
   };
-  auto other = store::Database::open(dir + "/ledger.db", {""});
+  auto other = store::Database::open(dir + "/ledger.db", {"", ""});
   ASSERT_TRUE(other->execute("BEGIN IMMEDIATE").has_value());
   EXPECT_EQ(writer.take({}), base::Duration::zero());
   EXPECT_EQ(writer.take({event("app", "chat"), event("app", "embed")}), 100ms);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "quota/book.h"
+#include "quota/carried.h"
 
 namespace penstock::quota {
 namespace {
@@ -46,6 +47,63 @@ TEST(Checkpoints, OutliveTheProcess) {
   EXPECT_EQ(state.budgets[0].spent, 0);
   EXPECT_EQ(state.budgets[1].spent, 0);
   EXPECT_EQ(state.rates[0].remaining, 10);
+}
+
+TEST(Checkpoints, OfAnotherProcessAreAddedByTheirDifference) {
+  base::FakeClock clock;
+  Now now{clock.steady(), clock.wall()};
+  Book old_book, new_book;
+  EXPECT_TRUE(old_book.restore({}, now).empty());
+  auto old_key = old_book.account("key", "the key", *parse_rules(kRules));
+  auto held = reserve(old_book, old_key, {.tokens = 100, .cost = 100'000}, now);
+  std::vector<Checkpoint> before = old_book.take_checkpoints(now);
+  EXPECT_TRUE(new_book.restore(before, now).empty());
+  auto missing = new_book.restore({carried("key", before[0].state, before[0].state)}, now);
+  ASSERT_EQ(missing.size(), 1U);
+  EXPECT_EQ(missing[0].code, Errc::not_found);
+  auto key = new_book.account("key", "the key", *parse_rules(kRules));
+  reserve(new_book, key, {.tokens = 50, .cost = 50'000}, now)->settle({50, 50'000}, now);
+  // What was held counts as spent until it settles with less.
+  EXPECT_EQ(key->state(now).budgets[0].spent, 150'000);
+  held->settle({30, 30'000}, now);
+  reserve(old_book, old_key, {.tokens = 5, .cost = 5'000}, now)->settle({5, 5'000}, now);
+  std::vector<Checkpoint> after = old_book.take_checkpoints(now);
+  ASSERT_EQ(after.size(), 1U);
+  EXPECT_TRUE(new_book.restore({carried("key", before[0].state, after[0].state)}, now).empty());
+  AccountState state = key->state(now);
+  EXPECT_EQ(state.budgets[0].spent, 85'000);
+  EXPECT_EQ(state.budgets[1].spent, 85);
+  EXPECT_EQ(state.rates[0].remaining, 7);
+  EXPECT_EQ(new_book.take_checkpoints(now).size(), 1U);
+}
+
+TEST(Checkpoints, TwoProcessesGiveOutNoMoreThanThereIs) {
+  base::FakeClock clock;
+  Now now{clock.steady(), clock.wall()};
+  SharingState split;
+  split.gateways = 2;
+  std::int64_t granted = 0;
+  for (int process = 0; process < 2; ++process) {
+    Book book;
+    EXPECT_TRUE(book.restore({}, now).empty());
+    auto key = book.account("key", "the key", *parse_rules("{ budget: 1USD/day }"));
+    book.set_sharing(split, now);
+    std::int64_t here = 0;
+    while (true) {
+      auto call = reserve(book, key, {.cost = 70'000}, now);
+      if (!call) {
+        EXPECT_TRUE(call.error().may_wait);
+        break;
+      }
+      call->settle({0, 70'000}, now);
+      here += 70'000;
+    }
+    EXPECT_EQ(here, 490'000);
+    granted += here;
+    book.set_sharing({}, now);
+    EXPECT_TRUE(reserve(book, key, {.cost = 70'000}, now));
+  }
+  EXPECT_LE(granted, 1'000'000);
 }
 
 TEST(Checkpoints, ThatAreDamagedOrNewerAreLeftOut) {

@@ -179,7 +179,7 @@ TEST_F(LedgerTest, FinerRowsGoFirstAndTheFileShrinks) {
   }
   std::int64_t all = ask(*ledger, grouped(""))[0].used.requests;
   auto pages = [&] {
-    auto database = Database::open(dir + "/ledger.db", {""});
+    auto database = Database::open(dir + "/ledger.db", {"", ""});
     auto statement = database->prepare("PRAGMA page_count");
     return statement->step().value() ? statement->integer(0) : 0;
   };
