@@ -152,9 +152,9 @@ TEST_F(LedgerTest, KeepsMetersWithTheRowsOrNeither) {
   auto ledger = Ledger::open(dir);
   std::vector<MeterState> meters{{"key:a", "{1}"}, {"team:b", "{2}"}};
   ASSERT_TRUE(ledger->write({{row(kMonday, "a", "chat")}}, meters, 5).has_value());
-  run_sql("ledger.db", "ALTER TABLE meters RENAME TO elsewhere", 1);
+  run_sql("ledger.db", "ALTER TABLE meters RENAME TO elsewhere", 2);
   EXPECT_FALSE(ledger->write({{row(kMonday, "new", "chat")}}, {{{"key:a", "{3}"}}}, 6).has_value());
-  run_sql("ledger.db", "ALTER TABLE elsewhere RENAME TO meters", 1);
+  run_sql("ledger.db", "ALTER TABLE elsewhere RENAME TO meters", 2);
   EXPECT_THAT(ask(*ledger, grouped("key")), SizeIs(1)) << "neither row nor meter";
   // The names of what was rolled back are given anew.
   ASSERT_TRUE(ledger->write({{row(kMonday, "other", "chat")}}, {{{"key:a", ""}}}, 7).has_value());
@@ -274,7 +274,7 @@ TEST_F(LedgerTest, LeavesAFileOfANewerVersionAsItIs) {
     auto ledger = Ledger::open(dir);
     ASSERT_TRUE(ledger->write({{row(kMonday, "a", "chat")}}, {}, 1).has_value());
   }
-  run_sql("ledger.db", "PRAGMA user_version=99", 1);
+  run_sql("ledger.db", "PRAGMA user_version=99", 2);
   std::string before = bytes_of(dir + "/ledger.db");
   auto newer = Ledger::open(dir);
   ASSERT_FALSE(newer.has_value());
@@ -289,7 +289,7 @@ TEST_F(LedgerTest, SaysWhatToDoAboutADamagedFile) {
                              "ALTER TABLE usage_day DROP COLUMN cost_micros"}) {
     std::filesystem::remove_all(dir);
     ASSERT_TRUE(Ledger::open(dir).has_value());
-    run_sql("ledger.db", damage, 1);
+    run_sql("ledger.db", damage, 2);
     auto ledger = Ledger::open(dir);
     ASSERT_FALSE(ledger.has_value()) << damage;
     EXPECT_EQ(ledger.error().code, Errc::data_loss);
