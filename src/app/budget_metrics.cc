@@ -15,9 +15,7 @@ struct Gauge {
 };
 
 std::int64_t used(const quota::BudgetState& budget) { return budget.spent; }
-std::int64_t remaining(const quota::BudgetState& budget) {
-  return budget.remaining();
-}
+std::int64_t remaining(const quota::BudgetState& budget) { return budget.remaining(); }
 
 constexpr Gauge kGauges[] = {
     {"penstock_budget_used_usd", "Money spent of a budget in its period.", Unit::micro_usd, used},

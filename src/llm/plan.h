@@ -92,7 +92,9 @@ class Plan {
   const std::map<std::string, std::shared_ptr<const Route>, std::less<>>& routes() const { return routes_; }
   const std::map<std::string, std::shared_ptr<const Provider>, std::less<>>& providers() const { return providers_; }
   // Of configuration and catalog; never null.
-  std::shared_ptr<const price::Catalog> prices() const { return terms_.prices ? terms_.prices : price::Catalog::builtin(); }
+  std::shared_ptr<const price::Catalog> prices() const {
+    return terms_.prices ? terms_.prices : price::Catalog::builtin();
+  }
   // One line per route, and one per target with its price, for `penstock check`.
   std::vector<std::string> describe() const;
 
