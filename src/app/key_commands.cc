@@ -106,7 +106,7 @@ Result<int> create(const KeyOptions& options) {
 }
 
 Result<int> list(const KeyOptions& options) {
-  auto state = options.folder.open_state_to_read();
+  auto state = options.folder.open_state();
   if (!state) return std::unexpected(state.error());
   store::KeyQuery query;
   query.prefix = options.prefix;
