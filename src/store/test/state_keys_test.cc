@@ -113,7 +113,7 @@ TEST_F(StateKeys, OneKeyIsRevokedAtATime) {
 }
 
 TEST_F(StateKeys, ListsByPrefixTeamAndPage) {
-  for (const char* name : {"app-1", "app-2", "apq", "b"}) add(name, name[2] == 'q' ? "lab" : "");
+  for (const char* name : {"app-1", "app-2", "apq", "b"}) add(name, std::string_view(name) == "apq" ? "lab" : "");
   auto names = [&](const KeyQuery& query) {
     std::vector<std::string> all;
     for (const StoredKey& key : state.keys(query).value()) all.push_back(key.name);
