@@ -253,7 +253,8 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
-  repository_ = std::make_unique<infer::Repository>(registry_);
+  repository_ = std::make_unique<infer::Repository>(
+      registry_, infer::Repository::Options{.inference = config_.inference, .journal = nullptr});
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
   http_port_ = std::make_unique<WebhookClient>(pools);

@@ -242,6 +242,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
         "without the filter 'keys' nobody's key is checked; add it, or write `insecure: true` to let everybody in");
   }
   std::vector<std::pair<std::string, config::Node>> routes;
+  config.inference = infer::parse_inference(root);
   read_models(root.get("models"), config, routes);
   config.llm = llm::Plan::parse(root.get("providers"), routes, registry, read_terms(root));
   for (const ListenConfig& one : config.listen) {

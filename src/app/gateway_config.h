@@ -15,6 +15,7 @@
 #include "flow/websocket.h"
 #include "http/coded_exchange.h"
 #include "http/server.h"
+#include "infer/inference_config.h"
 #include "infer/model_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
@@ -49,6 +50,7 @@ struct GatewayConfig {
   std::vector<flow::DeclaredKey> keys;
   quota::Rules addresses;  // of each client address
   std::shared_ptr<const llm::Plan> llm;
+  infer::InferenceConfig inference;
   std::vector<infer::ModelConfig> models;
   std::optional<quota::ShareConfig> shared;  // with other gateways
 };

@@ -32,7 +32,7 @@ Result<Response> Engine::Job::run(bool inline_run, base::Duration inline_max) {
     return refuse(
         {Errc::deadline_exceeded, fmt::format("the deadline passed before model '{}' could run", served->name)});
   }
-  auto tensors = served->model->run(request.inputs, outputs);
+  auto tensors = served->model->run(request.inputs, outputs, {.stop = request.stop});
   base::SteadyTime end = clock.steady();
   if (!tensors) return refuse(std::move(tensors.error()));
   served->cost.record(elements, end - start, inline_max);
@@ -89,7 +89,7 @@ void Engine::offload(std::shared_ptr<Job> job) {
   if (!served.gate.wait(work, entered)) {
     auto refusal =
         job->refuse({Errc::backpressure, fmt::format("model '{}' is overloaded: {} requests wait for its {}",
-                                                     served.name, Served::kWaitingMax, "instances; try again")});
+                                                     served.name, served.config->queue.max, "instances; try again")});
     return job->done(std::move(refusal));
   }
   if (entered) work();

@@ -33,6 +33,7 @@ void read_serve(const config::Node& node, ModelConfig& model) {
 ModelConfig parse_model(config::Map& map, const std::string& name) {
   ModelConfig model;
   model.name = name;
+  model.given = map.keys();
   model.path = map.required_text("path");
   if (model.path.empty() && map.has("path")) map.get("path").problem("the path is empty");
   if (name.find('/') != std::string::npos) {
@@ -40,13 +41,14 @@ ModelConfig parse_model(config::Map& map, const std::string& name) {
   }
   config::Node serve = map.get("serve");
   if (serve.present()) read_serve(serve, model);
-  model.instances = static_cast<std::size_t>(map.integer("instances", 0, 1, 1024));
-  for (std::string_view later : {"batch", "canary"}) {
-    config::Node node = map.get(later);
-    if (node.present()) {
-      node.problem(fmt::format("'{}' is not supported for local models by this version; remove it", later));
-    }
-  }
+  model.instances = parse_instances(map);
+  model.batch = parse_batch(map);
+  model.queue = parse_queue(map);
+  model.runtime = parse_runtime_options(map);
+  model.residence = parse_residence(map);
+  model.traffic = parse_traffic(map);
+  model.origin = parse_origin(map);
+  model.embed = parse_embed(map);
   return model;
 }
 

@@ -1,13 +1,22 @@
-// A local model as the configuration declares it:
+// A local model as the configuration declares it, in the gateway's file or in model.yaml beside its versions. Each part
+// has its keys in a file of its own; what the gateway's file says goes before model.yaml.
 //   models:
-//     bearing: { path: models/bearing, serve: latest, instances: 2 }
+//     bearing: { path: models/bearing, serve: latest, instances: 2, batch: { max: 32, wait: 2ms } }
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/document.h"
+#include "infer/batch_config.h"
+#include "infer/embed_config.h"
+#include "infer/origin_config.h"
+#include "infer/residence_config.h"
+#include "infer/runtime.h"
+#include "infer/runtime_options.h"
+#include "infer/traffic_config.h"
 
 namespace penstock::infer {
 
@@ -22,9 +31,23 @@ struct ModelConfig {
   // model file.
   std::string path;
   Serve serve = Serve::latest;
-  std::vector<std::int64_t> versions;
-  // Runs at the same time per version; 0 leaves it to the number of threads.
-  std::size_t instances = 0;
+  std::vector<std::int64_t> versions;  // ascending
+  std::size_t latest = 1;              // how many of the highest versions that load; of Serve::latest
+  InstanceConfig instances;
+  BatchConfig batch;
+  QueueConfig queue;
+  double weight = 1;  // of this model's turn when several wait for a thread
+  RuntimeOptions runtime;
+  ResidenceConfig residence;
+  TrafficConfig traffic;
+  OriginConfig origin;
+  std::optional<EmbedConfig> embed;
+  // What the model must take and give, where it is declared: a version that differs is not served. Names, datatypes and
+  // shapes; -1 is any dimension.
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  // Keys the file named: what model.yaml says about the others holds.
+  std::vector<std::string> given;
 
   bool operator==(const ModelConfig&) const = default;
 };

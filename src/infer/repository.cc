@@ -98,10 +98,10 @@ Result<std::vector<Repository::Candidate>> Repository::scan(const std::string& p
   return candidates;
 }
 
-Result<std::shared_ptr<const Model>> Repository::load_file(const Candidate& candidate) {
+Result<std::shared_ptr<const Model>> Repository::load_file(const Candidate& candidate, const RuntimeOptions& options) {
   auto& runtime = runtimes_[candidate.runtime];
   if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
-  return runtime->load(candidate.file);
+  return runtime->load({.path = candidate.file, .bytes = nullptr}, options);
 }
 
 Repository::Version Repository::build_version(const ModelConfig& config, const Candidate& candidate,
@@ -109,7 +109,7 @@ Repository::Version Repository::build_version(const ModelConfig& config, const C
   Version version;
   version.number = candidate.number;
   const Version* old = nullptr;
-  if (before != nullptr && before->config.instances == config.instances) {
+  if (before != nullptr && before->config == config) {
     for (const Version& existing : before->versions) {
       if (existing.number == candidate.number && existing.served) old = &existing;
     }
@@ -121,9 +121,10 @@ Repository::Version Repository::build_version(const ModelConfig& config, const C
     version.stamp.bytes = fs::file_size(candidate.file, error);
     version.stamp.modified = fs::last_write_time(candidate.file, error).time_since_epoch().count();
     if (old != nullptr && old->stamp == version.stamp) return *old;
-    auto model = load_file(candidate);
+    auto model = load_file(candidate, config.runtime);
     if (model) {
-      version.served = std::make_shared<Served>(config.name, candidate.number, std::move(*model), config.instances);
+      version.served = std::make_shared<Served>(std::make_shared<const ModelConfig>(config), candidate.number,
+                                                std::move(*model), version.stamp.bytes);
       warm_up(*version.served, kShortRun);
       return version;
     }
@@ -190,7 +191,8 @@ void Repository::apply(std::vector<ModelConfig> models) {
   }
 }
 
-Result<void> Repository::load(const std::string& name) {
+Result<void> Repository::load(LoadRequest wanted) {
+  const std::string& name = wanted.name;
   std::lock_guard lock(loading_);
   auto before = snapshot();
   auto old = before->find(name);
@@ -204,7 +206,7 @@ Result<void> Repository::load(const std::string& name) {
   return fail(Errc::unavailable, fmt::format("model '{}' cannot be served: {}", name, why));
 }
 
-Result<void> Repository::unload(const std::string& name) {
+Result<void> Repository::unload(const std::string& name, Wish) {
   std::lock_guard lock(loading_);
   auto before = snapshot();
   auto old = before->find(name);
@@ -239,6 +241,16 @@ Result<std::shared_ptr<Served>> Repository::find(std::string_view model, std::st
   return fail(Errc::not_found, fmt::format("model '{}' has no version '{}' in service", model, version));
 }
 
+Result<Pick> Repository::pick(const Request& request) const {
+  auto served = find(request.model, request.version);
+  if (!served) return std::unexpected(std::move(served.error()));
+  return Pick{.served = std::move(*served), .fallback = nullptr, .shadow = nullptr, .traffic = nullptr};
+}
+
+bool Repository::when_loaded(rt::Loop&, const Request&, base::SteadyTime, std::function<void(Result<void>)>) {
+  return false;
+}
+
 std::vector<std::string> Repository::ready_versions(std::string_view model) const {
   std::vector<std::string> versions;
   auto models = snapshot();
@@ -253,8 +265,11 @@ std::vector<std::string> Repository::ready_versions(std::string_view model) cons
 std::vector<ModelStatus> Repository::status() const {
   std::vector<ModelStatus> result;
   for (const auto& [name, entry] : *snapshot()) {
-    ModelStatus model{
-        .name = name, .path = entry->config.path, .ready = entry->by_default() != nullptr, .versions = {}};
+    ModelStatus model;
+    model.name = name;
+    model.path = entry->config.path;
+    model.ready = entry->by_default() != nullptr;
+    model.config = std::make_shared<const ModelConfig>(entry->config);
     for (const Version& version : entry->versions) {
       VersionStatus status;
       status.version = std::to_string(version.number);

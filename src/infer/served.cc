@@ -2,6 +2,9 @@
 
 namespace penstock::infer {
 
+const std::array<double, 16> kPhaseBounds{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+                                          0.005,   0.01,     0.025,   0.05,   0.1,     0.25,   1,     5};
+
 void Stats::Cell::add(base::Duration time) {
   count.fetch_add(1, std::memory_order_relaxed);
   nanoseconds.fetch_add(static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0)), std::memory_order_relaxed);
@@ -27,13 +30,16 @@ void Stats::failed(base::Duration total) {
 }
 
 StatsView Stats::view() const {
-  return {.success = success_.view(),
-          .failure = failure_.view(),
-          .queue = queue_.view(),
-          .compute = compute_.view(),
-          .inferences = inferences_.load(std::memory_order_relaxed),
-          .inline_runs = inline_runs_.load(std::memory_order_relaxed),
-          .last_millis = last_millis_.load(std::memory_order_relaxed)};
+  StatsView view;
+  view.success = success_.view();
+  view.failure = failure_.view();
+  view.queue = queue_.view();
+  view.compute = compute_.view();
+  view.inferences = inferences_.load(std::memory_order_relaxed);
+  view.executions = view.compute.count;
+  view.inline_runs = inline_runs_.load(std::memory_order_relaxed);
+  view.last_millis = last_millis_.load(std::memory_order_relaxed);
+  return view;
 }
 
 void RunCost::record(std::size_t elements, base::Duration time, base::Duration limit) {

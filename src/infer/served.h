@@ -11,25 +11,11 @@
 #include <string>
 
 #include "base/clock.h"
+#include "infer/model_config.h"
 #include "infer/runtime.h"
+#include "infer/stats.h"
 
 namespace penstock::infer {
-
-// A count and the time it took.
-struct Tally {
-  std::uint64_t count = 0;
-  std::uint64_t nanoseconds = 0;
-};
-
-struct StatsView {
-  Tally success;  // whole requests, from arrival to result
-  Tally failure;
-  Tally queue;                    // waiting for a thread or an instance
-  Tally compute;                  // inside the runtime
-  std::uint64_t inferences = 0;   // rows: the first dimension of the first input
-  std::uint64_t inline_runs = 0;  // of compute.count, how many ran on the caller's loop
-  std::uint64_t last_millis = 0;  // Unix time of the last request; 0 for never
-};
 
 // Any thread may write and read. A view is not one instant: its figures may be one request apart.
 class Stats {
@@ -97,18 +83,23 @@ class Gate {
 };
 
 struct Served {
-  Served(std::string model_name, std::int64_t number, std::shared_ptr<const Model> loaded, std::size_t instances)
-      : name(std::move(model_name)),
-        version(std::to_string(number)),
+  Served(std::shared_ptr<const ModelConfig> configured, std::int64_t version_number,
+         std::shared_ptr<const Model> loaded, std::uint64_t bytes)
+      : config(std::move(configured)),
+        name(config->name),
+        number(version_number),
+        version(std::to_string(version_number)),
         model(std::move(loaded)),
-        gate(instances, kWaitingMax) {}
+        memory_bytes(bytes),
+        gate(config->instances.max, config->queue.max) {}
 
-  // More requests than this waiting for one model's instances is overload, not a burst.
-  static constexpr std::size_t kWaitingMax = 256;
-
+  const std::shared_ptr<const ModelConfig> config;
   const std::string name;
+  const std::int64_t number;
   const std::string version;
   const std::shared_ptr<const Model> model;
+  const std::uint64_t memory_bytes;        // measured while it was loaded; about
+  std::atomic<std::int64_t> last_used{0};  // base::WallMicros
   Stats stats;
   RunCost cost;
   Gate gate;

@@ -35,7 +35,7 @@ void warm_up(Served& served, base::Duration short_run) {
   std::iota(outputs.begin(), outputs.end(), 0);
   for (int run = 0; run < kRuns; ++run) {
     auto start = base::system_clock().steady();
-    if (!served.model->run(inputs, outputs)) return;
+    if (!served.model->run(inputs, outputs, {})) return;
     auto taken = base::system_clock().steady() - start;
     if (run > 0) served.cost.record(elements, taken, short_run);
     if (taken > std::chrono::seconds(1)) return;

@@ -107,7 +107,7 @@ struct Blocked {
     home.write("b/1/model.txt", "block");
     home.barrier.is_open = true;
     ModelConfig config = home.model("b");
-    config.instances = instances;
+    config.instances = {.min = instances, .max = instances};
     repository.apply({config});
     home.barrier.is_open = false;
     home.barrier.most_inside = 0;

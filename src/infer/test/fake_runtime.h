@@ -46,7 +46,8 @@ class FakeModel : public Model {
              .outputs = {{"y", Datatype::fp32, {-1, 2}}, {"z", Datatype::int64, {1}}}};
   }
   const ModelInfo& info() const override { return info_; }
-  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, std::span<const std::size_t> outputs) const override {
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, std::span<const std::size_t> outputs,
+                                  const RunOptions&) const override {
     if (kind_ == "fail") return fail(Errc::internal, "the model could not run");
     if (kind_ == "block") barrier_->pass();
     std::vector<Tensor> result;
@@ -77,15 +78,18 @@ class FakeModel : public Model {
 class FakeRuntime : public Runtime {
  public:
   FakeRuntime(Barrier* barrier, int* loads) : barrier_(barrier), loads_(loads) {}
-  Result<std::shared_ptr<const Model>> load(const std::string& path) override {
+  Result<std::shared_ptr<const Model>> load(const ModelFile& file, const RuntimeOptions&) override {
     ++*loads_;
-    std::ifstream file(path);
     std::string kind;
-    file >> kind;
+    if (file.bytes) {
+      kind = *file.bytes;
+    } else {
+      std::ifstream(file.path) >> kind;
+    }
     for (std::string_view known : {"double", "half", "block", "fail"}) {
       if (kind == known) return std::make_shared<FakeModel>(kind, barrier_);
     }
-    return fail(Errc::data_loss, path + ": not a usable model");
+    return fail(Errc::data_loss, file.path + ": not a usable model");
   }
 
  private:
@@ -117,7 +121,11 @@ struct FakeHome {
     std::ofstream(path) << kind;
   }
   ModelConfig model(const std::string& name, ModelConfig::Serve serve = ModelConfig::Serve::latest) const {
-    return {.name = name, .path = (root / name).string(), .serve = serve, .versions = {}, .instances = 0};
+    ModelConfig config;
+    config.name = name;
+    config.path = (root / name).string();
+    config.serve = serve;
+    return config;
   }
 };
 

@@ -9,6 +9,8 @@
 namespace penstock::infer {
 namespace {
 
+using testing::ElementsAre;
+
 using ::testing::HasSubstr;
 using Serve = ModelConfig::Serve;
 
@@ -32,13 +34,14 @@ TEST(ModelConfig, ReadsWhatIsWrittenAndReportsTheRest) {
     models.push_back(parse_model(map, name));
     map.done();
   }
-  EXPECT_EQ(models[0],
-            (ModelConfig{.name = "a", .path = "m/a", .serve = Serve::latest, .versions = {}, .instances = 0}));
-  EXPECT_EQ(models[1],
-            (ModelConfig{.name = "b", .path = "m/b", .serve = Serve::listed, .versions = {1, 3}, .instances = 2}));
+  EXPECT_EQ(models[0].path, "m/a");
+  EXPECT_EQ(models[0].serve, Serve::latest);
+  EXPECT_EQ(models[1].serve, Serve::listed);
+  EXPECT_THAT(models[1].versions, ElementsAre(1, 3));
+  EXPECT_EQ(models[1].instances, (InstanceConfig{.min = 2, .max = 2}));
+  EXPECT_EQ(models[2].batch.max, 4U);
   EXPECT_EQ(document->report(),
             "test.yaml:3:24: c.serve: 'newest' is not latest, all or a list of versions such as [1, 3]\n"
-            "test.yaml:3:39: c.batch: 'batch' is not supported for local models by this version; remove it\n"
             "test.yaml:3:51: unknown key 'instance' in c; did you mean 'instances'?");
 }
 
@@ -151,16 +154,16 @@ TEST(Repository, UnloadsAndLoadsOnRequest) {
   home.write("m/1/model.txt", "double");
   Repository repository(home.registry);
   repository.apply({home.model("m")});
-  ASSERT_TRUE(repository.unload("m"));
+  ASSERT_TRUE(repository.unload("m", {}));
   EXPECT_THAT(version_of(repository, "m"), HasSubstr("unloaded on request"));
   EXPECT_TRUE(repository.ready());
-  ASSERT_TRUE(repository.load("m"));
+  ASSERT_TRUE(repository.load({.name = "m", .config = {}, .files = {}, .by = {}}));
   EXPECT_EQ(version_of(repository, "m"), "1");
-  EXPECT_EQ(repository.load("x").error().code, Errc::not_found);
-  EXPECT_EQ(repository.unload("x").error().code, Errc::not_found);
+  EXPECT_EQ(repository.load({.name = "x", .config = {}, .files = {}, .by = {}}).error().code, Errc::not_found);
+  EXPECT_EQ(repository.unload("x", {}).error().code, Errc::not_found);
   home.write("m/1/model.txt", "garbage");
-  ASSERT_TRUE(repository.unload("m"));
-  auto failed = repository.load("m");
+  ASSERT_TRUE(repository.unload("m", {}));
+  auto failed = repository.load({.name = "m", .config = {}, .files = {}, .by = {}});
   ASSERT_FALSE(failed);
   EXPECT_THAT(failed.error().detail, HasSubstr("not a usable model"));
 }

@@ -155,7 +155,8 @@ std::vector<Tensor> OnnxModel::run_session(std::span<const Tensor> inputs, std::
   return tensors;
 }
 
-Result<std::vector<Tensor>> OnnxModel::run(std::span<const Tensor> inputs, std::span<const std::size_t> outputs) const {
+Result<std::vector<Tensor>> OnnxModel::run(std::span<const Tensor> inputs, std::span<const std::size_t> outputs,
+                                           const infer::RunOptions&) const {
   try {
     return run_session(inputs, outputs);
   } catch (const Ort::Exception& exception) {

@@ -23,8 +23,8 @@ class OnnxModel : public infer::Model {
                                                           Ort::Session session);
 
   const infer::ModelInfo& info() const override { return info_; }
-  Result<std::vector<infer::Tensor>> run(std::span<const infer::Tensor> inputs,
-                                         std::span<const std::size_t> outputs) const override;
+  Result<std::vector<infer::Tensor>> run(std::span<const infer::Tensor> inputs, std::span<const std::size_t> outputs,
+                                         const infer::RunOptions& options) const override;
 
  private:
   OnnxModel(std::shared_ptr<Environment> environment, Ort::Session session)

@@ -73,14 +73,20 @@ Result<void> OnnxRuntime::open() {
   return {};
 }
 
-Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load_session(const std::string& path) {
+Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load_session(const infer::ModelFile& file) {
   if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
-  return OnnxModel::make(environment_, Ort::Session(environment_->env, path.c_str(), session_options()));
+  if (file.bytes) {
+    return OnnxModel::make(environment_,
+                           Ort::Session(environment_->env, file.bytes->data(), file.bytes->size(), session_options()));
+  }
+  return OnnxModel::make(environment_, Ort::Session(environment_->env, file.path.c_str(), session_options()));
 }
 
-Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load(const std::string& path) {
+Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load(const infer::ModelFile& file,
+                                                              const infer::RuntimeOptions&) {
+  const std::string& path = file.path;
   try {
-    auto model = load_session(path);
+    auto model = load_session(file);
     if (!model && model.error().code == Errc::unimplemented) model.error().detail = path + ": " + model.error().detail;
     return model;
   } catch (const Ort::Exception& exception) {

@@ -12,11 +12,12 @@ namespace penstock::ext::runtimes::onnx {
 // Opens the library with the first model.
 class OnnxRuntime : public infer::Runtime {
  public:
-  Result<std::shared_ptr<const infer::Model>> load(const std::string& path) override;
+  Result<std::shared_ptr<const infer::Model>> load(const infer::ModelFile& file,
+                                                   const infer::RuntimeOptions& options) override;
 
  private:
   Result<void> open();
-  Result<std::shared_ptr<const infer::Model>> load_session(const std::string& path);
+  Result<std::shared_ptr<const infer::Model>> load_session(const infer::ModelFile& file);
 
   std::shared_ptr<Environment> environment_;
 };

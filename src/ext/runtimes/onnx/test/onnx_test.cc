@@ -45,11 +45,10 @@ struct Lane {
   void serve(std::vector<std::pair<std::string, fs::path>> models, std::size_t instances = 0) {
     std::vector<infer::ModelConfig> configs;
     for (auto& [name, path] : models) {
-      configs.push_back({.name = name,
-                         .path = path.string(),
-                         .serve = infer::ModelConfig::Serve::latest,
-                         .versions = {},
-                         .instances = instances});
+      infer::ModelConfig& config = configs.emplace_back();
+      config.name = name;
+      config.path = path.string();
+      config.instances = {.min = instances, .max = instances};
     }
     repository.apply(std::move(configs));
   }
