@@ -120,29 +120,37 @@ void Engine::change(Options options) {
 }
 
 void Engine::infer(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done) {
-  const base::Clock& clock = base::system_clock();
-  Job job{.loop = &loop, .request = std::move(request), .arrived = clock.steady(), .arrived_wall = clock.wall()};
-  job.deadline = deadline;
-  job.done = std::move(done);
-  auto picked = repository_.pick(job.request);
-  if (!picked) return when_loaded(std::move(job), std::move(picked.error()));
-  job.pick = std::move(*picked);
-  begin(std::move(job));
+  auto picked = repository_.pick(request);
+  if (!picked) return when_loaded(loop, std::move(request), deadline, std::move(done), std::move(picked.error()));
+  infer(loop, std::move(*picked), std::move(request), deadline, std::move(done));
+}
+
+void Engine::infer(rt::Loop& loop, Pick pick, Request request, base::SteadyTime deadline, Done done) {
+  begin({.loop = &loop,
+         .pick = std::move(pick),
+         .request = std::move(request),
+         .arrived = now(),
+         .arrived_wall = base::system_clock().wall(),
+         .deadline = deadline,
+         .done = std::move(done)});
 }
 
 // The model may come on demand.
-void Engine::when_loaded(Job job, Error why) {
-  if (why.code != Errc::unavailable) return job.done(std::unexpected(std::move(why)));
-  auto waiting = std::make_shared<Job>(std::move(job));
-  bool comes = repository_.when_loaded(*waiting->loop, waiting->request, waiting->deadline,
-                                       [this, waiting](Result<void> loaded) {
-                                         if (!loaded) return waiting->done(std::unexpected(std::move(loaded.error())));
-                                         auto picked = repository_.pick(waiting->request);
-                                         if (!picked) return waiting->done(std::unexpected(std::move(picked.error())));
-                                         waiting->pick = std::move(*picked);
-                                         begin(std::move(*waiting));
-                                       });
-  if (!comes) waiting->done(std::unexpected(std::move(why)));
+void Engine::when_loaded(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done, Error why) {
+  if (why.code != Errc::unavailable) return done(std::unexpected(std::move(why)));
+  struct Waiting {
+    Request request;
+    Done done;
+  };
+  auto waiting = std::make_shared<Waiting>(Waiting{std::move(request), std::move(done)});
+  auto loaded = [this, &loop, waiting, deadline](Result<void> there) {
+    if (!there) return waiting->done(std::unexpected(std::move(there.error())));
+    auto picked = repository_.pick(waiting->request);
+    if (!picked) return waiting->done(std::unexpected(std::move(picked.error())));
+    infer(loop, std::move(*picked), std::move(waiting->request), deadline, std::move(waiting->done));
+  };
+  if (!repository_.when_loaded(loop, waiting->request, deadline, std::move(loaded)))
+    waiting->done(std::unexpected(std::move(why)));
 }
 
 void Engine::begin(Job job) {

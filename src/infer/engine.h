@@ -44,12 +44,14 @@ class Engine {
   // not_found, invalid_argument, unavailable, backpressure, deadline_exceeded, cancelled, internal, and what the
   // runtime says.
   void infer(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done);
+  // The same for a version that was picked already.
+  void infer(rt::Loop& loop, Pick pick, Request request, base::SteadyTime deadline, Done done);
 
   // Runs on the calling thread whatever it takes, without queue or instance bound: for tools and tests.
   Result<Response> infer_here(Request request);
 
  private:
-  void when_loaded(Job job, Error why);
+  void when_loaded(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done, Error why);
   void begin(Job job);
   bool runs_here(Job& job, bool& alone) const;
   Result<Response> run_here(Job& job);

@@ -229,10 +229,12 @@ void Scheduler::run(const std::shared_ptr<Served>& served, base::SteadyTime at, 
   if (!active_.empty() && idle_ > 0) ready_.notify_one();
   lock.unlock();
 
+  served->stats.began();
   for (const TaskPtr& task : dropped)
     task->result = std::unexpected(unwanted(*task) ? cancelled(task->job) : too_late(task->job));
   base::SteadyTime start = now();
   execute(tasks, shared ? shared->stop.get_token() : std::stop_token(), inline_max);
+  served->stats.ended();
   auto used = static_cast<double>((now() - start).count());
   tasks.insert(tasks.end(), std::make_move_iterator(dropped.begin()), std::make_move_iterator(dropped.end()));
 

@@ -10,18 +10,14 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 std::uint64_t nanos(base::Duration time) { return static_cast<std::uint64_t>(std::max<std::int64_t>(time.count(), 0)); }
 
-}  // namespace
-
-const std::array<double, 16> kPhaseBounds{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
-                                          0.005,   0.01,     0.025,   0.05,   0.1,     0.25,   1,     5};
-
-namespace {
-
 constexpr std::array<std::uint64_t, 16> kBoundNanos{
     10'000,    25'000,     50'000,     100'000,    250'000,     500'000,     1'000'000,     2'500'000,
     5'000'000, 10'000'000, 25'000'000, 50'000'000, 100'000'000, 250'000'000, 1'000'000'000, 5'000'000'000};
 
 }  // namespace
+
+const std::array<double, 16> kPhaseBounds{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025,
+                                          0.005,   0.01,     0.025,   0.05,   0.1,     0.25,   1,     5};
 
 void Stats::Phase::add(base::Duration time) {
   std::uint64_t taken = nanos(time);
@@ -94,6 +90,7 @@ StatsView Stats::view() const {
   view.inferences = inferences_.load(kRelaxed);
   view.last_millis = last_millis_.load(kRelaxed);
   view.pending = pending();
+  view.running = running_.load(kRelaxed);
   for (std::size_t place = 0; place < kSizes; ++place) {
     const Size& size = sizes_[place];
     std::uint64_t runs = size.runs.load(kRelaxed);

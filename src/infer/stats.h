@@ -43,6 +43,7 @@ struct StatsView {
   std::uint64_t cancelled = 0;           // of `failure`: nobody waited any more
   std::uint64_t invalid = 0;             // of `failure`: the request was not what the model takes
   std::uint64_t pending = 0;             // in the queue now
+  std::uint64_t running = 0;             // runs on the inference threads now
   std::vector<BatchTally> batches = {};  // ascending; sizes above 128 are counted as the next power of two
   // By phase, requests within each of kPhaseBounds and above: not added up.
   PhaseCounts queue_within{};
@@ -72,6 +73,8 @@ class Stats {
   void entered() { pending_.fetch_add(1); }
   void left(std::uint64_t requests) { pending_.fetch_sub(requests); }
   std::uint64_t pending() const { return pending_.load(); }
+  void began() { running_.fetch_add(1, std::memory_order_relaxed); }
+  void ended() { running_.fetch_sub(1, std::memory_order_relaxed); }
   StatsView view() const;
 
  private:
@@ -96,7 +99,7 @@ class Stats {
   std::array<Size, kSizes> sizes_;
   std::array<Count, 4> failures_{};  // by Failure
   Count failure_ns_{0}, input_ns_{0}, output_ns_{0};
-  Count inferences_{0}, inline_runs_{0}, last_millis_{0}, pending_{0};
+  Count inferences_{0}, inline_runs_{0}, last_millis_{0}, pending_{0}, running_{0};
 };
 
 }  // namespace penstock::infer
