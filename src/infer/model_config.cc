@@ -44,6 +44,7 @@ ModelConfig parse_model(config::Map& map, const std::string& name) {
   model.instances = parse_instances(map);
   model.batch = parse_batch(map);
   model.queue = parse_queue(map);
+  model.weight = parse_weight(map);
   model.runtime = parse_runtime_options(map);
   model.residence = parse_residence(map);
   model.traffic = parse_traffic(map);
