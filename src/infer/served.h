@@ -86,7 +86,7 @@ struct Served {
   const std::int64_t number;
   const std::string version;
   const std::shared_ptr<const Model> model;
-  const std::uint64_t memory_bytes;        // measured while it was loaded; about
+  std::uint64_t memory_bytes;              // measured while it was loaded, before anybody sees it; about
   std::atomic<std::int64_t> last_used{0};  // base::WallMicros
   Stats stats;
   RunCost cost;

@@ -27,6 +27,8 @@ class Traffic {
   // For a request that names no version. `ready`: versions in service, ascending, not empty. A version that is not
   // among them gets no traffic.
   virtual Choice choose(std::string_view sticky, std::span<const std::int64_t> ready) = 0;
+  // The one of `ready` (as for choose) that answers most requests that name no version; counts as no request.
+  virtual std::int64_t usual(std::span<const std::int64_t> ready) const { return ready.back(); }
   // The version that has the label; nothing when none has.
   virtual std::optional<std::int64_t> labelled(std::string_view label) const = 0;
   // Versions that must be in memory besides those that `serve` asks for.
