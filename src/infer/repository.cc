@@ -3,6 +3,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "infer/isolated_model.h"
 #include "infer/warm_up.h"
 
 namespace penstock::infer {
@@ -99,6 +100,7 @@ Result<std::vector<Repository::Candidate>> Repository::scan(const std::string& p
 }
 
 Result<std::shared_ptr<const Model>> Repository::load_file(const Candidate& candidate, const RuntimeOptions& options) {
+  if (options.isolate) return load_isolated(candidate.runtime, {.path = candidate.file, .bytes = nullptr}, options);
   auto& runtime = runtimes_[candidate.runtime];
   if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
   return runtime->load({.path = candidate.file, .bytes = nullptr}, options);
