@@ -5,6 +5,7 @@
 #include <numeric>
 #include <thread>
 
+#include "infer/isolated_model.h"
 #include "infer/repository.h"
 #include "infer/warm_up.h"
 
@@ -130,6 +131,7 @@ Result<std::shared_ptr<const Model>> VersionLoader::open(const ModelConfig& conf
   if (hooks_.check_file) {
     if (auto checked = hooks_.check_file(config, file); !checked) return std::unexpected(std::move(checked.error()));
   }
+  if (config.runtime.isolate) return load_isolated(candidate.runtime, file, config.runtime);
   auto& runtime = runtimes_[candidate.runtime];
   if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
   return runtime->load(file, config.runtime);
