@@ -26,6 +26,7 @@ struct InferCall {
   Request request;                 // model and version come from the path: the caller fills them in
   std::optional<std::string> id;   // echoed
   std::vector<bool> binary;        // per requested output
+  std::vector<std::uint32_t> classes;  // per requested output; 0: the tensor itself
   bool binary_by_default = false;  // for outputs that do not say, and when none are named
   base::Duration timeout{};        // the `timeout` parameter (microseconds on the wire); 0 for none
 };
