@@ -23,11 +23,12 @@ constexpr std::size_t kTensorBytesMax = std::size_t{256} << 20;
 
 // What the client sent and how it wants the answer.
 struct InferCall {
-  Request request;                 // model and version come from the path: the caller fills them in
-  std::optional<std::string> id;   // echoed
-  std::vector<bool> binary;        // per requested output
-  bool binary_by_default = false;  // for outputs that do not say, and when none are named
-  base::Duration timeout{};        // the `timeout` parameter (microseconds on the wire); 0 for none
+  Request request;                     // model and version come from the path: the caller fills them in
+  std::optional<std::string> id;       // echoed
+  std::vector<bool> binary;            // per requested output
+  std::vector<std::uint32_t> classes;  // per requested output; 0: the tensor itself
+  bool binary_by_default = false;      // for outputs that do not say, and when none are named
+  base::Duration timeout{};            // the `timeout` parameter (microseconds on the wire); 0 for none
 };
 
 // `body` is JSON, or with `header_length` (the value of kHeaderLengthName) that many bytes of JSON followed by raw
