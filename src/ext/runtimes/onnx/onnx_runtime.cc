@@ -52,6 +52,19 @@ Ort::SessionOptions session_options() {
   return options;
 }
 
+// Weights in files of their own, as they are in memory.
+void add_beside(Ort::SessionOptions& options, const infer::ModelFile& file) {
+  std::vector<std::string> names;
+  std::vector<char*> buffers;
+  std::vector<std::size_t> sizes;
+  for (const auto& [name, bytes] : file.beside) {
+    names.push_back(name);
+    buffers.push_back(const_cast<char*>(bytes->data()));  // only read
+    sizes.push_back(bytes->size());
+  }
+  if (!names.empty()) options.AddExternalInitializersFromFilesInMemory(names, buffers, sizes);
+}
+
 // What the person with the file can do about refusals that say only what is wrong.
 std::string_view advice(std::string_view refusal) {
   if (refusal.find("Failed to construct locale") != std::string_view::npos) {
@@ -76,8 +89,10 @@ Result<void> OnnxRuntime::open() {
 Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load_session(const infer::ModelFile& file) {
   if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
   if (file.bytes) {
+    Ort::SessionOptions options = session_options();
+    add_beside(options, file);
     return OnnxModel::make(environment_,
-                           Ort::Session(environment_->env, file.bytes->data(), file.bytes->size(), session_options()));
+                           Ort::Session(environment_->env, file.bytes->data(), file.bytes->size(), options));
   }
   return OnnxModel::make(environment_, Ort::Session(environment_->env, file.path.c_str(), session_options()));
 }
