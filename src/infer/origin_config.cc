@@ -14,7 +14,9 @@ PullConfig read_pull(const config::Node& node) {
   config::Map map = node.map();
   PullConfig pull;
   pull.url = map.required_text("url");
-  if (auto url = net::parse_http_url(pull.url); !pull.url.empty() && !url) map.get("url").problem(url.error().detail);
+  // What stands behind the question mark may be a credential, and the error quotes the URL.
+  if (auto url = net::parse_http_url(pull.url); !pull.url.empty() && !url)
+    map.get("url").problem(pull.url.find('?') == std::string::npos ? url.error().detail : "not a URL of http or https");
   pull.version = map.integer("version", 1, 1, INT64_MAX);
   std::string written = map.required_text("sha256");
   auto digest = artifact::from_hex(written);
