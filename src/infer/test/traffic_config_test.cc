@@ -58,7 +58,7 @@ TEST(TrafficConfig, ReadsAllOfIt) {
 }
 
 TEST(TrafficConfig, SaysWhatIsWrongAndWhere) {
-  EXPECT_THAT(refusal("split: { 3: 90%, 4: 20% }"), HasSubstr("t.yaml:1:8: the shares add up to 110 %"));
+  EXPECT_THAT(refusal("split: { 3: 90%, 4: 20% }"), HasSubstr("t.yaml:1:8: split: the shares add up to 110 %"));
   EXPECT_THAT(refusal("split: { stable: 100% }"), HasSubstr("'stable' is no version"));
   EXPECT_THAT(refusal("split: { 03: 100% }"), HasSubstr("'03' is no version"));
   EXPECT_THAT(refusal("split: { 3: 1 }"), HasSubstr("version 3: '1' is not a percentage"));

@@ -50,7 +50,7 @@ class TrafficTest : public testing::Test {
   base::FakeClock clock_;
   FakeJournal journal_;
   const std::vector<std::int64_t> ready_{3, 4};
-  const std::string canary_ = "canary: { version: 4, share: 20%, rollback_if: \"errors > 1%\", promote_after: 1m }";
+  const std::string canary_ = "canary: { version: 4, share: 20%, rollback_if: \"errors > 1%\", promote_after: 10s }";
 };
 
 TEST_F(TrafficTest, WithoutConfigurationTheHighestAnswers) {
@@ -250,7 +250,7 @@ TEST_F(TrafficTest, AnotherCanaryBeginsAnew) {
   {
     call(*make(canary_), 10, true);
   }
-  auto changed = make("canary: { version: 4, share: 25%, rollback_if: \"errors > 1%\", promote_after: 1m }");
+  auto changed = make("canary: { version: 4, share: 25%, rollback_if: \"errors > 1%\", promote_after: 10s }");
   EXPECT_EQ(changed->view().canary->stage, Stage::watching);
   EXPECT_EQ(changed->view().canary->rules[0].count, Count());
   EXPECT_EQ(make(canary_)->view().canary->stage, Stage::watching) << "the decision is gone with its configuration";
