@@ -90,7 +90,7 @@ int test(const base::Registry& registry, const std::string& file) {
   if (!document) return complain(2, document.error().detail);
   config::Map root = document->root().map();
   GatewayConfig config = read_gateway_config(root, registry);
-  infer::Repository repository(registry, {.inference = config.inference});
+  infer::Repository repository(registry, model_options(config));
   infer::Engine engine(repository, {});
   LocalModels models(repository, engine);
   ingest::Context context{&registry, &base::system_clock(), &models, nullptr};

@@ -74,7 +74,7 @@ void check_providers(const GatewayConfig& config, Report& report) {
 }
 
 void check_models(const GatewayConfig& config, const base::Registry& registry, Report& report) {
-  infer::Repository repository(registry, {.inference = config.inference});
+  infer::Repository repository(registry, model_options(config));
   repository.apply(loaded_at_once(config.models));
   for (const infer::ModelStatus& model : repository.status()) {
     for (const infer::VersionStatus& version : model.versions) {

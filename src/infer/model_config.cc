@@ -66,11 +66,7 @@ void read_keys(config::Map& map, ModelConfig& model) {
   model.instances = parse_instances(map);
   model.batch = parse_batch(map);
   model.queue = parse_queue(map);
-  model.weight = map.number("weight", model.weight);
-  if (!(model.weight >= 0.01 && model.weight <= 100)) {
-    map.get("weight").problem("between 0.01 and 100 is possible");
-    model.weight = 1;
-  }
+  model.weight = parse_weight(map);
   model.runtime = parse_runtime_options(map);
   model.residence = parse_residence(map);
   model.traffic = parse_traffic(map);
