@@ -202,10 +202,9 @@ class Repository {
   void look();
 
   const base::Registry& registry_;
-  Options options_;                  // inference: guarded by loading_
-  std::atomic<bool> budget_{false};  // the least recently used is asked for
-  Reaper reaper_;                    // outlives every version
-  std::mutex loading_;               // one apply, load or unload at a time; guards what follows
+  Options options_;     // inference: guarded by loading_
+  Reaper reaper_;       // outlives every version
+  std::mutex loading_;  // one apply, load or unload at a time; guards what follows
   VersionLoader loader_;
   std::map<std::string, Override> overrides_;
   std::map<std::string, bool> pins_;

@@ -163,6 +163,8 @@ Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const 
   warm_up(*served, Repository::kShortRun);
   std::uint64_t after = allocated_bytes();
   served->memory_bytes = std::max(stamp.bytes, after > before ? after - before : 0);
+  // What came with a request is kept, to come back after an eviction.
+  if (!from_disk) served->memory_bytes += stamp.bytes;
   return reaper_.keep(std::move(served));
 }
 

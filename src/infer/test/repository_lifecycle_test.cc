@@ -74,6 +74,8 @@ struct Home : FakeHome {
 
 std::string served(const Repository& repository, const std::string& model, const std::string& version = {}) {
   auto pick = repository.pick({.model = model, .version = version});
+  // As the engine does with every request.
+  if (pick) pick->served->last_used = base::system_clock().wall();
   return pick ? pick->served->version : pick.error().detail;
 }
 
