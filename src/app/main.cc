@@ -140,6 +140,7 @@ int main(int argc, char** argv) {
   CLI::App* model_group = cli.add_subcommand("model", "local models");
   model_group->require_subcommand(1);
   app::add_tune(*model_group, registry, chosen);
+  app::add_artifact_commands(cli, chosen);
 
   app::MockOptions mock_options;
   CLI::App* mock = cli.add_subcommand("mock", "a deterministic provider for tests, demos and benchmarks");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -54,9 +55,11 @@ class Model {
 // The file of a model, as it is to be loaded.
 struct ModelFile {
   std::string path = {};
-  // Set where the file's bytes are not what is to be loaded: it is encrypted, or came with a request. Files beside it
-  // cannot be used then.
+  // Set where the file's bytes are not what is to be loaded (it is encrypted, or came with a request), or where what
+  // was checked must be what is loaded. Files beside it cannot be used then, but for those in `beside`.
   std::shared_ptr<const std::string> bytes = {};
+  // Weights in files of their own, by the names the model has for them. Only with `bytes`.
+  std::map<std::string, std::shared_ptr<const std::string>> beside = {};
 };
 
 class Runtime {

@@ -9,6 +9,19 @@
 namespace penstock::ext::runtimes::onnx {
 namespace {
 
+// Weights in files of their own, as they are in memory.
+void add_beside(Ort::SessionOptions& options, const infer::ModelFile& file) {
+  std::vector<std::string> names;
+  std::vector<char*> buffers;
+  std::vector<std::size_t> sizes;
+  for (const auto& [name, bytes] : file.beside) {
+    names.push_back(name);
+    buffers.push_back(const_cast<char*>(bytes->data()));  // only read
+    sizes.push_back(bytes->size());
+  }
+  if (!names.empty()) options.AddExternalInitializersFromFilesInMemory(names, buffers, sizes);
+}
+
 // What the person with the file can do about refusals that say only what is wrong.
 std::string_view advice(std::string_view refusal) {
   if (refusal.find("Failed to construct locale") != std::string_view::npos) {
@@ -43,6 +56,7 @@ void open_session(OnnxModel::Parts& parts, const infer::ModelFile& file, const i
   std::span<const std::string> wanted = options.accelerators;
   while (true) {
     Ort::SessionOptions session = session_options(options);
+    add_beside(session, file);
     std::string notice = parts.notice;
     parts.accelerator = choose_accelerator(session, wanted, options.threads, notice);
     parts.notice = std::move(notice);
