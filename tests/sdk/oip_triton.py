@@ -2,6 +2,7 @@
 
 import sys
 
+import ml_dtypes
 import numpy as np
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
@@ -77,9 +78,9 @@ def every_datatype():
     inputs, sent = [], {}
     for name, datatype in metadata.items():
         if name == "bytes":
-            data = np.array(["a".encode(), "\u00e9\0".encode()], dtype=np.object_)
+            data = np.array(["a".encode(), "\u00e9".encode()], dtype=np.object_)
         elif name == "bf16":
-            data = np.array([1.5, -2], dtype=np.float32)
+            data = np.array([1.5, -2], dtype=ml_dtypes.bfloat16)
         else:
             data = np.array([0, 1], dtype=kinds[name])
             if name in ("i64", "u64"):
