@@ -10,7 +10,7 @@ std::unexpected<Error> wrong(std::string_view name, std::string_view wanted) {
 // Numbers beyond 63 bits come as a double: as good as the largest.
 Result<std::int64_t> count_of(std::string_view name, const Parameter& value, std::string_view wanted) {
   if (const auto* whole = std::get_if<std::int64_t>(&value); whole != nullptr && *whole >= 0) return *whole;
-  if (const auto* large = std::get_if<double>(&value); large != nullptr && *large >= 0x1p63 && *large < 0x1p64)
+  if (const auto* large = std::get_if<double>(&value); large != nullptr && *large >= 0x1p63 && *large <= 0x1p64)
     return INT64_MAX;
   return wrong(name, wanted);
 }
