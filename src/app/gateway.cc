@@ -253,8 +253,9 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
+  model_journal_ = std::make_unique<ModelJournal>(config_.data_dir);
   repository_ = std::make_unique<infer::Repository>(
-      registry_, infer::Repository::Options{.inference = config_.inference, .journal = nullptr});
+      registry_, infer::Repository::Options{.inference = config_.inference, .journal = model_journal_.get()});
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
   http_port_ = std::make_unique<WebhookClient>(pools);
@@ -330,7 +331,9 @@ std::expected<void, StartFailure> Gateway::enter(Doors doors) {
   AdminParts parts;
   parts.observer = observer_.get();
   parts.llm = llm_.get();
+  parts.registry = &registry_;
   parts.repository = repository_.get();
+  parts.journal = model_journal_.get();
   parts.ingest = ingest_.get();
   parts.readiness = &readiness_;
   parts.data_dir = config_.data_dir;
