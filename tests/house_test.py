@@ -17,7 +17,7 @@ ORDER = [
     ["chat"],
     ["token"],
     ["rt"],
-    ["obs", "config", "net", "store"],
+    ["obs", "config", "net", "store", "artifact"],
     ["mqtt", "price", "quota"],
     ["http"],
     ["mock", "flow"],

@@ -137,6 +137,7 @@ int main(int argc, char** argv) {
   app::add_price_commands(cli, chosen);
   app::add_audit_commands(cli, chosen);
   app::add_model_commands(cli, chosen);
+  app::add_artifact_commands(cli, chosen);
 
   app::MockOptions mock_options;
   CLI::App* mock = cli.add_subcommand("mock", "a deterministic provider for tests, demos and benchmarks");

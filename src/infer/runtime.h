@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -25,6 +26,7 @@ struct TensorSpec {
 struct ModelInfo {
   std::string platform = {};        // as OIP metadata names it: onnxruntime_onnx
   std::string accelerator = "cpu";  // what it runs on
+  std::string notice = {};          // what is not as configured, for people; empty: all of it is
   std::vector<TensorSpec> inputs = {};
   std::vector<TensorSpec> outputs = {};
 };
@@ -40,6 +42,8 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ModelInfo& info() const = 0;
+  // Weights and working memory it holds now; 0 when that is not known.
+  virtual std::uint64_t memory_bytes() const { return 0; }
   // Runs once, on the calling thread. `inputs` are all inputs in the order of info(), checked against it; `outputs` are
   // places in info().outputs, and the result has their order. Fails with invalid_argument when the model refuses the
   // values (a shape that fits the declaration but not the graph), cancelled, unavailable (the process it runs in ended:
@@ -51,9 +55,11 @@ class Model {
 // The file of a model, as it is to be loaded.
 struct ModelFile {
   std::string path = {};
-  // Set where the file's bytes are not what is to be loaded: it is encrypted, or came with a request. Files beside it
-  // cannot be used then.
+  // Set where the file's bytes are not what is to be loaded (it is encrypted, or came with a request), or where what
+  // was checked must be what is loaded. Files beside it cannot be used then, but for those in `beside`.
   std::shared_ptr<const std::string> bytes = {};
+  // Weights in files of their own, by the names the model has for them. Only with `bytes`.
+  std::map<std::string, std::shared_ptr<const std::string>> beside = {};
 };
 
 class Runtime {

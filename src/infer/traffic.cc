@@ -5,7 +5,7 @@
 #include "infer/agreement.h"
 #include "infer/canary_judge.h"
 #include "infer/model_config.h"
-#include "infer/published.h"
+#include "infer/seq_locked.h"
 #include "infer/traffic_memory.h"
 #include "infer/traffic_plan.h"
 
@@ -103,7 +103,7 @@ class ModelTraffic final : public Traffic, public Watcher {
   Journal* const journal_;
   const base::Clock& clock_;
 
-  Published<TrafficPlan> plan_;
+  SeqLocked<TrafficPlan> plan_;
   std::atomic<bool> watching_{false};
   std::atomic<std::int64_t> next_look_{0};
   std::atomic<std::int64_t> beside_{0};  // what the canary was last chosen instead of

@@ -69,7 +69,7 @@ class Traffic {
   // For a request that names no version. `ready`: versions in service, ascending, not empty. A version that is not
   // among them gets no traffic.
   virtual Choice choose(std::string_view sticky, std::span<const std::int64_t> ready) = 0;
-  // Which of them most such requests get.
+  // The one of `ready` (as for choose) that answers most requests that name no version; counts as no request.
   virtual std::int64_t usual(std::span<const std::int64_t> ready) const = 0;
   // The version that has the label; nothing when none has. A canary has the label `canary`, and `stable` once it is
   // promoted, unless these labels are given otherwise.

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "infer/model_config.h"
-#include "infer/published.h"
+#include "infer/seq_locked.h"
 #include "infer/test/fake_journal.h"
 #include "infer/traffic_plan.h"
 
@@ -398,7 +398,7 @@ TEST(Published, ReadersSeeOneValueWhole) {
     std::int64_t other = 0;
     std::array<std::int64_t, 8> rest{};
   };
-  Published<Pair> published;
+  SeqLocked<Pair> published;
   std::atomic<bool> done{false};
   std::thread reader([&] {
     while (!done.load()) {
