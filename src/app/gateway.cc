@@ -254,7 +254,8 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
-  repository_ = std::make_unique<infer::Repository>(registry_, model_options(config_));
+  model_journal_ = std::make_unique<ModelJournal>(config_.data_dir);
+  repository_ = std::make_unique<infer::Repository>(registry_, model_options(config_, model_journal_.get()));
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::options_of(config_.inference));
   model_metrics_ = std::make_unique<ModelMetrics>(*repository_);
   model_metrics_->show_triton(config_.inference.triton_metrics);
@@ -333,7 +334,9 @@ std::expected<void, StartFailure> Gateway::enter(Doors doors) {
   AdminParts parts;
   parts.observer = observer_.get();
   parts.llm = llm_.get();
+  parts.registry = &registry_;
   parts.repository = repository_.get();
+  parts.journal = model_journal_.get();
   parts.ingest = ingest_.get();
   parts.readiness = &readiness_;
   parts.data_dir = config_.data_dir;

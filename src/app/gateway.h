@@ -14,6 +14,7 @@
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
 #include "app/listeners.h"
+#include "app/model_journal.h"
 #include "app/model_metrics.h"
 #include "app/ports.h"
 #include "app/privilege.h"
@@ -159,6 +160,7 @@ class Gateway {
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;
   std::unique_ptr<llm::HealthChecks> health_checks_;  // core 0's
+  std::unique_ptr<ModelJournal> model_journal_;
   std::unique_ptr<infer::Repository> repository_;
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<ModelMetrics> model_metrics_;

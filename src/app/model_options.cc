@@ -5,9 +5,10 @@
 
 namespace penstock::app {
 
-infer::Repository::Options model_options(const GatewayConfig& config) {
+infer::Repository::Options model_options(const GatewayConfig& config, infer::Journal* journal) {
   infer::Repository::Options options;
   options.inference = config.inference;
+  options.journal = journal;
   using Open =
       Result<infer::ModelFile> (*)(const infer::ModelConfig&, const infer::InferenceConfig&, const std::string&);
   using OpenGiven = Result<infer::ModelFile> (*)(const infer::ModelConfig&, const infer::InferenceConfig&, std::int64_t,

@@ -9,7 +9,7 @@
 
 namespace penstock::app {
 
-infer::Repository::Options model_options(const GatewayConfig& config);
+infer::Repository::Options model_options(const GatewayConfig& config, infer::Journal* journal = nullptr);
 
 // Models that cannot be served, in words. One that was unloaded on purpose, or waits for its first request, is as it
 // should be.
