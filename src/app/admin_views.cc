@@ -275,19 +275,6 @@ void Admin::collect(obs::MetricWriter& writer) const {
     writer.sample("penstock_pipeline_seconds_sum", {{"pipeline", pipeline->name()}}, stats.latency_seconds);
     writer.sample("penstock_pipeline_seconds_count", {{"pipeline", pipeline->name()}}, static_cast<double>(below));
   }
-  writer.family("penstock_inference_seconds", "summary", "Time inside the runtime and waiting for it.");
-  for (const infer::ModelStatus& model : parts_.repository->status()) {
-    for (const infer::VersionStatus& version : model.versions) {
-      if (!version.stats) continue;
-      auto phase = [&](std::string_view name, const infer::Tally& tally) {
-        obs::Labels labels{{"model", model.name}, {"version", version.version}, {"phase", name}};
-        writer.sample("penstock_inference_seconds_sum", labels, static_cast<double>(tally.nanoseconds) / 1e9);
-        writer.sample("penstock_inference_seconds_count", labels, static_cast<double>(tally.count));
-      };
-      phase("queue", version.stats->queue);
-      phase("compute", version.stats->compute);
-    }
-  }
 }
 
 }  // namespace penstock::app

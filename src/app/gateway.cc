@@ -255,7 +255,10 @@ void Gateway::start_lanes() {
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   repository_ = std::make_unique<infer::Repository>(
       registry_, infer::Repository::Options{.inference = config_.inference, .journal = nullptr});
-  engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
+  engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::options_of(config_.inference));
+  model_metrics_ = std::make_unique<ModelMetrics>(*repository_);
+  model_metrics_->show_triton(config_.inference.triton_metrics);
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { model_metrics_->collect(writer); });
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
   http_port_ = std::make_unique<WebhookClient>(pools);
   ingest::LaneOptions lane;
@@ -540,6 +543,8 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
+  engine_->change(infer::Engine::options_of(fresh.inference));
+  model_metrics_->show_triton(fresh.inference.triton_metrics);
   {
     std::lock_guard lock(keys_mutex_);
     config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more

@@ -14,6 +14,7 @@
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
 #include "app/listeners.h"
+#include "app/model_metrics.h"
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
@@ -160,6 +161,7 @@ class Gateway {
   std::unique_ptr<llm::HealthChecks> health_checks_;  // core 0's
   std::unique_ptr<infer::Repository> repository_;
   std::unique_ptr<infer::Engine> engine_;
+  std::unique_ptr<ModelMetrics> model_metrics_;
   std::unique_ptr<LocalModels> model_port_;
   std::unique_ptr<WebhookClient> http_port_;
   std::unique_ptr<ingest::Lane> ingest_;

@@ -176,10 +176,8 @@ http::Compression read_compression(const config::Node& node) {
   if (codings.present()) {
     compression.codings.clear();
     for (const config::Node& item : codings.items()) {
-      std::string name = item.choice({"zstd", "br", "gzip"}, "gzip");
-      compression.codings.push_back(name == "zstd" ? codec::Coding::zstd
-                                    : name == "br" ? codec::Coding::br
-                                                   : codec::Coding::gzip);
+      std::string name = item.choice({"zstd", "br", "gzip", "deflate"}, "gzip");
+      compression.codings.push_back(codec::parse_content_encoding(name)->front());
     }
     if (compression.codings.empty())
       codings.problem("the list is empty; to send answers as they are, write `responses: false`");

@@ -9,9 +9,13 @@ namespace {
 
 std::unexpected<Error> no_memory() { return fail(Errc::internal, "there was no memory to compress the answer"); }
 
-Result<std::string> encode_gzip(std::string_view body) {
+// HTTP's "deflate" is the zlib format (RFC 9110 section 8.4.1.2); 16 more bits of window ask for gzip's.
+constexpr int kZlibBits = 15;
+constexpr int kGzipBits = kZlibBits + 16;
+
+Result<std::string> encode_zlib(std::string_view body, int bits) {
   z_stream stream{};
-  if (deflateInit2(&stream, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) return no_memory();
+  if (deflateInit2(&stream, 1, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY) != Z_OK) return no_memory();
   std::string out(deflateBound(&stream, body.size()), '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(body.data()));
   stream.avail_in = static_cast<uInt>(body.size());
@@ -53,7 +57,8 @@ Result<std::string> encode_body(Coding coding, std::string_view body) {
   // zlib counts in 32 bits.
   if (body.size() > (1U << 30)) return fail(Errc::out_of_range, "more than 1 GiB is not compressed at once");
   switch (coding) {
-    case Coding::gzip: return encode_gzip(body);
+    case Coding::gzip: return encode_zlib(body, kGzipBits);
+    case Coding::deflate: return encode_zlib(body, kZlibBits);
     case Coding::br: return encode_brotli(body);
     case Coding::zstd: return encode_zstd(body);
     default: return fail(Errc::unimplemented, fmt::format("bodies are not coded as {} here", name_of(coding)));

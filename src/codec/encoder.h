@@ -1,4 +1,4 @@
-// A whole body in a content coding, at levels that cost a gateway little: gzip 1, br 4, zstd 3.
+// A whole body in a content coding, at levels that cost a gateway little: gzip and deflate 1, br 4, zstd 3.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace penstock::codec {
 
-// Takes gzip, br and zstd. Errors: unimplemented (another coding), internal (no memory).
+// Errors: unimplemented (identity), out_of_range (more than 1 GiB), internal (no memory).
 Result<std::string> encode_body(Coding coding, std::string_view body);
 
 }  // namespace penstock::codec

@@ -13,7 +13,8 @@ struct Compression {
   bool responses = true;
   std::uint64_t min_bytes = 2048;
   // In the order we prefer, when the client likes several as much.
-  std::vector<codec::Coding> codings{codec::Coding::zstd, codec::Coding::br, codec::Coding::gzip};
+  std::vector<codec::Coding> codings{codec::Coding::zstd, codec::Coding::br, codec::Coding::gzip,
+                                     codec::Coding::deflate};
 };
 
 class CodedExchange : public Exchange {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "http/conversation.h"
 #include "http/date.h"
 #include "http/rate.h"
 
@@ -146,6 +147,7 @@ void H2Exchange::give_back() {
 }
 
 Result<void> H2Exchange::fits(std::uint64_t bytes_max) {
+  if (conversation_) return {};
   body_bytes_max_ = std::min(bytes_max, body_bytes_max_);
   std::uint64_t size = std::max(declared_, received_);
   if (size <= body_bytes_max_) return {};
@@ -173,6 +175,7 @@ rt::Task<Result<std::string_view>> H2Exchange::read_body(std::uint64_t bytes_max
 
 rt::Task<Result<std::string_view>> H2Exchange::read_piece(std::uint64_t bytes_max) {
   using Task = rt::Task<Result<std::string_view>>;
+  conversation_ = bytes_max == kConversation;
   if (auto allowed = fits(bytes_max); !allowed) return Task::ready(std::unexpected(allowed.error()));
   if (body_.empty() && !ended_) return read_rest(false);
   return Task::ready(take_piece());
@@ -201,7 +204,7 @@ rt::Task<Result<std::string_view>> H2Exchange::read_rest(bool whole) {
     if (auto able = readable(); !able) co_return std::unexpected(able.error());
     base::SteadyTime from = loop().now();
     read_deadline_ = body_deadline();
-    connection_.watch(read_deadline_);
+    if (!conversation_) connection_.watch(read_deadline_);
     co_await input_;
     read_deadline_ = base::SteadyTime::max();
     body_waited_ += loop().now() - from;
@@ -213,6 +216,7 @@ rt::Task<Result<std::string_view>> H2Exchange::read_rest(bool whole) {
 
 // However evenly it drips: the sum of all waiting is bounded by what came.
 base::SteadyTime H2Exchange::body_deadline() const {
+  if (conversation_) return base::SteadyTime::max();
   const ServerLimits& limits = connection_.server().limits_;
   base::Duration left = limits.body_timeout;
   if (limits.body_rate_min > 0)

@@ -109,8 +109,9 @@ class H2Exchange : public Exchange, public wire::H2Stream {
   std::function<void()> notify_gone_;
   std::function<void()> notify_drain_;
 
-  bool whole_ = false;  // somebody wants all of the body: the client need not wait for it to be taken
-  bool ended_ = false;  // the client has sent everything
+  bool conversation_ = false;  // the body goes on for as long as both sides like
+  bool whole_ = false;         // somebody wants all of the body: the client need not wait for it to be taken
+  bool ended_ = false;         // the client has sent everything
   bool reading_stopped_ = false;
   bool continued_ = false;  // told to go on, or did not wait for that
   bool begun_ = false;

@@ -2,6 +2,7 @@
 //   instances: 2                    # or { min: 1, max: 4 }: runs at the same time, scaled by the queue
 //   batch: { max: 32, wait: 2ms, preferred: [8, 16] }
 //   queue: { max: 256, priorities: 3, default_priority: 2, timeout: 5s, on_timeout: refuse }
+//   weight: 2                       # twice the compute time of others when several wait
 #pragma once
 
 #include <cstdint>
@@ -41,5 +42,7 @@ struct InstanceConfig {
 BatchConfig parse_batch(config::Map& model);
 QueueConfig parse_queue(config::Map& model);
 InstanceConfig parse_instances(config::Map& model);
+// The model's share of compute time when several wait for a thread, against 1 of the others.
+double parse_weight(config::Map& model);
 
 }  // namespace penstock::infer

@@ -1,137 +1,292 @@
 #include "infer/engine.h"
 
+#include <thread>
+
+#include "infer/execution.h"
+#include "infer/trial.h"
+
 namespace penstock::infer {
+namespace {
 
-// One request from arrival to answer.
-struct Engine::Job {
-  rt::Loop* loop = nullptr;
-  std::shared_ptr<Served> served;
-  Request request;
-  std::vector<std::size_t> outputs;
-  std::size_t elements = 0;
-  base::SteadyTime arrived;
-  base::SteadyTime deadline;
-  Done done;
+base::SteadyTime now() { return base::system_clock().steady(); }
 
-  Result<Response> run(bool inline_run, base::Duration inline_max);
-  Result<Response> refuse(Error error) {
-    served->stats.failed(base::system_clock().steady() - arrived);
-    return std::unexpected(std::move(error));
-  }
-  // From a pool thread.
-  void post(Result<Response> result) {
-    auto carried = std::make_shared<std::pair<Done, Result<Response>>>(std::move(done), std::move(result));
-    loop->post([carried] { carried->first(std::move(carried->second)); });
-  }
-};
-
-Result<Response> Engine::Job::run(bool inline_run, base::Duration inline_max) {
-  const base::Clock& clock = base::system_clock();
-  base::SteadyTime start = clock.steady();
-  if (start >= deadline) {
-    return refuse(
-        {Errc::deadline_exceeded, fmt::format("the deadline passed before model '{}' could run", served->name)});
-  }
-  auto tensors = served->model->run(request.inputs, outputs, {.stop = request.stop});
-  base::SteadyTime end = clock.steady();
-  if (!tensors) return refuse(std::move(tensors.error()));
-  served->cost.record(elements, end - start, inline_max);
-  std::uint64_t rows = 1;
-  if (!request.inputs.empty() && !request.inputs.front().shape.empty()) {
-    rows = static_cast<std::uint64_t>(request.inputs.front().shape.front());
-  }
-  served->stats.succeeded(start - arrived, end - start, end - arrived, rows, inline_run);
-  return Response{.model = served->name,
-                  .version = served->version,
-                  .outputs = std::move(*tensors),
-                  .queue = start - arrived,
-                  .compute = end - start};
+Scheduler::Options scheduling(const Engine::Options& options) {
+  std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  return {.threads = options.threads == 0 ? cores : options.threads,
+          .queue_max = std::max<std::size_t>(options.queue_max, 1),
+          .saver = options.power_saver,
+          .inline_max = options.inline_max};
 }
 
-rt::Pool& Engine::pool() {
-  std::call_once(pool_once_,
-                 [this] { pool_ = std::make_unique<rt::Pool>("inference", options_.threads, options_.queue_max); });
-  return *pool_;
+// Checks the request against the version that is to run it.
+Result<void> fit(Job& job) {
+  Served& served = job.served();
+  auto outputs = match(served.model->info(), job.request);
+  if (!outputs) return std::unexpected(std::move(outputs.error()));
+  job.outputs = std::move(*outputs);
+  job.rows = rows_of(job.request);
+  job.elements = 0;
+  for (const Tensor& tensor : job.request.inputs) job.elements += tensor.elements();
+  std::size_t most = served.config->batch.max;
+  if (job.rows > most && served.joins.load(std::memory_order_relaxed)) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{} rows are more than the {} that model '{}' takes in one run: split the request, or raise "
+                    "`max` under its `batch`",
+                    job.rows, most, served.name));
+  }
+  return {};
+}
+
+// On the loop: what belongs to it ends here, whoever else still holds the task.
+void answer(Task& task) {
+  task.timer.reset();
+  task.on_stop.reset();
+  Job::Done done = std::move(task.job.done);
+  done(std::move(task.result));
+}
+
+// One wake-up for each loop.
+void answer(std::vector<TaskPtr> tasks) {
+  while (!tasks.empty()) {
+    rt::Loop* loop = tasks.front()->job.loop;
+    auto here = std::make_shared<std::vector<TaskPtr>>();
+    std::vector<TaskPtr> others;
+    for (TaskPtr& task : tasks) (task->job.loop == loop ? *here : others).push_back(std::move(task));
+    loop->post([here] {
+      for (const TaskPtr& task : *here) answer(*task);
+    });
+    tasks = std::move(others);
+  }
+}
+
+void answer(TaskPtr task, Error error) {
+  task->result = std::unexpected(std::move(error));
+  std::vector<TaskPtr> one;
+  one.push_back(std::move(task));
+  answer(std::move(one));
+}
+
+// Its place in the queue of the version that is to run it.
+void plan(Task& task, base::Duration wait, bool alone) {
+  const Job& job = task.job;
+  const Served& served = job.served();
+  const QueueConfig& queue = served.config->queue;
+  std::uint32_t priority = job.request.priority;
+  if (priority < 1 || priority > queue.priorities) priority = queue.default_priority;
+  task.turn = {.rank = job.original ? Turn::Rank::shadow : Turn::Rank::normal,
+               .due = job.arrived + (priority - 1) * Lane::kPatience,
+               .number = 0};
+  task.entered = now();
+  task.signature.clear();
+  if (served.joins.load(std::memory_order_relaxed)) task.signature = batch_signature(job.request, job.outputs);
+  task.hold = alone ? task.entered : task.entered + wait;
+}
+
+// A request may ask for less time in the queue than the model's, not for more.
+void limit_wait(Task& task) {
+  const Job& job = task.job;
+  const QueueConfig& queue = job.served().config->queue;
+  base::Duration timeout = queue.timeout;
+  base::Duration own = queue.allow_timeout ? job.request.timeout : base::Duration{};
+  if (own.count() > 0 && (timeout.count() == 0 || own < timeout)) timeout = own;
+  task.expires = job.deadline;
+  if (timeout.count() == 0) return;
+  base::SteadyTime at = job.arrived + timeout;
+  if (queue.delay) {
+    task.delayed_at = at;
+  } else {
+    task.expires = std::min(task.expires, at);
+  }
+}
+
+}  // namespace
+
+Engine::Options Engine::options_of(const InferenceConfig& inference) {
+  return {.threads = inference.threads,
+          .queue_max = inference.queue_max,
+          .inline_max = Repository::kShortRun,
+          .power_saver = inference.power_saver};
+}
+
+Engine::Engine(Repository& repository, Options options)
+    : repository_(repository),
+      inline_max_(options.inline_max),
+      scheduler_(scheduling(options), [this](std::vector<TaskPtr> tasks) { settle(std::move(tasks)); }) {}
+
+void Engine::change(Options options) {
+  options.inline_max = inline_max_;
+  scheduler_.change(scheduling(options));
 }
 
 void Engine::infer(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done) {
-  base::SteadyTime arrived = base::system_clock().steady();
-  auto served = repository_.find(request.model, request.version);
-  if (!served) return done(std::unexpected(std::move(served.error())));
-  Job job{.loop = &loop,
-          .served = std::move(*served),
-          .request = std::move(request),
-          .outputs = {},
-          .elements = 0,
-          .arrived = arrived,
-          .deadline = deadline,
-          .done = {}};
-  auto outputs = match(job.served->model->info(), job.request);
-  if (!outputs) return done(job.refuse(std::move(outputs.error())));
-  job.outputs = std::move(*outputs);
-  for (const Tensor& tensor : job.request.inputs) job.elements += tensor.elements();
-  Served& target = *job.served;
-  if (target.cost.shorter_than(options_.inline_max, job.elements) && target.gate.try_enter()) {
-    auto result = job.run(true, options_.inline_max);
-    leave(target);
-    return done(std::move(result));
-  }
-  job.done = std::move(done);
-  offload(std::make_shared<Job>(std::move(job)));
+  auto picked = repository_.pick(request);
+  if (!picked) return when_loaded(loop, std::move(request), deadline, std::move(done), std::move(picked.error()));
+  infer(loop, std::move(*picked), std::move(request), deadline, std::move(done));
 }
 
-// Takes a place at the gate or waits for one.
-void Engine::offload(std::shared_ptr<Job> job) {
-  Served& served = *job->served;
-  if (served.gate.try_enter()) return start(std::move(job));
-  Gate::Work work = [this, job] { start(job); };
-  bool entered = false;
-  if (!served.gate.wait(work, entered)) {
-    auto refusal =
-        job->refuse({Errc::backpressure, fmt::format("model '{}' is overloaded: {} requests wait for its {}",
-                                                     served.name, served.config->queue.max, "instances; try again")});
-    return job->done(std::move(refusal));
-  }
-  if (entered) work();
+void Engine::infer(rt::Loop& loop, Pick pick, Request request, base::SteadyTime deadline, Done done) {
+  begin({.loop = &loop,
+         .pick = std::move(pick),
+         .request = std::move(request),
+         .arrived = now(),
+         .arrived_wall = base::system_clock().wall(),
+         .deadline = deadline,
+         .done = std::move(done)});
 }
 
-// Holds a place at the gate; gives it back when the run is over or refused. Runs on the request's loop or, for one that
-// waited, on the thread that gave its place.
-void Engine::start(std::shared_ptr<Job> job) {
-  rt::Pool::Work work = [this, job] {
-    // Before the answer: whoever hears it may ask again at once and finds the place free.
-    auto result = job->run(false, options_.inline_max);
-    leave(*job->served);
-    job->post(std::move(result));
+// The model may come on demand.
+void Engine::when_loaded(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done, Error why) {
+  if (why.code != Errc::unavailable) return done(std::unexpected(std::move(why)));
+  struct Waiting {
+    Request request;
+    Done done;
   };
-  auto submitted = pool().submit(std::move(work));
-  if (submitted) return;
-  auto refusal = job->refuse(std::move(submitted.error()));
-  leave(*job->served);
-  if (job->loop->on_this_thread()) return job->done(std::move(refusal));
-  job->post(std::move(refusal));
+  auto waiting = std::make_shared<Waiting>(Waiting{std::move(request), std::move(done)});
+  auto loaded = [this, &loop, waiting, deadline](Result<void> there) {
+    if (!there) return waiting->done(std::unexpected(std::move(there.error())));
+    auto picked = repository_.pick(waiting->request);
+    if (!picked) return waiting->done(std::unexpected(std::move(picked.error())));
+    infer(loop, std::move(*picked), std::move(waiting->request), deadline, std::move(waiting->done));
+  };
+  if (!repository_.when_loaded(loop, waiting->request, deadline, std::move(loaded)))
+    waiting->done(std::unexpected(std::move(why)));
 }
 
-void Engine::leave(Served& served) {
-  if (auto next = served.gate.leave()) (*next)();
+void Engine::begin(Job job) {
+  Result<Response> result;
+  for (;;) {
+    Served& served = job.served();
+    served.last_used.store(job.arrived_wall, std::memory_order_relaxed);
+    bool alone = true;
+    if (auto fitting = fit(job); !fitting) {
+      result = std::unexpected(note_failure(job, std::move(fitting.error()), Failure::invalid));
+    } else if (runs_here(job, alone)) {
+      result = run_here(job);
+    } else {
+      return enqueue(std::move(job), alone);
+    }
+    if (!falls_back(job, result)) break;
+  }
+  conclude(job, result);
+  job.done(std::move(result));
+}
+
+// Whether it is short and nothing is in its way; then it has a place. `alone`: waiting for company would be in vain.
+bool Engine::runs_here(Job& job, bool& alone) const {
+  Served& served = job.served();
+  bool waits = served.stats.pending() > 0;
+  if (served.joins.load(std::memory_order_relaxed)) {
+    bool others = waits || served.places.inside() > 0;
+    alone = served.company.alone(job.loop->now(), job.arrived, others, scheduler_.wait_of(served));
+    waits = waits || !alone;
+  }
+  if (waits || !served.cost.shorter_than(inline_max_, job.elements)) return false;
+  return !served.counts || served.places.try_enter(served.config->instances.min);
+}
+
+Result<Response> Engine::run_here(Job& job) {
+  Served& served = job.served();
+  auto result = execute(job, job.arrived, inline_max_, true);
+  if (served.counts) {
+    served.places.leave();
+    scheduler_.freed(served);
+  }
+  return result;
+}
+
+void Engine::enqueue(Job job, bool alone) {
+  auto task = std::make_shared<Task>(std::move(job));
+  limit_wait(*task);
+  auto submitted = submit(task, alone);
+  if (submitted) return watch(*task);
+  Job& refused = task->job;
+  Result<Response> result = std::unexpected(note_failure(refused, std::move(submitted.error()), Failure::rejected));
+  if (falls_back(refused, result)) return begin(std::move(refused));
+  conclude(refused, result);
+  refused.done(std::move(result));
+}
+
+Result<void> Engine::submit(const TaskPtr& task, bool alone) {
+  plan(*task, scheduler_.wait_of(task->job.served()), alone);
+  return scheduler_.submit(task);
+}
+
+// On the task's loop, which is where it is answered: it cannot go away before this returns.
+void Engine::watch(Task& task) {
+  arm(task, std::min(task.expires, task.delayed_at));
+  const std::stop_token& stop = task.job.request.stop;
+  if (!stop.stop_possible()) return;
+  task.on_stop.emplace(stop, [this, &task] {
+    // Once it is over the engine may be gone.
+    if (task.state.load() == Task::State::over) return;
+    TaskPtr waited = scheduler_.abandon(task);
+    if (!waited) return;
+    Error error = cancelled(waited->job);
+    answer(std::move(waited), std::move(error));
+  });
+}
+
+void Engine::arm(Task& task, base::SteadyTime at) {
+  if (at == base::SteadyTime::max()) return;
+  if (!task.timer) task.timer.emplace(*task.job.loop);
+  task.timer->arm_at(at, [this, &task] { on_timer(task); });
+}
+
+void Engine::on_timer(Task& task) {
+  if (task.state.load() == Task::State::over) return;
+  if (now() < task.expires) {
+    scheduler_.delay(task);
+    return arm(task, task.expires);
+  }
+  TaskPtr waited = scheduler_.withdraw(task);
+  if (!waited) return;
+  Error error = too_late(waited->job);
+  answer(std::move(waited), std::move(error));
+}
+
+// On an inference thread.
+void Engine::settle(std::vector<TaskPtr> tasks) {
+  std::vector<TaskPtr> answered;
+  for (TaskPtr& task : tasks) {
+    if (falls_back(task->job, task->result) && try_again(task)) {
+      task.reset();
+      continue;
+    }
+    conclude(task->job, task->result);
+    if (task->job.loop != nullptr) answered.push_back(std::move(task));
+  }
+  answer(std::move(answered));
+}
+
+// Gives it to the version it fell back to. False when that one does not take it; the first failure is the answer then.
+bool Engine::try_again(const TaskPtr& task) {
+  if (!fit(task->job)) return false;
+  task->job.served().last_used.store(task->job.arrived_wall, std::memory_order_relaxed);
+  return submit(task, true).has_value();
+}
+
+// Tells the watcher, and gives the shadow its turn. After that the job has no inputs any more.
+void Engine::conclude(Job& job, Result<Response>& result) {
+  if (!job.pick.traffic) return;
+  report(job, result);
+  auto shadow = shadow_of(job, result);
+  if (!shadow || !fit(*shadow)) return;
+  auto task = std::make_shared<Task>(std::move(*shadow));
+  // Dropped where there is no time for it.
+  (void)submit(task, true);
 }
 
 Result<Response> Engine::infer_here(Request request) {
   auto served = repository_.find(request.model, request.version);
   if (!served) return std::unexpected(std::move(served.error()));
-  Job job{.loop = nullptr,
-          .served = std::move(*served),
-          .request = std::move(request),
-          .outputs = {},
-          .elements = 0,
-          .arrived = base::system_clock().steady(),
-          .deadline = base::SteadyTime::max(),
-          .done = {}};
-  auto outputs = match(job.served->model->info(), job.request);
-  if (!outputs) return job.refuse(std::move(outputs.error()));
-  job.outputs = std::move(*outputs);
-  for (const Tensor& tensor : job.request.inputs) job.elements += tensor.elements();
-  return job.run(false, options_.inline_max);
+  const base::Clock& clock = base::system_clock();
+  Job job{.request = std::move(request), .arrived = clock.steady(), .arrived_wall = clock.wall()};
+  job.pick.served = std::move(*served);
+  if (auto fitting = fit(job); !fitting) {
+    return std::unexpected(note_failure(job, std::move(fitting.error()), Failure::invalid));
+  }
+  return execute(job, job.arrived, inline_max_, false);
 }
 
 }  // namespace penstock::infer

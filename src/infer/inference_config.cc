@@ -14,6 +14,9 @@ InferenceConfig parse_inference(config::Map& root) {
   inference.require_signature = map.boolean("require_signature", false);
   inference.file_bytes_max = map.size("file_max", inference.file_bytes_max);
   inference.triton_metrics = map.boolean("triton_metrics", false);
+  inference.watch = map.duration("watch", inference.watch);
+  if (inference.watch != base::Duration::zero() && inference.watch < std::chrono::milliseconds(100))
+    map.get("watch").problem("at least 100ms, or 0 to look on reload only");
   map.done();
   return inference;
 }

@@ -1,5 +1,6 @@
 // What all local models share: the `inference:` section.
-//   inference: { threads: 2, queue: 256, memory: 512MB, power: saver, require_signature: true, triton_metrics: true }
+//   inference: { threads: 2, queue: 256, memory: 512MB, power: saver, require_signature: true, triton_metrics: true,
+//                watch: 5s }
 #pragma once
 
 #include "config/document.h"
@@ -14,6 +15,7 @@ struct InferenceConfig {
   bool require_signature = false;                         // no model is loaded without a valid one
   std::uint64_t file_bytes_max = std::uint64_t{4} << 30;  // of one model file
   bool triton_metrics = false;                            // Triton's metric names beside ours
+  base::Duration watch{};                                 // how often model folders are looked at; 0: on reload only
   bool operator==(const InferenceConfig&) const = default;
 };
 

@@ -44,15 +44,24 @@ struct ModelConfig {
   std::optional<EmbedConfig> embed;
   // What the model must take and give, where it is declared: a version that differs is not served. Names, datatypes and
   // shapes; -1 is any dimension.
+  //   inputs: [{ name: x, datatype: FP32, shape: [-1, 4] }]
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   // Keys the file named: what model.yaml says about the others holds.
   std::vector<std::string> given;
+  // What was asked for in another server's terms and has no counterpart here, in words.
+  std::vector<std::string> unmapped;
 
   bool operator==(const ModelConfig&) const = default;
 };
 
 // Reads one entry of `models:` that has a `path`. Reports mistakes at their place; the caller calls map.done().
 ModelConfig parse_model(config::Map& map, const std::string& name);
+// The same keys without `path`, and without where files come from and what they must prove: those are the gateway's to
+// say, not the model's.
+ModelConfig parse_model_file(config::Map& map, const std::string& name);
+
+// Takes over from `from` what its `given` names, where `to.given` does not name it too; with `replace`, all of it.
+void merge_model(ModelConfig& to, const ModelConfig& from, bool replace = false);
 
 }  // namespace penstock::infer

@@ -23,17 +23,28 @@ constexpr std::size_t kTensorBytesMax = std::size_t{256} << 20;
 
 // What the client sent and how it wants the answer.
 struct InferCall {
-  Request request;                 // model and version come from the path: the caller fills them in
-  std::optional<std::string> id;   // echoed
-  std::vector<bool> binary;        // per requested output
-  bool binary_by_default = false;  // for outputs that do not say, and when none are named
-  base::Duration timeout{};        // the `timeout` parameter (microseconds on the wire); 0 for none
+  Request request;                     // model and version come from the path: the caller fills them in
+  std::optional<std::string> id;       // echoed
+  std::vector<bool> binary;            // per requested output
+  std::vector<std::uint32_t> classes;  // per requested output; 0: the tensor itself
+  bool binary_by_default = false;      // for outputs that do not say, and when none are named
 };
 
-// `body` is JSON, or with `header_length` (the value of kHeaderLengthName) that many bytes of JSON followed by raw
-// tensors. Data may be flat or nested by shape. FP16 and BF16 are taken as JSON numbers too, rounded to nearest.
-// Unknown members and parameters are checked as JSON and passed over. Fails with invalid_argument or out_of_range.
-Result<InferCall> parse_infer(std::string_view body, std::optional<std::size_t> header_length = std::nullopt);
+// What is known of a request beside its body.
+struct InferHead {
+  // The value of kHeaderLengthName: so many bytes of JSON come first, and raw tensors behind them. 0: a raw request,
+  // nothing but the bytes of the one input of `model`, whose outputs are all raw.
+  std::optional<std::size_t> json_bytes = {};
+  std::string_view sticky = {};      // the request parameter that becomes Request::sticky; empty: none
+  const ModelInfo* model = nullptr;  // of the model asked for; only raw requests need it
+};
+
+// Data may be flat or nested by shape. FP16 and BF16 are taken as JSON numbers too, rounded to nearest. Unknown members
+// and parameters are checked as JSON and passed over. Fails with invalid_argument, which says where and what to do.
+Result<InferCall> parse_infer(std::string_view body, const InferHead& head = {});
+
+// Replaces the outputs that are wanted as classes. `rows_first`: batches() of the model that answered.
+Result<void> classify_outputs(const InferCall& call, Response& response, bool rows_first);
 
 struct Answer {
   std::string body;
@@ -47,16 +58,21 @@ Answer encode_infer(const InferCall& call, const Response& response);
 
 // --- the rest of the surface -----------------------------------------------------------------------------------------
 
-// GET /v2
-std::string encode_server(std::string_view version);
+// GET /v2. `generates`: /generate is there, too.
+std::string encode_server(std::string_view version, bool generates);
+// The extensions of Triton's that are there.
+std::vector<std::string_view> extensions(bool generates);
 // GET /v2/health/live and /v2/health/ready: one body for both, because clients disagree on the name they look for.
-std::string encode_health(bool ok);
-// GET /v2/models/{m}[/versions/{v}]/ready
-std::string encode_model_ready(std::string_view name, bool ready);
+std::string encode_health(bool ready);
+// GET /v2/models/{m}[/versions/{v}]/ready; `why` not, where it is known.
+std::string encode_model_ready(std::string_view name, bool ready, std::string_view why = {});
 // GET /v2/models/{m}[/versions/{v}]; `versions` are those in service.
 std::string encode_model(std::string_view name, std::span<const std::string> versions, const ModelInfo& info);
-// GET /v2/models/{m}[/versions/{v}]/config
-std::string encode_config(std::string_view name, const ModelInfo& info);
+// GET /v2/models/{m}[/versions/{v}]/config: Triton's ModelConfig, as far as something here corresponds to it.
+std::string encode_config(const ModelConfig& config, const ModelInfo& info);
+// Requests are put together along the first dimension: it is open in every input and output, and the configuration
+// wants it. `max_batch_size` is above 0 then, and `dims` leave that dimension out.
+bool batches(const ModelConfig& config, const ModelInfo& info);
 // GET /v2/models[/{m}[/versions/{v}]]/stats; empty names stand for all.
 std::string encode_stats(std::span<const ModelStatus> models, std::string_view name = {},
                          std::string_view version = {});

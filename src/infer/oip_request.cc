@@ -1,10 +1,9 @@
-#include <bit>
+#include <charconv>
 #include <cmath>
 
-#include "infer/oip.h"
+#include "infer/oip_parameters.h"
+#include "infer/raw_tensor.h"
 #include "json/cursor.h"
-
-static_assert(std::endian::native == std::endian::little, "raw tensors are little-endian on the wire");
 
 namespace penstock::infer::oip {
 namespace {
@@ -18,7 +17,8 @@ struct InputExtras {
 
 class RequestReader {
  public:
-  RequestReader(std::string_view text, InferCall& call) : in_(text), text_bytes_(text.size()), call_(call) {}
+  RequestReader(std::string_view text, std::string_view sticky, InferCall& call)
+      : in_(text), text_(text), sticky_(sticky), call_(call) {}
 
   bool read();
   const std::string& error() const { return error_.empty() ? in_.error() : error_; }
@@ -26,10 +26,12 @@ class RequestReader {
   const std::vector<InputExtras>& extras() const { return extras_; }
 
  private:
-  bool read_request_parameters();
+  // Calls `set(name, value)` for each member that is no array, object or null.
+  template <class Set>
+  bool read_parameters(Set set);
+  bool read_parameter(Parameter& value);
   bool read_input();
   bool read_input_members(Tensor& tensor, InputExtras& extras, std::optional<std::size_t>& data_at);
-  bool read_input_parameters(InputExtras& extras);
   bool read_output();
   bool read_datatype(Tensor& tensor);
   bool read_shape(std::vector<std::int64_t>& shape);
@@ -43,10 +45,11 @@ class RequestReader {
   bool read_halves(Tensor& tensor, std::size_t count);
 
   json::Cursor in_;
-  std::size_t text_bytes_;
+  std::string_view text_;
+  std::string_view sticky_;
   InferCall& call_;
   std::vector<InputExtras> extras_;
-  std::vector<std::optional<bool>> wishes_;  // per output: binary or not, where it says
+  std::vector<OutputWish> wishes_;  // per output
   std::size_t tensor_bytes_ = 0;
   std::string error_;
 };
@@ -76,7 +79,11 @@ bool RequestReader::read() {
         if (!read_output()) return false;
       }
     } else if (key == "parameters") {
-      if (!once(seen, 8, key) || !read_request_parameters()) return false;
+      if (!once(seen, 8, key)) return false;
+      auto set = [&](std::string_view name, const Parameter& value) {
+        return set_request_parameter(call_, sticky_, name, value);
+      };
+      if (!read_parameters(set)) return false;
     } else {
       in_.skip();
     }
@@ -84,35 +91,46 @@ bool RequestReader::read() {
   if (!in_.finish()) return false;
   if ((seen & 2) == 0) return in_.fault(0, "'inputs' is missing");
   // An output that said nothing follows the request's own wish, which may stand behind it in the text.
-  for (std::optional<bool> wish : wishes_) call_.binary.push_back(wish.value_or(call_.binary_by_default));
+  for (const OutputWish& wish : wishes_) {
+    call_.binary.push_back(wish.binary.value_or(call_.binary_by_default));
+    call_.classes.push_back(wish.classes);
+  }
   return true;
 }
 
-bool RequestReader::read_request_parameters() {
-  std::string_view key;
-  if (!in_.open_object()) return false;
-  while (in_.next_member(key)) {
-    if (key == "binary_data_output") {
-      in_.read_bool(call_.binary_by_default);
-    } else if (key == "timeout" && in_.peek() == Kind::number) {
-      std::uint32_t micros = 0;
-      if (in_.read_number(micros)) call_.timeout = std::chrono::microseconds(micros);
-    } else {
-      in_.skip();
+bool RequestReader::read_parameter(Parameter& value) {
+  switch (in_.peek()) {
+    case Kind::boolean: return in_.read_bool(value.emplace<bool>());
+    case Kind::string: return in_.read_string(value.emplace<std::string>());
+    case Kind::number: {
+      std::size_t begin = in_.offset();
+      if (!in_.skip()) return false;
+      std::string_view digits = text_.substr(begin);
+      std::int64_t whole = 0;
+      auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), whole);
+      bool fits = error == std::errc{};
+      if (fits && (end == digits.data() + digits.size() || (*end != '.' && *end != 'e' && *end != 'E'))) {
+        value = whole;
+        return true;
+      }
+      in_.seek(begin);
+      return in_.read_number(value.emplace<double>());
     }
+    default: return in_.skip() && false;
   }
-  return !in_.failed();
 }
 
-bool RequestReader::read_input_parameters(InputExtras& extras) {
+template <class Set>
+bool RequestReader::read_parameters(Set set) {
   std::string_view key;
+  std::string name;
+  Parameter value;
   if (!in_.open_object()) return false;
   while (in_.next_member(key)) {
-    if (key == "binary_data_size") {
-      in_.read_number(extras.binary_size.emplace());
-    } else {
-      in_.skip();
-    }
+    std::size_t at = in_.offset();
+    name = key;
+    if (!read_parameter(value)) continue;
+    if (auto taken = set(name, value); !taken) return in_.fault(at, taken.error().detail);
   }
   return !in_.failed();
 }
@@ -159,7 +177,11 @@ bool RequestReader::read_input_members(Tensor& tensor, InputExtras& extras, std:
     } else if (key == "datatype") {
       if (!once(seen, kDatatype, key) || !read_datatype(tensor)) return false;
     } else if (key == "parameters") {
-      if (!once(seen, kParameters, key) || !read_input_parameters(extras)) return false;
+      if (!once(seen, kParameters, key)) return false;
+      auto set = [&](std::string_view named, const Parameter& value) {
+        return set_input_parameter(extras.binary_size, named, value);
+      };
+      if (!read_parameters(set)) return false;
     } else if (key == "data") {
       if (!once(seen, kData, key)) return false;
       if ((seen & (kShape | kDatatype)) == (kShape | kDatatype)) {
@@ -271,7 +293,7 @@ bool RequestReader::read_data(Tensor& tensor) {
   auto count = element_count(tensor.shape);
   if (!count) return in_.fault(at, count.error().detail);
   // Every element takes a byte of text at least, so this also bounds what is allocated below.
-  if (*count > text_bytes_) {
+  if (*count > text_.size()) {
     return in_.fault(
         at, fmt::format("shape {} means {} elements, more than the request holds", format_shape(tensor.shape), *count));
   }
@@ -306,7 +328,7 @@ bool RequestReader::read_data(Tensor& tensor) {
 
 bool RequestReader::read_output() {
   std::string name;
-  std::optional<bool> binary;
+  OutputWish wish;
   bool named = false;
   std::string_view key;
   if (!in_.open_object()) return false;
@@ -315,14 +337,10 @@ bool RequestReader::read_output() {
       if (named) return in_.fault(in_.offset(), "'name' appears twice");
       named = in_.read_string(name);
     } else if (key == "parameters") {
-      if (!in_.open_object()) return false;
-      while (in_.next_member(key)) {
-        if (key == "binary_data") {
-          in_.read_bool(binary.emplace());
-        } else {
-          in_.skip();
-        }
-      }
+      auto set = [&](std::string_view parameter, const Parameter& value) {
+        return set_output_parameter(wish, parameter, value);
+      };
+      if (!read_parameters(set)) return false;
     } else {
       in_.skip();
     }
@@ -330,50 +348,11 @@ bool RequestReader::read_output() {
   if (in_.failed()) return false;
   if (!named) return in_.fault(in_.offset(), "an output has no 'name'");
   call_.request.outputs.push_back(std::move(name));
-  wishes_.push_back(binary);
+  wishes_.push_back(wish);
   return true;
 }
 
 // --- raw tensors -----------------------------------------------------------------------------------------------------
-
-// BYTES elements: a 32-bit little-endian length and the bytes, one after the other.
-bool split_strings(std::string_view raw, std::vector<std::string>& out, std::size_t count) {
-  // Each element takes four bytes at least, so a lying shape allocates nothing.
-  if (count > raw.size() / 4) return count == 0 && raw.empty();
-  out.reserve(count);
-  while (!raw.empty()) {
-    std::uint32_t size = 0;
-    if (raw.size() < sizeof size) return false;
-    std::memcpy(&size, raw.data(), sizeof size);
-    raw.remove_prefix(sizeof size);
-    if (size > raw.size() || out.size() == count) return false;
-    out.emplace_back(raw.substr(0, size));
-    raw.remove_prefix(size);
-  }
-  return out.size() == count;
-}
-
-Result<void> fill_raw(Tensor& tensor, std::string_view raw) {
-  auto count = element_count(tensor.shape);
-  if (!count) return fail(Errc::invalid_argument, count.error().detail);
-  if (tensor.datatype == Datatype::bytes) {
-    if (split_strings(raw, tensor.strings, *count)) return {};
-    return fail(Errc::invalid_argument,
-                fmt::format("its {} raw bytes are not {} BYTES elements of a 4-byte length each", raw.size(), *count));
-  }
-  std::size_t size = element_bytes(tensor.datatype);
-  if (raw.size() % size != 0 || raw.size() / size != *count) {
-    return fail(Errc::invalid_argument,
-                fmt::format("shape {} of {} takes {} elements of {} bytes, got {} raw bytes",
-                            format_shape(tensor.shape), to_string(tensor.datatype), *count, size, raw.size()));
-  }
-  tensor.bytes = Buffer(raw.size());
-  tensor.bytes.copy(raw.data());
-  if (tensor.datatype == Datatype::boolean) {
-    for (std::uint8_t& value : tensor.values<std::uint8_t>()) value = value != 0 ? 1 : 0;
-  }
-  return {};
-}
 
 Result<void> take_raw(InferCall& call, const std::vector<InputExtras>& extras, std::string_view raw) {
   std::size_t used = 0;
@@ -396,20 +375,33 @@ Result<void> take_raw(InferCall& call, const std::vector<InputExtras>& extras, s
   return {};
 }
 
+Result<InferCall> parse_raw(std::string_view body, const ModelInfo* model) {
+  if (model == nullptr)
+    return fail(Errc::invalid_argument,
+                "Inference-Header-Content-Length is 0, and the model is not known here; describe the tensors in a JSON "
+                "header");
+  if (body.size() > kTensorBytesMax)
+    return fail(Errc::invalid_argument, fmt::format("more than {} bytes of tensors", kTensorBytesMax));
+  auto tensor = deduce_raw(*model, body);
+  if (!tensor) return std::unexpected(tensor.error());
+  InferCall call;
+  call.request.inputs.push_back(std::move(*tensor));
+  call.binary_by_default = true;
+  return call;
+}
+
 }  // namespace
 
-Result<InferCall> parse_infer(std::string_view body, std::optional<std::size_t> header_length) {
+Result<InferCall> parse_infer(std::string_view body, const InferHead& head) {
+  if (head.json_bytes && *head.json_bytes == 0) return parse_raw(body, head.model);
   if (body.empty()) return fail(Errc::invalid_argument, "the request body is empty; expected a JSON inference request");
-  if (header_length && *header_length > body.size()) {
+  if (head.json_bytes && *head.json_bytes > body.size()) {
     return fail(Errc::invalid_argument, fmt::format("Inference-Header-Content-Length is {}, but the body has {} bytes",
-                                                    *header_length, body.size()));
+                                                    *head.json_bytes, body.size()));
   }
-  if (header_length && *header_length == 0) {
-    return fail(Errc::invalid_argument, "Inference-Header-Content-Length is 0; describe the tensors in a JSON header");
-  }
-  std::string_view text = body.substr(0, header_length.value_or(body.size()));
+  std::string_view text = body.substr(0, head.json_bytes.value_or(body.size()));
   InferCall call;
-  RequestReader reader(text, call);
+  RequestReader reader(text, head.sticky, call);
   if (!reader.read()) return fail(Errc::invalid_argument, fmt::format("invalid inference request: {}", reader.error()));
   if (auto bad = take_raw(call, reader.extras(), body.substr(text.size())); !bad) return std::unexpected(bad.error());
   return call;

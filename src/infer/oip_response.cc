@@ -1,7 +1,9 @@
 #include <charconv>
 #include <cmath>
 
+#include "infer/classify.h"
 #include "infer/oip.h"
+#include "infer/raw_tensor.h"
 #include "json/value.h"
 
 namespace penstock::infer::oip {
@@ -72,28 +74,17 @@ void append_data(std::string& out, const Tensor& tensor) {
   }
 }
 
-std::size_t raw_size(const Tensor& tensor) {
-  if (tensor.datatype != Datatype::bytes) return tensor.bytes.size();
-  std::size_t size = 0;
-  for (const std::string& element : tensor.strings) size += 4 + element.size();
-  return size;
-}
-
-void append_raw(std::string& out, const Tensor& tensor) {
-  if (tensor.datatype != Datatype::bytes) {
-    out.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
-    return;
-  }
-  for (const std::string& element : tensor.strings) {
-    auto size = static_cast<std::uint32_t>(element.size());
-    std::array<char, sizeof size> length;
-    std::memcpy(length.data(), &size, sizeof size);
-    out.append(length.data(), length.size());
-    out += element;
-  }
-}
-
 }  // namespace
+
+Result<void> classify_outputs(const InferCall& call, Response& response, bool rows_first) {
+  for (std::size_t i = 0; i < std::min(call.classes.size(), response.outputs.size()); ++i) {
+    if (call.classes[i] == 0) continue;
+    auto classes = classify(response.outputs[i], call.classes[i], rows_first);
+    if (!classes) return std::unexpected(classes.error());
+    response.outputs[i] = std::move(*classes);
+  }
+  return {};
+}
 
 Answer encode_infer(const InferCall& call, const Response& response) {
   auto is_binary = [&](std::size_t i) { return i < call.binary.size() ? call.binary[i] : call.binary_by_default; };

@@ -17,19 +17,18 @@ json::Array specs_json(const std::vector<TensorSpec>& specs) {
   return result;
 }
 
-// Triton's model configuration has its own type names and keeps whole shapes in `dims` when max_batch_size is 0.
-json::Array config_specs_json(const std::vector<TensorSpec>& specs) {
-  json::Array result;
-  for (const TensorSpec& spec : specs) {
-    std::string type =
-        spec.datatype == Datatype::bytes ? "TYPE_STRING" : fmt::format("TYPE_{}", to_string(spec.datatype));
-    result.push_back(
-        json::Object{{"name", text(spec.name)}, {"data_type", text(type)}, {"dims", shape_json(spec.shape)}});
-  }
-  return result;
-}
-
 json::Object tally_json(const Tally& tally) { return {{"count", tally.count}, {"ns", tally.nanoseconds}}; }
+
+json::Array batches_json(const StatsView& stats) {
+  json::Array list;
+  for (const BatchTally& batch : stats.batches) {
+    list.push_back(json::Object{{"batch_size", batch.rows},
+                                {"compute_input", tally_json(batch.input)},
+                                {"compute_infer", tally_json(batch.compute)},
+                                {"compute_output", tally_json(batch.output)}});
+  }
+  return list;
+}
 
 json::Object stats_json(std::string_view name, const VersionStatus& version) {
   const StatsView stats = version.stats.value_or(StatsView());
@@ -37,33 +36,51 @@ json::Object stats_json(std::string_view name, const VersionStatus& version) {
   json::Object inference{{"success", tally_json(stats.success)},
                          {"fail", tally_json(stats.failure)},
                          {"queue", tally_json(stats.queue)},
-                         {"compute_input", none},
+                         {"compute_input", tally_json(stats.input)},
                          {"compute_infer", tally_json(stats.compute)},
-                         {"compute_output", none},
+                         {"compute_output", tally_json(stats.output)},
                          {"cache_hit", none},
                          {"cache_miss", none}};
+  json::Array memory;
+  if (version.memory_bytes > 0)
+    memory.push_back(json::Object{{"type", "CPU"}, {"id", 0}, {"byte_size", version.memory_bytes}});
   return {{"name", text(name)},
           {"version", text(version.version)},
           {"last_inference", stats.last_millis},
           {"inference_count", stats.inferences},
-          {"execution_count", stats.compute.count},
+          {"execution_count", stats.executions},
           {"inference_stats", std::move(inference)},
-          {"batch_stats", json::Array()}};
+          {"response_stats", json::Object()},
+          {"batch_stats", batches_json(stats)},
+          {"memory_usage", std::move(memory)}};
 }
 
 }  // namespace
 
-std::string encode_server(std::string_view version) {
-  return json::dump(json::Object{
-      {"name", "penstock"},
-      {"version", text(version)},
-      {"extensions", json::Array{"binary_tensor_data", "model_configuration", "model_repository", "statistics"}}});
+std::vector<std::string_view> extensions(bool generates) {
+  std::vector<std::string_view> names{"binary_tensor_data",
+                                      "classification",
+                                      "model_configuration",
+                                      "model_repository",
+                                      "model_repository(unload_dependents)",
+                                      "schedule_policy",
+                                      "statistics"};
+  if (generates) names.push_back("generate");
+  return names;
 }
 
-std::string encode_health(bool ok) { return json::dump(json::Object{{"live", ok}, {"ready", ok}}); }
+std::string encode_server(std::string_view version, bool generates) {
+  json::Array names;
+  for (std::string_view name : extensions(generates)) names.push_back(text(name));
+  return json::dump(json::Object{{"name", "penstock"}, {"version", text(version)}, {"extensions", std::move(names)}});
+}
 
-std::string encode_model_ready(std::string_view name, bool ready) {
-  return json::dump(json::Object{{"name", text(name)}, {"ready", ready}});
+std::string encode_health(bool ready) { return json::dump(json::Object{{"live", true}, {"ready", ready}}); }
+
+std::string encode_model_ready(std::string_view name, bool ready, std::string_view why) {
+  json::Object body{{"name", text(name)}, {"ready", ready}};
+  if (!why.empty()) body["error"] = text(why);
+  return json::dump(body);
 }
 
 std::string encode_model(std::string_view name, std::span<const std::string> versions, const ModelInfo& info) {
@@ -74,15 +91,6 @@ std::string encode_model(std::string_view name, std::span<const std::string> ver
                                  {"platform", text(info.platform)},
                                  {"inputs", specs_json(info.inputs)},
                                  {"outputs", specs_json(info.outputs)}});
-}
-
-std::string encode_config(std::string_view name, const ModelInfo& info) {
-  return json::dump(json::Object{{"name", text(name)},
-                                 {"platform", text(info.platform)},
-                                 {"backend", text(info.platform.substr(0, info.platform.find('_')))},
-                                 {"max_batch_size", 0},
-                                 {"input", config_specs_json(info.inputs)},
-                                 {"output", config_specs_json(info.outputs)}});
 }
 
 std::string encode_stats(std::span<const ModelStatus> models, std::string_view name, std::string_view version) {

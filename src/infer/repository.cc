@@ -1,17 +1,36 @@
 #include "infer/repository.h"
 
 #include <charconv>
-#include <filesystem>
-
-#include "infer/warm_up.h"
 
 namespace penstock::infer {
 namespace {
 
-namespace fs = std::filesystem;
+// The highest version that is ready answers; labels are as configured.
+class HighestVersion : public Traffic {
+ public:
+  explicit HighestVersion(std::map<std::string, std::int64_t> labels) : labels_(std::move(labels)) {}
+  Choice choose(std::string_view, std::span<const std::int64_t> ready) override { return {.version = ready.back()}; }
+  std::optional<std::int64_t> labelled(std::string_view label) const override {
+    auto found = labels_.find(std::string(label));
+    return found == labels_.end() ? std::nullopt : std::optional(found->second);
+  }
+  std::vector<std::int64_t> wanted() const override {
+    std::vector<std::int64_t> versions;
+    for (const auto& [label, version] : labels_) versions.push_back(version);
+    return versions;
+  }
+  Watcher* watcher() override { return nullptr; }
 
-// "7" but not "07", "0", "+7" or "7a": a version has one way to be written.
-std::optional<std::int64_t> parse_version(std::string_view text) {
+ private:
+  const std::map<std::string, std::int64_t> labels_;
+};
+
+std::shared_ptr<Traffic> highest_version(const ModelConfig& config, Journal*) {
+  return std::make_shared<HighestVersion>(config.traffic.labels);
+}
+
+// A number as versions are written, or nothing.
+std::optional<std::int64_t> to_number(std::string_view text) {
   std::int64_t number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || number < 1 || text.front() == '0')
@@ -19,273 +38,218 @@ std::optional<std::int64_t> parse_version(std::string_view text) {
   return number;
 }
 
+Error unknown_model(std::string_view name) { return {Errc::not_found, fmt::format("unknown model '{}'", name)}; }
+
+Error not_ready(std::string_view name, const ModelEntry& entry) {
+  return {Errc::unavailable, fmt::format("model '{}' is not ready: {}", name, entry.why())};
+}
+
+// The version a request names by number or label.
+Result<const ModelEntry::Version*> named(std::string_view name, const ModelEntry& entry, std::string_view version) {
+  auto number = to_number(version);
+  if (!number) number = entry.traffic->labelled(version);
+  const ModelEntry::Version* found = number ? entry.find(*number) : nullptr;
+  if (found == nullptr && entry.dormant && number) return std::unexpected(not_ready(name, entry));
+  if (found == nullptr)
+    return fail(Errc::not_found, fmt::format("model '{}' has no version '{}' in service", name, version));
+  if (found->served) return found;
+  return fail(Errc::unavailable, fmt::format("version {} of model '{}' is not ready: {}", version, name,
+                                             found->reason.empty() ? entry.why() : found->reason));
+}
+
+VersionState state_of(const ModelEntry& entry, const ModelEntry::Version& version) {
+  if (version.served) return VersionState::ready;
+  if (entry.loading) return VersionState::loading;
+  for (const auto& [number, served] : entry.leaving) {
+    if (number == version.number && !served.expired()) return VersionState::unloading;
+  }
+  return VersionState::unavailable;
+}
+
+VersionStatus describe(const ModelEntry& entry, const ModelEntry::Version& version) {
+  VersionStatus status;
+  status.version = std::to_string(version.number);
+  status.state = state_of(entry, version);
+  status.ready = version.served != nullptr;
+  status.is_default = status.ready && entry.traffic->usual(entry.ready) == version.number;
+  status.reason = version.reason;
+  for (const auto& [label, configured] : entry.config->traffic.labels) {
+    if (entry.traffic->labelled(label) == version.number) status.labels.push_back(label);
+  }
+  if (!version.served) return status;
+  status.info = version.served->model->info();
+  status.stats = version.served->stats.view();
+  status.run_average = version.served->cost.average();
+  status.memory_bytes = version.served->memory_bytes;
+  return status;
+}
+
 }  // namespace
 
-const Repository::Version* Repository::Entry::by_default() const {
+std::string_view to_string(VersionState state) {
+  constexpr std::array<std::string_view, 4> kNames{"UNAVAILABLE", "LOADING", "READY", "UNLOADING"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::string ModelEntry::why() const {
+  if (!reason.empty()) return reason;
   for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
-    if (version->served) return &*version;
+    if (!version->reason.empty()) return version->reason;
   }
-  return nullptr;
+  return loading ? "it is being loaded" : "nothing of it is loaded";
 }
 
-std::shared_ptr<const Repository::Snapshot> Repository::snapshot() const {
-  std::lock_guard lock(snapshot_mutex_);
-  return snapshot_;
+void ModelEntry::settle() {
+  std::sort(versions.begin(), versions.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+  ready.clear();
+  for (const Version& version : versions) {
+    if (version.served) ready.push_back(version.number);
+  }
 }
 
-void Repository::publish(const std::string& name, std::shared_ptr<const Entry> entry) {
-  auto next = std::make_shared<Snapshot>(*snapshot());
+Repository::Repository(const base::Registry& registry, Options options)
+    : registry_(registry),
+      options_(std::move(options)),
+      loader_(registry, reaper_, options_.files),
+      entries_(std::make_unique<const Entries>()) {
+  if (!options_.make_traffic) options_.make_traffic = highest_version;
+  configure(options_.inference);
+}
+
+Repository::~Repository() {
+  stopping_.store(true);
+  {
+    std::lock_guard lock(watch_mutex_);
+  }
+  watch_changed_.notify_all();
+  if (watcher_.joinable()) watcher_.join();
+  demanded_.reset();
+  Reaper::Here here;
+  entries_.replace(std::make_unique<const Entries>());
+}
+
+void Repository::configure(const InferenceConfig& inference) {
+  {
+    std::lock_guard lock(loading_);
+    options_.inference = inference;
+  }
+  budget_.store(inference.memory_max > 0);
+  std::lock_guard lock(watch_mutex_);
+  watch_every_ = inference.watch;
+  if (watch_every_ > base::Duration::zero() && !watcher_.joinable()) watcher_ = std::thread([this] { watch(); });
+  watch_changed_.notify_all();
+}
+
+std::shared_ptr<const ModelEntry> Repository::entry(std::string_view name) const {
+  auto entries = entries_.read();
+  auto found = entries->find(name);
+  return found == entries->end() ? nullptr : found->second;
+}
+
+// Null takes the model out.
+void Repository::publish(const std::string& name, std::shared_ptr<const ModelEntry> entry) {
+  auto next = std::make_unique<Entries>(*entries_.read());
   if (entry) {
     (*next)[name] = std::move(entry);
   } else {
     next->erase(name);
   }
-  std::shared_ptr<const Snapshot> old = std::move(next);
-  {
-    std::lock_guard lock(snapshot_mutex_);
-    snapshot_.swap(old);
-  }
-  // The last reference to an old model may end here, outside the lock.
+  entries_.replace(std::move(next));
 }
 
-Repository::Candidate Repository::candidate_in(const std::string& directory, std::int64_t number) const {
-  Candidate candidate{.number = number, .file = {}, .runtime = {}, .reason = {}};
-  std::string names;
-  for (const std::string& name : registry_.names<RuntimeFactory>()) {
-    const std::string& file_name = registry_.find<RuntimeFactory>(name)->file_name;
-    std::error_code error;
-    fs::path file = fs::path(directory) / file_name;
-    if (fs::is_regular_file(file, error)) {
-      candidate.file = file.string();
-      candidate.runtime = name;
-      return candidate;
-    }
-    names += names.empty() ? file_name : " or " + file_name;
-  }
-  candidate.reason = names.empty() ? "this build has no model runtime" : fmt::format("no {} in {}", names, directory);
-  return candidate;
+void Repository::note(const std::string& model, std::string action, std::int64_t from, std::int64_t to,
+                      const Wish& by) const {
+  if (options_.journal == nullptr) return;
+  ModelEvent event{base::system_clock().wall(), model, std::move(action), from, to, by};
+  if (auto kept = options_.journal->append(event); !kept)
+    warn(model, fmt::format("its history could not be written: {}", kept.error().detail));
 }
 
-Result<std::vector<Repository::Candidate>> Repository::scan(const std::string& path) const {
-  std::error_code error;
-  if (fs::is_regular_file(path, error)) {
-    for (const std::string& name : registry_.names<RuntimeFactory>()) {
-      if (fs::path(registry_.find<RuntimeFactory>(name)->file_name).extension() == fs::path(path).extension()) {
-        return std::vector{Candidate{.number = 1, .file = path, .runtime = name, .reason = {}}};
-      }
-    }
-    return fail(Errc::unimplemented, fmt::format("{}: no runtime takes a file of this kind", path));
-  }
-  if (!fs::is_directory(path, error)) {
-    return fail(Errc::not_found, fmt::format("{}: no such directory; check the model's path", path));
-  }
-  Candidate direct = candidate_in(path, 1);
-  if (!direct.file.empty()) return std::vector{direct};
-  std::vector<Candidate> candidates;
-  for (auto entry = fs::directory_iterator(path, error); !error && entry != fs::directory_iterator();
-       entry.increment(error)) {
-    std::error_code ignored;
-    auto number = parse_version(entry->path().filename().string());
-    if (number && entry->is_directory(ignored)) candidates.push_back(candidate_in(entry->path().string(), *number));
-  }
-  if (error)
-    return fail(Errc::permission_denied, fmt::format("{}: cannot read the directory: {}", path, error.message()));
-  if (candidates.empty()) {
-    return fail(Errc::not_found,
-                fmt::format("{}: no numbered version directory such as {}/1, and {}", path, path, direct.reason));
-  }
-  std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
-  return candidates;
+void Repository::warn(const std::string& model, const std::string& what) const {
+  if (options_.warn) options_.warn(model, what);
 }
 
-Result<std::shared_ptr<const Model>> Repository::load_file(const Candidate& candidate, const RuntimeOptions& options) {
-  auto& runtime = runtimes_[candidate.runtime];
-  if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
-  return runtime->load({.path = candidate.file, .bytes = nullptr}, options);
-}
-
-Repository::Version Repository::build_version(const ModelConfig& config, const Candidate& candidate,
-                                              const Entry* before) {
-  Version version;
-  version.number = candidate.number;
-  const Version* old = nullptr;
-  if (before != nullptr && before->config == config) {
-    for (const Version& existing : before->versions) {
-      if (existing.number == candidate.number && existing.served) old = &existing;
-    }
-  }
-  version.reason = candidate.reason;
-  if (candidate.reason.empty()) {
-    std::error_code error;
-    version.stamp.file = candidate.file;
-    version.stamp.bytes = fs::file_size(candidate.file, error);
-    version.stamp.modified = fs::last_write_time(candidate.file, error).time_since_epoch().count();
-    if (old != nullptr && old->stamp == version.stamp) return *old;
-    auto model = load_file(candidate, config.runtime);
-    if (model) {
-      version.served = std::make_shared<Served>(std::make_shared<const ModelConfig>(config), candidate.number,
-                                                std::move(*model), version.stamp.bytes);
-      warm_up(*version.served, kShortRun);
-      return version;
-    }
-    version.reason = model.error().detail;
-  }
-  if (old != nullptr) {
-    std::string reason =
-        fmt::format("the new file was not taken: {}; the one loaded before still serves", version.reason);
-    version = *old;
-    version.reason = std::move(reason);
-  }
-  return version;
-}
-
-std::shared_ptr<const Repository::Entry> Repository::build(const ModelConfig& config, const Entry* before) {
-  auto entry = std::make_shared<Entry>();
-  entry->config = config;
-  auto found = scan(config.path);
-  std::vector<Candidate> candidates = found ? std::move(*found) : std::vector<Candidate>();
-  if (!found) entry->reason = found.error().detail;
-  switch (config.serve) {
-    case ModelConfig::Serve::all:
-      for (const Candidate& candidate : candidates) entry->versions.push_back(build_version(config, candidate, before));
-      break;
-    case ModelConfig::Serve::listed:
-      for (std::int64_t number : config.versions) {
-        auto same = [&](const Candidate& candidate) { return candidate.number == number; };
-        auto candidate = std::find_if(candidates.begin(), candidates.end(), same);
-        Candidate missing{.number = number, .file = {}, .runtime = {}, .reason = {}};
-        missing.reason = found ? fmt::format("{}: there is no version {}", config.path, number) : found.error().detail;
-        entry->versions.push_back(build_version(config, candidate != candidates.end() ? *candidate : missing, before));
-      }
-      break;
-    case ModelConfig::Serve::latest:
-      for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) {
-        entry->versions.insert(entry->versions.begin(), build_version(config, *candidate, before));
-        if (entry->versions.front().served) break;
-      }
-      break;
-  }
-  // Nothing of the new state can serve: whatever served before goes on, whatever happened to its files.
-  if (before != nullptr && entry->by_default() == nullptr && !before->unloaded && before->by_default() != nullptr) {
-    Version kept = *before->by_default();
-    std::string why = entry->versions.empty() ? entry->reason : entry->versions.back().reason;
-    kept.reason = fmt::format("still serving what was loaded before: {}", why);
-    std::erase_if(entry->versions, [&](const Version& version) { return version.number == kept.number; });
-    entry->versions.push_back(std::move(kept));
-    std::sort(entry->versions.begin(), entry->versions.end(),
-              [](const auto& a, const auto& b) { return a.number < b.number; });
-  }
-  return entry;
-}
-
-void Repository::apply(std::vector<ModelConfig> models) {
-  std::lock_guard lock(loading_);
-  auto before = snapshot();
-  for (const ModelConfig& model : models) {
-    auto old = before->find(model.name);
-    publish(model.name, build(model, old == before->end() ? nullptr : old->second.get()));
-  }
-  for (const auto& [name, entry] : *before) {
-    bool kept = std::any_of(models.begin(), models.end(), [&](const ModelConfig& model) { return model.name == name; });
-    if (!kept) publish(name, nullptr);
-  }
-}
-
-Result<void> Repository::load(LoadRequest wanted) {
-  const std::string& name = wanted.name;
-  std::lock_guard lock(loading_);
-  auto before = snapshot();
-  auto old = before->find(name);
-  if (old == before->end()) {
-    return fail(Errc::not_found, fmt::format("unknown model '{}'; declare it under models: with its path", name));
-  }
-  auto entry = build(old->second->config, old->second.get());
-  publish(name, entry);
-  if (entry->by_default() != nullptr) return {};
-  std::string why = entry->versions.empty() ? entry->reason : entry->versions.back().reason;
-  return fail(Errc::unavailable, fmt::format("model '{}' cannot be served: {}", name, why));
-}
-
-Result<void> Repository::unload(const std::string& name, Wish) {
-  std::lock_guard lock(loading_);
-  auto before = snapshot();
-  auto old = before->find(name);
-  if (old == before->end()) return fail(Errc::not_found, fmt::format("unknown model '{}'", name));
-  auto entry = std::make_shared<Entry>();
-  entry->config = old->second->config;
-  entry->reason = "unloaded on request";
-  entry->unloaded = true;
-  for (const Version& version : old->second->versions) {
-    entry->versions.push_back({.number = version.number, .stamp = {}, .reason = entry->reason, .served = nullptr});
-  }
-  publish(name, std::move(entry));
-  return {};
-}
-
-Result<std::shared_ptr<Served>> Repository::find(std::string_view model, std::string_view version) const {
-  auto models = snapshot();
-  auto found = models->find(model);
-  if (found == models->end()) return fail(Errc::not_found, fmt::format("unknown model '{}'", model));
-  const Entry& entry = *found->second;
-  if (version.empty()) {
-    if (const Version* served = entry.by_default()) return served->served;
-    std::string why = entry.versions.empty() ? entry.reason : entry.versions.back().reason;
-    return fail(Errc::unavailable, fmt::format("model '{}' is not ready: {}", model, why));
-  }
-  for (const Version& candidate : entry.versions) {
-    if (std::to_string(candidate.number) != version) continue;
-    if (candidate.served) return candidate.served;
-    return fail(Errc::unavailable,
-                fmt::format("version {} of model '{}' is not ready: {}", version, model, candidate.reason));
-  }
-  return fail(Errc::not_found, fmt::format("model '{}' has no version '{}' in service", model, version));
+std::shared_ptr<Served> Repository::usable(const ModelEntry& entry, std::int64_t version) const {
+  const Version* found = entry.find(version);
+  return found == nullptr ? nullptr : found->served;
 }
 
 Result<Pick> Repository::pick(const Request& request) const {
-  auto served = find(request.model, request.version);
-  if (!served) return std::unexpected(std::move(served.error()));
-  return Pick{.served = std::move(*served), .fallback = nullptr, .shadow = nullptr, .traffic = nullptr};
+  auto entries = entries_.read();
+  auto found = entries->find(std::string_view(request.model));
+  if (found == entries->end()) return std::unexpected(unknown_model(request.model));
+  const ModelEntry& entry = *found->second;
+  Pick pick;
+  if (!request.version.empty()) {
+    auto version = named(request.model, entry, request.version);
+    if (!version) return std::unexpected(std::move(version.error()));
+    pick.served = (*version)->served;
+  } else if (entry.ready.empty()) {
+    return std::unexpected(not_ready(request.model, entry));
+  } else {
+    Choice choice{.version = entry.ready.front()};
+    if (entry.ready.size() > 1) {
+      choice = entry.traffic->choose(request.sticky, entry.ready);
+      if (choice.fallback) pick.fallback = usable(entry, *choice.fallback);
+      if (choice.shadow) pick.shadow = usable(entry, *choice.shadow);
+    }
+    pick.served = usable(entry, choice.version);
+    if (!pick.served) pick.served = usable(entry, entry.ready.back());
+    if (entry.traffic->watcher() != nullptr) pick.traffic = entry.traffic;
+  }
+  if (budget_.load(std::memory_order_relaxed))
+    pick.served->last_used.store(base::system_clock().wall(), std::memory_order_relaxed);
+  return pick;
 }
 
-bool Repository::when_loaded(rt::Loop&, const Request&, base::SteadyTime, std::function<void(Result<void>)>) {
-  return false;
+Result<std::shared_ptr<Served>> Repository::find(std::string_view model, std::string_view version) const {
+  auto entries = entries_.read();
+  auto found = entries->find(model);
+  if (found == entries->end()) return std::unexpected(unknown_model(model));
+  const ModelEntry& entry = *found->second;
+  if (version.empty()) {
+    if (entry.ready.empty()) return std::unexpected(not_ready(model, entry));
+    auto served = usable(entry, entry.traffic->usual(entry.ready));
+    return served ? served : usable(entry, entry.ready.back());
+  }
+  auto one = named(model, entry, version);
+  if (!one) return std::unexpected(std::move(one.error()));
+  return (*one)->served;
+}
+
+std::shared_ptr<Traffic> Repository::traffic(std::string_view model) const {
+  auto found = entry(model);
+  return found ? found->traffic : nullptr;
 }
 
 std::vector<std::string> Repository::ready_versions(std::string_view model) const {
   std::vector<std::string> versions;
-  auto models = snapshot();
-  auto found = models->find(model);
-  if (found == models->end()) return versions;
-  for (const Version& version : found->second->versions) {
-    if (version.served) versions.push_back(version.served->version);
-  }
+  auto found = entry(model);
+  if (!found) return versions;
+  for (std::int64_t number : found->ready) versions.push_back(std::to_string(number));
   return versions;
 }
 
 std::vector<ModelStatus> Repository::status() const {
+  // Copied first: whoever replaces waits for readers.
+  Entries entries = *entries_.read();
   std::vector<ModelStatus> result;
-  for (const auto& [name, entry] : *snapshot()) {
+  for (const auto& [name, entry] : entries) {
     ModelStatus model;
     model.name = name;
-    model.path = entry->config.path;
-    model.ready = entry->by_default() != nullptr;
-    model.config = std::make_shared<const ModelConfig>(entry->config);
-    for (const Version& version : entry->versions) {
-      VersionStatus status;
-      status.version = std::to_string(version.number);
-      status.ready = version.served != nullptr;
-      status.is_default = &version == entry->by_default();
-      status.reason = version.reason;
-      if (version.served) {
-        status.info = version.served->model->info();
-        status.stats = version.served->stats.view();
-        status.run_average = version.served->cost.average();
-      }
-      model.versions.push_back(std::move(status));
-    }
+    model.path = entry->config->path;
+    model.ready = !entry->ready.empty();
+    model.config = entry->config;
+    model.pinned = entry->pinned;
+    model.dormant = entry->dormant;
+    model.unloaded = entry->unloaded;
+    model.by_request = entry->by_request;
+    model.reason = entry->reason;
+    for (const Version& version : entry->versions) model.versions.push_back(describe(*entry, version));
     if (model.versions.empty()) {
       VersionStatus none;
-      none.reason = entry->reason;
+      none.state = entry->loading ? VersionState::loading : VersionState::unavailable;
+      none.reason = entry->why();
       model.versions.push_back(std::move(none));
     }
     result.push_back(std::move(model));
@@ -294,9 +258,96 @@ std::vector<ModelStatus> Repository::status() const {
 }
 
 bool Repository::ready() const {
-  auto models = snapshot();
-  return std::all_of(models->begin(), models->end(),
-                     [](const auto& named) { return named.second->unloaded || named.second->by_default() != nullptr; });
+  auto entries = entries_.read();
+  return std::all_of(entries->begin(), entries->end(), [](const auto& named) {
+    const ModelEntry& entry = *named.second;
+    return entry.unloaded || !entry.ready.empty() || (entry.dormant && entry.reason.empty());
+  });
+}
+
+void Repository::drop(const std::string& name, const Wish& by) {
+  auto before = entry(name);
+  overrides_.erase(name);
+  pins_.erase(name);
+  std::int64_t from = before->ready.empty() ? 0 : before->ready.back();
+  before.reset();
+  publish(name, nullptr);
+  if (from != 0) note(name, "unload", from, 0, by);
+}
+
+void Repository::apply(std::vector<ModelConfig> models) {
+  std::lock_guard lock(loading_);
+  Reaper::Here here;
+  Wish by{"configuration", ""};
+  std::vector<std::string> gone;
+  {
+    auto entries = entries_.read();
+    for (const auto& [name, entry] : *entries) {
+      if (std::none_of(models.begin(), models.end(), [&](const ModelConfig& model) { return model.name == name; }))
+        gone.push_back(name);
+    }
+  }
+  for (const std::string& name : gone) drop(name, by);
+  for (const ModelConfig& model : models) build(model, by, false);
+}
+
+Result<void> Repository::load(LoadRequest wanted) {
+  std::lock_guard lock(loading_);
+  Reaper::Here here;
+  const std::string& name = wanted.name;
+  auto before = entry(name);
+  if (!before)
+    return fail(Errc::not_found, fmt::format("unknown model '{}'; declare it under models: with its path", name));
+  auto next = take_override(wanted, *before->declared);
+  if (!next) return std::unexpected(std::move(next.error()));
+  auto kept = overrides_.extract(name);
+  if (!next->config.empty()) overrides_[name] = std::move(*next);
+  auto declared = before->declared;
+  before.reset();
+  Build result = build(*declared, wanted.by, true);
+  if (result.failure.empty()) return {};
+  overrides_.erase(name);
+  if (!kept.empty()) overrides_.insert(std::move(kept));
+  Errc code = result.full ? Errc::resource_exhausted : Errc::unavailable;
+  if (result.entry->ready.empty())
+    return fail(code, fmt::format("model '{}' cannot be served: {}", name, result.failure));
+  return fail(code, fmt::format("model '{}' was not changed, version {} still serves: {}", name,
+                                result.entry->traffic->usual(result.entry->ready), result.failure));
+}
+
+Result<void> Repository::unload(const std::string& name, Wish by) {
+  std::lock_guard lock(loading_);
+  Reaper::Here here;
+  auto before = entry(name);
+  if (!before) return std::unexpected(unknown_model(name));
+  overrides_.erase(name);
+  auto next = std::make_shared<ModelEntry>(*before);
+  std::int64_t from = before->ready.empty() ? 0 : before->ready.back();
+  next->reason = "unloaded on request";
+  next->unloaded = true;
+  next->dormant = next->loading = next->by_request = false;
+  for (Version& version : next->versions) {
+    if (version.served) next->leaving.emplace_back(version.number, version.served);
+    version.served.reset();
+    version.reason = next->reason;
+  }
+  next->settle();
+  before.reset();
+  publish(name, std::move(next));
+  note(name, "unload", from, 0, by);
+  return {};
+}
+
+Result<void> Repository::pin(const std::string& name, bool pinned, Wish by) {
+  std::lock_guard lock(loading_);
+  auto before = entry(name);
+  if (!before) return std::unexpected(unknown_model(name));
+  pins_[name] = pinned;
+  auto next = std::make_shared<ModelEntry>(*before);
+  next->pinned = pinned;
+  publish(name, std::move(next));
+  note(name, pinned ? "pin" : "unpin", 0, 0, by);
+  return {};
 }
 
 }  // namespace penstock::infer

@@ -36,6 +36,11 @@ Result<void> match_input(const TensorSpec& spec, const Tensor& tensor) {
     return fail(Errc::invalid_argument, fmt::format("input '{}': shape {} means {} elements, got {}", spec.name,
                                                     format_shape(tensor.shape), *count, tensor.elements()));
   }
+  std::size_t size = element_bytes(tensor.datatype);
+  if (tensor.bytes.size() != *count * size) {  // what is there holds so many: no overflow
+    return fail(Errc::invalid_argument, fmt::format("input '{}': {} bytes are not {} elements of {} bytes", spec.name,
+                                                    tensor.bytes.size(), *count, size));
+  }
   return {};
 }
 

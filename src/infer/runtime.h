@@ -26,6 +26,7 @@ struct TensorSpec {
 struct ModelInfo {
   std::string platform = {};        // as OIP metadata names it: onnxruntime_onnx
   std::string accelerator = "cpu";  // what it runs on
+  std::string notice = {};          // what is not as configured, for people; empty: all of it is
   std::vector<TensorSpec> inputs = {};
   std::vector<TensorSpec> outputs = {};
 };
@@ -41,6 +42,8 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ModelInfo& info() const = 0;
+  // Weights and working memory it holds now; 0 when that is not known.
+  virtual std::uint64_t memory_bytes() const { return 0; }
   // Runs once, on the calling thread. `inputs` are all inputs in the order of info(), checked against it; `outputs` are
   // places in info().outputs, and the result has their order. Fails with invalid_argument when the model refuses the
   // values (a shape that fits the declaration but not the graph), cancelled, unavailable (the process it runs in ended:

@@ -1,40 +1,20 @@
-// One loaded version of a model with what serving it needs: its figures, its measured cost, and its bound on runs at
-// the same time. Shared by everything in flight, so that a version taken out of service lives until its last run ends.
+// One loaded version of a model with what serving it needs: its figures, its measured cost, its queue, and its bound on
+// runs at the same time. Shared by everything in flight, so that a version taken out of service lives until its last
+// run ends.
 #pragma once
 
 #include <atomic>
-#include <deque>
-#include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 
 #include "base/clock.h"
+#include "infer/batch.h"
+#include "infer/lane.h"
 #include "infer/model_config.h"
 #include "infer/runtime.h"
 #include "infer/stats.h"
 
 namespace penstock::infer {
-
-// Any thread may write and read. A view is not one instant: its figures may be one request apart.
-class Stats {
- public:
-  void succeeded(base::Duration queue, base::Duration compute, base::Duration total, std::uint64_t rows,
-                 bool inline_run);
-  void failed(base::Duration total);
-  StatsView view() const;
-
- private:
-  struct Cell {
-    std::atomic<std::uint64_t> count{0};
-    std::atomic<std::uint64_t> nanoseconds{0};
-    void add(base::Duration time);
-    Tally view() const;
-  };
-  Cell success_, failure_, queue_, compute_;
-  std::atomic<std::uint64_t> inferences_{0}, inline_runs_{0}, last_millis_{0};
-};
 
 // Decides from measured runs whether a run of a given size is short enough for an event loop. Any thread.
 class RunCost {
@@ -60,26 +40,32 @@ class RunCost {
   std::atomic<std::size_t> proven_elements_{0};
 };
 
-// At most `limit` holders at a time; others wait in order, up to `waiting_max`. limit 0 is no bound. Any thread.
-class Gate {
+// How many runs are under way. Any thread, no lock.
+class Places {
  public:
-  using Work = std::move_only_function<void()>;
-  Gate(std::size_t limit, std::size_t waiting_max) : limit_(limit), waiting_max_(waiting_max) {}
-
-  // True when a place was free and nobody waits; it is now the caller's.
-  bool try_enter();
-  // Keeps `work` until a place is handed to it by leave(). False when too many wait; `work` is then untouched. When a
-  // place became free meanwhile it is taken, `entered` is set, and `work` is untouched too.
-  bool wait(Work& work, bool& entered);
-  // Gives the place back, or hands it to the next in line, which is returned and must be run.
-  std::optional<Work> leave();
+  // `limit` 0 is no bound.
+  bool free(std::size_t limit) const { return limit == 0 || inside() < limit; }
+  // One more than before, where there is a place.
+  bool try_enter(std::size_t limit);
+  void leave() { inside_.fetch_sub(1); }
+  std::size_t inside() const { return inside_.load(); }
 
  private:
-  const std::size_t limit_;
-  const std::size_t waiting_max_;
-  std::mutex mutex_;
-  std::size_t inside_ = 0;
-  std::deque<Work> waiting_;
+  std::atomic<std::size_t> inside_{0};
+};
+
+// Whether requests come alone or in company. Waiting for others to share a run pays only where there are others. Any
+// thread.
+class Company {
+ public:
+  // One came at `now`, in the turn of its loop that began at `turn`; `others` wait or run. True when it is alone, and
+  // so was everyone within `wait` before.
+  bool alone(base::SteadyTime turn, base::SteadyTime now, bool others, base::Duration wait);
+
+ private:
+  static constexpr std::int64_t kNever = INT64_MIN / 2;
+  std::atomic<std::int64_t> last_turn_{kNever};
+  std::atomic<std::int64_t> last_company_{kNever};
 };
 
 struct Served {
@@ -91,18 +77,26 @@ struct Served {
         version(std::to_string(version_number)),
         model(std::move(loaded)),
         memory_bytes(bytes),
-        gate(config->instances.max, config->queue.max) {}
+        joins(config->batch.max > 1 && model && batchable(model->info())),
+        counts(config->instances.min > 0 || joins),
+        lane(config->batch, config->instances) {}
 
   const std::shared_ptr<const ModelConfig> config;
   const std::string name;
   const std::int64_t number;
   const std::string version;
   const std::shared_ptr<const Model> model;
-  const std::uint64_t memory_bytes;        // measured while it was loaded; about
+  std::uint64_t memory_bytes;              // measured while it was loaded, before anybody sees it; about
   std::atomic<std::int64_t> last_used{0};  // base::WallMicros
   Stats stats;
   RunCost cost;
-  Gate gate;
+  // Its requests share runs: the configuration says so, its inputs and outputs allow it, and no run has shown
+  // otherwise.
+  std::atomic<bool> joins;
+  const bool counts;  // runs on loops take a place, too
+  Places places;
+  Company company;
+  Lane lane;  // guarded by the lock of the one Engine that serves it
 };
 
 }  // namespace penstock::infer

@@ -47,6 +47,13 @@ class Buffer {
   explicit Buffer(std::size_t size)
       : data_(size == 0 ? nullptr : static_cast<std::byte*>(::operator new(size, std::align_val_t{kAlignment}))),
         size_(size) {}
+  // Bytes of somebody else's, who keeps them at least as long; a copy of the buffer has its own.
+  static Buffer borrow(std::byte* data, std::size_t size) {
+    Buffer buffer;
+    buffer.data_ = std::unique_ptr<std::byte[], Free>(data, Free(false));
+    buffer.size_ = size;
+    return buffer;
+  }
   Buffer(const Buffer& other) : Buffer(other.size_) { copy(other.data_.get()); }
   Buffer& operator=(const Buffer& other) { return *this = Buffer(other); }
   Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
@@ -67,7 +74,12 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(std::byte* data) const { ::operator delete(data, std::align_val_t{kAlignment}); }
+    Free() noexcept : Free(true) {}
+    explicit Free(bool is_owned) noexcept : owned(is_owned) {}
+    bool owned;
+    void operator()(std::byte* data) const {
+      if (owned) ::operator delete(data, std::align_val_t{kAlignment});
+    }
   };
   std::unique_ptr<std::byte[], Free> data_;
   std::size_t size_ = 0;

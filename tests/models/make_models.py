@@ -82,3 +82,58 @@ save(
     [value("times", T.INT64, [1]), value("x", T.FLOAT, ["n", "n"])],
     [value("y", T.FLOAT, ["n", "n"])],
 )
+# y = x W with W = 2 on the diagonal, in whole numbers inside: float at the border, quantised by QuantizeLinear
+SCALE = numpy_helper.from_array(np.float32(0.5), "scale")
+ZERO = numpy_helper.from_array(np.uint8(128), "zero")
+ZERO8 = numpy_helper.from_array(np.int8(0), "zero8")
+DIAGONAL = numpy_helper.from_array((np.eye(4) * 4).astype(np.int8), "w")
+save(
+    "qdq/1/model.onnx",
+    [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["xq"]),
+        helper.make_node("DequantizeLinear", ["xq", "scale", "zero"], ["xf"]),
+        helper.make_node("DequantizeLinear", ["w", "scale", "zero8"], ["wf"]),
+        helper.make_node("MatMul", ["xf", "wf"], ["yf"]),
+        helper.make_node("QuantizeLinear", ["yf", "scale", "zero"], ["yq"]),
+        helper.make_node("DequantizeLinear", ["yq", "scale", "zero"], ["y"]),
+    ],
+    [value("x", T.FLOAT, ["rows", 4])],
+    [value("y", T.FLOAT, ["rows", 4])],
+    [SCALE, ZERO, ZERO8, DIAGONAL],
+)
+# the same all in whole numbers: uint8 in, uint8 and int32 out
+save(
+    "qlinear/1/model.onnx",
+    [
+        helper.make_node("QLinearMatMul", ["x", "scale", "zero", "w", "scale", "zero8", "scale", "zero"], ["y"]),
+        helper.make_node("MatMulInteger", ["x", "w", "zero", "zero8"], ["sum"]),
+    ],
+    [value("x", T.UINT8, ["rows", 4])],
+    [value("y", T.UINT8, ["rows", 4]), value("sum", T.INT32, ["rows", 4])],
+    [SCALE, ZERO, ZERO8, DIAGONAL],
+)
+# y = 2x in half precision
+save(
+    "half/1/model.onnx",
+    [helper.make_node("Mul", ["x", "two"], ["y"])],
+    [value("x", T.FLOAT16, ["rows", 4])],
+    [value("y", T.FLOAT16, ["rows", 4])],
+    [numpy_helper.from_array(np.float16(2), "two")],
+)
+# as many ones as `size` says, and what is not zero in x: shapes that no declaration tells
+save(
+    "big/1/model.onnx",
+    [
+        helper.make_node("ConstantOfShape", ["size"], ["y"], value=numpy_helper.from_array(np.ones(1, np.float32), "one")),
+        helper.make_node("NonZero", ["x"], ["places"]),
+    ],
+    [value("size", T.INT64, [1]), value("x", T.FLOAT, ["n"])],
+    [value("y", T.FLOAT, ["many"]), value("places", T.INT64, [1, "n"])],
+)
+# an output that is a sequence
+save(
+    "sequence/1/model.onnx",
+    [helper.make_node("SequenceConstruct", ["x", "x"], ["y"])],
+    [value("x", T.FLOAT, [2])],
+    [helper.make_tensor_sequence_value_info("y", T.FLOAT, [2])],
+)

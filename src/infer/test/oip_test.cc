@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "infer/oip_parameters.h"
 #include "infer/test/fake_runtime.h"
 #include "json/value.h"
 
@@ -17,14 +18,14 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 InferCall parsed(std::string_view body, std::optional<std::size_t> header = std::nullopt) {
-  auto call = parse_infer(body, header);
+  auto call = parse_infer(body, {.json_bytes = header});
   EXPECT_TRUE(call.has_value()) << call.error().detail;
   return call ? std::move(*call) : InferCall();
 }
 
 // Why it is refused; empty when it is not.
 std::string refusal(std::string_view body, std::optional<std::size_t> header = std::nullopt) {
-  auto call = parse_infer(body, header);
+  auto call = parse_infer(body, {.json_bytes = header});
   if (!call) EXPECT_EQ(call.error().code, Errc::invalid_argument);
   return call ? std::string() : call.error().detail;
 }
@@ -39,7 +40,8 @@ TEST(ParseInfer, ReadsARequest) {
       R"("inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","parameters":{"k":1},"data":[1,2.5,-3e2,0]}],)"
       R"("outputs":[{"name":"y","parameters":{"binary_data":false,"classification":3}},{"name":"z"}],"extra":null})");
   EXPECT_EQ(call.id, "a\"1");
-  EXPECT_EQ(call.timeout, std::chrono::microseconds(2500));
+  EXPECT_EQ(call.request.timeout, std::chrono::microseconds(2500));
+  EXPECT_THAT(call.classes, ElementsAre(3, 0));
   EXPECT_THAT(call.request.outputs, ElementsAre("y", "z"));
   EXPECT_THAT(call.binary, ElementsAre(false, true));
   const Tensor& x = call.request.inputs.at(0);
@@ -176,6 +178,45 @@ TEST(BinaryTensors, RefuseEverySizeThatDoesNotAddUp) {
   EXPECT_THAT(refusal(header("FP32", "[2]", 8)), HasSubstr("only 0 bytes are left"));
 }
 
+TEST(Parameters, SayHowTheRequestIsServed) {
+  auto with = [](std::string_view parameters) { return fmt::format(R"({{"parameters":{},"inputs":[]}})", parameters); };
+  InferCall call = parsed(with(R"({"priority":2,"timeout":1000000,"sequence_id":7,"sequence_start":true,)"
+                               R"("sequence_end":false,"headers":{"a":["b"]},"unknown":null})"));
+  EXPECT_EQ(call.request.priority, 2U);
+  EXPECT_EQ(call.request.timeout, std::chrono::seconds(1));
+  EXPECT_EQ(parsed(with(R"({"timeout":18446744073709551615})")).request.timeout, kTimeoutMax);
+  EXPECT_EQ(parsed(with(R"({"priority":4294967296})")).request.priority, UINT32_MAX);
+  EXPECT_THAT(refusal(with(R"({"priority":-1})")), HasSubstr("parameter 'priority' must be a whole number from 0 on"));
+  EXPECT_THAT(refusal(with(R"({"priority":"high"})")), HasSubstr("parameter 'priority'"));
+  EXPECT_THAT(refusal(with(R"({"timeout":1.5})")), HasSubstr("parameter 'timeout' must be a whole number of micro"));
+  EXPECT_THAT(refusal(with(R"({"timeout":1e3})")), HasSubstr("parameter 'timeout'"));
+  EXPECT_THAT(refusal(with(R"({"binary_data_output":1})")), HasSubstr("'binary_data_output' must be true or false"));
+  EXPECT_THAT(refusal(with(R"([1])")), HasSubstr("expected an object"));
+}
+
+TEST(Parameters, MakeARequestStick) {
+  auto sticky = [](std::string_view value) {
+    std::string body = fmt::format(R"({{"inputs":[],"parameters":{{"user":{}}}}})", value);
+    auto call = parse_infer(body, {.sticky = "user"});
+    return call ? call->request.sticky : call.error().detail;
+  };
+  EXPECT_EQ(sticky(R"("anne")"), "anne");
+  EXPECT_EQ(sticky("9007199254740993"), "9007199254740993");
+  EXPECT_EQ(sticky("true"), "true");
+  EXPECT_EQ(sticky("null"), "");
+  EXPECT_EQ(parsed(R"({"inputs":[],"parameters":{"user":"x"}})").request.sticky, "");
+}
+
+TEST(Parameters, RefuseSharedMemory) {
+  EXPECT_THAT(refusal(R"({"inputs":[{"name":"x","shape":[1],"datatype":"FP32",)"
+                      R"("parameters":{"shared_memory_region":"r","shared_memory_byte_size":4}}]})"),
+              HasSubstr("inputs[0] 'x': byte 90: parameter 'shared_memory_region': this server shares no memory"));
+  EXPECT_THAT(refusal(R"({"inputs":[],"outputs":[{"name":"y","parameters":{"shared_memory_region":"r"}}]})"),
+              HasSubstr("shares no memory"));
+  EXPECT_THAT(refusal(R"({"inputs":[],"outputs":[{"name":"y","parameters":{"classification":-1}}]})"),
+              HasSubstr("'classification' must be how many"));
+}
+
 Response answer() {
   Response response{.model = "m", .version = "3", .outputs = {}, .queue = {}, .compute = {}};
   response.outputs.push_back(floats("y", {2, 2}, {1, 0.1F, 1e20F, NAN}));
@@ -211,6 +252,18 @@ TEST(EncodeInfer, WritesRawTensorsWhereAsked) {
   EXPECT_EQ(mixed.body.size() - *mixed.header_length, 12U);
 }
 
+TEST(EncodeInfer, WritesClassesWhereAsked) {
+  Response response = answer();
+  InferCall call;
+  call.classes = {2, 0};
+  call.binary = {false, false};
+  ASSERT_TRUE(classify_outputs(call, response, true));
+  EXPECT_THAT(encode_infer(call, response).body,
+              HasSubstr(R"({"name":"y","datatype":"BYTES","shape":[2,2],"data":["1:0","0.1:1","1e+20:0","nan:1"]})"));
+  call.classes = {0, 1};
+  EXPECT_THAT(classify_outputs(call, response, true).error().detail, HasSubstr("output 't' is BYTES"));
+}
+
 TEST(EncodeInfer, WritesEveryDatatypeSoThatItReadsBack) {
   for (std::string input :
        {one_input("BOOL", "[2]", "[true,false]"), one_input("UINT64", "[1]", "[18446744073709551615]"),
@@ -228,8 +281,8 @@ TEST(EncodeInfer, WritesEveryDatatypeSoThatItReadsBack) {
 
 TEST(Status, SpeaksTheProtocol) {
   EXPECT_EQ(encode_health(true), R"({"live":true,"ready":true})");
-  EXPECT_EQ(encode_model_ready("m", false), R"({"name":"m","ready":false})");
-  EXPECT_THAT(encode_server("1.2"), HasSubstr(R"("name":"penstock","version":"1.2","extensions":[)"));
+  EXPECT_EQ(encode_model_ready("m", true), R"({"name":"m","ready":true})");
+  EXPECT_THAT(encode_server("1.2", false), HasSubstr(R"("name":"penstock","version":"1.2","extensions":[)"));
   EXPECT_EQ(encode_error({Errc::not_found, "no \"m\"", {}}), R"({"error":"no \"m\""})");
   ModelInfo info{.platform = "onnxruntime_onnx",
                  .inputs = {{"x", Datatype::bytes, {-1, 4}}},
@@ -239,7 +292,8 @@ TEST(Status, SpeaksTheProtocol) {
       encode_model("m", versions, info),
       R"({"name":"m","versions":["1","2"],"platform":"onnxruntime_onnx","inputs":[{"name":"x","datatype":"BYTES",)"
       R"("shape":[-1,4]}],"outputs":[{"name":"y","datatype":"FP32","shape":[]}]})");
-  EXPECT_THAT(encode_config("m", info), HasSubstr(R"("data_type":"TYPE_STRING","dims":[-1,4])"));
+  EXPECT_EQ(encode_health(false), R"({"live":true,"ready":false})");
+  EXPECT_EQ(encode_model_ready("m", false, "damaged"), R"({"name":"m","ready":false,"error":"damaged"})");
 }
 
 TEST(Status, ListsVersionsWithTheirStateAndFigures) {
@@ -265,6 +319,14 @@ TEST(Status, ListsVersionsWithTheirStateAndFigures) {
   EXPECT_EQ(encode_index(models, true), R"([{"name":"a","version":"2","state":"READY","reason":""}])");
   EXPECT_THAT(encode_stats(models, "a", "2"), HasSubstr(R"("inference_count":5)"));
   EXPECT_EQ(encode_stats(models, "b"), R"({"model_stats":[]})");
+  models[0].versions[1].memory_bytes = 77;
+  models[0].versions[1].stats->batches = {{.rows = 4, .input = {1, 2}, .compute = {1, 3}, .output = {1, 4}}};
+  models[0].versions[1].stats->executions = 6;
+  std::string stats = encode_stats(models);
+  EXPECT_THAT(stats, HasSubstr(R"("execution_count":6)"));
+  EXPECT_THAT(stats, HasSubstr(R"("batch_stats":[{"batch_size":4,"compute_input":{"count":1,"ns":2},)"
+                               R"("compute_infer":{"count":1,"ns":3},"compute_output":{"count":1,"ns":4}}])"));
+  EXPECT_THAT(stats, HasSubstr(R"("memory_usage":[{"type":"CPU","id":0,"byte_size":77}])"));
 }
 
 TEST(Status, MapsEveryCodeToAnHttpError) {

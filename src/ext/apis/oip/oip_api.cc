@@ -1,9 +1,6 @@
 #include "ext/apis/oip/oip_api.h"
 
-#include <charconv>
-
 #include "flow/permission.h"
-#include "json/value.h"
 #include "rt/await.h"
 
 namespace penstock::ext {
@@ -11,22 +8,30 @@ namespace {
 
 namespace oip = infer::oip;
 
-// A request with tensors in JSON is several times the size of its tensors.
-constexpr std::uint64_t kBodyBytesMax = 256U << 20;
-// Without a timeout of its own a request waits this long for its turn.
-constexpr auto kQueueTimeout = std::chrono::seconds(30);
+// How long a caller who only wants to know about a model waits for its load.
+constexpr auto kLoadTimeout = std::chrono::seconds(30);
 
 std::string text(const http::Params& params, std::string_view name) { return std::string(http::param(params, name)); }
 
-Result<std::optional<std::size_t>> header_length(const http::Request& request) {
-  std::string_view value = request.field(wire::FieldId::inference_header_content_length);
-  if (value.empty()) return std::optional<std::size_t>{};
-  std::size_t length = 0;
-  auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), length);
-  if (ec != std::errc{} || end != value.data() + value.size()) {
-    return fail(Errc::invalid_argument, "Inference-Header-Content-Length must be the number of bytes of the JSON part");
+// Of the version that the path names, or of the model.
+struct Readiness {
+  bool known = false;
+  bool ready = false;
+  std::string why = {};
+};
+
+Readiness readiness_of(const infer::ModelStatus& model, std::string_view version) {
+  Readiness found{.known = version.empty(), .ready = version.empty() && model.ready};
+  for (const infer::VersionStatus& one : model.versions) {
+    bool meant = one.version == version || std::ranges::find(one.labels, version) != one.labels.end();
+    if (version.empty() ? !model.ready : meant) {
+      found.known = true;
+      found.ready = found.ready || (meant && one.ready);
+      found.why = one.reason;
+    }
   }
-  return std::optional<std::size_t>(length);
+  if (found.ready) found.why.clear();
+  return found;
 }
 
 }  // namespace
@@ -34,139 +39,109 @@ Result<std::optional<std::size_t>> header_length(const http::Request& request) {
 int OipDialect::status(const Error& error) const { return oip::http_status(error.code); }
 std::string OipDialect::error_body(int, const Error& error, std::string_view) const { return oip::encode_error(error); }
 
-rt::Task<void> OipApi::server(flow::Call& call) const {
-  co_await flow::respond_json(call, 200, oip::encode_server(version_));
+rt::Task<void> OipApi::server(flow::Call& call) {
+  co_await flow::respond_json(call, 200, oip::encode_server(about_.version, about_.generates));
 }
 
-rt::Task<void> OipApi::health(flow::Call& call, bool readiness) const {
-  bool ok = !readiness || repository_.ready();
-  co_await flow::respond_json(call, ok ? 200 : 503, oip::encode_health(ok));
+rt::Task<void> OipApi::health(flow::Call& call, bool readiness) {
+  bool ready = repository_.ready();
+  co_await flow::respond_json(call, ready || !readiness ? 200 : 503, oip::encode_health(ready));
 }
 
-rt::Task<std::shared_ptr<infer::Served>> OipApi::find(flow::Call& call, const http::Params& params) const {
+rt::Task<Result<void>> OipApi::admit(flow::Call& call, const http::Params& params) {
   call.model = text(params, "m");
   call.needs.add(flow::Capability::infer);
-  Result<void> passed = flow::identify(call);
-  if (passed) passed = co_await flow::admit(call);
-  Result<std::shared_ptr<infer::Served>> served = nullptr;
-  if (passed) {
-    served = repository_.find(call.model, text(params, "v"));
-    if (!served) passed = std::unexpected(served.error());
-  }
-  if (!passed) {
-    co_await flow::refuse(call, passed.error());
-    co_return nullptr;
-  }
-  co_return *served;
+  if (auto known = flow::identify(call); !known) return rt::Task<Result<void>>::ready(std::move(known));
+  return flow::admit(call);
 }
 
-rt::Task<void> OipApi::metadata(flow::Call& call, http::Params params) const {
+rt::Task<Result<OipApi::Served>> OipApi::at_hand(flow::Call& call, std::string version) {
+  auto served = repository_.find(call.model, version);
+  if (served || served.error().code != Errc::unavailable) co_return served;
+  infer::Request wanted;
+  wanted.model = call.model;
+  wanted.version = version;
+  std::function<void(std::function<void(Result<void>)>)> start = [&](std::function<void(Result<void>)> done) {
+    base::SteadyTime deadline = std::chrono::steady_clock::now() + kLoadTimeout;
+    if (!repository_.when_loaded(call.exchange.loop(), wanted, deadline, done)) done(std::unexpected(served.error()));
+  };
+  rt::Callback<Result<void>> loading(call.exchange.loop(), std::move(start));
+  auto loaded = co_await loading;
+  if (!loaded) co_return std::unexpected(loaded.error());
+  co_return repository_.find(call.model, version);
+}
+
+rt::Task<OipApi::Served> OipApi::find(flow::Call& call, http::Params params) {
+  auto passed = co_await admit(call, params);
+  Result<Served> served = nullptr;
+  if (passed) {
+    served = co_await at_hand(call, text(params, "v"));
+  } else {
+    served = std::unexpected(passed.error());
+  }
+  if (served) co_return *served;
+  co_await flow::refuse(call, served.error());
+  co_return nullptr;
+}
+
+rt::Task<void> OipApi::metadata(flow::Call& call, http::Params params) {
   auto served = co_await find(call, params);
   if (!served) co_return;
   std::vector<std::string> versions = repository_.ready_versions(call.model);
   co_await flow::respond_json(call, 200, oip::encode_model(call.model, versions, served->model->info()));
 }
 
-rt::Task<void> OipApi::ready(flow::Call& call, http::Params params) const {
+rt::Task<void> OipApi::config(flow::Call& call, http::Params params) {
   auto served = co_await find(call, params);
-  if (served) co_await flow::respond_json(call, 200, oip::encode_model_ready(call.model, true));
+  if (served) co_await flow::respond_json(call, 200, oip::encode_config(*served->config, served->model->info()));
 }
 
-rt::Task<void> OipApi::config(flow::Call& call, http::Params params) const {
-  auto served = co_await find(call, params);
-  if (served) co_await flow::respond_json(call, 200, oip::encode_config(call.model, served->model->info()));
+rt::Task<void> OipApi::ready(flow::Call& call, http::Params params) {
+  auto passed = co_await admit(call, params);
+  if (!passed) {
+    co_await flow::refuse(call, passed.error());
+    co_return;
+  }
+  std::string version = text(params, "v");
+  Readiness found;
+  for (const infer::ModelStatus& model : repository_.status()) {
+    if (model.name == call.model) found = readiness_of(model, version);
+  }
+  if (!found.known) {
+    // Its words for what is not there; a version that is none of the served ones may still be a label.
+    auto served = repository_.find(call.model, version);
+    if (!served) {
+      co_await flow::refuse(call, served.error());
+      co_return;
+    }
+    found.ready = true;
+  }
+  co_await flow::respond_json(call, found.ready ? 200 : 503,
+                              oip::encode_model_ready(call.model, found.ready, found.why));
 }
 
-rt::Task<void> OipApi::stats(flow::Call& call, http::Params params) const {
-  std::vector<infer::ModelStatus> models = repository_.status();
+rt::Task<void> OipApi::stats(flow::Call& call, http::Params params) {
+  std::string version;
   if (params.empty()) {
     if (auto known = flow::identify(call); !known) {
       co_await flow::refuse(call, known.error());
       co_return;
     }
-    std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
   } else {
     auto served = co_await find(call, params);
     if (!served) co_return;
-  }
-  co_await flow::respond_json(call, 200, oip::encode_stats(models, text(params, "m"), text(params, "v")));
-}
-
-rt::Task<void> OipApi::index(flow::Call& call) const {
-  auto body = co_await flow::identify_and_read(call, 64 * 1024);
-  if (!body) co_return;
-  Result<json::Value> wish = json::Value(json::Object());
-  if (!body->empty()) wish = json::parse(*body);
-  if (!wish) {
-    co_await flow::refuse(call, wish.error());
-    co_return;
+    // A label stands for a number.
+    if (!http::param(params, "v").empty()) version = served->version;
   }
   std::vector<infer::ModelStatus> models = repository_.status();
-  std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
-  co_await flow::respond_json(call, 200, oip::encode_index(models, json::bool_or(*wish, "ready", false)));
+  if (params.empty()) std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
+  co_await flow::respond_json(call, 200, oip::encode_stats(models, text(params, "m"), version));
 }
 
-rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) const {
-  call.model = text(params, "m");
-  call.needs.add(flow::Capability::infer);
-  auto body = co_await flow::identify_and_read(call, kBodyBytesMax);
-  if (!body) co_return;
-  auto admitted = co_await flow::admit(call);
-  Result<std::optional<std::size_t>> length = std::optional<std::size_t>{};
-  if (admitted) length = header_length(call.exchange.request());
-  Result<oip::InferCall> parsed = fail(Errc::internal, "");
-  if (admitted && length) parsed = oip::parse_infer(*body, *length);
-  if (!admitted || !length || !parsed) {
-    Error error = !admitted ? admitted.error() : !length ? length.error() : parsed.error();
-    co_await flow::refuse(call, std::move(error));
-    co_return;
-  }
-  oip::InferCall& wanted = *parsed;
-  wanted.request.model = call.model;
-  wanted.request.version = text(params, "v");
-  base::SteadyTime deadline =
-      std::chrono::steady_clock::now() + (wanted.timeout.count() > 0 ? wanted.timeout : base::Duration(kQueueTimeout));
-  infer::Request request = std::move(wanted.request);
-  std::function<void(infer::Engine::Done)> start = [&](infer::Engine::Done done) {
-    engine_.infer(call.exchange.loop(), std::move(request), deadline, std::move(done));
-  };
-  rt::Callback<Result<infer::Response>> running(call.exchange.loop(), std::move(start));
-  auto response = co_await running;
-  if (!response) {
-    co_await flow::refuse(call, response.error());
-    co_return;
-  }
-  call.event.model = obs::intern(response->model);
-  oip::Answer answer = oip::encode_infer(wanted, *response);
-  call.event.status = 200;
-  http::ResponseHead head(200);
-  head.add("content-type", answer.header_length ? "application/octet-stream" : "application/json");
-  if (answer.header_length)
-    head.add("Inference-Header-Content-Length", static_cast<std::int64_t>(*answer.header_length));
-  flow::add_common_fields(call, head);
-  co_await call.exchange.respond(std::move(head), answer.body);
-}
-
-void OipApi::add_routes(flow::ApiBuilder& builder, const std::shared_ptr<OipApi>& self) {
-  using flow::Call;
-  using http::Params;
-  builder.dialect("oip", std::make_unique<OipDialect>());
-  builder.route("GET", "/v2", "oip", [self](Call& call, Params) { return self->server(call); });
-  builder.route("GET", "/v2/health/live", "oip", [self](Call& call, Params) { return self->health(call, false); });
-  builder.route("GET", "/v2/health/ready", "oip", [self](Call& call, Params) { return self->health(call, true); });
-  builder.route("GET", "/v2/models/stats", "oip", [self](Call& call, Params) { return self->stats(call, {}); });
-  builder.route("POST", "/v2/repository/index", "oip", [self](Call& call, Params) { return self->index(call); });
-  for (const std::string model : {"/v2/models/{m}", "/v2/models/{m}/versions/{v}"}) {
-    builder.route("GET", model, "oip", [self](Call& call, Params p) { return self->metadata(call, std::move(p)); });
-    builder.route("GET", model + "/ready", "oip",
-                  [self](Call& call, Params p) { return self->ready(call, std::move(p)); });
-    builder.route("GET", model + "/config", "oip",
-                  [self](Call& call, Params p) { return self->config(call, std::move(p)); });
-    builder.route("GET", model + "/stats", "oip",
-                  [self](Call& call, Params p) { return self->stats(call, std::move(p)); });
-    builder.route("POST", model + "/infer", "oip",
-                  [self](Call& call, Params p) { return self->infer(call, std::move(p)); });
-  }
+rt::Task<void> OipApi::refuse_extension(flow::Call& call, std::string_view what) {
+  Error error{Errc::unimplemented, fmt::format("{} is not offered by this server; what is stands at GET /v2", what)};
+  if (auto known = flow::identify(call); !known) error = known.error();
+  co_await flow::refuse(call, std::move(error));
 }
 
 }  // namespace penstock::ext

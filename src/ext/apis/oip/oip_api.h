@@ -1,5 +1,7 @@
-// The Open Inference Protocol V2 over HTTP: /v2, health, metadata, ready, config, stats, infer, repository index.
+// The Open Inference Protocol V2 over HTTP: /v2, health, metadata, ready, config, stats, infer, and the repository.
 #pragma once
+
+#include <mutex>
 
 #include "flow/dialect.h"
 #include "infer/engine.h"
@@ -16,25 +18,50 @@ class OipDialect : public flow::Dialect {
 
 class OipApi {
  public:
-  OipApi(infer::Repository& repository, infer::Engine& engine, std::string version)
-      : repository_(repository), engine_(engine), version_(std::move(version)) {}
-  void add_routes(flow::ApiBuilder& builder, const std::shared_ptr<OipApi>& self);
+  struct About {
+    std::string version;     // of the server
+    bool generates = false;  // /generate is there, too
+  };
+  // Both outlive this.
+  OipApi(infer::Repository& repository, infer::Engine& engine, About about)
+      : repository_(repository), engine_(engine), about_(std::move(about)) {}
+  // `self` is kept by the routes.
+  static void add_routes(flow::ApiBuilder& builder, const std::shared_ptr<OipApi>& self);
 
-  rt::Task<void> server(flow::Call& call) const;
-  rt::Task<void> health(flow::Call& call, bool readiness) const;
-  rt::Task<void> metadata(flow::Call& call, http::Params params) const;
-  rt::Task<void> ready(flow::Call& call, http::Params params) const;
-  rt::Task<void> config(flow::Call& call, http::Params params) const;
-  rt::Task<void> stats(flow::Call& call, http::Params params) const;
-  rt::Task<void> infer(flow::Call& call, http::Params params) const;
-  rt::Task<void> index(flow::Call& call) const;
+  rt::Task<void> server(flow::Call& call);
+  rt::Task<void> health(flow::Call& call, bool readiness);
+  rt::Task<void> metadata(flow::Call& call, http::Params params);
+  rt::Task<void> ready(flow::Call& call, http::Params params);
+  rt::Task<void> config(flow::Call& call, http::Params params);
+  // Of all models without {m}.
+  rt::Task<void> stats(flow::Call& call, http::Params params);
+  rt::Task<void> infer(flow::Call& call, http::Params params);
+  rt::Task<void> index(flow::Call& call);
+  rt::Task<void> load(flow::Call& call, http::Params params);
+  rt::Task<void> unload(flow::Call& call, http::Params params);
+  // What Triton has and this server does not: `what` in the words of its protocol.
+  static rt::Task<void> refuse_extension(flow::Call& call, std::string_view what);
 
  private:
-  // The model a path names, for a caller who may use it; nothing after a refusal.
-  rt::Task<std::shared_ptr<infer::Served>> find(flow::Call& call, const http::Params& params) const;
+  using Served = std::shared_ptr<infer::Served>;
+  // The caller may use the model that the path names.
+  static rt::Task<Result<void>> admit(flow::Call& call, const http::Params& params);
+  // The version in memory, after a load where the model is loaded on demand.
+  rt::Task<Result<Served>> at_hand(flow::Call& call, std::string version);
+  // admit() and at_hand(); nothing after a refusal.
+  rt::Task<Served> find(flow::Call& call, http::Params params);
+  Result<infer::oip::InferCall> read(flow::Call& call, std::string_view body, const Result<Served>& served) const;
+  rt::Task<Result<infer::Response>> run(flow::Call& call, infer::Request request);
+  // Loading blocks: on a thread of its own.
+  using Change = std::function<Result<void>(infer::Repository&)>;
+  rt::Task<void> change(flow::Call& call, Change change);
+  rt::Pool& pool();
+
   infer::Repository& repository_;
   infer::Engine& engine_;
-  std::string version_;
+  const About about_;
+  std::once_flag pool_once_;
+  std::unique_ptr<rt::Pool> pool_;  // made with the first load
 };
 
 }  // namespace penstock::ext

@@ -55,10 +55,4 @@ Result<Library> open_library() {
                           tried, kFileName, kOverride));
 }
 
-std::string describe() {
-  auto library = open_library();
-  if (!library) return "onnxruntime: " + library.error().detail;
-  return fmt::format("onnxruntime {}, runs on the CPU", library->version);
-}
-
 }  // namespace penstock::ext::runtimes::onnx

@@ -19,7 +19,4 @@ struct Library {
 // thread, any number of times.
 Result<Library> open_library();
 
-// "onnxruntime 1.30.0, runs on the CPU", or why there is none. Opens the library.
-std::string describe();
-
 }  // namespace penstock::ext::runtimes::onnx

@@ -1,56 +1,13 @@
 #include "ext/runtimes/onnx/onnx_runtime.h"
 
+#include <filesystem>
+
+#include "ext/runtimes/onnx/accelerators.h"
 #include "ext/runtimes/onnx/library.h"
+#include "obs/log.h"
 
 namespace penstock::ext::runtimes::onnx {
 namespace {
-
-// Failures come back from the calls themselves: a second, unstructured copy on standard error would break the log.
-void drop_log(void*, OrtLoggingLevel, const char*, const char*, const char*, const char*) {}
-
-std::shared_ptr<Environment> make_environment() {
-  // One thread: the gateway's own threads are the parallelism, and a spinning one would take a core from them.
-  Ort::ThreadingOptions threads;
-  threads.SetGlobalIntraOpNumThreads(1);
-  threads.SetGlobalInterOpNumThreads(1);
-  threads.SetGlobalSpinControl(0);
-  auto environment = std::make_shared<Environment>(
-      Environment{.env = Ort::Env(static_cast<const OrtThreadingOptions*>(threads), drop_log, nullptr,
-                                  ORT_LOGGING_LEVEL_FATAL, "penstock"),
-                  .memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault)});
-  // One arena for all models, growing by what is asked for and not by powers of two.
-  constexpr int kGrowAsRequested = 1;
-  Ort::ArenaCfg arena(0, kGrowAsRequested, -1, -1);
-  Ort::MemoryInfo shared = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-  environment->env.CreateAndRegisterAllocator(shared, arena);
-  return environment;
-}
-
-// The library has one environment per process, whose settings are those of its first user.
-std::shared_ptr<Environment> shared_environment() {
-  static std::mutex mutex;
-  static std::weak_ptr<Environment> current;
-  std::lock_guard lock(mutex);
-  auto environment = current.lock();
-  if (!environment) {
-    environment = make_environment();
-    current = environment;
-  }
-  return environment;
-}
-
-Ort::SessionOptions session_options() {
-  Ort::SessionOptions options;
-  options.DisablePerSessionThreads();
-  options.SetExecutionMode(ORT_SEQUENTIAL);
-  options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
-  options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);
-  options.AddConfigEntry("session.intra_op.allow_spinning", "0");
-  options.AddConfigEntry("session.use_env_allocators", "1");
-  // Weights outside the arena go back to the system when the model is unloaded.
-  options.AddConfigEntry("session.use_device_allocator_for_initializers", "1");
-  return options;
-}
 
 // Weights in files of their own, as they are in memory.
 void add_beside(Ort::SessionOptions& options, const infer::ModelFile& file) {
@@ -76,6 +33,54 @@ std::string_view advice(std::string_view refusal) {
   return {};
 }
 
+// The first of the accelerators that works, in `options`; the CPU when none does. What did not work is in `notice`.
+std::string choose_accelerator(Ort::SessionOptions& options, std::span<const std::string> wanted, std::size_t threads,
+                               std::string& notice) {
+  for (const std::string& name : wanted) {
+    auto appended = append_accelerator(options, name, threads);
+    if (appended) return name;
+    notice += fmt::format("{}{} cannot be used: {}", notice.empty() ? "" : "; ", name, appended.error().detail);
+  }
+  return "cpu";
+}
+
+Ort::Session make_session(const OnnxModel::Parts& parts, const infer::ModelFile& file,
+                          const Ort::SessionOptions& options) {
+  ModelMemory::Use use(*parts.memory);
+  if (file.bytes) return {parts.environment->env, file.bytes->data(), file.bytes->size(), options};
+  return {parts.environment->env, file.path.c_str(), options};
+}
+
+// Some accelerators take the order and refuse the model: then the next in the list has its turn.
+void open_session(OnnxModel::Parts& parts, const infer::ModelFile& file, const infer::RuntimeOptions& options) {
+  std::span<const std::string> wanted = options.accelerators;
+  while (true) {
+    Ort::SessionOptions session = session_options(options);
+    add_beside(session, file);
+    std::string notice = parts.notice;
+    parts.accelerator = choose_accelerator(session, wanted, options.threads, notice);
+    parts.notice = std::move(notice);
+    try {
+      parts.session = make_session(parts, file, session);
+      return;
+    } catch (const Ort::Exception& exception) {
+      if (parts.accelerator == "cpu") throw;
+      parts.notice += fmt::format("{}{} does not take this model: {}", parts.notice.empty() ? "" : "; ",
+                                  parts.accelerator, to_error(exception, Errc::internal).detail);
+    }
+    while (!wanted.empty() && wanted.front() != parts.accelerator) wanted = wanted.subspan(1);
+    if (!wanted.empty()) wanted = wanted.subspan(1);
+  }
+}
+
+Result<void> check_size(const infer::ModelFile& file, std::uint64_t memory_max) {
+  std::error_code error;
+  std::uintmax_t size = file.bytes ? file.bytes->size() : std::filesystem::file_size(file.path, error);
+  if (error || memory_max == 0 || size <= memory_max) return {};
+  return fail(Errc::resource_exhausted,
+              fmt::format("{}: the file has {} bytes and memory.max is {}", file.path, size, memory_max));
+}
+
 }  // namespace
 
 Result<void> OnnxRuntime::open() {
@@ -86,32 +91,45 @@ Result<void> OnnxRuntime::open() {
   return {};
 }
 
-Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load_session(const infer::ModelFile& file) {
+Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load_session(const infer::ModelFile& file,
+                                                                      const infer::RuntimeOptions& options,
+                                                                      OnnxModel::Parts& parts) {
   if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
-  if (file.bytes) {
-    Ort::SessionOptions options = session_options();
-    add_beside(options, file);
-    return OnnxModel::make(environment_,
-                           Ort::Session(environment_->env, file.bytes->data(), file.bytes->size(), options));
+  parts.environment = environment_;
+  open_session(parts, file, options);
+  if (!parts.notice.empty()) {
+    parts.notice += fmt::format("; it runs on {}", parts.accelerator);
+    obs::log(obs::Level::warn, "an accelerator of a local model is not used",
+             {{"model", file.path}, {"why", parts.notice}});
   }
-  return OnnxModel::make(environment_, Ort::Session(environment_->env, file.path.c_str(), session_options()));
+  auto model = OnnxModel::make(std::move(parts));
+  if (!model && model.error().code == Errc::unimplemented)
+    model.error().detail = file.path + ": " + model.error().detail;
+  return model;
 }
 
 Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load(const infer::ModelFile& file,
-                                                              const infer::RuntimeOptions&) {
-  const std::string& path = file.path;
+                                                              const infer::RuntimeOptions& options) {
+  if (auto fits = check_size(file, options.memory_max); !fits) return std::unexpected(std::move(fits.error()));
+  OnnxModel::Parts parts;
+  parts.memory = ModelMemory::make(options.memory_max);
+  auto too_large = [&](std::uint64_t refused) {
+    return fail(Errc::resource_exhausted, fmt::format("{}: preparing the model needs {} bytes more than memory.max "
+                                                      "({}) leaves",
+                                                      file.path, refused, options.memory_max));
+  };
   try {
-    auto model = load_session(file);
-    if (!model && model.error().code == Errc::unimplemented) model.error().detail = path + ": " + model.error().detail;
-    return model;
+    return load_session(file, options, parts);
   } catch (const Ort::Exception& exception) {
+    if (std::uint64_t refused = parts.memory ? parts.memory->take_refused() : 0; refused != 0)
+      return too_large(refused);
     Error error = to_error(exception, Errc::data_loss);
     // The file is at fault, not whoever asked for it.
     if (error.code == Errc::invalid_argument) error.code = Errc::data_loss;
-    error.detail = fmt::format("{}: not a usable ONNX model: {}{}", path, error.detail, advice(error.detail));
+    error.detail = fmt::format("{}: not a usable ONNX model: {}{}", file.path, error.detail, advice(error.detail));
     return std::unexpected(std::move(error));
   } catch (const std::exception& exception) {
-    return fail(Errc::internal, fmt::format("{}: {}", path, exception.what()), "onnxruntime");
+    return fail(Errc::internal, fmt::format("{}: {}", file.path, exception.what()), "onnxruntime");
   }
 }
 

@@ -1,4 +1,4 @@
-// ONNX Runtime behind infer::Runtime: model.onnx files, on the CPU.
+// ONNX Runtime behind infer::Runtime: model.onnx files.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,9 @@ class OnnxRuntime : public infer::Runtime {
 
  private:
   Result<void> open();
-  Result<std::shared_ptr<const infer::Model>> load_session(const infer::ModelFile& file);
+  Result<std::shared_ptr<const infer::Model>> load_session(const infer::ModelFile& file,
+                                                           const infer::RuntimeOptions& options,
+                                                           OnnxModel::Parts& parts);
 
   std::shared_ptr<Environment> environment_;
 };

@@ -27,10 +27,15 @@ struct OipApiTest : testing::Test {
     api.services.put(&engine);
     api.build(register_apis_oip);
   }
-  http::FakeExchange ask(std::string method, std::string path, std::string body = "") {
+  http::FakeExchange ask(std::string method, std::string path, std::string body = "", std::string json_bytes = "") {
     http::FakeExchange exchange(api.loop, std::move(method), std::move(path), std::move(body));
+    if (!json_bytes.empty()) exchange.field("Inference-Header-Content-Length", json_bytes);
     api.run(exchange);
     return exchange;
+  }
+  std::string error_of(const http::FakeExchange& exchange) {
+    auto body = json::parse(exchange.answer());
+    return body ? std::string(json::string_or(*body, "error", "")) : exchange.answer();
   }
 };
 
@@ -107,6 +112,107 @@ TEST_F(OipApiTest, DescribesServerAndModels) {
   EXPECT_THAT(ask("GET", "/v2/models/stats").answer(), HasSubstr("twice"));
 }
 
+TEST_F(OipApiTest, SaysWhichExtensionsAreThere) {
+  auto server = json::parse(ask("GET", "/v2").answer());
+  std::string names = json::dump(*json::find(*server, "extensions"));
+  EXPECT_EQ(names,
+            R"(["binary_tensor_data","classification","model_configuration","model_repository",)"
+            R"x("model_repository(unload_dependents)","schedule_policy","statistics"])x");
+  for (const char* path : {"/v2/systemsharedmemory/status", "/v2/cudasharedmemory/status", "/v2/trace/setting"}) {
+    auto absent = ask("GET", path);
+    EXPECT_EQ(absent.status(), 501) << path;
+    EXPECT_THAT(error_of(absent), HasSubstr("is not offered by this server")) << path;
+  }
+  EXPECT_EQ(ask("POST", "/v2/systemsharedmemory/region/r/register", "{}").status(), 501);
+  EXPECT_EQ(ask("POST", "/v2/repository/other/index").status(), 501);
+}
+
+TEST_F(OipApiTest, RefusesOtherMethods) {
+  for (auto [method, path] :
+       {std::pair("GET", "/v2/models/twice/infer"), std::pair("POST", "/v2"), std::pair("POST", "/v2/models/twice"),
+        std::pair("DELETE", "/v2/models/twice/ready"), std::pair("GET", "/v2/repository/index"),
+        std::pair("PUT", "/v2/health/live"), std::pair("GET", "/v2/repository/models/twice/load")}) {
+    auto refused = ask(method, path);
+    EXPECT_EQ(refused.status(), 405) << method << path;
+    EXPECT_THAT(error_of(refused), HasSubstr("is not allowed on")) << path;
+    EXPECT_NE(refused.answer_field("allow"), "") << path;
+  }
+}
+
+TEST_F(OipApiTest, TakesRawRequests) {
+  float values[] = {1.5F, 2, 3, 4};
+  std::string body(reinterpret_cast<const char*>(values), sizeof values);
+  auto answer = ask("POST", "/v2/models/twice/infer", body, "0");
+  ASSERT_EQ(answer.status(), 200) << answer.answer();
+  EXPECT_EQ(answer.answer_field("content-type"), "application/octet-stream");
+  std::size_t json_bytes = std::stoul(answer.answer_field("Inference-Header-Content-Length"));
+  auto head = json::parse(answer.answer().substr(0, json_bytes));
+  ASSERT_TRUE(head) << answer.answer();
+  EXPECT_THAT(json::dump(*head), HasSubstr(R"("shape":[2,2])"));
+  // y doubled, and z behind it.
+  ASSERT_EQ(answer.answer().size() - json_bytes, sizeof values + 8);
+  float doubled[4];
+  std::memcpy(doubled, answer.answer().data() + json_bytes, sizeof doubled);
+  EXPECT_EQ(doubled[0], 3);
+  EXPECT_EQ(doubled[3], 8);
+  auto odd = ask("POST", "/v2/models/twice/infer", body.substr(0, 12), "0");
+  EXPECT_EQ(odd.status(), 400);
+  EXPECT_THAT(error_of(odd), HasSubstr("12 bytes are no multiple of 8"));
+  EXPECT_EQ(ask("POST", "/v2/models/nope/infer", body, "0").status(), 404);
+}
+
+TEST_F(OipApiTest, ClassifiesOutputs) {
+  std::string body = R"({"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}],)"
+                     R"("outputs":[{"name":"y","parameters":{"classification":1}}]})";
+  EXPECT_THAT(ask("POST", "/v2/models/twice/infer", body).answer(),
+              HasSubstr(R"({"name":"y","datatype":"BYTES","shape":[1],"data":["4:1"]})"));
+  infer::ModelConfig batched = home.model("twice");
+  batched.batch.max = 4;
+  repository.apply({batched});
+  // z has no rows: nothing is batched, and the whole tensor is looked at.
+  EXPECT_THAT(ask("POST", "/v2/models/twice/infer", body).answer(), HasSubstr(R"("shape":[1])"));
+}
+
+TEST_F(OipApiTest, TellsWhichModelsAreReady) {
+  home.write("broken/1/model.txt", "nonsense");
+  repository.apply({home.model("twice"), home.model("broken")});
+  EXPECT_EQ(ask("GET", "/v2/models/twice/ready").answer(), R"({"name":"twice","ready":true})");
+  EXPECT_EQ(ask("GET", "/v2/models/twice/versions/1/ready").status(), 200);
+  auto broken = ask("GET", "/v2/models/broken/ready");
+  EXPECT_EQ(broken.status(), 503);
+  EXPECT_THAT(broken.answer(), HasSubstr(R"("name":"broken","ready":false,"error":")"));
+  EXPECT_THAT(broken.answer(), HasSubstr("not a usable model"));
+  auto version = ask("GET", "/v2/models/twice/versions/7/ready");
+  EXPECT_EQ(version.status(), 404);
+  EXPECT_THAT(error_of(version), HasSubstr("has no version '7'"));
+  EXPECT_EQ(ask("GET", "/v2/models/nope/ready").status(), 404);
+  EXPECT_EQ(ask("GET", "/v2/models/broken").status(), 503);
+  EXPECT_EQ(ask("POST", "/v2/models/broken/infer", kRow).status(), 503);
+}
+
+TEST_F(OipApiTest, UnloadsAndLoads) {
+  auto gone = ask("POST", "/v2/repository/models/twice/unload", R"({"parameters":{"unload_dependents":true}})");
+  EXPECT_EQ(gone.status(), 200) << gone.answer();
+  EXPECT_EQ(gone.answer(), "");
+  EXPECT_EQ(ask("POST", "/v2/models/twice/infer", kRow).status(), 503);
+  EXPECT_THAT(ask("POST", "/v2/repository/index").answer(),
+              HasSubstr(R"({"name":"twice","version":"1","state":"UNAVAILABLE","reason":"unloaded)"));
+  auto back = ask("POST", "/v2/repository/models/twice/load");
+  EXPECT_EQ(back.status(), 200) << back.answer();
+  EXPECT_EQ(ask("POST", "/v2/models/twice/infer", kRow).status(), 200);
+  EXPECT_EQ(ask("POST", "/v2/repository/models/nope/load").status(), 404);
+  EXPECT_EQ(ask("POST", "/v2/repository/models/nope/unload").status(), 404);
+  auto wrong = ask("POST", "/v2/repository/models/twice/load", R"({"parameters":{"file:1/x":"AAEC"}})");
+  EXPECT_EQ(wrong.status(), 400);
+  EXPECT_THAT(error_of(wrong), HasSubstr("'config' is missing"));
+  EXPECT_EQ(ask("POST", "/v2/repository/models/twice/unload", "[]").status(), 400);
+}
+
+TEST_F(OipApiTest, StopsWatchingAClientWhoseAnswerIsOut) {
+  EXPECT_FALSE(ask("POST", "/v2/models/twice/infer", kRow).watched());
+  EXPECT_FALSE(ask("POST", "/v2/models/sick/infer", kRow).watched());
+}
+
 TEST_F(OipApiTest, IndexesTheRepository) {
   auto all = json::parse(ask("POST", "/v2/repository/index").answer());
   ASSERT_TRUE(all.has_value());
@@ -119,6 +225,7 @@ TEST_F(OipApiTest, IsNotReadyWithABrokenModel) {
   home.write("broken/1/model.txt", "nonsense");
   repository.apply({home.model("broken")});
   EXPECT_EQ(ask("GET", "/v2/health/ready").status(), 503);
+  EXPECT_EQ(ask("GET", "/v2/health/ready").answer(), R"({"live":true,"ready":false})");
   EXPECT_EQ(ask("GET", "/v2/health/live").status(), 200);
 }
 

@@ -1,0 +1,165 @@
+#include "ext/apis/oip_grpc/infer_stream.h"
+
+#include "flow/filter.h"
+
+namespace penstock::ext {
+namespace {
+
+namespace oip = infer::oip;
+
+// In flight on one stream; the client's window holds the rest.
+constexpr std::size_t kRequestsMax = 32;
+constexpr std::size_t kBytesMax = 64U << 20;
+
+}  // namespace
+
+rt::Task<void> InferStream::run() {
+  http::Exchange& exchange = call_.exchange;
+  // Triton's way to ask for a status in place of errors within the stream.
+  errors_end_ = exchange.request().field("triton_grpc_error") == "true";
+  call_.event.streamed = true;
+  grpc_.begin();
+  auto begun = co_await grpc_.grpc().flush();
+  exchange.on_client_gone([this] { end({Errc::cancelled, "the client gave up the stream"}); });
+  exchange.on_drain([this] {
+    if (!why_) why_ = Error{Errc::unavailable, "the gateway is being restarted: open the stream again"};
+    call_.exchange.stop_reading();
+  });
+  base::SteadyTime deadline = grpc_.grpc().deadline();
+  if (deadline != base::SteadyTime::max())
+    deadline_timer_.arm_at(deadline, [this] { end({Errc::deadline_exceeded, "the deadline of the stream passed"}); });
+  rt::TaskScope writer(exchange.loop());
+  writer.spawn(write_all());
+  if (!exchange.client_gone() && !exchange.draining()) co_await read_all();
+  all_read_ = true;
+  ready_.set();
+  co_await writer.idle();
+  deadline_timer_.cancel();
+  exchange.on_client_gone({});
+  exchange.on_drain({});
+  if (exchange.client_gone()) {
+    call_.event.status = 0;  // nobody heard the end
+    co_return;
+  }
+  if (exchange.draining() && !why_)
+    why_ = Error{Errc::unavailable, "the gateway is being restarted: open the stream again"};
+  if (why_) {
+    co_await grpc_.finish(*why_);
+  } else {
+    co_await grpc_.finish();
+  }
+}
+
+// Nothing that is under way is waited for.
+void InferStream::end(Error why) {
+  if (!why_) why_ = std::move(why);
+  stop_.request_stop();
+  call_.exchange.stop_reading();
+  room_.set();
+}
+
+bool InferStream::full() const { return slots_.size() >= kRequestsMax || (!slots_.empty() && bytes_ >= kBytesMax); }
+
+rt::Task<void> InferStream::read_all() {
+  while (true) {
+    while (full() && !stop_.stop_requested()) co_await room_;
+    if (why_) co_return;
+    auto message = co_await grpc_.grpc().read_next();
+    if (why_) co_return;
+    if (!message) {
+      why_ = message.error();
+      co_return;
+    }
+    if (!*message) co_return;
+    call_.event.bytes_in += (*message)->size();
+    if (auto still = flow::reaffirm(call_); !still) {
+      why_ = still.error();
+      co_return;
+    }
+    auto taken = co_await take(**message);
+    if (!taken && errors_end_) {
+      why_ = taken.error();
+      co_return;
+    }
+  }
+}
+
+// A request becomes a slot, whatever comes of it.
+rt::Task<Result<void>> InferStream::take(std::string_view message) {
+  slots_.push_back(std::make_unique<Slot>(call_));
+  Slot& slot = *slots_.back();
+  slot.inference.in_force = call_.in_force;
+  slot.inference.key = call_.key;
+  slot.inference.team = call_.team;
+  slot.inference.forwarded = call_.forwarded;
+  slot.inference.event = call_.event;
+  slot.bytes = message.size();
+  bytes_ += message.size();
+  if (auto topic = oip::peek_infer_message(message)) slot.id = topic->id;
+  auto admitted = co_await admit_inference(slot.inference, repository_, message, slot.wanted);
+  if (admitted) {
+    start(slot);
+  } else {
+    slot.result = std::unexpected(admitted.error());
+    ready_.set();
+  }
+  co_return admitted;
+}
+
+void InferStream::start(Slot& slot) {
+  slot.deadline = inference_deadline(grpc_.grpc().deadline(), slot.wanted);
+  infer::Request request = std::move(slot.wanted.request);
+  request.stop = stop_.get_token();
+  // Slots stay until they have a result.
+  engine_.infer(call_.exchange.loop(), std::move(request), slot.deadline,
+                [this, &slot](Result<infer::Response> result) {
+                  slot.result = std::move(result);
+                  ready_.set();
+                });
+}
+
+void InferStream::settle(Slot& slot) {
+  slot.inference.event.status = slot.result->has_value() ? 200 : 400;
+  slot.inference.policy->settle(slot.inference);
+  bytes_ -= slot.bytes;
+}
+
+rt::Task<void> InferStream::write_all() {
+  while (true) {
+    while (slots_.empty() ? !all_read_ : !slots_.front()->result) co_await ready_;
+    if (slots_.empty()) co_return;
+    Slot& slot = *slots_.front();
+    settle(slot);
+    bool ended = why_ && stop_.stop_requested();
+    if (!ended && errors_end_ && !*slot.result) {
+      end(run_error(slot.result->error(), slot.deadline));
+      ended = true;
+    }
+    if (!ended) {
+      auto written = co_await write(slot);
+      if (!written) end(written.error());
+    }
+    slots_.pop_front();
+    room_.set();
+  }
+}
+
+rt::Task<Result<void>> InferStream::write(Slot& slot) {
+  Result<infer::Response>& result = *slot.result;
+  if (result) {
+    if (auto classified = classify_wanted(slot.wanted, repository_, *result); !classified)
+      result = std::unexpected(classified.error());
+  }
+  oip::Message message = result ? oip::encode_stream_message(slot.wanted, *result)
+                                : oip::encode_stream_error(slot.id, run_error(result.error(), slot.deadline).detail);
+  if (result && call_.event.model.view() != result->model) call_.event.model = obs::intern(result->model);
+  ++call_.event.events;
+  std::vector<std::string_view> pieces = message.pieces();
+  auto sent = co_await grpc_.grpc().write(pieces);
+  // Answers that are there together go out together.
+  bool more = slots_.size() > 1 && slots_[1]->result;
+  if (sent && !more) sent = co_await grpc_.grpc().flush();
+  co_return sent;
+}
+
+}  // namespace penstock::ext

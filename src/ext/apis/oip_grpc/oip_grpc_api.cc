@@ -1,0 +1,303 @@
+#include "ext/apis/oip_grpc/oip_grpc_api.h"
+
+#include "ext/apis/oip_grpc/infer_stream.h"
+#include "ext/apis/oip_grpc/inference.h"
+#include "flow/permission.h"
+#include "json/value.h"
+#include "rt/await.h"
+#include "rt/wait.h"
+
+namespace penstock::ext {
+
+namespace oip = infer::oip;
+using Answer = Result<std::string>;
+
+namespace {
+
+constexpr std::string_view kService = "inference.GRPCInferenceService";
+constexpr std::string_view kApi = "oip_grpc";
+
+}  // namespace
+
+int OipGrpcDialect::status(const Error& error) const { return oip::http_status(error.code); }
+std::string OipGrpcDialect::error_body(int, const Error& error, std::string_view) const {
+  return oip::encode_error(error);
+}
+
+const std::array<OipGrpcApi::Method, 11> OipGrpcApi::kMethods{{
+    {"/inference.GRPCInferenceService/ServerLive", &OipGrpcApi::server_live, false},
+    {"/inference.GRPCInferenceService/ServerReady", &OipGrpcApi::server_ready, false},
+    {"/inference.GRPCInferenceService/ServerMetadata", &OipGrpcApi::server_metadata, false},
+    {"/inference.GRPCInferenceService/ModelReady", &OipGrpcApi::model_ready, true},
+    {"/inference.GRPCInferenceService/ModelMetadata", &OipGrpcApi::model_metadata, true},
+    {"/inference.GRPCInferenceService/ModelConfig", &OipGrpcApi::model_config, true},
+    {"/inference.GRPCInferenceService/ModelStatistics", &OipGrpcApi::model_statistics, true},
+    {"/inference.GRPCInferenceService/RepositoryIndex", &OipGrpcApi::index, true},
+    {"/inference.GRPCInferenceService/RepositoryModelLoad", &OipGrpcApi::load, true},
+    {"/inference.GRPCInferenceService/RepositoryModelUnload", &OipGrpcApi::unload, true},
+    {"/grpc.health.v1.Health/Check", &OipGrpcApi::health, false},
+}};
+
+void OipGrpcApi::add_routes(flow::ApiBuilder& builder, const std::shared_ptr<OipGrpcApi>& self) {
+  using flow::Call;
+  using http::Params;
+  const std::string api(kApi);
+  builder.dialect(api, std::make_unique<OipGrpcDialect>());
+  for (const Method& method : kMethods)
+    builder.route("POST", method.path, api, [self, &method](Call& call, Params) { return self->unary(call, method); });
+  builder.route("POST", "/inference.GRPCInferenceService/ModelInfer", api,
+                [self](Call& call, Params) { return self->infer(call); });
+  builder.route("POST", "/inference.GRPCInferenceService/ModelStreamInfer", api,
+                [self](Call& call, Params) { return self->stream(call); });
+  builder.route("POST", "/grpc.health.v1.Health/Watch", api, [self](Call& call, Params) { return self->watch(call); });
+  for (const std::string service : {"inference.GRPCInferenceService", "grpc.health.v1.Health"}) {
+    builder.route("POST", "/" + service + "/{method}", api, [self, service](Call& call, Params params) {
+      return self->unknown(call, service, std::string(http::param(params, "method")));
+    });
+  }
+}
+
+// --- unary -----------------------------------------------------------------------------------------------------------
+
+rt::Task<void> OipGrpcApi::unary(flow::Call& call, const Method& method) {
+  GrpcCall grpc(call, codec_);
+  if (!co_await grpc.open(method.keyed)) co_return;
+  auto message = co_await grpc.grpc().read_one();
+  if (!message) {
+    co_await grpc.refuse(message.error());
+    co_return;
+  }
+  call.event.bytes_in = message->size();
+  auto answer = co_await (this->*method.work)(call, *message);
+  co_await grpc.answer(std::move(answer));
+}
+
+rt::Task<void> OipGrpcApi::unknown(flow::Call& call, std::string service, std::string method) {
+  GrpcCall grpc(call, codec_);
+  if (!co_await grpc.open(false)) co_return;
+  Error error{Errc::unimplemented, fmt::format("{} has no method '{}' here", service, method.substr(0, 100))};
+  co_await grpc.refuse(std::move(error));
+}
+
+rt::Task<Answer> OipGrpcApi::server_live(flow::Call&, std::string_view) {
+  return rt::Task<Answer>::ready(oip::encode_flag_message(true));
+}
+
+rt::Task<Answer> OipGrpcApi::server_ready(flow::Call&, std::string_view) {
+  return rt::Task<Answer>::ready(oip::encode_flag_message(repository_.ready()));
+}
+
+rt::Task<Answer> OipGrpcApi::server_metadata(flow::Call&, std::string_view) {
+  return rt::Task<Answer>::ready(oip::encode_server_message(version_));
+}
+
+rt::Task<Result<std::shared_ptr<infer::Served>>> OipGrpcApi::find(flow::Call& call, std::string_view message) {
+  auto named = oip::parse_model_name(message);
+  if (!named) co_return std::unexpected(named.error());
+  call.model = named->name;
+  call.needs.add(flow::Capability::infer);
+  auto admitted = co_await flow::admit(call);
+  if (!admitted) co_return std::unexpected(admitted.error());
+  co_return repository_.find(named->name, named->version);
+}
+
+// A model that is not there is not ready, which is an answer and no error.
+rt::Task<Answer> OipGrpcApi::model_ready(flow::Call& call, std::string_view message) {
+  auto served = co_await find(call, message);
+  bool known = served || served.error().code == Errc::not_found || served.error().code == Errc::unavailable;
+  if (!known) co_return std::unexpected(served.error());
+  co_return oip::encode_flag_message(served.has_value());
+}
+
+rt::Task<Answer> OipGrpcApi::model_metadata(flow::Call& call, std::string_view message) {
+  auto served = co_await find(call, message);
+  if (!served) co_return std::unexpected(served.error());
+  std::vector<std::string> versions = repository_.ready_versions(call.model);
+  co_return oip::encode_model_message(call.model, versions, (*served)->model->info());
+}
+
+rt::Task<Answer> OipGrpcApi::model_config(flow::Call& call, std::string_view message) {
+  auto served = co_await find(call, message);
+  if (!served) co_return std::unexpected(served.error());
+  co_return oip::encode_config_message(*(*served)->config, (*served)->model->info());
+}
+
+rt::Task<Answer> OipGrpcApi::model_statistics(flow::Call& call, std::string_view message) {
+  auto named = oip::parse_model_name(message);
+  if (!named) co_return std::unexpected(named.error());
+  if (!named->name.empty()) {
+    auto served = co_await find(call, message);
+    if (!served) co_return std::unexpected(served.error());
+  }
+  std::vector<infer::ModelStatus> models = repository_.status();
+  std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
+  co_return oip::encode_statistics_message(models, named->name, named->version);
+}
+
+rt::Task<Answer> OipGrpcApi::index(flow::Call& call, std::string_view message) {
+  auto ready_only = oip::parse_index_message(message);
+  if (!ready_only) return rt::Task<Answer>::ready(std::unexpected(ready_only.error()));
+  std::vector<infer::ModelStatus> models = repository_.status();
+  std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
+  return rt::Task<Answer>::ready(oip::encode_index_message(models, *ready_only));
+}
+
+// --- changes ---------------------------------------------------------------------------------------------------------
+
+rt::Pool& OipGrpcApi::loader() {
+  std::call_once(loader_once_, [this] { loader_ = std::make_unique<rt::Pool>("model-load", 1, 16); });
+  return *loader_;
+}
+
+rt::Task<Answer> OipGrpcApi::change(flow::Call& call, std::string model, std::function<Result<void>()> work) {
+  call.model = std::move(model);
+  call.needs.add(flow::Capability::admin);
+  auto admitted = co_await flow::admit(call);
+  // Keys that are good for everything are not good for this: it has to be among what they can do by name.
+  if (admitted && call.key != nullptr && !call.key->profile().scopes.can.has(flow::Capability::admin))
+    admitted = fail(Errc::permission_denied, "loading and unloading models needs a key that can do `admin`");
+  if (!admitted) co_return std::unexpected(admitted.error());
+  rt::Loop& loop = call.exchange.loop();
+  std::function<void(std::function<void(Result<void>)>)> start = [&](std::function<void(Result<void>)> done) {
+    if (auto taken = loader().run(loop, work, done); !taken) done(std::unexpected(taken.error()));
+  };
+  rt::Callback<Result<void>> running(loop, std::move(start));
+  auto changed = co_await running;
+  if (!changed) co_return std::unexpected(changed.error());
+  co_return std::string();
+}
+
+namespace {
+
+infer::Wish wish_of(const flow::Call& call) {
+  std::string actor = call.key == nullptr ? "a request" : fmt::format("key {}", call.key->name().view());
+  return {.actor = std::move(actor), .why = "asked for over gRPC"};
+}
+
+}  // namespace
+
+rt::Task<Answer> OipGrpcApi::load(flow::Call& call, std::string_view message) {
+  auto wanted = oip::parse_load_message(message);
+  if (!wanted) co_return std::unexpected(wanted.error());
+  wanted->by = wish_of(call);
+  std::string model = wanted->name;
+  std::function<Result<void>()> work = [this, request = std::move(*wanted)] { return repository_.load(request); };
+  auto changed = co_await change(call, std::move(model), std::move(work));
+  co_return changed;
+}
+
+rt::Task<Answer> OipGrpcApi::unload(flow::Call& call, std::string_view message) {
+  auto name = oip::parse_unload_message(message);
+  if (!name) co_return std::unexpected(name.error());
+  std::function<Result<void>()> work = [this, model = *name, by = wish_of(call)] {
+    return repository_.unload(model, by);
+  };
+  auto changed = co_await change(call, std::move(*name), std::move(work));
+  co_return changed;
+}
+
+// --- inference -------------------------------------------------------------------------------------------------------
+
+rt::Task<void> OipGrpcApi::infer(flow::Call& call) {
+  GrpcCall grpc(call, codec_);
+  if (!co_await grpc.open(true)) co_return;
+  auto message = co_await grpc.grpc().read_one();
+  Result<void> passed;
+  if (!message) passed = std::unexpected(message.error());
+  oip::InferCall wanted;
+  if (passed) {
+    call.event.bytes_in = message->size();
+    passed = co_await admit_inference(call, repository_, *message, wanted);
+  }
+  if (!passed) {
+    co_await grpc.refuse(passed.error());
+    co_return;
+  }
+  rt::Loop& loop = call.exchange.loop();
+  base::SteadyTime deadline = inference_deadline(grpc.grpc().deadline(), wanted);
+  std::stop_source stop;
+  rt::Timer timer(loop);
+  timer.arm_at(deadline, [&stop] { stop.request_stop(); });
+  call.exchange.on_client_gone([&stop] { stop.request_stop(); });
+  infer::Request request = std::move(wanted.request);
+  request.stop = stop.get_token();
+  std::function<void(infer::Engine::Done)> start = [&](infer::Engine::Done done) {
+    engine_.infer(loop, std::move(request), deadline, std::move(done));
+  };
+  rt::Callback<Result<infer::Response>> running(loop, std::move(start));
+  auto response = co_await running;
+  call.exchange.on_client_gone({});
+  timer.cancel();
+  if (response) passed = classify_wanted(wanted, repository_, *response);
+  if (!response || !passed) {
+    co_await grpc.refuse(response ? passed.error() : run_error(response.error(), deadline));
+    co_return;
+  }
+  call.event.model = obs::intern(response->model);
+  oip::Message answer = oip::encode_infer_message(wanted, *response);
+  co_await grpc.answer(answer);
+}
+
+rt::Task<void> OipGrpcApi::stream(flow::Call& call) {
+  GrpcCall grpc(call, codec_);
+  if (!co_await grpc.open(true)) co_return;
+  InferStream stream(call, grpc, repository_, engine_);
+  co_await stream.run();
+}
+
+// --- health ----------------------------------------------------------------------------------------------------------
+
+Result<bool> OipGrpcApi::serving(std::string_view message) const {
+  auto service = oip::parse_health_message(message);
+  if (!service) return std::unexpected(service.error());
+  if (!service->empty() && *service != kService)
+    return fail(Errc::not_found, fmt::format("unknown service '{}'; known is {}", *service, kService));
+  return repository_.ready();
+}
+
+rt::Task<Answer> OipGrpcApi::health(flow::Call&, std::string_view message) {
+  auto ready = serving(message);
+  if (!ready) return rt::Task<Answer>::ready(std::unexpected(ready.error()));
+  return rt::Task<Answer>::ready(oip::encode_health_message(*ready));
+}
+
+// Says how it is, and again whenever that has changed, until the client leaves or the gateway does.
+rt::Task<void> OipGrpcApi::watch(flow::Call& call) {
+  constexpr base::Duration kLookEvery = std::chrono::seconds(1);
+  GrpcCall grpc(call, codec_);
+  if (!co_await grpc.open(false)) co_return;
+  auto message = co_await grpc.grpc().read_one();
+  Result<bool> ready = message ? serving(*message) : Result<bool>(std::unexpected(message.error()));
+  if (!ready) {
+    co_await grpc.refuse(ready.error());
+    co_return;
+  }
+  rt::Cancellation over;
+  call.exchange.on_client_gone([&over] { over.cancel(); });
+  call.exchange.on_drain([&over] { over.cancel(); });
+  call.event.streamed = true;
+  grpc.begin();
+  std::optional<bool> said;
+  while (!over.cancelled() && !call.exchange.client_gone() && !call.exchange.draining()) {
+    if (said != repository_.ready()) {
+      said = repository_.ready();
+      std::string status = oip::encode_health_message(*said);
+      std::array<std::string_view, 1> pieces{status};
+      auto sent = co_await grpc.grpc().write(pieces);
+      if (sent) sent = co_await grpc.grpc().flush();
+      if (!sent) break;
+    }
+    rt::Wait wait(call.exchange.loop(), call.exchange.loop().now() + kLookEvery, &over);
+    co_await wait;
+  }
+  call.exchange.on_client_gone({});
+  call.exchange.on_drain({});
+  if (call.exchange.client_gone()) {
+    call.event.status = 0;  // nobody hears the end
+    co_return;
+  }
+  Error error{Errc::unavailable, "the gateway is being restarted: watch again"};
+  co_await grpc.finish(std::move(error));
+}
+
+}  // namespace penstock::ext

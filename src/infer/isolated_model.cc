@@ -1,0 +1,150 @@
+#include "infer/isolated_model.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/backoff.h"
+#include "infer/isolated_process.h"
+#include "obs/log.h"
+
+namespace penstock::infer {
+namespace {
+
+using isolated::Descriptor;
+using isolated::Process;
+
+constexpr auto kFirstWait = std::chrono::milliseconds(100);
+constexpr auto kLongestWait = std::chrono::seconds(30);
+// A process that lived so long was no failure of the start.
+constexpr auto kGoodLife = std::chrono::minutes(1);
+
+class IsolatedModel : public Model {
+ public:
+  IsolatedModel(isolated::LoadOrder order, Descriptor bytes, Descriptor wake, std::shared_ptr<Process> process)
+      : order_(std::move(order)),
+        bytes_(std::move(bytes)),
+        wake_(std::move(wake)),
+        info_(process->info()),
+        process_(std::move(process)) {
+    keeper_ = std::thread([this] { keep(); });
+  }
+  ~IsolatedModel() override {
+    std::uint64_t one = 1;
+    [[maybe_unused]] ssize_t written = ::write(wake_.get(), &one, sizeof(one));
+    keeper_.join();
+  }
+
+  const ModelInfo& info() const override { return info_; }
+  std::uint64_t memory_bytes() const override {
+    auto process = current();
+    return process ? process->memory_bytes() : 0;
+  }
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, std::span<const std::size_t> outputs,
+                                  const RunOptions& options) const override {
+    if (options.stop.stop_requested()) return fail(Errc::cancelled, "the run was stopped: nobody waits for it");
+    if (auto process = current()) return process->run(inputs, outputs, options);
+    std::lock_guard lock(mutex_);
+    return fail(Errc::unavailable, fmt::format("the model's process {}; it is started again", why_));
+  }
+
+ private:
+  std::shared_ptr<Process> current() const {
+    std::lock_guard lock(mutex_);
+    return process_;
+  }
+  void set(std::shared_ptr<Process> process, std::string why) {
+    std::lock_guard lock(mutex_);
+    process_.swap(process);
+    why_ = std::move(why);
+  }
+
+  // The thread that starts the process again. Ends when wake_ is readable.
+  void keep() {
+    base::Backoff backoff(kFirstWait, kLongestWait);
+    while (true) {
+      auto born = std::chrono::steady_clock::now();
+      if (!wait_for_end()) return;
+      if (std::chrono::steady_clock::now() - born > kGoodLife) backoff.reset();
+      while (!current()) {
+        if (isolated::wait(-1, wake_.get(), backoff.next()) == isolated::Ready::wake) return;
+        start_again();
+      }
+    }
+  }
+
+  // False: the model goes.
+  bool wait_for_end() {
+    auto process = current();
+    if (isolated::wait(process->lifeline(), wake_.get(), base::Duration(-1)) == isolated::Ready::wake) return false;
+    // First out of service, so that who hears of the end and tries again does not find it.
+    set(nullptr, "ended");
+    std::string how = process->note_end();
+    set(nullptr, how);
+    obs::log(obs::Level::warn, "the process of an isolated model ended and is started again",
+             {{"model", order_.path}, {"why", how}});
+    return true;
+  }
+
+  void start_again() {
+    auto process = Process::start(order_, bytes_.get(), wake_.get());
+    if (process && ((*process)->info().inputs != info_.inputs || (*process)->info().outputs != info_.outputs)) {
+      process = fail(Errc::failed_precondition, "the file now holds another model; reload the configuration");
+    }
+    if (process) {
+      set(std::move(*process), {});
+      obs::log(obs::Level::info, "the process of an isolated model runs again", {{"model", order_.path}});
+      return;
+    }
+    if (process.error().code == Errc::cancelled) return;
+    obs::log(obs::Level::warn, "the process of an isolated model cannot be started",
+             {{"model", order_.path}, {"why", process.error().detail}});
+    set(nullptr, fmt::format("cannot be started: {}", process.error().detail));
+  }
+
+  const isolated::LoadOrder order_;
+  const Descriptor bytes_;
+  const Descriptor wake_;
+  const ModelInfo info_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::shared_ptr<Process> process_;
+  std::string why_;  // there is none
+  std::thread keeper_;
+};
+
+// What came with a request or was decrypted, for a process that has no way to ask for it.
+Result<Descriptor> share(const std::string& bytes) {
+  Descriptor file(::memfd_create("penstock-model", MFD_CLOEXEC));
+  std::string_view rest = bytes;
+  while (file.get() >= 0 && !rest.empty()) {
+    ssize_t written = ::write(file.get(), rest.data(), rest.size());
+    if (written <= 0) break;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (file.get() < 0 || !rest.empty())
+    return fail(Errc::resource_exhausted, fmt::format("no memory to hand the model over: {}", std::strerror(errno)));
+  return file;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> load_isolated(const std::string& runtime, const ModelFile& file,
+                                                   const RuntimeOptions& options) {
+  isolated::LoadOrder order{
+      .runtime = runtime, .path = file.path, .has_bytes = file.bytes != nullptr, .options = options};
+  order.options.isolate = false;
+  Descriptor bytes;
+  if (file.bytes) {
+    auto shared = share(*file.bytes);
+    if (!shared) return std::unexpected(std::move(shared.error()));
+    bytes = std::move(*shared);
+  }
+  Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  auto process = Process::start(order, bytes.get(), -1);
+  if (!process) return std::unexpected(std::move(process.error()));
+  return std::make_shared<IsolatedModel>(std::move(order), std::move(bytes), std::move(wake), std::move(*process));
+}
+
+}  // namespace penstock::infer

@@ -1,0 +1,169 @@
+#include "infer/version_loader.h"
+
+#include <malloc.h>
+
+#include <numeric>
+#include <thread>
+
+#include "infer/isolated_model.h"
+#include "infer/repository.h"
+#include "infer/warm_up.h"
+
+namespace penstock::infer {
+namespace {
+
+// A file younger than this may be in the middle of being written: it is looked at again when it is as old.
+constexpr base::Duration kSettle = std::chrono::milliseconds(50);
+constexpr std::size_t kWarmUpBytesMax = std::size_t{1} << 30;
+
+// What the process has allocated. Memory that the allocator kept from earlier models does not hide a new one, nor does
+// the code of a library that comes with the first.
+std::uint64_t allocated_bytes() {
+  struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+Error being_written(const Candidate& candidate) {
+  return {Errc::unavailable,
+          fmt::format("{} is still being written; it is taken when it stands still", candidate.file)};
+}
+
+Result<void> check_still(const Candidate& candidate, const Stamp& stamp) {
+  auto now = stamp_of(candidate);
+  if (!now) return std::unexpected(std::move(now.error()));
+  if (*now != stamp) return std::unexpected(being_written(candidate));
+  return {};
+}
+
+Result<void> wait_until_still(const Candidate& candidate, const Stamp& stamp) {
+  base::Duration age(std::chrono::system_clock::now().time_since_epoch().count() - stamp.modified);
+  if (age < base::Duration::zero() || age >= kSettle) return {};
+  std::this_thread::sleep_for(kSettle - age);
+  return check_still(candidate, stamp);
+}
+
+Result<void> check_tensor(std::string_view kind, const TensorSpec& declared, const std::vector<TensorSpec>& has) {
+  auto same = [&](const TensorSpec& spec) { return spec.name == declared.name; };
+  auto found = std::find_if(has.begin(), has.end(), same);
+  if (found == has.end()) {
+    std::vector<std::string_view> names;
+    for (const TensorSpec& spec : has) names.push_back(spec.name);
+    return fail(Errc::failed_precondition, fmt::format("the {} '{}' is declared, but the model has {}", kind,
+                                                       declared.name, fmt::join(names, ", ")));
+  }
+  bool fits = found->datatype == declared.datatype && found->shape.size() == declared.shape.size();
+  for (std::size_t i = 0; fits && i < declared.shape.size(); ++i)
+    fits = found->shape[i] == -1 || found->shape[i] == declared.shape[i];
+  if (fits) return {};
+  return fail(Errc::failed_precondition,
+              fmt::format("the {} '{}' is declared as {} {}, but the model's is {} {}", kind, declared.name,
+                          to_string(declared.datatype), format_shape(declared.shape), to_string(found->datatype),
+                          format_shape(found->shape)));
+}
+
+// Zeros, with `rows` for the first dimension of each input that is open and 1 for others.
+Result<std::vector<Tensor>> zeros(const ModelInfo& info, std::int64_t rows) {
+  std::vector<Tensor> inputs;
+  for (const TensorSpec& spec : info.inputs) {
+    Tensor tensor{.name = spec.name, .datatype = spec.datatype, .shape = spec.shape, .bytes = {}, .strings = {}};
+    bool first = true;
+    for (std::int64_t& dimension : tensor.shape) {
+      if (dimension < 0) dimension = std::exchange(first, false) ? rows : 1;
+    }
+    auto count = element_count(tensor.shape);
+    if (!count || *count > kWarmUpBytesMax / std::max(element_bytes(spec.datatype), sizeof(std::string)))
+      return fail(Errc::failed_precondition, fmt::format("the input '{}' would be larger than 1 GiB", spec.name));
+    if (spec.datatype == Datatype::bytes) {
+      tensor.strings.resize(*count);
+    } else {
+      tensor.bytes = Buffer(*count * element_bytes(spec.datatype));
+      if (tensor.bytes.size() > 0) std::memset(tensor.bytes.data(), 0, tensor.bytes.size());
+    }
+    inputs.push_back(std::move(tensor));
+  }
+  return inputs;
+}
+
+Result<void> run_warm_up(const Served& served) {
+  const ModelInfo& info = served.model->info();
+  std::vector<std::size_t> outputs(info.outputs.size());
+  std::iota(outputs.begin(), outputs.end(), 0);
+  const WarmUpConfig& warm_up = served.config->residence.warm_up;
+  for (std::int64_t rows : warm_up.rows) {
+    auto inputs = zeros(info, rows);
+    Error error;
+    if (!inputs) error = std::move(inputs.error());
+    for (std::size_t i = 0; inputs && i < warm_up.count; ++i) {
+      auto result = served.model->run(*inputs, outputs, {});
+      if (result) continue;
+      error = std::move(result.error());
+      break;
+    }
+    if (!error.detail.empty()) {
+      return fail(Errc::failed_precondition, fmt::format("the warm-up with {} rows failed: {}", rows, error.detail));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_declared(const ModelConfig& config, const ModelInfo& info) {
+  for (const TensorSpec& spec : config.inputs) {
+    if (auto checked = check_tensor("input", spec, info.inputs); !checked) return checked;
+  }
+  for (const TensorSpec& spec : config.outputs) {
+    if (auto checked = check_tensor("output", spec, info.outputs); !checked) return checked;
+  }
+  if (config.inputs.empty() || config.inputs.size() == info.inputs.size()) return {};
+  return fail(Errc::failed_precondition,
+              fmt::format("{} inputs are declared, but the model has {}", config.inputs.size(), info.inputs.size()));
+}
+
+Result<std::shared_ptr<const Model>> VersionLoader::open(const ModelConfig& config, const Candidate& candidate,
+                                                         std::shared_ptr<const std::string> bytes) {
+  ModelFile file{.path = candidate.file, .bytes = std::move(bytes)};
+  if (!file.bytes && hooks_.open_file) {
+    auto opened = hooks_.open_file(config, candidate.file);
+    if (!opened) return std::unexpected(std::move(opened.error()));
+    file = std::move(*opened);
+  }
+  if (hooks_.check_file) {
+    if (auto checked = hooks_.check_file(config, file); !checked) return std::unexpected(std::move(checked.error()));
+  }
+  if (config.runtime.isolate) return load_isolated(candidate.runtime, file, config.runtime);
+  auto& runtime = runtimes_[candidate.runtime];
+  if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
+  return runtime->load(file, config.runtime);
+}
+
+Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const ModelConfig>& config,
+                                                    const Candidate& candidate, const Stamp& stamp,
+                                                    std::shared_ptr<const std::string> bytes) {
+  bool from_disk = !bytes;
+  if (from_disk) {
+    if (auto still = wait_until_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
+  }
+  std::uint64_t before = allocated_bytes();
+  auto model = open(*config, candidate, std::move(bytes));
+  if (from_disk) {
+    // Whatever was made of a file that changed meanwhile, it is of neither state.
+    if (auto still = check_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
+  }
+  if (!model) return std::unexpected(std::move(model.error()));
+  if (auto fits = check_declared(*config, (*model)->info()); !fits) return std::unexpected(std::move(fits.error()));
+  auto served = std::make_unique<Served>(config, candidate.number, std::move(*model), stamp.bytes);
+  if (auto warm = run_warm_up(*served); !warm) return std::unexpected(std::move(warm.error()));
+  warm_up(*served, Repository::kShortRun);
+  std::uint64_t after = allocated_bytes();
+  served->memory_bytes = std::max(stamp.bytes, after > before ? after - before : 0);
+  return reaper_.keep(std::move(served));
+}
+
+std::shared_ptr<Served> VersionLoader::again(const std::shared_ptr<const ModelConfig>& config, const Served& old) {
+  auto served = std::make_unique<Served>(config, old.number, old.model, old.memory_bytes);
+  warm_up(*served, Repository::kShortRun);
+  return reaper_.keep(std::move(served));
+}
+
+}  // namespace penstock::infer
