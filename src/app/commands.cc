@@ -1,5 +1,7 @@
 #include "app/commands.h"
 
+#include "infer/model_source.h"
+
 #include <openssl/crypto.h>
 #include <sqlite3.h>
 
@@ -89,7 +91,7 @@ int test(const base::Registry& registry, const std::string& file) {
   if (!document) return complain(2, document.error().detail);
   config::Map root = document->root().map();
   GatewayConfig config = read_gateway_config(root, registry);
-  infer::Repository repository(registry);
+  infer::Repository repository(registry, {.inference = config.inference, .files = infer::checked_files()});
   infer::Engine engine(repository, {});
   LocalModels models(repository, engine);
   ingest::Context context{&registry, &base::system_clock(), &models, nullptr};

@@ -4,6 +4,7 @@
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "http/client.h"
+#include "infer/model_source.h"
 #include "infer/repository.h"
 #include "ingest/plan.h"
 #include "net/acceptor.h"
@@ -73,7 +74,7 @@ void check_providers(const GatewayConfig& config, Report& report) {
 }
 
 void check_models(const GatewayConfig& config, const base::Registry& registry, Report& report) {
-  infer::Repository repository(registry);
+  infer::Repository repository(registry, {.inference = config.inference, .files = infer::checked_files()});
   repository.apply(config.models);
   for (const infer::ModelStatus& model : repository.status()) {
     for (const infer::VersionStatus& version : model.versions) {

@@ -95,7 +95,7 @@ class Repository {
     Journal* journal = nullptr;  // outlives this; null: nothing is kept
     FileHooks files = {};
     // Brings what is to be on disk there, before it is looked at. When it fails, what is there already is served.
-    std::function<Result<void>(const ModelConfig& config)> fetch = {};
+    std::function<Result<void>(const ModelConfig& config, const InferenceConfig& inference)> fetch = {};
     // Made once and kept for as long as the model's traffic is configured alike. Empty: the highest version that is
     // ready answers.
     std::function<std::shared_ptr<Traffic>(const ModelConfig& config, Journal* journal)> make_traffic = {};
@@ -153,7 +153,7 @@ class Repository {
   // What came with a request to load.
   struct Override {
     std::string config;
-    std::map<std::string, std::shared_ptr<const std::string>> files;
+    GivenFiles files;
   };
   // A model on its way from one state to the next.
   struct Build {

@@ -146,7 +146,8 @@ TEST(RepositoryDemand, TheDeadlinePassesWhileAnotherModelLoads) {
   home.write("m/1/model.txt", "double");
   Repository::Options options = home.options();
   std::atomic<bool> open{false};
-  options.files.open_file = [&](const ModelConfig&, const std::string& path) -> Result<ModelFile> {
+  options.files.open_file = [&](const ModelConfig&, const InferenceConfig&,
+                                const std::string& path) -> Result<ModelFile> {
     while (!open.load()) std::this_thread::sleep_for(1ms);
     return ModelFile{.path = path};
   };
@@ -412,7 +413,8 @@ TEST(RepositoryFiles, AFileThatIsBeingWrittenIsNotTaken) {
   home.write("m/1/model.txt", "double");
   Repository::Options options = home.options();
   bool grow = true;
-  options.files.open_file = [&](const ModelConfig&, const std::string& path) -> Result<ModelFile> {
+  options.files.open_file = [&](const ModelConfig&, const InferenceConfig&,
+                                const std::string& path) -> Result<ModelFile> {
     if (grow) std::ofstream(path, std::ios::app) << "\n";
     return ModelFile{.path = path};
   };
@@ -448,13 +450,17 @@ TEST(RepositoryFiles, HooksSeeEveryFile) {
   Home home;
   home.write("m/1/model.txt", "sealed");
   Repository::Options options = home.options();
-  options.fetch = [&](const ModelConfig&) -> Result<void> { return fail(Errc::unavailable, "the server is away"); };
-  options.files.open_file = [](const ModelConfig&, const std::string& path) -> Result<ModelFile> {
+  options.fetch = [&](const ModelConfig&, const InferenceConfig&) -> Result<void> {
+    return fail(Errc::unavailable, "the server is away");
+  };
+  options.files.open_file = [](const ModelConfig&, const InferenceConfig&,
+                               const std::string& path) -> Result<ModelFile> {
     return ModelFile{.path = path, .bytes = std::make_shared<const std::string>("half")};
   };
-  options.files.check_file = [](const ModelConfig&, const ModelFile& file) -> Result<void> {
-    if (*file.bytes != "half") return fail(Errc::data_loss, "hostile");
-    return {};
+  options.files.open_given = [](const ModelConfig&, const InferenceConfig&, const GivenFiles& files,
+                                const std::string& place) -> Result<ModelFile> {
+    if (*files.at(place) != "half") return fail(Errc::data_loss, "hostile");
+    return ModelFile{.path = place, .bytes = files.at(place)};
   };
   Repository repository(home.registry, options);
   repository.apply({home.model("m")});
