@@ -157,8 +157,10 @@ void Repository::load_versions(Build& build) {
   publish(build.name, std::move(loading));
   if (config.serve == ModelConfig::Serve::latest) {
     std::size_t ready = 0;
+    std::vector<std::int64_t> trials = entry.traffic->trials();
     for (auto candidate = build.candidates.rbegin(); candidate != build.candidates.rend() && ready < config.latest;
          ++candidate) {
+      if (std::find(trials.begin(), trials.end(), candidate->number) != trials.end()) continue;
       add_version(build, candidate->number);
       if (entry.versions.back().served) ++ready;
     }
