@@ -1,5 +1,7 @@
 #include "app/commands.h"
 
+#include "infer/model_source.h"
+
 #include <openssl/crypto.h>
 #include <sqlite3.h>
 

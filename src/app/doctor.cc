@@ -5,6 +5,7 @@
 #include "app/gateway_config.h"
 #include "app/model_options.h"
 #include "http/client.h"
+#include "infer/model_source.h"
 #include "infer/repository.h"
 #include "ingest/plan.h"
 #include "net/acceptor.h"

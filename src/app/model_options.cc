@@ -9,12 +9,7 @@ infer::Repository::Options model_options(const GatewayConfig& config, infer::Jou
   infer::Repository::Options options;
   options.inference = config.inference;
   options.journal = journal;
-  using Open =
-      Result<infer::ModelFile> (*)(const infer::ModelConfig&, const infer::InferenceConfig&, const std::string&);
-  using OpenGiven = Result<infer::ModelFile> (*)(const infer::ModelConfig&, const infer::InferenceConfig&, std::int64_t,
-                                                 std::map<std::string, std::string>, const std::string&);
-  options.files.open_file = static_cast<Open>(infer::open_model);
-  options.files.open_given = static_cast<OpenGiven>(infer::open_model);
+  options.files = infer::checked_files();
   options.warn = [](const std::string& model, const std::string& what) {
     obs::log(obs::Level::warn, "a local model is not as it was asked for", {{"model", model}, {"why", what}});
   };

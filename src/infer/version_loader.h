@@ -16,18 +16,18 @@
 
 namespace penstock::infer {
 
-// The files of one version that came with a request, by the names they would have in its folder.
+// Files that came with a request, by place: "1/model.onnx".
 using GivenFiles = std::map<std::string, std::shared_ptr<const std::string>>;
 
-// How a model's file is read: decrypted, its signature checked, looked at before a runtime does. Each may be empty:
-// then files are taken as they are, and what came with a request only where no signature is asked for.
+// How a model's file becomes what a runtime may load: looked at, its signature checked, decrypted. Empty ones take the
+// file as it is. model_source.h has the real ones.
 struct FileHooks {
   std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, const std::string& path)>
-      open_file;
-  // `name` is the model's file among `files`.
-  std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
-                                  std::map<std::string, std::string> files, const std::string& name)>
-      open_given;
+      open_file = {};
+  // `place` is among `files`.
+  std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, const GivenFiles& files,
+                                  const std::string& place)>
+      open_given = {};
 };
 
 // One thread at a time.
@@ -37,20 +37,19 @@ class VersionLoader {
   VersionLoader(const base::Registry& registry, Reaper& reaper, FileHooks hooks)
       : registry_(registry), reaper_(reaper), hooks_(std::move(hooks)) {}
 
-  // `given`: what is loaded instead of the candidate's file; null for the file, which must be as `stamp` says before
-  // and after. Blocks. unavailable while the file is being written, failed_precondition when the model differs from
-  // what is declared or fails its warm-up, and what the hooks and a runtime say.
-  Result<std::shared_ptr<Served>> load(const std::shared_ptr<const ModelConfig>& config,
-                                       const InferenceConfig& inference, const Candidate& candidate, const Stamp& stamp,
-                                       const GivenFiles* given);
+  // `given`: where the candidate's file is when it came with a request; null when it is on disk, and must be as `stamp`
+  // says before and after. Blocks. unavailable while the file is being written, failed_precondition when the model
+  // differs from what is declared or fails its warm-up, and what a runtime says.
+  Result<std::shared_ptr<Served>> load(const std::shared_ptr<const ModelConfig>& config, const Candidate& candidate,
+                                       const Stamp& stamp, const InferenceConfig& inference, const GivenFiles* given);
   // The same model behind a new configuration: queues and instances differ, the session is shared.
   std::shared_ptr<Served> again(const std::shared_ptr<const ModelConfig>& config, const Served& old);
 
  private:
-  Result<ModelFile> open(const ModelConfig& config, const InferenceConfig& inference, const Candidate& candidate,
-                         const GivenFiles* given) const;
-  Result<std::shared_ptr<const Model>> load_model(const ModelConfig& config, const Candidate& candidate,
-                                                  const ModelFile& file);
+  Result<std::shared_ptr<const Model>> open(const ModelConfig& config, const Candidate& candidate,
+                                            const InferenceConfig& inference, const GivenFiles* given);
+  Result<ModelFile> open_file(const ModelConfig& config, const Candidate& candidate, const InferenceConfig& inference,
+                              const GivenFiles* given) const;
 
   const base::Registry& registry_;
   Reaper& reaper_;
