@@ -258,12 +258,13 @@ TEST(Queue, ARequestMayWaitLessButNotLonger) {
 
 TEST(Queue, DelaysWhatWaitedTooLong) {
   ModelConfig config;
-  config.queue.timeout = milliseconds(5);
   config.queue.delay = true;
-  Busy busy(config, threads(1), true);
-  auto late = busy.ask(one(1));
+  Busy busy(config);
+  Request hasty = one(1);
+  hasty.timeout = milliseconds(5);
+  auto late = busy.ask(std::move(hasty));
   std::this_thread::sleep_for(milliseconds(20));
-  busy.bench.on_loop([] {});
+  for (int turns = 0; turns < 3; ++turns) busy.bench.on_loop([] {});  // its timer has fired
   auto fresh = busy.ask(one(2));
   busy.barrier.open();
   EXPECT_EQ(first(get(late)), 2);
