@@ -117,6 +117,7 @@ Gateway::~Gateway() {
   listeners_.reset();
   front_.reset();
   ingest_.reset();
+  embeddings_.reset();
   engine_.reset();
   health_checks_.reset();
   per_core_.clear();
@@ -156,6 +157,7 @@ std::expected<void, StartFailure> Gateway::start() {
   if (document->failed()) return cannot_start(2, document->report());
   if (auto reach = check_reach(config_); !reach) return reach;
   repository_->apply(config_.models);
+  embeddings_->prepare(config_.models);
   read_stored_keys();  // models may have taken a while
   publish(config_);
   observer_->start();
@@ -257,6 +259,8 @@ void Gateway::start_lanes() {
       registry_, infer::Repository::Options{.inference = config_.inference, .journal = nullptr});
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::Options{});
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
+  embeddings_ = std::make_unique<LocalEmbeddings>(*repository_, *engine_);
+  llm_->set_local(embeddings_.get());
   http_port_ = std::make_unique<WebhookClient>(pools);
   ingest::LaneOptions lane;
   lane.context = {&registry_, &base::system_clock(), model_port_.get(), http_port_.get()};
@@ -540,6 +544,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
   repository_->apply(fresh.models);
+  embeddings_->prepare(fresh.models);
   {
     std::lock_guard lock(keys_mutex_);
     config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more

@@ -14,6 +14,7 @@
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
 #include "app/listeners.h"
+#include "app/local_embeddings.h"
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
@@ -161,6 +162,7 @@ class Gateway {
   std::unique_ptr<infer::Repository> repository_;
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<LocalModels> model_port_;
+  std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;
