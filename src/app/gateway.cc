@@ -120,6 +120,7 @@ Gateway::~Gateway() {
   listeners_.reset();
   front_.reset();
   ingest_.reset();
+  embeddings_.reset();
   engine_.reset();
   health_checks_.reset();
   per_core_.clear();
@@ -163,6 +164,7 @@ std::expected<void, StartFailure> Gateway::start() {
   net::Resolver::instance().use_servers(config_.dns_servers);
   net::Egress::use(config_.egress);
   repository_->apply(config_.models);
+  embeddings_->prepare(config_.models);
   read_stored_keys();  // models may have taken a while
   publish(config_);
   observer_->start();
@@ -271,6 +273,8 @@ void Gateway::start_lanes() {
   model_metrics_->show_triton(config_.inference.triton_metrics);
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { model_metrics_->collect(writer); });
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
+  embeddings_ = std::make_unique<LocalEmbeddings>(*repository_, *engine_);
+  llm_->set_local(embeddings_.get());
   http_port_ = std::make_unique<WebhookClient>(pools);
   ingest::LaneOptions lane;
   lane.context = {&registry_, &base::system_clock(), model_port_.get(), http_port_.get()};
@@ -567,6 +571,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   repository_->apply(fresh.models);
   engine_->change(infer::Engine::options_of(fresh.inference));
   model_metrics_->show_triton(fresh.inference.triton_metrics);
+  embeddings_->prepare(fresh.models);
   {
     std::lock_guard lock(keys_mutex_);
     config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more

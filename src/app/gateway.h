@@ -16,6 +16,7 @@
 #include "app/listeners.h"
 #include "app/model_journal.h"
 #include "app/model_metrics.h"
+#include "app/local_embeddings.h"
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
@@ -168,6 +169,7 @@ class Gateway {
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<ModelMetrics> model_metrics_;
   std::unique_ptr<LocalModels> model_port_;
+  std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;

@@ -253,7 +253,11 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   std::vector<std::pair<std::string, config::Node>> routes;
   config.inference = infer::parse_inference(root);
   read_models(root.get("models"), config, routes);
-  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, read_terms(root));
+  llm::PlanTerms terms = read_terms(root);
+  for (const infer::ModelConfig& model : config.models) {
+    if (model.embed) terms.local.push_back(model.name);
+  }
+  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, std::move(terms));
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(
