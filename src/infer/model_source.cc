@@ -163,21 +163,14 @@ Result<ModelFile> open_model(const ModelConfig& config, const InferenceConfig& i
   return source.open(path, file.filename().string());
 }
 
-Result<ModelFile> open_given_model(const ModelConfig& config, const InferenceConfig& inference, const GivenFiles& files,
-                                   const std::string& place) {
-  fs::path parent = fs::path(place).parent_path();
-  std::string prefix = parent.string() + "/";
-  std::map<std::string, std::shared_ptr<const std::string>> version;
-  for (const auto& [name, bytes] : files) {
-    if (name.starts_with(prefix)) version[name.substr(prefix.size())] = bytes;
-  }
-  artifact::MemoryFiles folder(parent.string(), std::move(version));
+Result<ModelFile> open_given_model(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
+                                   const GivenFiles& files, const std::string& name) {
+  artifact::MemoryFiles folder(std::to_string(version), files);
   Source source(config, inference, folder);
   if (needs_signature(config, inference)) {
-    if (auto verified = source.verify(version_of(parent)); !verified)
-      return std::unexpected(std::move(verified.error()));
+    if (auto verified = source.verify(version); !verified) return std::unexpected(std::move(verified.error()));
   }
-  return source.open(place, place.substr(prefix.size()));
+  return source.open(fmt::format("{}/{}", version, name), name);
 }
 
 FileHooks checked_files() {

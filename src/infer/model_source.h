@@ -17,9 +17,9 @@ namespace penstock::infer {
 // key, plain with one, no key to check signatures with), data_loss, out_of_range, unimplemented, not_found.
 Result<ModelFile> open_model(const ModelConfig& config, const InferenceConfig& inference, const std::string& path);
 
-// The same for files that came with a request: `place`, "1/model.onnx", and what stands in its folder beside it.
-Result<ModelFile> open_given_model(const ModelConfig& config, const InferenceConfig& inference, const GivenFiles& files,
-                                   const std::string& place);
+// The same for the files of one version that came with a request; `name`, "model.onnx", is among them.
+Result<ModelFile> open_given_model(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
+                                   const GivenFiles& files, const std::string& name);
 
 // Both of them.
 FileHooks checked_files();

@@ -152,7 +152,7 @@ class Repository {
   // What came with a request to load.
   struct Override {
     std::string config;
-    GivenFiles files;
+    std::map<std::int64_t, GivenFiles> versions;
   };
   // A model on its way from one state to the next.
   struct Build {

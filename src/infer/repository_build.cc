@@ -1,7 +1,5 @@
 // How a model gets from one state to the next: what its folder or a request says, which versions there are, and those
 // that can be loaded.
-#include <set>
-
 #include "infer/folder_config.h"
 #include "infer/repository.h"
 
@@ -70,17 +68,21 @@ Result<Repository::Override> Repository::take_override(const LoadRequest& wanted
   if (wanted.files.empty()) return next;
   if (wanted.config.empty())
     return fail(Errc::invalid_argument, "files in a load request need a `config` beside them; {} will do");
-  // Beside a model file may stand its signature and its weights.
-  std::set<std::string, std::less<>> versions;
-  for (const auto& [place, bytes] : wanted.files) {
-    if (candidate_from(registry_, place)) versions.insert(place.substr(0, place.find('/')));
-    next.files[place] = std::make_shared<const std::string>(bytes);
+  bool has_to_be_signed = options_.inference.require_signature || !declared.origin.signed_by.empty();
+  if (has_to_be_signed && !options_.files.open_given) {
+    return fail(Errc::permission_denied,
+                fmt::format("model '{}' has to be signed, and files in a load request are not", wanted.name));
   }
   for (const auto& [place, bytes] : wanted.files) {
-    if (!versions.contains(place.substr(0, place.find('/')))) {
-      return fail(Errc::invalid_argument,
-                  fmt::format("'{}' is neither a version's model file such as 1/model.onnx nor beside one", place));
-    }
+    auto parts = split_place(place);
+    if (!parts)
+      return fail(Errc::invalid_argument, fmt::format("'{}' is not a file of a version such as 1/model.onnx", place));
+    next.versions[parts->first][parts->second] = std::make_shared<const std::string>(bytes);
+  }
+  for (const auto& [number, files] : next.versions) {
+    if (!candidate_among(registry_, number, files).file.empty()) continue;
+    return fail(Errc::invalid_argument,
+                fmt::format("version {} in the request has no model file such as {}/model.onnx", number, number));
   }
   return next;
 }
@@ -116,7 +118,7 @@ void Repository::configure_entry(Build& build, const ModelConfig& declared) {
   entry.declared = std::make_shared<const ModelConfig>(declared);
   entry.by_request = build.given != nullptr;
   std::string unfetched;
-  if (options_.fetch && (build.given == nullptr || build.given->files.empty())) {
+  if (options_.fetch && (build.given == nullptr || build.given->versions.empty())) {
     if (auto fetched = options_.fetch(declared, options_.inference); !fetched) unfetched = fetched.error().detail;
   }
   entry.sight = sight_of(registry_, declared.path);
@@ -140,12 +142,9 @@ void Repository::configure_entry(Build& build, const ModelConfig& declared) {
 }
 
 void Repository::find_candidates(Build& build) {
-  if (build.given != nullptr && !build.given->files.empty()) {
-    for (const auto& [place, bytes] : build.given->files) {
-      if (auto candidate = candidate_from(registry_, place)) build.candidates.push_back(std::move(*candidate));
-    }
-    std::sort(build.candidates.begin(), build.candidates.end(),
-              [](const auto& a, const auto& b) { return a.number < b.number; });
+  if (build.given != nullptr && !build.given->versions.empty()) {
+    for (const auto& [number, files] : build.given->versions)
+      build.candidates.push_back(candidate_among(registry_, number, files));
     return;
   }
   auto found = scan_folder(registry_, build.entry->config->path);
@@ -233,8 +232,9 @@ Repository::Version Repository::new_version(Build& build, const Candidate& candi
   const auto& config = build.entry->config;
   Version version;
   version.number = candidate.number;
-  const GivenFiles* given = build.given != nullptr && !build.given->files.empty() ? &build.given->files : nullptr;
-  auto stamp = given != nullptr ? Result<Stamp>(stamp_of_bytes(*given->at(candidate.file))) : stamp_of(candidate);
+  const GivenFiles* given = nullptr;
+  if (build.given != nullptr && !build.given->versions.empty()) given = &build.given->versions.at(candidate.number);
+  auto stamp = given != nullptr ? Result<Stamp>(stamp_of_given(*given)) : stamp_of(candidate);
   auto refuse = [&](const Error& error) {
     build.full = build.full || error.code == Errc::resource_exhausted;
     version.reason = error.detail;
@@ -254,7 +254,7 @@ Repository::Version Repository::new_version(Build& build, const Candidate& candi
                                base::format_size(stamp->bytes), base::format_size(options_.inference.file_bytes_max))});
   }
   if (auto room = make_room(stamp->bytes, build.name); !room) return refuse(room.error());
-  auto served = loader_.load(config, candidate, *stamp, options_.inference, given);
+  auto served = loader_.load(config, options_.inference, candidate, *stamp, given);
   if (!served) return refuse(served.error());
   building_ += (*served)->memory_bytes;
   if (auto room = make_room(0, build.name); !room) {

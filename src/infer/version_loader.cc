@@ -120,33 +120,36 @@ Result<void> check_declared(const ModelConfig& config, const ModelInfo& info) {
               fmt::format("{} inputs are declared, but the model has {}", config.inputs.size(), info.inputs.size()));
 }
 
-Result<ModelFile> VersionLoader::open_file(const ModelConfig& config, const Candidate& candidate,
-                                           const InferenceConfig& inference, const GivenFiles* given) const {
-  const std::string& place = candidate.file;
-  if (given == nullptr) return hooks_.open_file ? hooks_.open_file(config, inference, place) : ModelFile{.path = place};
-  if (hooks_.open_given) return hooks_.open_given(config, inference, *given, place);
-  return ModelFile{.path = place, .bytes = given->at(place)};
+Result<ModelFile> VersionLoader::open(const ModelConfig& config, const InferenceConfig& inference,
+                                      const Candidate& candidate, const GivenFiles* given) const {
+  if (given == nullptr) {
+    if (hooks_.open_file) return hooks_.open_file(config, inference, candidate.file);
+    return ModelFile{.path = candidate.file};
+  }
+  std::string name = candidate.file.substr(candidate.file.find('/') + 1);
+  if (!hooks_.open_given) return ModelFile{.path = candidate.file, .bytes = given->at(name)};
+  return hooks_.open_given(config, inference, candidate.number, *given, name);
 }
 
-Result<std::shared_ptr<const Model>> VersionLoader::open(const ModelConfig& config, const Candidate& candidate,
-                                                         const InferenceConfig& inference, const GivenFiles* given) {
-  auto file = open_file(config, candidate, inference, given);
-  if (!file) return std::unexpected(std::move(file.error()));
-  if (config.runtime.isolate) return load_isolated(candidate.runtime, *file, config.runtime);
+Result<std::shared_ptr<const Model>> VersionLoader::load_model(const ModelConfig& config, const Candidate& candidate,
+                                                               const ModelFile& file) {
+  if (config.runtime.isolate) return load_isolated(candidate.runtime, file, config.runtime);
   auto& runtime = runtimes_[candidate.runtime];
   if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
-  return runtime->load(*file, config.runtime);
+  return runtime->load(file, config.runtime);
 }
 
 Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const ModelConfig>& config,
-                                                    const Candidate& candidate, const Stamp& stamp,
-                                                    const InferenceConfig& inference, const GivenFiles* given) {
+                                                    const InferenceConfig& inference, const Candidate& candidate,
+                                                    const Stamp& stamp, const GivenFiles* given) {
   bool from_disk = given == nullptr;
   if (from_disk) {
     if (auto still = wait_until_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
   }
   std::uint64_t before = allocated_bytes();
-  auto model = open(*config, candidate, inference, given);
+  auto file = open(*config, inference, candidate, given);
+  auto model = file ? load_model(*config, candidate, *file)
+                    : Result<std::shared_ptr<const Model>>(std::unexpected(std::move(file.error())));
   if (from_disk) {
     // Whatever was made of a file that changed meanwhile, it is of neither state.
     if (auto still = check_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));

@@ -16,17 +16,17 @@
 
 namespace penstock::infer {
 
-// Files that came with a request, by place: "1/model.onnx".
+// The files of one version that came with a request, by the names they would have in its folder.
 using GivenFiles = std::map<std::string, std::shared_ptr<const std::string>>;
 
-// How a model's file becomes what a runtime may load: looked at, its signature checked, decrypted. Empty ones take the
-// file as it is. model_source.h has the real ones.
+// How a model's file is read: decrypted, its signature checked, looked at before a runtime does. Each may be empty:
+// then files are taken as they are, and what came with a request only where no signature is asked for.
 struct FileHooks {
   std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, const std::string& path)>
       open_file = {};
-  // `place` is among `files`.
-  std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, const GivenFiles& files,
-                                  const std::string& place)>
+  // `name` is the model's file among `files`.
+  std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
+                                  const GivenFiles& files, const std::string& name)>
       open_given = {};
 };
 
@@ -37,19 +37,20 @@ class VersionLoader {
   VersionLoader(const base::Registry& registry, Reaper& reaper, FileHooks hooks)
       : registry_(registry), reaper_(reaper), hooks_(std::move(hooks)) {}
 
-  // `given`: where the candidate's file is when it came with a request; null when it is on disk, and must be as `stamp`
-  // says before and after. Blocks. unavailable while the file is being written, failed_precondition when the model
-  // differs from what is declared or fails its warm-up, and what a runtime says.
-  Result<std::shared_ptr<Served>> load(const std::shared_ptr<const ModelConfig>& config, const Candidate& candidate,
-                                       const Stamp& stamp, const InferenceConfig& inference, const GivenFiles* given);
+  // `given`: what is loaded instead of the candidate's file; null for the file, which must be as `stamp` says before
+  // and after. Blocks. unavailable while the file is being written, failed_precondition when the model differs from
+  // what is declared or fails its warm-up, and what the hooks and a runtime say.
+  Result<std::shared_ptr<Served>> load(const std::shared_ptr<const ModelConfig>& config,
+                                       const InferenceConfig& inference, const Candidate& candidate, const Stamp& stamp,
+                                       const GivenFiles* given);
   // The same model behind a new configuration: queues and instances differ, the session is shared.
   std::shared_ptr<Served> again(const std::shared_ptr<const ModelConfig>& config, const Served& old);
 
  private:
-  Result<std::shared_ptr<const Model>> open(const ModelConfig& config, const Candidate& candidate,
-                                            const InferenceConfig& inference, const GivenFiles* given);
-  Result<ModelFile> open_file(const ModelConfig& config, const Candidate& candidate, const InferenceConfig& inference,
-                              const GivenFiles* given) const;
+  Result<ModelFile> open(const ModelConfig& config, const InferenceConfig& inference, const Candidate& candidate,
+                         const GivenFiles* given) const;
+  Result<std::shared_ptr<const Model>> load_model(const ModelConfig& config, const Candidate& candidate,
+                                                  const ModelFile& file);
 
   const base::Registry& registry_;
   Reaper& reaper_;

@@ -467,10 +467,10 @@ TEST(RepositoryFiles, HooksSeeEveryFile) {
                                const std::string& path) -> Result<ModelFile> {
     return ModelFile{.path = path, .bytes = std::make_shared<const std::string>("half")};
   };
-  options.files.open_given = [](const ModelConfig&, const InferenceConfig&, const GivenFiles& files,
-                                const std::string& place) -> Result<ModelFile> {
-    if (*files.at(place) != "half") return fail(Errc::data_loss, "hostile");
-    return ModelFile{.path = place, .bytes = files.at(place)};
+  options.files.open_given = [](const ModelConfig&, const InferenceConfig&, std::int64_t version,
+                                const GivenFiles& files, const std::string& name) -> Result<ModelFile> {
+    if (version != 1 || !files.contains("manifest.json")) return fail(Errc::permission_denied, "not signed");
+    return ModelFile{.path = name, .bytes = files.at(name)};
   };
   Repository repository(home.registry, options);
   repository.apply({home.model("m")});
