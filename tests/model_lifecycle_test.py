@@ -54,6 +54,11 @@ def state(gateway, model):
     return [entry["state"] for entry in index(gateway, model)]
 
 
+def instances(gateway):
+    groups = gateway.request("GET", "/v2/models/scale/config").json()["instance_group"]
+    return sum(group["count"] for group in groups)
+
+
 def resident(gateway):
     """Megabytes."""
     for line in pathlib.Path(f"/proc/{gateway.pid}/status").read_text().splitlines():
@@ -178,10 +183,10 @@ def test_a_folder_that_vanishes_leaves_the_model_in_service():
 
 def test_a_mistake_in_model_yaml_has_its_place_and_changes_nothing():
     root = repository("scale")
-    (root / "scale/model.yaml").write_text("batch: { max: 8 }\nowner: vision\n")
+    (root / "scale/model.yaml").write_text("instances: 3\nowner: vision\n")
     with Gateway(entries(root, ["scale"])) as gateway:
-        equal(gateway.request("GET", "/v2/models/scale/config").json()["max_batch_size"], 8)
-        (root / "scale/model.yaml").write_text("batch: { max: 8 }\nownr: vision\n")
+        equal(instances(gateway), 3)
+        (root / "scale/model.yaml").write_text("instances: 3\nownr: vision\n")
         gateway.send(signal.SIGHUP)
         until(lambda: "model.yaml:2:1" in json.dumps(index(gateway, "scale")), "the mistake's place in the index")
         equal(first(infer(gateway, "scale")), 3.0)
@@ -190,9 +195,10 @@ def test_a_mistake_in_model_yaml_has_its_place_and_changes_nothing():
 def test_config_pbtxt_is_followed_where_it_can_be():
     root = repository("scale")
     (root / "scale/config.pbtxt").write_text(
-        'max_batch_size: 16\ninput { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }\nresponse_cache { enable: true }\n')
+        'input { name: "x" data_type: TYPE_FP32 dims: [ -1, 4 ] }\ninstance_group [ { count: 2 } ]\n'
+        'response_cache { enable: true }\n')
     with Gateway(entries(root, ["scale"])) as gateway:
-        equal(gateway.request("GET", "/v2/models/scale/config").json()["max_batch_size"], 16)
+        equal(instances(gateway), 2)
         equal(first(infer(gateway, "scale")), 3.0)
         check("no counterpart here for response_cache" in gateway.log(), gateway.log())
 
