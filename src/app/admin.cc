@@ -169,6 +169,13 @@ void Admin::furnish() {
   desk_.state = &*state_;
   desk_.book = parts_.book;
   desk_.data_dir = parts_.data_dir;
+  desk_.registry = parts_.registry;
+  desk_.repository = parts_.repository;
+  desk_.journal = parts_.journal;
+  desk_.plan = [this] {
+    std::lock_guard lock(mutex_);
+    return plan_;
+  };
   desk_.keys_changed = parts_.keys_changed;
   access_.accept_keys([this](std::string_view secret, const net::Endpoint& peer) -> Result<std::string> {
     std::shared_ptr<const flow::Policy> policy;
@@ -204,7 +211,7 @@ void Admin::add_routes() {
                 flow::readiness_json(obstacles, parts_.readiness->shedding(), parts_.readiness->notes()));
   });
   routes_ = view_routes();
-  for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes}) {
+  for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes, model_routes}) {
     for (AdminRoute& route : part(desk_)) routes_.push_back(std::move(route));
   }
   std::string description = json::dump(describe(routes_));

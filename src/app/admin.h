@@ -29,7 +29,9 @@ namespace penstock::app {
 struct AdminParts {
   obs::Observer* observer = nullptr;
   llm::Lane* llm = nullptr;
+  const base::Registry* registry = nullptr;
   infer::Repository* repository = nullptr;
+  infer::Journal* journal = nullptr;
   ingest::Lane* ingest = nullptr;
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
@@ -82,7 +84,6 @@ class Admin {
   rt::Task<void> send_report(http::Exchange& exchange, int status, AdminReport report);
   json::Object status() const;
   json::Object requests(std::size_t limit) const;
-  json::Object models() const;
   json::Object pipelines() const;
   json::Object alarms() const;
   json::Object devices() const;

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "app/admin_routes.h"
+#include "infer/repository.h"
+#include "llm/lane.h"
 #include "price/catalog.h"
 #include "quota/book.h"
 #include "store/state.h"
@@ -21,6 +23,10 @@ struct Declared {
 };
 
 struct AdminDesk {
+  const base::Registry* registry = nullptr;
+  infer::Repository* repository = nullptr;
+  infer::Journal* journal = nullptr;  // of local models; null: nothing is kept
+  std::function<std::shared_ptr<const llm::Plan>()> plan;
   store::State* state = nullptr;
   quota::Book* book = nullptr;
   std::string data_dir;
@@ -37,6 +43,7 @@ std::vector<AdminRoute> budget_routes(AdminDesk& desk);
 std::vector<AdminRoute> usage_routes(AdminDesk& desk);
 std::vector<AdminRoute> price_routes(AdminDesk& desk);
 std::vector<AdminRoute> audit_routes(AdminDesk& desk);
+std::vector<AdminRoute> model_routes(AdminDesk& desk);
 
 // The declared key or team of that name; null when there is none.
 const json::Object* declared(const std::vector<json::Object>& all, std::string_view name);

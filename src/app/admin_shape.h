@@ -45,6 +45,8 @@ struct Shape {
   std::vector<Field> fields;
 };
 
+// A part of the table: admin_model_shapes.cc.
+std::vector<Shape> shapes_of_models();
 // All that routes name. shape() takes a name of the table.
 const std::vector<Shape>& shapes();
 const Shape& shape(std::string_view name);

@@ -228,7 +228,7 @@ std::vector<Shape> shapes_of_views() {
       {"Models",
        "What can be asked for.",
        {words("language_models", Kind::any, "Routes with their targets."),
-        words("local_models", Kind::any, "With their versions."),
+        words("local_models", Kind::list, "With their versions and traffic.", "LocalModel"),
         words("providers", Kind::any, "With their connections and health.")}},
       {"Pipelines",
        "The lane of devices.",
@@ -247,7 +247,7 @@ std::vector<Shape> shapes_of_views() {
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> kShapes = [] {
     std::vector<Shape> all = shapes_of_changes();
-    for (auto part : {shapes_of_records, shapes_of_views}) {
+    for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models}) {
       for (Shape& one : part()) all.push_back(std::move(one));
     }
     return all;

@@ -44,37 +44,6 @@ Object describe(const obs::RequestEvent& event) {
   return o;
 }
 
-Array describe(const std::vector<infer::TensorSpec>& specs) {
-  Array array;
-  for (const infer::TensorSpec& spec : specs) {
-    Object o;
-    o["name"] = text(spec.name);
-    o["datatype"] = text(infer::to_string(spec.datatype));
-    o["shape"] = Array(spec.shape.begin(), spec.shape.end());
-    array.push_back(std::move(o));
-  }
-  return array;
-}
-
-Object describe(const infer::VersionStatus& version) {
-  Object o;
-  o["version"] = text(version.version);
-  o["ready"] = version.ready;
-  o["default"] = version.is_default;
-  o["reason"] = text(version.reason);
-  if (version.info) {
-    o["platform"] = text(version.info->platform);
-    o["inputs"] = describe(version.info->inputs);
-    o["outputs"] = describe(version.info->outputs);
-  }
-  if (version.stats) {
-    o["inferences"] = version.stats->inferences;
-    o["failures"] = version.stats->failure.count;
-  }
-  o["mean_ms"] = static_cast<double>(version.run_average.count()) / 1e6;
-  return o;
-}
-
 Object describe(const ingest::AlarmChange& change) {
   Object o;
   o["pipeline"] = text(change.pipeline);
@@ -149,41 +118,6 @@ Object Admin::requests(std::size_t limit) const {
   return Object{{"requests", std::move(requests)}};
 }
 
-Object Admin::models() const {
-  std::shared_ptr<const llm::Plan> plan;
-  {
-    std::lock_guard lock(mutex_);
-    plan = plan_;
-  }
-  Array language;
-  for (const auto& [name, route] : plan->routes()) {
-    Object o;
-    o["name"] = text(name);
-    Array targets;
-    for (const llm::Target& target : route->targets)
-      targets.push_back(Object{{"target", text(target.label)}, {"weight", target.weight}});
-    o["targets"] = std::move(targets);
-    Array fallback;
-    for (const llm::Target& target : route->fallback) fallback.push_back(text(target.label));
-    o["fallback"] = std::move(fallback);
-    language.push_back(std::move(o));
-  }
-  Array local;
-  for (const infer::ModelStatus& model : parts_.repository->status()) {
-    Object o;
-    o["name"] = text(model.name);
-    o["path"] = text(model.path);
-    o["ready"] = model.ready;
-    Array versions;
-    for (const auto& version : model.versions) versions.push_back(describe(version));
-    o["versions"] = std::move(versions);
-    local.push_back(std::move(o));
-  }
-  return Object{{"language_models", std::move(language)},
-                {"local_models", std::move(local)},
-                {"providers", describe_providers(*plan)}};
-}
-
 Object Admin::pipelines() const {
   Array sources;
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
@@ -233,8 +167,6 @@ std::vector<AdminRoute> Admin::view_routes() {
            [this](const AdminCall&) { return status(); }),
       view("/admin/v1/requests", "listRequests", "The latest requests, newest first.", "Requests",
            [this](const AdminCall& call) { return requests(static_cast<std::size_t>(call.integer("limit", 50))); }),
-      view("/admin/v1/models", "listModels", "Routes to language models, local models, and providers.", "Models",
-           [this](const AdminCall&) { return models(); }),
       view("/admin/v1/pipelines", "listPipelines", "Sources and pipelines.", "Pipelines",
            [this](const AdminCall&) { return pipelines(); }),
       view("/admin/v1/alarms", "listAlarms", "Alarms that stand, and those before.", "Alarms",

@@ -7,9 +7,11 @@
 
 #include "app/abuse.h"
 #include "app/key_view.h"
+#include "app/model_options.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
+#include "infer/model_source.h"
 #include "net/resolver.h"
 #include "obs/log.h"
 
@@ -113,6 +115,7 @@ Gateway::Gateway(const base::Registry& registry, RunOptions options)
 // The order matters: nothing may be called by what still runs.
 Gateway::~Gateway() {
   admin_.reset();
+  if (model_pull_) model_pull_->stop();  // it tells the repository
   if (cores_) cores_->stop();
   listeners_.reset();
   front_.reset();
@@ -135,6 +138,7 @@ GatewayConfig Gateway::read_config(config::Map& root) {
   GatewayConfig config =
       read_gateway_config(root, registry_, [this](const std::string& name) { return inherited_.find(name); });
   if (!options_.data_dir.empty()) config.data_dir = options_.data_dir;
+  place_pulled_models(config);
   return config;
 }
 
@@ -155,6 +159,9 @@ std::expected<void, StartFailure> Gateway::start() {
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
   if (auto reach = check_reach(config_); !reach) return reach;
+  // Models may be fetched.
+  net::Resolver::instance().use_servers(config_.dns_servers);
+  net::Egress::use(config_.egress);
   repository_->apply(config_.models);
   read_stored_keys();  // models may have taken a while
   publish(config_);
@@ -253,8 +260,12 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
-  repository_ = std::make_unique<infer::Repository>(
-      registry_, infer::Repository::Options{.inference = config_.inference, .journal = nullptr});
+  model_pull_ = std::make_unique<ModelPull>(ModelPull::Options{
+      .data_dir = config_.data_dir, .arrived = [this](const std::string& model) { take_pulled(model); }});
+  model_journal_ = std::make_unique<ModelJournal>(config_.data_dir);
+  infer::Repository::Options models = model_options(config_, model_journal_.get());
+  models.fetch = [this](const auto& model, const auto& inference) { return model_pull_->fetch(model, inference); };
+  repository_ = std::make_unique<infer::Repository>(registry_, std::move(models));
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::options_of(config_.inference));
   model_metrics_ = std::make_unique<ModelMetrics>(*repository_);
   model_metrics_->show_triton(config_.inference.triton_metrics);
@@ -291,6 +302,13 @@ void Gateway::start_lanes() {
         config_.http, burden_);
     per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
+}
+
+// On the pull's thread.
+void Gateway::take_pulled(const std::string& model) {
+  auto loaded = repository_->load({.name = model, .by = {.actor = "pull", .why = "its file was fetched"}});
+  if (!loaded)
+    obs::log(obs::Level::error, "a fetched model cannot be served", {{"model", model}, {"why", loaded.error().detail}});
 }
 
 std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& admin) {
@@ -333,7 +351,9 @@ std::expected<void, StartFailure> Gateway::enter(Doors doors) {
   AdminParts parts;
   parts.observer = observer_.get();
   parts.llm = llm_.get();
+  parts.registry = &registry_;
   parts.repository = repository_.get();
+  parts.journal = model_journal_.get();
   parts.ingest = ingest_.get();
   parts.readiness = &readiness_;
   parts.data_dir = config_.data_dir;
@@ -542,6 +562,8 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   auto door = open_admin(fresh.admin);
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
+  repository_->configure(fresh.inference);
+  model_pull_->keep(fresh.models);
   repository_->apply(fresh.models);
   engine_->change(infer::Engine::options_of(fresh.inference));
   model_metrics_->show_triton(fresh.inference.triton_metrics);
@@ -578,14 +600,7 @@ void Gateway::reload_keys_when_changed() {
 std::vector<std::string> Gateway::obstacles() const {
   std::vector<std::string> found;
   if (draining_.load()) found.emplace_back("the gateway is being stopped");
-  for (const infer::ModelStatus& model : repository_->status()) {
-    if (model.ready) continue;
-    std::string reason = "not loaded";
-    for (const auto& version : model.versions) {
-      if (!version.reason.empty()) reason = version.reason;
-    }
-    found.push_back(fmt::format("the model '{}' cannot be served: {}", model.name, reason));
-  }
+  for (std::string& obstacle : model_obstacles(*repository_)) found.push_back(std::move(obstacle));
   for (const ingest::SourceStatus& source : ingest_->sources()) {
     if (!source.status.connected)
       found.push_back(fmt::format("the source '{}' is not connected: {}", source.name, source.status.detail));

@@ -14,6 +14,7 @@
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
 #include "app/listeners.h"
+#include "app/model_journal.h"
 #include "app/model_metrics.h"
 #include "app/ports.h"
 #include "app/privilege.h"
@@ -21,6 +22,7 @@
 #include "app/sharing.h"
 #include "app/upgrade.h"
 
+#include "app/model_pull.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
 #include "base/services.h"
@@ -78,6 +80,7 @@ class Gateway {
   void join_budgets();
   std::expected<void, StartFailure> start_state();
   void start_lanes();
+  void take_pulled(const std::string& model);
   // Everything that is listened on, before anybody is accepted.
   struct Doors {
     Listeners::Change listeners;
@@ -159,6 +162,8 @@ class Gateway {
   flow::Readiness readiness_;
   std::unique_ptr<llm::Lane> llm_;
   std::unique_ptr<llm::HealthChecks> health_checks_;  // core 0's
+  std::unique_ptr<ModelJournal> model_journal_;
+  std::unique_ptr<ModelPull> model_pull_;
   std::unique_ptr<infer::Repository> repository_;
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<ModelMetrics> model_metrics_;

@@ -120,32 +120,33 @@ Result<void> check_declared(const ModelConfig& config, const ModelInfo& info) {
               fmt::format("{} inputs are declared, but the model has {}", config.inputs.size(), info.inputs.size()));
 }
 
+Result<ModelFile> VersionLoader::open_file(const ModelConfig& config, const Candidate& candidate,
+                                           const InferenceConfig& inference, const GivenFiles* given) const {
+  const std::string& place = candidate.file;
+  if (given == nullptr) return hooks_.open_file ? hooks_.open_file(config, inference, place) : ModelFile{.path = place};
+  if (hooks_.open_given) return hooks_.open_given(config, inference, *given, place);
+  return ModelFile{.path = place, .bytes = given->at(place)};
+}
+
 Result<std::shared_ptr<const Model>> VersionLoader::open(const ModelConfig& config, const Candidate& candidate,
-                                                         std::shared_ptr<const std::string> bytes) {
-  ModelFile file{.path = candidate.file, .bytes = std::move(bytes)};
-  if (!file.bytes && hooks_.open_file) {
-    auto opened = hooks_.open_file(config, candidate.file);
-    if (!opened) return std::unexpected(std::move(opened.error()));
-    file = std::move(*opened);
-  }
-  if (hooks_.check_file) {
-    if (auto checked = hooks_.check_file(config, file); !checked) return std::unexpected(std::move(checked.error()));
-  }
-  if (config.runtime.isolate) return load_isolated(candidate.runtime, file, config.runtime);
+                                                         const InferenceConfig& inference, const GivenFiles* given) {
+  auto file = open_file(config, candidate, inference, given);
+  if (!file) return std::unexpected(std::move(file.error()));
+  if (config.runtime.isolate) return load_isolated(candidate.runtime, *file, config.runtime);
   auto& runtime = runtimes_[candidate.runtime];
   if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
-  return runtime->load(file, config.runtime);
+  return runtime->load(*file, config.runtime);
 }
 
 Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const ModelConfig>& config,
                                                     const Candidate& candidate, const Stamp& stamp,
-                                                    std::shared_ptr<const std::string> bytes) {
-  bool from_disk = !bytes;
+                                                    const InferenceConfig& inference, const GivenFiles* given) {
+  bool from_disk = given == nullptr;
   if (from_disk) {
     if (auto still = wait_until_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
   }
   std::uint64_t before = allocated_bytes();
-  auto model = open(*config, candidate, std::move(bytes));
+  auto model = open(*config, candidate, inference, given);
   if (from_disk) {
     // Whatever was made of a file that changed meanwhile, it is of neither state.
     if (auto still = check_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
@@ -157,6 +158,8 @@ Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const 
   warm_up(*served, Repository::kShortRun);
   std::uint64_t after = allocated_bytes();
   served->memory_bytes = std::max(stamp.bytes, after > before ? after - before : 0);
+  // What came with a request is kept, to come back after an eviction.
+  if (!from_disk) served->memory_bytes += stamp.bytes;
   return reaper_.keep(std::move(served));
 }
 
