@@ -54,6 +54,7 @@ VersionStatus describe(const ModelEntry& entry, const ModelEntry::Version& versi
   }
   if (!version.served) return status;
   status.info = version.served->model->info();
+  if (status.reason.empty()) status.reason = status.info->notice;
   status.stats = version.served->stats.view();
   status.run_average = version.served->cost.average();
   status.memory_bytes = version.served->memory_bytes;

@@ -32,6 +32,7 @@ std::shared_ptr<Environment> make_environment() {
       Environment{.env = Ort::Env(static_cast<const OrtThreadingOptions*>(threads), drop_log, nullptr,
                                   ORT_LOGGING_LEVEL_FATAL, "penstock"),
                   .memory = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault)});
+  environment->env.DisableTelemetryEvents();
   static Allocator* allocator = new Allocator();
   Ort::ThrowOnError(Ort::GetApi().RegisterAllocator(environment->env, allocator));
   return environment;

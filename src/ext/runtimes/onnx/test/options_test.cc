@@ -6,13 +6,25 @@
 #include <fstream>
 #include <thread>
 
+#include "base/registry.h"
 #include "ext/runtimes/onnx/accelerators.h"
 #include "ext/runtimes/onnx/library.h"
 #include "ext/runtimes/onnx/model_memory.h"
 #include "ext/runtimes/onnx/onnx_runtime.h"
 
+namespace penstock::ext {
+void register_runtimes_onnx(base::Registry& registry);
+}
+
 namespace penstock::ext::runtimes::onnx {
 namespace {
+
+// As the gateway does, before the library is opened.
+[[maybe_unused]] const bool registered = [] {
+  base::Registry registry;
+  register_runtimes_onnx(registry);
+  return true;
+}();
 
 namespace fs = std::filesystem;
 using infer::Datatype;
@@ -107,6 +119,17 @@ TEST(OnnxOptions, EveryLevelAndNumberOfThreadsGivesTheSameAnswer) {
       EXPECT_THAT(values<float>(got->at(0)), ElementsAre(1, 3, 5, 7));
       EXPECT_THAT(values<float>(got->at(1)), ElementsAre(6));
     }
+  }
+}
+
+TEST(OnnxOptions, TheLibraryKeepsNoDiaryOfItsOwn) {
+  REQUIRE_LIBRARY();
+  ASSERT_TRUE(load("scale"));
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    std::string file = fs::read_symlink(entry.path(), gone).string();
+    EXPECT_EQ(file.find("onnxruntime.db"), std::string::npos) << file;
+    EXPECT_EQ(file.find("mat-debug"), std::string::npos) << file;
   }
 }
 
