@@ -10,7 +10,7 @@ import struct
 import zlib
 
 import harness
-from harness import Gateway, Mock, Stream, check, equal, until
+from harness import Gateway, Mock, Stream, check, equal
 
 ONNX = harness.SHARED / "data" / "onnx"
 FORMATS = {"BOOL": "?", "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "INT8": "b", "INT16": "h", "INT32": "i",
@@ -24,10 +24,6 @@ def scale(folder, versions=(1,)):
         (folder / "scale" / str(version)).mkdir(parents=True)
         shutil.copy(harness.ROOT / "tests" / "models" / "scale" / "1" / "model.onnx", folder / "scale" / str(version))
     return folder / "scale"
-
-
-def first_input(gateway, model="scale"):
-    return gateway.request("GET", f"/v2/models/{model}").json()["inputs"][0]
 
 
 # --- tensors in each form ---
@@ -357,6 +353,61 @@ def test_loading_takes_a_key_that_may_administer():
         equal(gateway.post(path, {}, "sk-oip-boss-0123456789").status, 200)
         equal(gateway.request("GET", "/v2/models/scale").status, 401)
         equal(gateway.request("GET", "/v2/health/ready").status, 200, "health needs no key:")
+
+
+def answers(gateway, path="/v2/models/scale/infer", **parameters):
+    """The version that answered, and what it made of 1."""
+    answer = gateway.post(path, {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 1, 1, 1]}], "parameters": parameters})
+    equal(answer.status, 200, answer)
+    said, outputs = read(answer)
+    return said["model_version"], outputs["y"][2][0]
+
+
+def test_a_model_comes_with_the_request_and_goes_with_the_next():
+    folder = harness.folder()
+    scale(folder)
+    with Gateway(f"models:\n  scale: {{ path: {folder / 'scale'} }}\n") as gateway:
+        equal(answers(gateway), ("1", 3))
+        threefold = base64.b64encode((harness.ROOT / "tests" / "models" / "scale" / "2" / "model.onnx").read_bytes()).decode()
+        loaded = gateway.post("/v2/repository/models/scale/load", {"parameters": {"config": "{}", "file:7/model.onnx": threefold}})
+        equal((loaded.status, loaded.body), (200, b""), loaded)
+        equal(answers(gateway), ("7", 4))
+        equal(sorted(path.name for path in (folder / "scale").iterdir()), ["1"], "the folder:")
+        broken = gateway.post("/v2/repository/models/scale/load", {"parameters": {"config": "{}", "file:8/model.onnx": "AAEC"}})
+        check(broken.status >= 400 and broken.json()["error"], broken)
+        equal(answers(gateway), ("7", 4), "after a load that failed:")
+        equal(gateway.post("/v2/repository/models/scale/load", {}).status, 200)
+        equal(answers(gateway), ("1", 3))
+
+
+def test_labels_stand_for_versions_and_sticky_requests_stay():
+    models = harness.ROOT / "tests" / "models" / "scale"
+    more = "serve: all, labels: { stable: 1, canary: 2 }, split: { 1: 50%, 2: 50% }, sticky: { parameter: user }"
+    with Gateway(f"models:\n  scale: {{ path: {models}, {more} }}\n") as gateway:
+        equal(answers(gateway, "/v2/models/scale/versions/stable/infer"), ("1", 3))
+        equal(answers(gateway, "/v2/models/scale/versions/canary/infer"), ("2", 4))
+        for path in ("", "/ready", "/config", "/stats"):
+            equal(gateway.request("GET", f"/v2/models/scale/versions/canary{path}").status, 200, path)
+        equal(gateway.request("GET", "/v2/models/scale/versions/canary/stats").json()["model_stats"][0]["version"], "2")
+        equal(gateway.request("GET", "/v2/models/scale/versions/best").status, 404)
+        first = {user: answers(gateway, user=user) for user in map(str, range(20))}
+        equal({version for version, _ in first.values()}, {"1", "2"}, "versions that answered 20 users:")
+        for user, answer in first.items():
+            equal(answers(gateway, user=user), answer, "user", user)
+
+
+def test_a_model_on_demand_is_loaded_by_who_asks_about_it():
+    folder = harness.folder()
+    scale(folder)
+    with Gateway(f"models:\n  scale: {{ path: {folder / 'scale'}, load: on_demand }}\n") as gateway:
+        equal(gateway.request("GET", "/v2/models/scale/ready").status, 200)
+        equal(gateway.post("/v2/repository/index", {"ready": True}).json(), [])
+        equal(gateway.request("GET", "/v2/models/scale").json()["inputs"][0]["name"], "x")
+        equal(gateway.post("/v2/repository/index", {"ready": True}).json()[0]["state"], "READY")
+    with Gateway(f"models:\n  scale: {{ path: {folder / 'scale'}, load: on_demand }}\n") as gateway:
+        raw = gateway.post("/v2/models/scale/infer", struct.pack("<4f", 1, 2, 3, 4), headers={"Inference-Header-Content-Length": "0"})
+        equal(raw.status, 200, raw)
+        equal(read(raw)[1]["y"][2], [3, 5, 7, 9])
 
 
 # --- generate ---

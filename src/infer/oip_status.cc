@@ -118,7 +118,7 @@ std::string encode_index(std::span<const ModelStatus> models, bool ready_only) {
       if (ready_only && !version.ready) continue;
       json::Object entry{{"name", text(model.name)}};
       if (!version.version.empty()) entry["version"] = text(version.version);
-      entry["state"] = text(version.ready ? "READY" : "UNAVAILABLE");
+      entry["state"] = text(to_string(version.state));
       entry["reason"] = text(version.reason);
       list.push_back(std::move(entry));
     }

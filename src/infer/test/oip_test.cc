@@ -303,6 +303,7 @@ TEST(Status, ListsVersionsWithTheirStateAndFigures) {
   models[0].versions[0].reason = "broken";
   models[0].versions[1].version = "2";
   models[0].versions[1].ready = true;
+  models[0].versions[1].state = VersionState::ready;
   models[0].versions[1].stats = StatsView{.success = {3, 30},
                                           .failure = {},
                                           .queue = {},

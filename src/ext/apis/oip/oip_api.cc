@@ -21,13 +21,15 @@ struct Readiness {
 };
 
 Readiness readiness_of(const infer::ModelStatus& model, std::string_view version) {
-  Readiness found{.known = version.empty(), .ready = version.empty() && model.ready};
+  // One that is loaded on demand can be asked at any time, unless that failed.
+  bool ready = model.ready || (model.dormant && model.reason.empty());
+  Readiness found{.known = version.empty(), .ready = version.empty() && ready, .why = model.reason};
   for (const infer::VersionStatus& one : model.versions) {
     bool meant = one.version == version || std::ranges::find(one.labels, version) != one.labels.end();
-    if (version.empty() ? !model.ready : meant) {
+    if (version.empty() ? !ready : meant) {
       found.known = true;
       found.ready = found.ready || (meant && one.ready);
-      found.why = one.reason;
+      if (!one.reason.empty()) found.why = one.reason;
     }
   }
   if (found.ready) found.why.clear();
