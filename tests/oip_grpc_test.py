@@ -482,7 +482,7 @@ def test_over_tls():
 def test_kserve_client():
     """In a process of its own: it and tritonclient register the same messages."""
     with gateway() as gate:
-        script = str(harness.ROOT / "tests" / "sdk" / "oip_kserve.py")
+        script = str(harness.ROOT / "tests" / "sdk" / "oip_grpc_kserve.py")
         done = subprocess.run([sys.executable, script, f"127.0.0.1:{gate.port}"], capture_output=True, text=True, timeout=120, check=False)
         if "No module named 'kserve'" in done.stderr:
             harness.skip("the KServe client is not installed")

@@ -4,6 +4,8 @@
 
 #include <functional>
 
+#include "base/registry.h"
+
 namespace CLI {
 class App;
 }
@@ -19,5 +21,9 @@ void add_budget_commands(CLI::App& cli, Command& chosen);  // penstock budget ..
 void add_price_commands(CLI::App& cli, Command& chosen);   // penstock price ...
 void add_audit_commands(CLI::App& cli, Command& chosen);   // penstock audit ...
 void add_artifact_commands(CLI::App& cli, Command& chosen);  // penstock artifact ...
+
+// Hidden: the gateway starts it for models with `isolate: true`. Serves the socket that is descriptor 3.
+void add_model_worker(CLI::App& cli, const base::Registry& registry, Command& chosen);
+void add_tune(CLI::App& model_group, const base::Registry& registry, Command& chosen);  // penstock model tune
 
 }  // namespace penstock::app

@@ -3,6 +3,7 @@
 #include "app/doctor_report.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
+#include "app/model_options.h"
 #include "http/client.h"
 #include "infer/repository.h"
 #include "ingest/plan.h"
@@ -73,8 +74,8 @@ void check_providers(const GatewayConfig& config, Report& report) {
 }
 
 void check_models(const GatewayConfig& config, const base::Registry& registry, Report& report) {
-  infer::Repository repository(registry);
-  repository.apply(config.models);
+  infer::Repository repository(registry, model_options(config));
+  repository.apply(loaded_at_once(config.models));
   for (const infer::ModelStatus& model : repository.status()) {
     for (const infer::VersionStatus& version : model.versions) {
       std::string what =

@@ -7,6 +7,7 @@
 
 #include "app/abuse.h"
 #include "app/key_view.h"
+#include "app/model_options.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
@@ -253,8 +254,7 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
-  repository_ = std::make_unique<infer::Repository>(
-      registry_, infer::Repository::Options{.inference = config_.inference, .journal = nullptr});
+  repository_ = std::make_unique<infer::Repository>(registry_, model_options(config_));
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::options_of(config_.inference));
   model_metrics_ = std::make_unique<ModelMetrics>(*repository_);
   model_metrics_->show_triton(config_.inference.triton_metrics);
@@ -542,6 +542,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   auto door = open_admin(fresh.admin);
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
+  repository_->configure(fresh.inference);
   repository_->apply(fresh.models);
   engine_->change(infer::Engine::options_of(fresh.inference));
   model_metrics_->show_triton(fresh.inference.triton_metrics);
@@ -578,14 +579,7 @@ void Gateway::reload_keys_when_changed() {
 std::vector<std::string> Gateway::obstacles() const {
   std::vector<std::string> found;
   if (draining_.load()) found.emplace_back("the gateway is being stopped");
-  for (const infer::ModelStatus& model : repository_->status()) {
-    if (model.ready) continue;
-    std::string reason = "not loaded";
-    for (const auto& version : model.versions) {
-      if (!version.reason.empty()) reason = version.reason;
-    }
-    found.push_back(fmt::format("the model '{}' cannot be served: {}", model.name, reason));
-  }
+  for (std::string& obstacle : model_obstacles(*repository_)) found.push_back(std::move(obstacle));
   for (const ingest::SourceStatus& source : ingest_->sources()) {
     if (!source.status.connected)
       found.push_back(fmt::format("the source '{}' is not connected: {}", source.name, source.status.detail));

@@ -136,6 +136,10 @@ int main(int argc, char** argv) {
   app::add_budget_commands(cli, chosen);
   app::add_price_commands(cli, chosen);
   app::add_audit_commands(cli, chosen);
+  app::add_model_worker(cli, registry, chosen);
+  CLI::App* model_group = cli.add_subcommand("model", "local models");
+  model_group->require_subcommand(1);
+  app::add_tune(*model_group, registry, chosen);
   app::add_artifact_commands(cli, chosen);
 
   app::MockOptions mock_options;

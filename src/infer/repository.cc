@@ -5,30 +5,6 @@
 namespace penstock::infer {
 namespace {
 
-// The highest version that is ready answers; labels are as configured.
-class HighestVersion : public Traffic {
- public:
-  explicit HighestVersion(std::map<std::string, std::int64_t> labels) : labels_(std::move(labels)) {}
-  Choice choose(std::string_view, std::span<const std::int64_t> ready) override { return {.version = ready.back()}; }
-  std::optional<std::int64_t> labelled(std::string_view label) const override {
-    auto found = labels_.find(std::string(label));
-    return found == labels_.end() ? std::nullopt : std::optional(found->second);
-  }
-  std::vector<std::int64_t> wanted() const override {
-    std::vector<std::int64_t> versions;
-    for (const auto& [label, version] : labels_) versions.push_back(version);
-    return versions;
-  }
-  Watcher* watcher() override { return nullptr; }
-
- private:
-  const std::map<std::string, std::int64_t> labels_;
-};
-
-std::shared_ptr<Traffic> highest_version(const ModelConfig& config, Journal*) {
-  return std::make_shared<HighestVersion>(config.traffic.labels);
-}
-
 // A number as versions are written, or nothing.
 std::optional<std::int64_t> to_number(std::string_view text) {
   std::int64_t number = 0;
@@ -112,7 +88,9 @@ Repository::Repository(const base::Registry& registry, Options options)
       options_(std::move(options)),
       loader_(registry, reaper_, options_.files),
       entries_(std::make_unique<const Entries>()) {
-  if (!options_.make_traffic) options_.make_traffic = highest_version;
+  if (!options_.make_traffic) {
+    options_.make_traffic = [](const ModelConfig& config, Journal* journal) { return make_traffic(config, journal); };
+  }
   configure(options_.inference);
 }
 
@@ -133,7 +111,6 @@ void Repository::configure(const InferenceConfig& inference) {
     std::lock_guard lock(loading_);
     options_.inference = inference;
   }
-  budget_.store(inference.memory_max > 0);
   std::lock_guard lock(watch_mutex_);
   watch_every_ = inference.watch;
   if (watch_every_ > base::Duration::zero() && !watcher_.joinable()) watcher_ = std::thread([this] { watch(); });
@@ -197,8 +174,6 @@ Result<Pick> Repository::pick(const Request& request) const {
     if (!pick.served) pick.served = usable(entry, entry.ready.back());
     if (entry.traffic->watcher() != nullptr) pick.traffic = entry.traffic;
   }
-  if (budget_.load(std::memory_order_relaxed))
-    pick.served->last_used.store(base::system_clock().wall(), std::memory_order_relaxed);
   return pick;
 }
 

@@ -70,7 +70,7 @@ class Traffic {
   // among them gets no traffic.
   virtual Choice choose(std::string_view sticky, std::span<const std::int64_t> ready) = 0;
   // The one of `ready` (as for choose) that answers most requests that name no version; counts as no request.
-  virtual std::int64_t usual(std::span<const std::int64_t> ready) const { return ready.back(); }
+  virtual std::int64_t usual(std::span<const std::int64_t> ready) const = 0;
   // The version that has the label; nothing when none has. A canary has the label `canary`, and `stable` once it is
   // promoted, unless these labels are given otherwise.
   virtual std::optional<std::int64_t> labelled(std::string_view label) const = 0;
