@@ -69,8 +69,13 @@ class RequestMessage {
   Result<void> read(pbf_reader message);
 
  private:
+  struct Input {
+    Tensor tensor;
+    std::string_view datatype;
+    std::vector<std::string_view> contents;  // without the empty ones
+  };
   Result<void> read_input(pbf_reader message);
-  Result<void> read_input_field(pbf_reader& field, Tensor& tensor, std::vector<std::string_view>& parts);
+  Result<void> read_input_field(pbf_reader& field, Input& input);
   Result<void> read_output(pbf_reader message);
   Result<void> fill_all();
   Result<void> fill(std::size_t i);
@@ -112,47 +117,44 @@ Result<void> RequestMessage::read(pbf_reader message) {
   return fill_all();
 }
 
-Result<void> RequestMessage::read_input_field(pbf_reader& field, Tensor& tensor, std::vector<std::string_view>& parts) {
+Result<void> RequestMessage::read_input_field(pbf_reader& field, Input& input) {
   switch (field.tag_and_type()) {
-    case bytes_field(1): return set_text(field, "its name", tensor.name);
-    case bytes_field(2): {
-      std::string_view name = bytes_of(field);
-      auto datatype = parse_datatype(name);
-      if (!datatype) {
-        return wrong(
-            fmt::format("unknown datatype '{}'; known are BOOL, UINT8 to UINT64, INT8 to INT64, FP16, FP32, "
-                        "FP64, BF16 and BYTES",
-                        name.substr(0, 50)));
-      }
-      tensor.datatype = *datatype;
-      return {};
-    }
+    case bytes_field(1): return set_text(field, "its name", input.tensor.name);
+    case bytes_field(2): input.datatype = bytes_of(field); return {};
     case bytes_field(3):
-    case varint_field(3): return read_dimensions(field, tensor.shape);
+    case varint_field(3): return read_dimensions(field, input.tensor.shape);
     case bytes_field(4):
       return apply_parameter(field.get_message(), [](std::string_view name, const Parameter& value) {
         std::optional<std::uint64_t> size;  // of HTTP's binary extension: means nothing here
         return set_input_parameter(size, name, value);
       });
-    case bytes_field(5): parts.push_back(bytes_of(field)); return {};
+    case bytes_field(5):
+      if (std::string_view part = bytes_of(field); !part.empty()) input.contents.push_back(part);
+      return {};
     default: field.skip(); return {};
   }
 }
 
 Result<void> RequestMessage::read_input(pbf_reader message) {
-  Tensor& tensor = call_.request.inputs.emplace_back();
-  std::vector<std::string_view>& parts = contents_.emplace_back();
-  std::uint32_t seen = 0;
-  while (message.next()) {
-    if (message.tag() < 32) seen |= 1U << message.tag();
-    if (auto read = read_input_field(message, tensor, parts); !read) {
-      return wrong(fmt::format("inputs[{}]{}: {}", contents_.size() - 1,
-                               tensor.name.empty() ? "" : " '" + tensor.name + "'", read.error().detail));
-    }
+  Input input;
+  Result<void> read;
+  while (read && message.next()) read = read_input_field(message, input);
+  auto datatype = parse_datatype(input.datatype);
+  if (read && input.datatype.empty()) read = wrong("'datatype' is missing");
+  if (read && !datatype) {
+    read =
+        wrong(fmt::format("unknown datatype '{}'; known are BOOL, UINT8 to UINT64, INT8 to INT64, FP16, FP32, FP64, "
+                          "BF16 and BYTES",
+                          input.datatype.substr(0, 50)));
   }
-  if ((seen & 1U << 2) == 0)
-    return wrong(fmt::format("inputs[{}] '{}': 'datatype' is missing", contents_.size() - 1, tensor.name));
-  std::erase_if(parts, [](std::string_view part) { return part.empty(); });
+  if (!read) {
+    const std::string& name = input.tensor.name;
+    return wrong(
+        fmt::format("inputs[{}]{}: {}", contents_.size(), name.empty() ? "" : " '" + name + "'", read.error().detail));
+  }
+  input.tensor.datatype = *datatype;
+  call_.request.inputs.push_back(std::move(input.tensor));
+  contents_.push_back(std::move(input.contents));
   return {};
 }
 
