@@ -72,11 +72,11 @@ def test_the_description_is_whole_and_knows_every_route():
     with World() as (_, admin):
         equal(admin.description.structure_problems(), [])
         for path, item in admin.description.document["paths"].items():
-            concrete = path.replace("{key}", "none").replace("{team}", "none")
+            concrete = path.replace("{key}", "none").replace("{team}", "none").replace("{model}", "none")
             answer = request(admin.gateway.admin_port, "PUT", concrete, {})
             equal(answer.status, 405, path)
             equal(sorted(answer.headers["allow"].split(", ")), sorted(method.upper() for method in item), path)
-        for path in ("status", "requests", "models", "keys", "teams", "budgets", "limits", "usage", "prices", "audit", "audit/verify", "pipelines", "alarms", "devices"):
+        for path in ("status", "requests", "models", "keys", "teams", "budgets", "limits", "usage", "prices", "audit", "audit/verify", "pipelines", "alarms", "devices", "model-history", "hardware"):
             admin.ask("GET", path)
 
 

@@ -100,7 +100,6 @@ Object describe(const infer::VersionStatus& version) {
   o["ready"] = version.ready;
   o["default"] = version.is_default;
   o["reason"] = text(version.reason);
-  o["labels"] = texts(version.labels);
   o["memory_bytes"] = version.memory_bytes;
   if (version.info) {
     o["platform"] = text(version.info->platform);
@@ -147,10 +146,18 @@ Object describe(const infer::ModelStatus& model, infer::Traffic* traffic) {
   o["path"] = text(model.path);
   o["ready"] = model.ready;
   o["pinned"] = model.pinned;
+  infer::TrafficView view = traffic == nullptr ? infer::TrafficView() : traffic->view();
   Array versions;
-  for (const infer::VersionStatus& version : model.versions) versions.push_back(describe(version));
+  for (const infer::VersionStatus& version : model.versions) {
+    versions.push_back(describe(version));
+    Array labels;
+    for (const auto& [label, number] : view.labels) {
+      if (std::to_string(number) == version.version) labels.push_back(text(label));
+    }
+    versions.back().get_object()["labels"] = std::move(labels);
+  }
   o["versions"] = std::move(versions);
-  o["traffic"] = traffic == nullptr ? Value(nullptr) : Value(describe(traffic->view()));
+  o["traffic"] = traffic == nullptr ? Value(nullptr) : Value(describe(view));
   if (!model.config) return o;
   const infer::ResidenceConfig& about = model.config->residence;
   o["owner"] = text(about.owner);

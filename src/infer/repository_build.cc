@@ -182,6 +182,10 @@ void Repository::load_versions(Build& build) {
       add_version(build, candidate->number);
       if (entry.versions.back().served) ++ready;
     }
+    // Better a version on trial than none at all.
+    for (std::int64_t number : trials) {
+      if (ready == 0) add_version(build, number);
+    }
   }
   if (config.serve == ModelConfig::Serve::all) {
     for (const Candidate& candidate : build.candidates) add_version(build, candidate.number);

@@ -193,3 +193,22 @@ save(
     [value("sentence_embedding", T.FLOAT, [2, SIZE])],
     [constant for constant in CONSTANTS if constant.name != "half"],
 )
+# versions of one model for trials, rows of 4: y = 2x twice over, once that fails where the first x is 1 or more, and
+# y = 2.5x
+ROWS = ([value("x", T.FLOAT, ["rows", 4])], [value("y", T.FLOAT, ["rows", 4])])
+TWO = numpy_helper.from_array(np.float32(2), "two")
+save("trial/double/model.onnx", [helper.make_node("Mul", ["x", "two"], ["y"])], *ROWS, [TWO])
+save("trial/double_too/model.onnx", [helper.make_node("Add", ["x", "x"], ["y"])], *ROWS)
+save(
+    "trial/picky/model.onnx",
+    [
+        helper.make_node("Gather", ["x", "zero_index"], ["row"], axis=0),
+        helper.make_node("Gather", ["row", "zero_index"], ["cell"], axis=0),
+        helper.make_node("Cast", ["cell"], ["place"], to=T.INT64),
+        helper.make_node("Gather", ["factors", "place"], ["factor"], axis=0),
+        helper.make_node("Mul", ["x", "factor"], ["y"]),
+    ],
+    *ROWS,
+    [numpy_helper.from_array(np.int64(0), "zero_index"), numpy_helper.from_array(np.full(1, 2, np.float32), "factors")],
+)
+save("trial/other/model.onnx", [helper.make_node("Mul", ["x", "more"], ["y"])], *ROWS, [numpy_helper.from_array(np.float32(2.5), "more")])
