@@ -263,7 +263,7 @@ void Gateway::start_lanes() {
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
   model_pull_ = std::make_unique<ModelPull>(ModelPull::Options{
-      .data_dir = config_.data_dir, .arrived = [this](const std::string& model) { take_pulled(model); }});
+      .data_dir = config_.data_dir, .changed = [this](const std::string& model) { take_pulled(model); }});
   model_journal_ = std::make_unique<ModelJournal>(config_.data_dir);
   infer::Repository::Options models = model_options(config_, model_journal_.get());
   models.fetch = [this](const auto& model, const auto& inference) { return model_pull_->fetch(model, inference); };
@@ -310,9 +310,9 @@ void Gateway::start_lanes() {
 
 // On the pull's thread.
 void Gateway::take_pulled(const std::string& model) {
-  auto loaded = repository_->load({.name = model, .by = {.actor = "pull", .why = "its file was fetched"}});
+  auto loaded = repository_->load({.name = model, .by = {.actor = "pull", .why = "what could be fetched changed"}});
   if (!loaded)
-    obs::log(obs::Level::error, "a fetched model cannot be served", {{"model", model}, {"why", loaded.error().detail}});
+    obs::log(obs::Level::error, "a pulled model cannot be served", {{"model", model}, {"why", loaded.error().detail}});
 }
 
 std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& admin) {

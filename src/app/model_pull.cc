@@ -150,8 +150,11 @@ Result<void> ModelPull::fetch(const infer::ModelConfig& config, const infer::Inf
       job->with_signature = with_signature;
       job->bytes_max = inference.file_bytes_max;
     }
-    job->due = {};  // somebody wants it now
-    job->error.detail.clear();
+    if (!std::exchange(job->news, false)) {  // somebody wants it now
+      job->due = {};
+      job->error.detail.clear();
+      job->told = false;
+    }
     job->waited_for = true;
     missing.push_back(job);
   }
@@ -216,7 +219,9 @@ void ModelPull::work() {
     job->done = done.has_value();
     job->error.detail = done ? "" : done.error().detail;
     job->due = std::chrono::steady_clock::now() + job->backoff.next();
-    bool tell = job->done && !job->waited_for && !job->dropped;
+    job->news = !job->done && !job->told && !job->waited_for;
+    job->told = true;
+    bool tell = !job->dropped && !job->waited_for && (job->done || job->news);
     if (auto known = jobs_.find({job->model, job->pull.version});
         job->done && known != jobs_.end() && known->second == job)
       jobs_.erase(known);
@@ -231,7 +236,7 @@ void ModelPull::work() {
       obs::log(obs::Level::warn, "a model's file could not be fetched, and is tried again",
                {{"model", job->model}, {"version", std::to_string(job->pull.version)}, {"why", done.error().detail}});
     }
-    if (tell && options_.arrived) options_.arrived(job->model);
+    if (tell && options_.changed) options_.changed(job->model);
     lock.lock();
   }
 }

@@ -32,8 +32,8 @@ class ModelPull {
     std::string data_dir = {};
     std::string file_name = "model.onnx";
     base::Duration patience = std::chrono::seconds(2);  // of fetch()
-    // On the pull's thread: a file came that nobody waits for any more.
-    std::function<void(const std::string& model)> arrived = {};
+    // On the pull's thread: a file came that nobody waits for any more, or what fetch() said of it is no longer true.
+    std::function<void(const std::string& model)> changed = {};
   };
 
   explicit ModelPull(Options options);
@@ -44,7 +44,7 @@ class ModelPull {
   // Where a model that is pulled has its versions.
   static std::string folder_of(const std::string& data_dir, const std::string& model);
 
-  // Ends what is on its way, what arrived of it stays for the next start, and calls `arrived` no more. Not from within
+  // Ends what is on its way, what arrived of it stays for the next start, and calls `changed` no more. Not from within
   // it.
   void stop();
 
@@ -69,6 +69,8 @@ class ModelPull {
     bool done = false;
     bool dropped = false;
     bool waited_for = false;
+    bool told = false;  // somebody heard that it fails
+    bool news = false;  // somebody is about to hear it
   };
   using JobKey = std::pair<std::string, std::int64_t>;
 

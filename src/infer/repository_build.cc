@@ -131,7 +131,7 @@ void Repository::configure_entry(Build& build, const ModelConfig& declared) {
     entry.config = before != nullptr ? before->config : entry.declared;
   }
   if (!unfetched.empty()) {
-    entry.reason = fmt::format("the model could not be fetched, what is on disk is served: {}", unfetched);
+    entry.reason = fmt::format("not all of the model could be fetched: {}", unfetched);
     warn(build.name, entry.reason);
   }
   bool same_traffic = before != nullptr && before->config->traffic == entry.config->traffic;
@@ -151,7 +151,9 @@ void Repository::find_candidates(Build& build) {
   if (found) {
     build.candidates = std::move(*found);
   } else {
-    build.failure = build.entry->reason = found.error().detail;
+    // What could not be fetched is the better reason.
+    if (build.entry->reason.empty()) build.entry->reason = found.error().detail;
+    build.failure = build.entry->reason;
   }
 }
 
@@ -300,6 +302,8 @@ void Repository::finish(Build& build) {
     if (build.failure.empty()) build.failure = entry.why();
     if (entry.reason.empty()) entry.reason = build.failure;
   }
+  // People look at versions.
+  if (!entry.versions.empty() && entry.versions.back().reason.empty()) entry.versions.back().reason = entry.reason;
   std::vector<std::int64_t> fresh;
   for (const Version& version : entry.versions) {
     const Version* old = before != nullptr ? before->find(version.number) : nullptr;
