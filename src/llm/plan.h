@@ -71,7 +71,6 @@ struct PlanTerms {
   std::shared_ptr<const price::Catalog> prices;  // null: only routes know prices
   std::int64_t output_assumed = Route().output_assumed;
 };
-};
 
 // The route with the targets of which `keep` holds; the fallbacks take the place of targets when none of these is left.
 // Null when nothing is.
