@@ -8,6 +8,7 @@ import base64
 import json
 import math
 import shutil
+import signal
 import struct
 import subprocess
 import threading
@@ -95,7 +96,7 @@ def test_every_pooling_and_fixed_shapes():
         close(prefixed, unit(hidden(ids)[-1]), "last")
         short = [text for text in TEXTS if len(CASES[text]) <= 16]
         for one, vector in zip(short, vectors(embed(gateway, short, "fixed"))):
-            close(vector, unit(mean(CASES[one])), "fixed", one)
+            close(vector, unit(mean(CASES[one])), f"fixed {one}")
 
 
 def test_batches_are_as_single_texts_and_keep_their_order():
@@ -187,22 +188,20 @@ def test_permissions_limits_and_accounts_are_those_of_every_call():
   - { name: free, secret: sk-free-0123456789abcdef }
   - { name: chatter, secret: sk-chatter-0123456789abcdef, can: [chat] }
   - { name: other, secret: sk-other-0123456789abcdef, models: [cut] }
-  - { name: poor, secret: sk-poor-0123456789abcdef, limits: { tokens: 20/h } }
-  - { name: broke, secret: sk-broke-0123456789abcdef, budget: { limit: 1USD, per: month, hard: true } }
+  - { name: poor, secret: sk-poor-0123456789abcdef, limits: { tpm: 20 } }
+  - { name: broke, secret: sk-broke-0123456789abcdef, budget: 1USD/day }
 """
     text, body = "Hello, world!", {"model": "small", "input": "Hello, world!"}
     with Gateway(keyed) as gateway:
         equal(gateway.post("/v1/embeddings", body).status, 401)
-        equal(gateway.post("/v1/embeddings", body, key="sk-chatter").status, 403)
-        equal(gateway.post("/v1/embeddings", body, key="sk-other").status, 403)
-        equal(gateway.post("/v1/embeddings", body, key="sk-free").status, 200)
-        free = gateway.post("/v1/embeddings", body, key="sk-broke")
+        equal(gateway.post("/v1/embeddings", body, key="sk-chatter-0123456789abcdef").status, 403)
+        equal(gateway.post("/v1/embeddings", body, key="sk-other-0123456789abcdef").status, 403)
+        equal(gateway.post("/v1/embeddings", body, key="sk-free-0123456789abcdef").status, 200)
+        free = gateway.post("/v1/embeddings", body, key="sk-broke-0123456789abcdef")
         equal((free.status, float(free.headers["x-penstock-cost-usd"])), (200, 0.0), "cost")
-        states = [gateway.post("/v1/embeddings", body, key="sk-poor").status for _ in range(8)]
+        states = [gateway.post("/v1/embeddings", body, key="sk-poor-0123456789abcdef").status for _ in range(8)]
         check(states[0] == 200 and states[-1] == 429, states)
         used = 2 + states.count(200)
-        harness.until(lambda: gateway.metric("penstock_requests_total", model="small", status="200") in (0, used), "metrics")
-        time.sleep(0.3)
         gateway.stop()
         equal(harness.stored_usage(gateway.data_dir, "input_tokens"), used * len(CASES[text]), "tokens in the ledger")
 
@@ -224,9 +223,8 @@ def test_a_reload_takes_another_tokenizer():
         before = embed(gateway, "Hello, world!", "changing")["usage"]["prompt_tokens"]
         shutil.copytree(folder / "1", folder / "2")
         shutil.copy(MODELS / "tokenizers" / "roberta.json", folder / "2" / "tokenizer.json")
-        equal(gateway.post("/v2/repository/models/changing/load", {}).status, 200)
-        after = embed(gateway, "Hello, world!", "changing")["usage"]["prompt_tokens"]
-        check(before != after, before, after)
+        gateway.send(signal.SIGHUP)
+        harness.until(lambda: embed(gateway, "Hello, world!", "changing")["usage"]["prompt_tokens"] != before, "tokens by the other")
 
 
 def test_calls_at_the_same_time_do_not_mix():

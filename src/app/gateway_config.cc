@@ -56,6 +56,7 @@ void read_models(const config::Node& node, GatewayConfig& config,
       config::Map fresh = entry.map();
       config.models.push_back(infer::parse_model(fresh, name));
       fresh.done();
+      if (config.models.back().embed) routes.emplace_back(name, entry);
     } else {
       routes.emplace_back(name, entry);
     }
@@ -253,11 +254,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   std::vector<std::pair<std::string, config::Node>> routes;
   config.inference = infer::parse_inference(root);
   read_models(root.get("models"), config, routes);
-  llm::PlanTerms terms = read_terms(root);
-  for (const infer::ModelConfig& model : config.models) {
-    if (model.embed) terms.local.push_back(model.name);
-  }
-  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, std::move(terms));
+  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, read_terms(root));
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(

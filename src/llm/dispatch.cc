@@ -3,6 +3,7 @@
 #include "flow/dialect.h"
 #include "llm/context_fit.h"
 #include "llm/estimate.h"
+#include "llm/local_provider.h"
 #include "rt/await.h"
 #include "rt/wait.h"
 
@@ -284,7 +285,7 @@ void Dispatch::bound(const Target& target) {
 rt::Task<std::expected<void, Failure>> Dispatch::attempt(Answer& answer) {
   const Target& target = answer.target_;
   if (request_.context && request_.context->present(target, call_, request_)) canonical_.reset();
-  if (target.local) co_return co_await attempt_local(answer);
+  if (is_local(target)) co_return co_await attempt_local(answer);
   bound(target);
   auto encoded = encode(target, answer);
   if (!encoded) co_return std::unexpected(std::move(encoded.error()));

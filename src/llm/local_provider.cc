@@ -52,7 +52,6 @@ Target local_target(std::shared_ptr<const Provider> local, const std::string& mo
   target.label = obs::intern(fmt::format("{}/{}", kLocalName, model));
   target.provider = std::move(local);
   target.model = model;
-  target.local = true;
   target.sold = kFree;
   target.calibration = std::make_shared<token::Calibration>();
   return target;

@@ -2,6 +2,8 @@
 // Dispatch asks LocalEmbeddings instead.
 #pragma once
 
+#include <typeinfo>
+
 #include "llm/plan.h"
 
 namespace penstock::llm {
@@ -9,7 +11,7 @@ namespace penstock::llm {
 // Names of targets begin with this: local/minilm.
 constexpr std::string_view kLocalName = "local";
 
-class LocalProvider : public Provider {
+class LocalProvider final : public Provider {
  public:
   LocalProvider();
   const std::shared_ptr<const http::Origin>& origin() const override { return origin_; }
@@ -31,6 +33,11 @@ class LocalProvider : public Provider {
   std::shared_ptr<const http::Origin> origin_;  // of nobody; for its health alone
 };
 
+// Whether the target is a model of this process.
+inline bool is_local(const Target& target) {
+  const Provider& provider = *target.provider;
+  return typeid(provider) == typeid(LocalProvider);
+}
 // Such models as targets. Costs nothing.
 Target local_target(std::shared_ptr<const Provider> local, const std::string& model);
 

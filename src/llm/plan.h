@@ -25,7 +25,6 @@ struct Target {
   obs::Label label{};  // provider/model
   std::shared_ptr<const Provider> provider;
   std::string model;
-  bool local = false;  // in this process: local_embeddings.h
   std::int64_t weight = 1;
   std::shared_ptr<const price::Entry> sold;         // what it costs and since when; null: nobody knows
   const token::Encoding* encoding = nullptr;        // of its texts; null: not published
@@ -71,8 +70,6 @@ struct Route {
 struct PlanTerms {
   std::shared_ptr<const price::Catalog> prices;  // null: only routes know prices
   std::int64_t output_assumed = Route().output_assumed;
-  // Models of this process that turn texts into vectors: routes of their names, and targets as local/NAME.
-  std::vector<std::string> local = {};
 };
 
 // The route with the targets of which `keep` holds; the fallbacks take the place of targets when none of these is left.
@@ -82,7 +79,8 @@ std::shared_ptr<const Route> narrowed(const std::shared_ptr<const Route>& route,
 
 class Plan {
  public:
-  // Reads `providers:` and those entries of `models:` that have a `route`. Mistakes are reported on the nodes.
+  // Reads `providers:` and those entries of `models:` that have a `route`; those that have a `path` instead are models
+  // of this process that embed, routes of their own name and targets as local/NAME. Mistakes are reported on the nodes.
   static std::shared_ptr<const Plan> parse(const config::Node& providers,
                                            const std::vector<std::pair<std::string, config::Node>>& routes,
                                            const base::Registry& registry, PlanTerms terms = {});
@@ -111,7 +109,7 @@ class Plan {
   };
 
   std::optional<Target> resolve(std::string_view text) const;
-  void add_local_routes();
+  void add_local_route(const std::string& name);
   void parse_provider(const std::string& name, const config::Node& node, const base::Registry& registry);
   void take_target_rules(const config::Node& route);
   void parse_route(const std::string& name, const config::Node& node);

@@ -217,16 +217,13 @@ void Plan::parse_provider(const std::string& name, const config::Node& node, con
   sellers_[name] = std::move(seller);
 }
 
-void Plan::add_local_routes() {
-  if (terms_.local.empty()) return;
-  local_ = std::make_shared<const LocalProvider>();
-  for (const std::string& name : terms_.local) {
-    auto route = std::make_shared<Route>();
-    route->name = obs::intern(name);
-    route->timeouts = local_->timeouts();
-    route->targets.push_back(local_target(local_, name));
-    routes_[name] = std::move(route);
-  }
+void Plan::add_local_route(const std::string& name) {
+  if (!local_) local_ = std::make_shared<const LocalProvider>();
+  auto route = std::make_shared<Route>();
+  route->name = obs::intern(name);
+  route->timeouts = local_->timeouts();
+  route->targets.push_back(local_target(local_, name));
+  routes_[name] = std::move(route);
 }
 
 std::shared_ptr<const Plan> Plan::parse(const config::Node& providers,
@@ -237,9 +234,17 @@ std::shared_ptr<const Plan> Plan::parse(const config::Node& providers,
   if (providers.present()) {
     for (const auto& [name, node] : providers.map().entries()) plan->parse_provider(name, node, registry);
   }
-  plan->add_local_routes();
-  for (const auto& [name, node] : routes) plan->take_target_rules(node.map().get("route"));
-  for (const auto& [name, node] : routes) plan->parse_route(name, node);
+  // Others lead to these.
+  auto is_here = [](const config::Node& node) { return node.map().has("path"); };
+  for (const auto& [name, node] : routes) {
+    if (is_here(node)) plan->add_local_route(name);
+  }
+  for (const auto& [name, node] : routes) {
+    if (!is_here(node)) plan->take_target_rules(node.map().get("route"));
+  }
+  for (const auto& [name, node] : routes) {
+    if (!is_here(node)) plan->parse_route(name, node);
+  }
   return plan;
 }
 
