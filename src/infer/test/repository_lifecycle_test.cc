@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "infer/repository.h"
+#include "infer/test/fake_traffic.h"
 #include "infer/test/fake_runtime.h"
 
 namespace penstock::infer {
@@ -307,20 +308,11 @@ TEST(RepositoryVersions, LatestWithANumberAndWhatTrafficWants) {
 }
 
 TEST(RepositoryVersions, TrafficIsMadeOnceAndChoosesAmongWhatIsReady) {
-  struct Halves : Traffic {
+  struct Halves : FakeTraffic {
     Choice choose(std::string_view sticky, std::span<const std::int64_t> ready) override {
       return {.version = sticky.empty() ? ready.front() : ready.back(), .fallback = 1, .shadow = 9};
     }
-    std::int64_t usual(std::span<const std::int64_t> ready) const override { return ready.front(); }
-    std::optional<std::int64_t> labelled(std::string_view) const override { return std::nullopt; }
     std::vector<std::int64_t> wanted() const override { return {1, 2}; }
-    std::vector<std::int64_t> trials() const override { return {2}; }
-    Watcher* watcher() override { return nullptr; }
-    TrafficView view() override { return {}; }
-    Result<void> promote(std::int64_t, const Wish&) override { return {}; }
-    Result<void> roll_back(const Wish&) override { return {}; }
-    Result<void> set_labels(std::optional<std::map<std::string, std::int64_t>>, const Wish&) override { return {}; }
-    Result<void> set_split(std::optional<std::map<std::int64_t, double>>, const Wish&) override { return {}; }
   };
   Home home;
   for (const char* version : {"1", "2"}) home.write(fmt::format("m/{}/model.txt", version), "double");

@@ -1,6 +1,7 @@
 // Versions on trial: what the client and the watcher hear.
 #include <gmock/gmock.h>
 
+#include "infer/test/fake_traffic.h"
 #include "infer/test/scripted_model.h"
 
 namespace penstock::infer {
@@ -34,11 +35,8 @@ struct Heard : Watcher {
   std::vector<std::pair<float, float>> values;
 };
 
-struct FakeTraffic : Traffic {
+struct WatchedTraffic : FakeTraffic {
   Heard heard;
-  Choice choose(std::string_view, std::span<const std::int64_t> ready) override { return {.version = ready.back()}; }
-  std::optional<std::int64_t> labelled(std::string_view) const override { return std::nullopt; }
-  std::vector<std::int64_t> wanted() const override { return {}; }
   Watcher* watcher() override { return &heard; }
 };
 
@@ -63,7 +61,7 @@ class Trial : public ::testing::TestWithParam<bool> {
             .queue_max = 100,
             .inline_max = GetParam() ? base::Duration(std::chrono::hours(1)) : base::Duration{}};
   }
-  std::shared_ptr<FakeTraffic> traffic = std::make_shared<FakeTraffic>();
+  std::shared_ptr<WatchedTraffic> traffic = std::make_shared<WatchedTraffic>();
   std::vector<std::pair<std::int64_t, bool>>& outcomes() { return traffic->heard.outcomes; }
 };
 INSTANTIATE_TEST_SUITE_P(Where, Trial, ::testing::Bool(),
