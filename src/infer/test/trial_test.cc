@@ -39,7 +39,14 @@ struct FakeTraffic : Traffic {
   Choice choose(std::string_view, std::span<const std::int64_t> ready) override { return {.version = ready.back()}; }
   std::optional<std::int64_t> labelled(std::string_view) const override { return std::nullopt; }
   std::vector<std::int64_t> wanted() const override { return {}; }
+  std::int64_t usual(std::span<const std::int64_t> ready) const override { return ready.back(); }
+  std::vector<std::int64_t> trials() const override { return {}; }
   Watcher* watcher() override { return &heard; }
+  TrafficView view() override { return {}; }
+  Result<void> promote(std::int64_t, const Wish&) override { return {}; }
+  Result<void> roll_back(const Wish&) override { return {}; }
+  Result<void> set_labels(std::optional<std::map<std::string, std::int64_t>>, const Wish&) override { return {}; }
+  Result<void> set_split(std::optional<std::map<std::int64_t, double>>, const Wish&) override { return {}; }
 };
 
 // Version 1 is the old one, version 2 on trial. Once on the loop, once in the queue.
