@@ -99,6 +99,26 @@ TEST(Engine, AnswersWhatItCannotServe) {
   EXPECT_EQ(repository.status().at(1).versions.at(0).stats->failure.count, 1U);
 }
 
+TEST(Engine, WaitsForAModelThatIsLoadedOnDemand) {
+  FakeHome home;
+  home.write("m/1/model.txt", "double");
+  home.write("broken/1/model.txt", "garbage");
+  Repository repository(home.registry);
+  std::vector<ModelConfig> models{home.model("m"), home.model("broken")};
+  for (ModelConfig& model : models) model.residence.on_demand = true;
+  repository.apply(models);
+  Engine engine(repository, {});
+  Client client;
+  client.ask_for(engine, ask("m"));
+  client.loop.run();
+  ASSERT_TRUE(client.answers.at(0)) << client.answers[0].error().detail;
+  EXPECT_EQ(client.answers[0]->outputs.at(0).values<float>()[1], 4.0F);
+  client.ask_for(engine, ask("broken"));
+  client.loop.run();
+  ASSERT_FALSE(client.answers.at(1));
+  EXPECT_EQ(client.answers[1].error().code, Errc::unavailable);
+}
+
 // A model whose runs wait for the barrier. It is loaded with the barrier open, for the warm-up.
 struct Blocked {
   FakeHome home;
