@@ -295,15 +295,15 @@ TEST(RepositoryVersions, LatestWithANumberAndWhatTrafficWants) {
   Repository repository(home.registry, home.options());
   ModelConfig config = home.model("m");
   config.latest = 2;
-  config.traffic.labels = {{"stable", 1}, {"gone", 9}};
+  config.traffic.labels = {{"proven", 1}, {"gone", 9}};
   repository.apply({config});
   EXPECT_THAT(repository.ready_versions("m"), ElementsAre("1", "2", "3"));
   EXPECT_EQ(served(repository, "m"), "3");
-  EXPECT_EQ(served(repository, "m", "stable"), "1");
+  EXPECT_EQ(served(repository, "m", "proven"), "1");
   EXPECT_THAT(served(repository, "m", "gone"), HasSubstr("there is no version 9"));
   EXPECT_THAT(served(repository, "m", "unknown"), HasSubstr("no version 'unknown'"));
   ModelStatus status = status_of(repository, "m");
-  EXPECT_THAT(status.versions.at(0).labels, ElementsAre("stable"));
+  EXPECT_THAT(status.versions.at(0).labels, ElementsAre("proven"));
   EXPECT_TRUE(status.versions.at(2).is_default);
 }
 
