@@ -56,7 +56,7 @@ struct Lane {
 
   // The answer's body, or the error's.
   std::string ask(const std::string& model, std::string_view body, std::optional<std::size_t> header = std::nullopt) {
-    auto call = oip::parse_infer(body, header);
+    auto call = oip::parse_infer(body, {.json_bytes = header});
     if (!call) return oip::encode_error(call.error());
     call->request.model = model;
     auto response = engine.infer_here(std::move(call->request));
