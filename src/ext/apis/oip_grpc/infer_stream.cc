@@ -20,7 +20,7 @@ rt::Task<void> InferStream::run() {
   call_.event.streamed = true;
   grpc_.begin();
   auto begun = co_await grpc_.grpc().flush();
-  exchange.on_client_gone([this] { end({Errc::cancelled, "the client gave up the stream"}); });
+  watch_client();
   exchange.on_drain([this] {
     if (!why_) why_ = Error{Errc::unavailable, "the gateway is being restarted: open the stream again"};
     call_.exchange.stop_reading();
@@ -50,6 +50,12 @@ rt::Task<void> InferStream::run() {
   }
 }
 
+void InferStream::watch_client() {
+  auto gone = [this] { end({Errc::cancelled, "the client gave up the stream"}); };
+  if (call_.exchange.client_gone()) return gone();
+  call_.exchange.on_client_gone(gone);
+}
+
 // Nothing that is under way is waited for.
 void InferStream::end(Error why) {
   if (!why_) why_ = std::move(why);
@@ -77,6 +83,8 @@ rt::Task<void> InferStream::read_all() {
       co_return;
     }
     auto taken = co_await take(**message);
+    // Whoever waited for its turn in there listened itself.
+    watch_client();
     if (!taken && errors_end_) {
       why_ = taken.error();
       co_return;

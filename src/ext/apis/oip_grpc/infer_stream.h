@@ -45,6 +45,7 @@ class InferStream {
   rt::Task<Result<void>> write(Slot& slot);
   void start(Slot& slot);
   void settle(Slot& slot);
+  void watch_client();
   void end(Error why);
   bool full() const;
 

@@ -242,6 +242,7 @@ rt::Task<void> OipGrpcApi::infer(flow::Call& call) {
   rt::Timer timer(loop);
   timer.arm_at(deadline, [&stop] { stop.request_stop(); });
   call.exchange.on_client_gone([&stop] { stop.request_stop(); });
+  if (call.exchange.client_gone()) stop.request_stop();
   infer::Request request = std::move(inference->wanted.request);
   request.stop = stop.get_token();
   std::function<void(infer::Engine::Done)> start = [&](infer::Engine::Done done) {
