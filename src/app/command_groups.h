@@ -4,6 +4,8 @@
 
 #include <functional>
 
+#include "base/registry.h"
+
 namespace CLI {
 class App;
 }
@@ -18,7 +20,11 @@ void add_usage_command(CLI::App& cli, Command& chosen);      // penstock usage
 void add_budget_commands(CLI::App& cli, Command& chosen);    // penstock budget ...
 void add_price_commands(CLI::App& cli, Command& chosen);     // penstock price ...
 void add_audit_commands(CLI::App& cli, Command& chosen);     // penstock audit ...
-void add_model_commands(CLI::App& cli, Command& chosen);     // penstock model ...
+CLI::App* add_model_commands(CLI::App& cli, Command& chosen);  // penstock model ...: the group
 void add_artifact_commands(CLI::App& cli, Command& chosen);  // penstock artifact ...
+
+// Hidden: the gateway starts it for models with `isolate: true`. Serves the socket that is descriptor 3.
+void add_model_worker(CLI::App& cli, const base::Registry& registry, Command& chosen);
+void add_tune(CLI::App& model_group, const base::Registry& registry, Command& chosen);  // penstock model tune
 
 }  // namespace penstock::app

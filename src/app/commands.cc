@@ -1,5 +1,7 @@
 #include "app/commands.h"
 
+#include "infer/model_source.h"
+
 #include <openssl/crypto.h>
 #include <sqlite3.h>
 
@@ -8,6 +10,7 @@
 #include "app/data_folder.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
+#include "app/model_options.h"
 #include "app/ports.h"
 #include "app/sharing.h"
 #include "base/version.h"
@@ -89,14 +92,14 @@ int test(const base::Registry& registry, const std::string& file) {
   if (!document) return complain(2, document.error().detail);
   config::Map root = document->root().map();
   GatewayConfig config = read_gateway_config(root, registry);
-  infer::Repository repository(registry);
+  infer::Repository repository(registry, model_options(config));
   infer::Engine engine(repository, {});
   LocalModels models(repository, engine);
   ingest::Context context{&registry, &base::system_clock(), &models, nullptr};
   ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
   root.done();
   if (document->failed()) return complain(2, document->report());
-  repository.apply(config.models);
+  repository.apply(loaded_at_once(config.models));
   std::vector<ingest::TestReport> reports = ingest::run_tests(root, plan, context, file);
   std::size_t failed = 0;
   for (const ingest::TestReport& report : reports) {

@@ -3,7 +3,9 @@
 #include "app/doctor_report.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
+#include "app/model_options.h"
 #include "http/client.h"
+#include "infer/embedder.h"
 #include "infer/repository.h"
 #include "ingest/plan.h"
 #include "net/acceptor.h"
@@ -73,8 +75,18 @@ void check_providers(const GatewayConfig& config, Report& report) {
 }
 
 void check_models(const GatewayConfig& config, const base::Registry& registry, Report& report) {
-  infer::Repository repository(registry);
-  repository.apply(config.models);
+  infer::Repository repository(registry, model_options(config));
+  repository.apply(loaded_at_once(config.models));
+  infer::Engine engine(repository, {});
+  infer::Embedder embedder(repository, engine);
+  for (const infer::ModelConfig& model : config.models) {
+    if (!model.embed || !repository.find(model.name, "")) continue;
+    if (auto checked = embedder.check(model.name)) {
+      report.good(fmt::format("model {} embeds", model.name));
+    } else {
+      report.bad(checked.error().detail, "mend `embed:` of the model, or its tokenizer.json");
+    }
+  }
   for (const infer::ModelStatus& model : repository.status()) {
     for (const infer::VersionStatus& version : model.versions) {
       std::string what =

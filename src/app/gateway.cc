@@ -7,9 +7,11 @@
 
 #include "app/abuse.h"
 #include "app/key_view.h"
+#include "app/model_options.h"
 #include "app/tls_metrics.h"
 #include "base/version.h"
 #include "flow/filter.h"
+#include "infer/model_source.h"
 #include "net/resolver.h"
 #include "obs/log.h"
 
@@ -113,10 +115,12 @@ Gateway::Gateway(const base::Registry& registry, RunOptions options)
 // The order matters: nothing may be called by what still runs.
 Gateway::~Gateway() {
   admin_.reset();
+  if (model_pull_) model_pull_->stop();  // it tells the repository
   if (cores_) cores_->stop();
   listeners_.reset();
   front_.reset();
   ingest_.reset();
+  embeddings_.reset();
   engine_.reset();
   health_checks_.reset();
   per_core_.clear();
@@ -135,6 +139,7 @@ GatewayConfig Gateway::read_config(config::Map& root) {
   GatewayConfig config =
       read_gateway_config(root, registry_, [this](const std::string& name) { return inherited_.find(name); });
   if (!options_.data_dir.empty()) config.data_dir = options_.data_dir;
+  place_pulled_models(config);
   return config;
 }
 
@@ -155,7 +160,11 @@ std::expected<void, StartFailure> Gateway::start() {
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
   if (auto reach = check_reach(config_); !reach) return reach;
+  // Models may be fetched.
+  net::Resolver::instance().use_servers(config_.dns_servers);
+  net::Egress::use(config_.egress);
   repository_->apply(config_.models);
+  embeddings_->prepare(config_.models);
   read_stored_keys();  // models may have taken a while
   publish(config_);
   observer_->start();
@@ -253,14 +262,19 @@ void Gateway::start_lanes() {
   observer_->metrics().on_scrape(flow::collect_websockets);
   llm_ = std::make_unique<llm::Lane>(pools);
   health_checks_ = std::make_unique<llm::HealthChecks>(*pools.front());
+  model_pull_ = std::make_unique<ModelPull>(ModelPull::Options{
+      .data_dir = config_.data_dir, .arrived = [this](const std::string& model) { take_pulled(model); }});
   model_journal_ = std::make_unique<ModelJournal>(config_.data_dir);
-  repository_ = std::make_unique<infer::Repository>(
-      registry_, infer::Repository::Options{.inference = config_.inference, .journal = model_journal_.get()});
+  infer::Repository::Options models = model_options(config_, model_journal_.get());
+  models.fetch = [this](const auto& model, const auto& inference) { return model_pull_->fetch(model, inference); };
+  repository_ = std::make_unique<infer::Repository>(registry_, std::move(models));
   engine_ = std::make_unique<infer::Engine>(*repository_, infer::Engine::options_of(config_.inference));
   model_metrics_ = std::make_unique<ModelMetrics>(*repository_);
   model_metrics_->show_triton(config_.inference.triton_metrics);
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { model_metrics_->collect(writer); });
   model_port_ = std::make_unique<LocalModels>(*repository_, *engine_);
+  embeddings_ = std::make_unique<LocalEmbeddings>(*repository_, *engine_);
+  llm_->set_local(embeddings_.get());
   http_port_ = std::make_unique<WebhookClient>(pools);
   ingest::LaneOptions lane;
   lane.context = {&registry_, &base::system_clock(), model_port_.get(), http_port_.get()};
@@ -292,6 +306,13 @@ void Gateway::start_lanes() {
         config_.http, burden_);
     per_core_[i].server->on_abuse(report_abuse(*observer_));
   }
+}
+
+// On the pull's thread.
+void Gateway::take_pulled(const std::string& model) {
+  auto loaded = repository_->load({.name = model, .by = {.actor = "pull", .why = "its file was fetched"}});
+  if (!loaded)
+    obs::log(obs::Level::error, "a fetched model cannot be served", {{"model", model}, {"why", loaded.error().detail}});
 }
 
 std::expected<AdminDoor, StartFailure> Gateway::open_admin(const AdminConfig& admin) {
@@ -545,9 +566,12 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   auto door = open_admin(fresh.admin);
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
+  repository_->configure(fresh.inference);
+  model_pull_->keep(fresh.models);
   repository_->apply(fresh.models);
   engine_->change(infer::Engine::options_of(fresh.inference));
   model_metrics_->show_triton(fresh.inference.triton_metrics);
+  embeddings_->prepare(fresh.models);
   {
     std::lock_guard lock(keys_mutex_);
     config_ = std::move(fresh);  // before the cores let go of connections nobody refers to any more
@@ -581,14 +605,7 @@ void Gateway::reload_keys_when_changed() {
 std::vector<std::string> Gateway::obstacles() const {
   std::vector<std::string> found;
   if (draining_.load()) found.emplace_back("the gateway is being stopped");
-  for (const infer::ModelStatus& model : repository_->status()) {
-    if (model.ready) continue;
-    std::string reason = "not loaded";
-    for (const auto& version : model.versions) {
-      if (!version.reason.empty()) reason = version.reason;
-    }
-    found.push_back(fmt::format("the model '{}' cannot be served: {}", model.name, reason));
-  }
+  for (std::string& obstacle : model_obstacles(*repository_)) found.push_back(std::move(obstacle));
   for (const ingest::SourceStatus& source : ingest_->sources()) {
     if (!source.status.connected)
       found.push_back(fmt::format("the source '{}' is not connected: {}", source.name, source.status.detail));

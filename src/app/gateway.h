@@ -16,12 +16,14 @@
 #include "app/listeners.h"
 #include "app/model_journal.h"
 #include "app/model_metrics.h"
+#include "app/local_embeddings.h"
 #include "app/ports.h"
 #include "app/privilege.h"
 #include "app/service_manager.h"
 #include "app/sharing.h"
 #include "app/upgrade.h"
 
+#include "app/model_pull.h"
 #include "app/usage_writer.h"
 #include "base/registry.h"
 #include "base/services.h"
@@ -79,6 +81,7 @@ class Gateway {
   void join_budgets();
   std::expected<void, StartFailure> start_state();
   void start_lanes();
+  void take_pulled(const std::string& model);
   // Everything that is listened on, before anybody is accepted.
   struct Doors {
     Listeners::Change listeners;
@@ -161,10 +164,12 @@ class Gateway {
   std::unique_ptr<llm::Lane> llm_;
   std::unique_ptr<llm::HealthChecks> health_checks_;  // core 0's
   std::unique_ptr<ModelJournal> model_journal_;
+  std::unique_ptr<ModelPull> model_pull_;
   std::unique_ptr<infer::Repository> repository_;
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<ModelMetrics> model_metrics_;
   std::unique_ptr<LocalModels> model_port_;
+  std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;

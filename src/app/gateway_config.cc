@@ -1,5 +1,7 @@
 #include "app/gateway_config.h"
 
+#include "app/model_pull.h"
+
 #include "config/timeout.h"
 #include "flow/dialect.h"
 #include "flow/filter.h"
@@ -44,9 +46,12 @@ void read_models(const config::Node& node, GatewayConfig& config,
   config::Map models = node.map();
   for (const auto& [name, entry] : models.entries()) {
     config::Map map = entry.map();
-    bool local = map.has("path");
+    bool local = map.has("path") || map.has("pull");
     if (local == map.has("route")) {
-      entry.problem("a model has either a `route` (who answers) or a `path` (a local model's folder)");
+      entry.problem(
+          "a model has either a `route` (who answers), or a `path` (a local model's folder) or `pull` (where its files "
+          "come "
+          "from)");
     } else if (local) {
       config::Map fresh = entry.map();
       config.models.push_back(infer::parse_model(fresh, name));
@@ -208,6 +213,12 @@ bool serves_outside(const GatewayConfig& config) {
                      [](const ListenConfig& listen) { return !listen.endpoint.is_loopback(); });
 }
 
+void place_pulled_models(GatewayConfig& config) {
+  for (infer::ModelConfig& model : config.models) {
+    if (!model.origin.pull.empty()) model.path = ModelPull::folder_of(config.data_dir, model.name);
+  }
+}
+
 GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry, const SocketNames& names) {
   GatewayConfig config;
   config::Node listen = root.get("listen");
@@ -242,7 +253,11 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   std::vector<std::pair<std::string, config::Node>> routes;
   config.inference = infer::parse_inference(root);
   read_models(root.get("models"), config, routes);
-  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, read_terms(root));
+  llm::PlanTerms terms = read_terms(root);
+  for (const infer::ModelConfig& model : config.models) {
+    if (model.embed) terms.local.push_back(model.name);
+  }
+  config.llm = llm::Plan::parse(root.get("providers"), routes, registry, std::move(terms));
   for (const ListenConfig& one : config.listen) {
     if (!one.endpoint.is_loopback() && !one.tls && !config.insecure) {
       listen.problem(
@@ -251,6 +266,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
                       one.address()));
     }
   }
+  place_pulled_models(config);
   return config;
 }
 

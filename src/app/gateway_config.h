@@ -58,6 +58,8 @@ struct GatewayConfig {
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes
 // are reported on the document.
 GatewayConfig read_gateway_config(config::Map& root, const base::Registry& registry, const SocketNames& names = {});
+// Gives the models that are pulled their folders in data_dir.
+void place_pulled_models(GatewayConfig& config);
 // Somebody on another machine can reach a data listener.
 bool serves_outside(const GatewayConfig& config);
 

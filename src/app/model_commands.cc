@@ -204,9 +204,9 @@ constexpr char kRollback[] = "rollback";
 
 }  // namespace
 
-void add_model_commands(CLI::App& cli, Command& chosen) {
+CLI::App* add_model_commands(CLI::App& cli, Command& chosen) {
   auto options = std::make_shared<ModelOptions>();
-  CLI::App* model = cli.add_subcommand("model", "local models of the gateway that runs");
+  CLI::App* model = cli.add_subcommand("model", "local models: those of the gateway that runs, and files");
   model->require_subcommand(1);
   model->footer("The admin key, when there is one, is taken from PENSTOCK_ADMIN_KEY.");
   auto add = [&](const char* name, const char* about, Run run) {
@@ -248,6 +248,7 @@ void add_model_commands(CLI::App& cli, Command& chosen) {
   CLI::App* happened = add("history", "what happened, who wanted it and why; newest first", history);
   happened->add_option("NAME", options->name, "only of this model");
   happened->add_option("--limit", options->limit, "how many")->check(CLI::Range(1, 1000))->capture_default_str();
+  return model;
 }
 
 }  // namespace penstock::app

@@ -101,7 +101,7 @@ std::string ModelPull::folder_of(const std::string& data_dir, const std::string&
 
 ModelPull::ModelPull(Options options) : options_(std::move(options)) {}
 
-ModelPull::~ModelPull() {
+void ModelPull::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -157,6 +157,7 @@ Result<void> ModelPull::fetch(const infer::ModelConfig& config, const infer::Inf
   }
   if (missing.empty()) return {};
   std::unique_lock lock(mutex_);
+  if (stopping_) return fail(Errc::cancelled, "the gateway is on its way out");
   if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
   changed_.notify_all();
   changed_.wait_for(lock, options_.patience, [&] {

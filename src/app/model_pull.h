@@ -37,13 +37,16 @@ class ModelPull {
   };
 
   explicit ModelPull(Options options);
-  // Ends what is on its way; what arrived of it stays for the next start.
-  ~ModelPull();
+  ~ModelPull() { stop(); }
   ModelPull(const ModelPull&) = delete;
   ModelPull& operator=(const ModelPull&) = delete;
 
   // Where a model that is pulled has its versions.
   static std::string folder_of(const std::string& data_dir, const std::string& model);
+
+  // Ends what is on its way, what arrived of it stays for the next start, and calls `arrived` no more. Not from within
+  // it.
+  void stop();
 
   // All that `config` pulls is there and has its checksum, or `unavailable` says what is missing and why: what could
   // not be had within the patience goes on in the background, and is tried again for as long as it is wanted. Any

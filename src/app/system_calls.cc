@@ -1,6 +1,7 @@
 #include "app/system_calls.h"
 
 #include <asm/termbits.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/sockios.h>
 #include <sched.h>
@@ -48,6 +49,7 @@ constexpr std::initializer_list<const char*> kFiles{"access",
                                                     "getdents64",
                                                     "lseek",
                                                     "lstat",
+                                                    "memfd_create",
                                                     "mkdir",
                                                     "mkdirat",
                                                     "newfstatat",
@@ -125,6 +127,16 @@ constexpr std::initializer_list<const char*> kSuccessor{
     "arch_prctl", "capget",  "capset",  "execve",    "fork",   "kill",  "pidfd_open", "prctl",
     "prlimit64",  "seccomp", "setpgid", "setrlimit", "setsid", "vfork", "wait4",      "waitid"};
 
+// Of a process that has what it needs open.
+constexpr std::initializer_list<const char*> kComputing{
+    "clock_getres", "clock_gettime", "clock_nanosleep", "close",     "dup",       "eventfd2",  "fcntl",
+    "fstat",        "ftruncate",     "gettimeofday",    "getrandom", "getrlimit", "getrusage", "lseek",
+    "nanosleep",    "poll",          "ppoll",           "pread64",   "preadv",    "read",      "readv",
+    "recvmsg",      "sendmsg",       "sysinfo",         "times",     "uname",     "write",     "writev"};
+constexpr std::initializer_list<const char*> kLooking{"access",     "faccessat", "faccessat2", "getcwd",
+                                                      "getdents64", "lstat",     "newfstatat", "readlink",
+                                                      "readlinkat", "stat",      "statfs",     "statx"};
+
 constexpr std::uint64_t kNewNamespaces =
     CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS;
 constexpr std::uint64_t kWriteExec = PROT_WRITE | PROT_EXEC;
@@ -188,6 +200,13 @@ void allow_threads(Filter& filter, bool upgrade) {
     filter.allow("prctl", {equals(0, static_cast<std::uint64_t>(option))});
 }
 
+void allow_reading(Filter& filter) {
+  constexpr std::uint64_t kWriting = O_ACCMODE | O_CREAT | O_TRUNC;
+  filter.allow(kLooking);
+  filter.allow("open", {masked(1, kWriting, O_RDONLY)});
+  filter.allow("openat", {masked(2, kWriting, O_RDONLY)});
+}
+
 void allow_sockets(Filter& filter) {
   filter.allow(kSockets);
   for (int family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK})
@@ -222,6 +241,22 @@ Result<void> SystemCalls::restrict(Mode mode, bool upgrade) {
   return fail(Errc::unavailable,
               fmt::format("security.seccomp: the kernel does not take the filter: {}; `seccomp: off` goes without it",
                           std::strerror(error)));
+}
+
+Result<void> SystemCalls::restrict_worker(bool may_read) {
+  Filter filter(SCMP_ACT_ERRNO(EPERM));
+  if (filter.get() == nullptr) return fail(Errc::resource_exhausted, "no memory for the filter of system calls");
+  filter.set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  filter.set(SCMP_FLTATR_CTL_TSYNC, 1);
+  filter.set(SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  allow_memory(filter);
+  allow_threads(filter, false);
+  filter.allow("tgkill", {equals(0, static_cast<std::uint64_t>(::getpid()))});
+  filter.allow(kComputing);
+  if (may_read) allow_reading(filter);
+  int error = filter.error() != 0 ? filter.error() : -seccomp_load(filter.get());
+  if (error == 0) return {};
+  return fail(Errc::unavailable, fmt::format("a model's process cannot be confined here: {}", std::strerror(error)));
 }
 
 }  // namespace penstock::app

@@ -15,6 +15,10 @@ class SystemCalls {
   // new processes and programs. `upgrade` permits these last two, which a successor needs to start, and no more.
   // Errors: the kernel has no seccomp, or refused it.
   static Result<void> restrict(Mode mode, bool upgrade);
+
+  // For the process of an isolated model, in every thread, for good: it computes, and talks over the sockets it has.
+  // All else fails with EPERM. `may_read`: files can be opened for reading; which ones is for somebody else to bound.
+  static Result<void> restrict_worker(bool may_read);
 };
 
 }  // namespace penstock::app

@@ -203,8 +203,8 @@ Result<std::vector<std::string>> MemoryFiles::list() const {
 Result<void> MemoryFiles::stream(const std::string& path, std::uint64_t bytes_max, const Sink& sink) const {
   auto found = files_.find(path);
   if (found == files_.end()) return no_file(name_ + "/" + path, ENOENT);
-  if (found->second.size() > bytes_max) return too_large(name_ + "/" + path, bytes_max);
-  sink(found->second);
+  if (found->second->size() > bytes_max) return too_large(name_ + "/" + path, bytes_max);
+  sink(*found->second);
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,8 +56,8 @@ class DiskFiles : public Files {
 
 class MemoryFiles : public Files {
  public:
-  MemoryFiles(std::string name, std::map<std::string, std::string> files)
-      : name_(std::move(name)), files_(std::move(files)) {}
+  using Content = std::map<std::string, std::shared_ptr<const std::string>>;
+  MemoryFiles(std::string name, Content files) : name_(std::move(name)), files_(std::move(files)) {}
   Result<std::vector<std::string>> list() const override;
   bool has(const std::string& path) const override { return files_.contains(path); }
   Result<void> stream(const std::string& path, std::uint64_t bytes_max, const Sink& sink) const override;
@@ -64,7 +65,7 @@ class MemoryFiles : public Files {
 
  private:
   std::string name_;
-  std::map<std::string, std::string> files_;
+  Content files_;
 };
 
 // All of a file on disk by its path, symbolic links followed. Errors as Files::stream().

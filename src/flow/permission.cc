@@ -78,6 +78,9 @@ Result<void> check_request(const Call& call) {
     }
   }
   auto who = first_against(*call.key, call.team, &scopes, [&](const Scopes& s) { return s.allows(call.needs); });
+  // A key that is good for everything is not good for this: it has to be named.
+  if (call.needs.has(Capability::admin) && !call.key->profile().scopes.can.has(Capability::admin))
+    return denied(fmt::format("{} is not good for admin, which its `can` has to name", shown(*call.key)));
   if (who.empty()) return {};
   std::vector<std::string_view> missing;
   for (std::size_t i = 0; i < kCapabilities; ++i) {

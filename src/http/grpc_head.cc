@@ -78,8 +78,8 @@ Result<GrpcHead> read_grpc_head(const Request& request) {
                                                  encoding.substr(0, 50)));
   }
   head.encoding = *coding;
-  if (*coding != codec::Coding::identity && lists(request.field("grpc-accept-encoding"), "gzip"))
-    head.answer_encoding = codec::Coding::gzip;
+  if (*coding != codec::Coding::identity && lists(request.field("grpc-accept-encoding"), codec::name_of(*coding)))
+    head.answer_encoding = *coding;
   return head;
 }
 

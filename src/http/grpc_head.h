@@ -24,8 +24,8 @@ struct GrpcHead {
 // spoken here.
 bool is_grpc(std::string_view content_type);
 
-// Errors: invalid_argument (grpc-timeout), unimplemented (grpc-encoding). An answer is compressed when its request was
-// and the client takes gzip: tensors of numbers hardly shrink, so nobody else is served well by it.
+// Errors: invalid_argument (grpc-timeout), unimplemented (grpc-encoding). An answer is compressed as its request
+// was, where the client takes that: tensors of numbers hardly shrink, so nobody else is served well by it.
 Result<GrpcHead> read_grpc_head(const Request& request);
 
 // "100m": at most eight digits and one of H M S m u n. Nothing when it is neither.

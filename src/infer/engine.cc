@@ -181,7 +181,8 @@ bool Engine::runs_here(Job& job, bool& alone) const {
     alone = served.company.alone(job.loop->now(), job.arrived, others, scheduler_.wait_of(served));
     waits = waits || !alone;
   }
-  if (waits || !served.cost.shorter_than(inline_max_, job.elements)) return false;
+  // The process of an isolated model may hang: it is never waited for on a loop.
+  if (waits || served.config->runtime.isolate || !served.cost.shorter_than(inline_max_, job.elements)) return false;
   return !served.counts || served.places.try_enter(served.config->instances.min);
 }
 

@@ -22,9 +22,9 @@ void wake_up(int eventfd) {
 
 // Without a word about the model a restart may cure it.
 std::unexpected<Error> no_answer(WorkerProcess& process) {
-  end(process.lifeline.get());
-  std::string how = wait(process.lifeline.get(), -1, kNews) == Ready::packet ? describe_end(process.lifeline.get())
-                                                                             : "does not answer";
+  int lifeline = process.lifeline.get();
+  if (wait(lifeline, -1, kNews) != Ready::packet) end(lifeline);
+  std::string how = wait(lifeline, -1, kNews) == Ready::packet ? describe_end(lifeline) : "does not answer";
   return fail(Errc::unavailable, fmt::format("the model's process {} while it loaded the model", how));
 }
 

@@ -135,7 +135,12 @@ const Key* find_key(std::string_view name) {
 ModelConfig parse_model(config::Map& map, const std::string& name) {
   ModelConfig model;
   model.name = name;
-  model.path = map.required_text("path");
+  if (map.has("pull")) {
+    if (map.has("path"))
+      map.get("path").problem("what is pulled has its place in data_dir: leave `path` or `pull` out");
+  } else {
+    model.path = map.required_text("path");
+  }
   if (model.path.empty() && map.has("path")) map.get("path").problem("the path is empty");
   if (name.find('/') != std::string::npos) {
     map.node().problem("a local model's name must not contain '/': it is one part of a URL");

@@ -29,7 +29,7 @@ struct ModelConfig {
   std::string name;
   // A directory of numbered version directories; one that holds the model file itself, which is then version 1; or the
   // model file.
-  std::string path;
+  std::string path;  // empty: of one that is pulled, until somebody says where
   Serve serve = Serve::latest;
   std::vector<std::int64_t> versions;  // ascending
   std::size_t latest = 1;              // how many of the highest versions that load; of Serve::latest

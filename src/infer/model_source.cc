@@ -163,15 +163,21 @@ Result<ModelFile> open_model(const ModelConfig& config, const InferenceConfig& i
   return source.open(path, file.filename().string());
 }
 
-Result<ModelFile> open_model(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
-                             std::map<std::string, std::string> files, const std::string& name) {
-  artifact::MemoryFiles folder(fmt::format("version {} of '{}' in the request", version, config.name),
-                               std::move(files));
+Result<ModelFile> open_given_model(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
+                                   const GivenFiles& files, const std::string& name) {
+  artifact::MemoryFiles folder(std::to_string(version), files);
   Source source(config, inference, folder);
   if (needs_signature(config, inference)) {
     if (auto verified = source.verify(version); !verified) return std::unexpected(std::move(verified.error()));
   }
-  return source.open(folder.name() + "/" + name, name);
+  return source.open(fmt::format("{}/{}", version, name), name);
+}
+
+FileHooks checked_files() {
+  FileHooks hooks;
+  hooks.open_file = open_model;
+  hooks.open_given = open_given_model;
+  return hooks;
 }
 
 }  // namespace penstock::infer

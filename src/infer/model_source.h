@@ -3,13 +3,12 @@
 // Plain files without a signature are handed on by name; the look at them keeps broken files off, not their owner.
 #pragma once
 
-#include <map>
 #include <string>
 
 #include "infer/inference_config.h"
 #include "infer/model_config.h"
 #include "infer/model_scan.h"
-#include "infer/runtime.h"
+#include "infer/version_loader.h"
 
 namespace penstock::infer {
 
@@ -18,9 +17,12 @@ namespace penstock::infer {
 // key, plain with one, no key to check signatures with), data_loss, out_of_range, unimplemented, not_found.
 Result<ModelFile> open_model(const ModelConfig& config, const InferenceConfig& inference, const std::string& path);
 
-// The same for a version that came with a request: `files` as they would stand in its folder, among them `name`.
-Result<ModelFile> open_model(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
-                             std::map<std::string, std::string> files, const std::string& name);
+// The same for the files of one version that came with a request; `name`, "model.onnx", is among them.
+Result<ModelFile> open_given_model(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
+                                   const GivenFiles& files, const std::string& name);
+
+// Both of them.
+FileHooks checked_files();
 
 // Whether a model must be signed: it has `signed_by`, or all must.
 bool needs_signature(const ModelConfig& config, const InferenceConfig& inference);

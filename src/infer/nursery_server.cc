@@ -103,7 +103,10 @@ class Server {
   }
 
   void end_worker(pid_t pid) {
-    lifelines_[pid].ending = true;
+    Lifeline& lifeline = lifelines_[pid];
+    lifeline.ending = true;
+    // Closed with a word unread, it would reset the other end and the news with it.
+    [[maybe_unused]] auto word = receive(lifeline.socket.get());
     ::kill(pid, SIGKILL);
   }
 

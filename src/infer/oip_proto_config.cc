@@ -15,14 +15,6 @@ void add_text(pbf_writer& writer, std::uint32_t field, std::string_view text) {
   if (!text.empty()) writer.add_string(field, text.data(), text.size());
 }
 
-bool is_open_first(const TensorSpec& spec) { return !spec.shape.empty() && spec.shape.front() < 0; }
-
-// Requests are put together along the first dimension, which `dims` leave out then.
-bool batches_rows(const ModelConfig& config, const ModelInfo& info) {
-  return config.batch.max > 1 && std::ranges::all_of(info.inputs, is_open_first) &&
-         std::ranges::all_of(info.outputs, is_open_first);
-}
-
 void add_spec(pbf_writer& model, std::uint32_t field, std::uint32_t dims, const TensorSpec& spec, bool batched) {
   pbf_writer tensor(model, field);
   add_text(tensor, 1, spec.name);
@@ -92,7 +84,7 @@ void add_parameter(pbf_writer& model, std::string_view name, std::string_view va
 }  // namespace
 
 std::string encode_config_message(const ModelConfig& config, const ModelInfo& info) {
-  bool batched = batches_rows(config, info);
+  bool batched = batches(config, info);
   std::string message;
   pbf_writer answer(message);
   pbf_writer model(answer, 1);

@@ -116,9 +116,7 @@ std::string encode_server_message(std::string_view version) {
   pbf_writer writer(message);
   add_text(writer, 1, "penstock");
   add_text(writer, 2, version);
-  for (std::string_view extension : {"classification", "model_configuration", "model_repository",
-                                     "model_repository(unload_dependents)", "schedule_policy", "statistics"})
-    add_text(writer, 3, extension);
+  for (std::string_view extension : extensions(false)) add_text(writer, 3, extension);
   return message;
 }
 

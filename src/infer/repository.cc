@@ -111,7 +111,6 @@ void Repository::configure(const InferenceConfig& inference) {
     std::lock_guard lock(loading_);
     options_.inference = inference;
   }
-  budget_.store(inference.memory_max > 0);
   std::lock_guard lock(watch_mutex_);
   watch_every_ = inference.watch;
   if (watch_every_ > base::Duration::zero() && !watcher_.joinable()) watcher_ = std::thread([this] { watch(); });
@@ -175,8 +174,6 @@ Result<Pick> Repository::pick(const Request& request) const {
     if (!pick.served) pick.served = usable(entry, entry.ready.back());
     if (entry.traffic->watcher() != nullptr) pick.traffic = entry.traffic;
   }
-  if (budget_.load(std::memory_order_relaxed))
-    pick.served->last_used.store(base::system_clock().wall(), std::memory_order_relaxed);
   return pick;
 }
 

@@ -78,7 +78,7 @@ struct LoadRequest {
   std::string name = {};
   // Instead of what the configuration says: JSON with the keys of model.yaml or of Triton's ModelConfig. Empty: none.
   std::string config = {};
-  // "1/model.onnx" and the bytes: instead of what is on disk. Needs `config`.
+  // "1/model.onnx" and the bytes: instead of what is on disk, with what belongs beside it. Needs `config`.
   std::map<std::string, std::string> files = {};
   Wish by = {};
 };
@@ -95,9 +95,8 @@ class Repository {
     Journal* journal = nullptr;  // outlives this; null: nothing is kept
     FileHooks files = {};
     // Brings what is to be on disk there, before it is looked at. When it fails, what is there already is served.
-    std::function<Result<void>(const ModelConfig& config)> fetch = {};
-    // Made once and kept for as long as the model's traffic is configured alike. Empty: the highest version that is
-    // ready answers.
+    std::function<Result<void>(const ModelConfig& config, const InferenceConfig& inference)> fetch = {};
+    // Made once and kept for as long as the model's traffic is configured alike. Empty: make_traffic() of traffic.h.
     std::function<std::shared_ptr<Traffic>(const ModelConfig& config, Journal* journal)> make_traffic = {};
     // For the log: something about `model` that somebody should know.
     std::function<void(const std::string& model, const std::string& what)> warn = {};
@@ -153,7 +152,7 @@ class Repository {
   // What came with a request to load.
   struct Override {
     std::string config;
-    std::map<std::string, std::shared_ptr<const std::string>> files;
+    std::map<std::int64_t, GivenFiles> versions;
   };
   // A model on its way from one state to the next.
   struct Build {
@@ -203,10 +202,9 @@ class Repository {
   void look();
 
   const base::Registry& registry_;
-  Options options_;                  // inference: guarded by loading_
-  std::atomic<bool> budget_{false};  // the least recently used is asked for
-  Reaper reaper_;                    // outlives every version
-  std::mutex loading_;               // one apply, load or unload at a time; guards what follows
+  Options options_;     // inference: guarded by loading_
+  Reaper reaper_;       // outlives every version
+  std::mutex loading_;  // one apply, load or unload at a time; guards what follows
   VersionLoader loader_;
   std::map<std::string, Override> overrides_;
   std::map<std::string, bool> pins_;

@@ -19,24 +19,42 @@ bool same_service(const ModelConfig& a, const ModelConfig& b) {
          a.embed == b.embed;
 }
 
-Stamp stamp_of_bytes(const std::string& bytes) {
-  return {.bytes = bytes.size(), .modified = 0, .inodes = std::hash<std::string>()(bytes)};
+Stamp stamp_of_given(const GivenFiles& files) {
+  Stamp stamp;
+  for (const auto& [name, bytes] : files) {
+    stamp.bytes += bytes->size();
+    stamp.inodes = stamp.inodes * 31 + std::hash<std::string>()(name) + std::hash<std::string>()(*bytes);
+  }
+  return stamp;
 }
 
-// "3/model.onnx" → 3, where a runtime takes such a file.
-std::optional<Candidate> candidate_from(const base::Registry& registry, const std::string& place) {
+// "3/model.onnx" → 3 and model.onnx. Names stay in their folder.
+std::optional<std::pair<std::int64_t, std::string>> split_place(const std::string& place) {
   std::size_t slash = place.find('/');
-  std::int64_t number = 0;
   if (slash == std::string::npos || slash == 0 || slash > 18 || place.front() == '0') return std::nullopt;
+  std::int64_t number = 0;
   for (char digit : place.substr(0, slash)) {
     if (digit < '0' || digit > '9') return std::nullopt;
     number = number * 10 + (digit - '0');
   }
+  std::string name = place.substr(slash + 1);
+  if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos) return std::nullopt;
+  return std::pair(number, std::move(name));
+}
+
+// No `file` where none of them is a runtime's.
+Candidate candidate_among(const base::Registry& registry, std::int64_t number, const GivenFiles& files) {
+  Candidate candidate;
+  candidate.number = number;
+  candidate.alone = true;
   for (const std::string& name : registry.names<RuntimeFactory>()) {
-    if (registry.find<RuntimeFactory>(name)->file_name == place.substr(slash + 1))
-      return Candidate{.number = number, .file = place, .runtime = name, .reason = {}, .alone = true};
+    const std::string& file_name = registry.find<RuntimeFactory>(name)->file_name;
+    if (!files.contains(file_name)) continue;
+    candidate.runtime = name;
+    candidate.file = fmt::format("{}/{}", number, file_name);
+    break;
   }
-  return std::nullopt;
+  return candidate;
 }
 
 }  // namespace
@@ -50,16 +68,21 @@ Result<Repository::Override> Repository::take_override(const LoadRequest& wanted
   if (wanted.files.empty()) return next;
   if (wanted.config.empty())
     return fail(Errc::invalid_argument, "files in a load request need a `config` beside them; {} will do");
-  if (options_.inference.require_signature || !declared.origin.signed_by.empty()) {
+  bool has_to_be_signed = options_.inference.require_signature || !declared.origin.signed_by.empty();
+  if (has_to_be_signed && !options_.files.open_given) {
     return fail(Errc::permission_denied,
                 fmt::format("model '{}' has to be signed, and files in a load request are not", wanted.name));
   }
   for (const auto& [place, bytes] : wanted.files) {
-    if (!candidate_from(registry_, place)) {
-      return fail(Errc::invalid_argument,
-                  fmt::format("'{}' is not a version's model file such as 1/model.onnx", place));
-    }
-    next.files[place] = std::make_shared<const std::string>(bytes);
+    auto parts = split_place(place);
+    if (!parts)
+      return fail(Errc::invalid_argument, fmt::format("'{}' is not a file of a version such as 1/model.onnx", place));
+    next.versions[parts->first][parts->second] = std::make_shared<const std::string>(bytes);
+  }
+  for (const auto& [number, files] : next.versions) {
+    if (!candidate_among(registry_, number, files).file.empty()) continue;
+    return fail(Errc::invalid_argument,
+                fmt::format("version {} in the request has no model file such as {}/model.onnx", number, number));
   }
   return next;
 }
@@ -95,8 +118,8 @@ void Repository::configure_entry(Build& build, const ModelConfig& declared) {
   entry.declared = std::make_shared<const ModelConfig>(declared);
   entry.by_request = build.given != nullptr;
   std::string unfetched;
-  if (options_.fetch && (build.given == nullptr || build.given->files.empty())) {
-    if (auto fetched = options_.fetch(declared); !fetched) unfetched = fetched.error().detail;
+  if (options_.fetch && (build.given == nullptr || build.given->versions.empty())) {
+    if (auto fetched = options_.fetch(declared, options_.inference); !fetched) unfetched = fetched.error().detail;
   }
   entry.sight = sight_of(registry_, declared.path);
   auto config = build.given != nullptr ? with_request(declared, build.given->config) : with_folder(declared);
@@ -119,10 +142,9 @@ void Repository::configure_entry(Build& build, const ModelConfig& declared) {
 }
 
 void Repository::find_candidates(Build& build) {
-  if (build.given != nullptr && !build.given->files.empty()) {
-    for (const auto& [place, bytes] : build.given->files) build.candidates.push_back(*candidate_from(registry_, place));
-    std::sort(build.candidates.begin(), build.candidates.end(),
-              [](const auto& a, const auto& b) { return a.number < b.number; });
+  if (build.given != nullptr && !build.given->versions.empty()) {
+    for (const auto& [number, files] : build.given->versions)
+      build.candidates.push_back(candidate_among(registry_, number, files));
     return;
   }
   auto found = scan_folder(registry_, build.entry->config->path);
@@ -151,8 +173,9 @@ void Repository::load_versions(Build& build) {
   loading->loading = true;
   publish(build.name, std::move(loading));
   if (config.serve == ModelConfig::Serve::latest) {
-    std::size_t ready = 0;
+    // What is on trial is not the latest yet, nor again after it was rolled back; traffic wants it or not.
     std::vector<std::int64_t> trials = entry.traffic->trials();
+    std::size_t ready = 0;
     for (auto candidate = build.candidates.rbegin(); candidate != build.candidates.rend() && ready < config.latest;
          ++candidate) {
       if (std::find(trials.begin(), trials.end(), candidate->number) != trials.end()) continue;
@@ -213,9 +236,9 @@ Repository::Version Repository::new_version(Build& build, const Candidate& candi
   const auto& config = build.entry->config;
   Version version;
   version.number = candidate.number;
-  std::shared_ptr<const std::string> bytes;
-  if (build.given != nullptr && !build.given->files.empty()) bytes = build.given->files.at(candidate.file);
-  auto stamp = bytes ? Result<Stamp>(stamp_of_bytes(*bytes)) : stamp_of(candidate);
+  const GivenFiles* given = nullptr;
+  if (build.given != nullptr && !build.given->versions.empty()) given = &build.given->versions.at(candidate.number);
+  auto stamp = given != nullptr ? Result<Stamp>(stamp_of_given(*given)) : stamp_of(candidate);
   auto refuse = [&](const Error& error) {
     build.full = build.full || error.code == Errc::resource_exhausted;
     version.reason = error.detail;
@@ -235,7 +258,7 @@ Repository::Version Repository::new_version(Build& build, const Candidate& candi
                                base::format_size(stamp->bytes), base::format_size(options_.inference.file_bytes_max))});
   }
   if (auto room = make_room(stamp->bytes, build.name); !room) return refuse(room.error());
-  auto served = loader_.load(config, candidate, *stamp, std::move(bytes));
+  auto served = loader_.load(config, options_.inference, candidate, *stamp, given);
   if (!served) return refuse(served.error());
   building_ += (*served)->memory_bytes;
   if (auto room = make_room(0, build.name); !room) {

@@ -17,7 +17,7 @@ namespace penstock::infer {
 struct RuntimeOptions {
   enum class Optimize { none, basic, extended, all };
   std::vector<std::string> accelerators = {};  // names as accelerators() of the runtime has them; empty: the CPU
-  std::size_t threads = 1;                // of one run, the caller's included
+  std::size_t threads = 1;                     // of one run, the caller's included
   Optimize optimize = Optimize::all;
   std::uint64_t memory_max = 0;  // weights and working memory, bytes; 0: no bound but the gateway's
   bool shrink = false;

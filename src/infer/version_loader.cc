@@ -120,17 +120,19 @@ Result<void> check_declared(const ModelConfig& config, const ModelInfo& info) {
               fmt::format("{} inputs are declared, but the model has {}", config.inputs.size(), info.inputs.size()));
 }
 
-Result<std::shared_ptr<const Model>> VersionLoader::open(const ModelConfig& config, const Candidate& candidate,
-                                                         std::shared_ptr<const std::string> bytes) {
-  ModelFile file{.path = candidate.file, .bytes = std::move(bytes)};
-  if (!file.bytes && hooks_.open_file) {
-    auto opened = hooks_.open_file(config, candidate.file);
-    if (!opened) return std::unexpected(std::move(opened.error()));
-    file = std::move(*opened);
+Result<ModelFile> VersionLoader::open(const ModelConfig& config, const InferenceConfig& inference,
+                                      const Candidate& candidate, const GivenFiles* given) const {
+  if (given == nullptr) {
+    if (hooks_.open_file) return hooks_.open_file(config, inference, candidate.file);
+    return ModelFile{.path = candidate.file};
   }
-  if (hooks_.check_file) {
-    if (auto checked = hooks_.check_file(config, file); !checked) return std::unexpected(std::move(checked.error()));
-  }
+  std::string name = candidate.file.substr(candidate.file.find('/') + 1);
+  if (!hooks_.open_given) return ModelFile{.path = candidate.file, .bytes = given->at(name)};
+  return hooks_.open_given(config, inference, candidate.number, *given, name);
+}
+
+Result<std::shared_ptr<const Model>> VersionLoader::load_model(const ModelConfig& config, const Candidate& candidate,
+                                                               const ModelFile& file) {
   if (config.runtime.isolate) return load_isolated(candidate.runtime, file, config.runtime);
   auto& runtime = runtimes_[candidate.runtime];
   if (!runtime) runtime = registry_.find<RuntimeFactory>(candidate.runtime)->make();
@@ -138,14 +140,16 @@ Result<std::shared_ptr<const Model>> VersionLoader::open(const ModelConfig& conf
 }
 
 Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const ModelConfig>& config,
-                                                    const Candidate& candidate, const Stamp& stamp,
-                                                    std::shared_ptr<const std::string> bytes) {
-  bool from_disk = !bytes;
+                                                    const InferenceConfig& inference, const Candidate& candidate,
+                                                    const Stamp& stamp, const GivenFiles* given) {
+  bool from_disk = given == nullptr;
   if (from_disk) {
     if (auto still = wait_until_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
   }
   std::uint64_t before = allocated_bytes();
-  auto model = open(*config, candidate, std::move(bytes));
+  auto file = open(*config, inference, candidate, given);
+  auto model = file ? load_model(*config, candidate, *file)
+                    : Result<std::shared_ptr<const Model>>(std::unexpected(std::move(file.error())));
   if (from_disk) {
     // Whatever was made of a file that changed meanwhile, it is of neither state.
     if (auto still = check_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
@@ -157,6 +161,8 @@ Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const 
   warm_up(*served, Repository::kShortRun);
   std::uint64_t after = allocated_bytes();
   served->memory_bytes = std::max(stamp.bytes, after > before ? after - before : 0);
+  // What came with a request is kept, to come back after an eviction.
+  if (!from_disk) served->memory_bytes += stamp.bytes;
   return reaper_.keep(std::move(served));
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/registry.h"
+#include "infer/inference_config.h"
 #include "infer/model_config.h"
 #include "infer/model_folder.h"
 #include "infer/reaper.h"
@@ -15,12 +16,18 @@
 
 namespace penstock::infer {
 
-// How a model's file is read, and what else it must pass. Each may be empty.
+// The files of one version that came with a request, by the names they would have in its folder.
+using GivenFiles = std::map<std::string, std::shared_ptr<const std::string>>;
+
+// How a model's file is read: decrypted, its signature checked, looked at before a runtime does. Each may be empty:
+// then files are taken as they are, and what came with a request only where no signature is asked for.
 struct FileHooks {
-  // The file at `path` as it is to be loaded: decrypted, its signature checked. Empty: the plain file.
-  std::function<Result<ModelFile>(const ModelConfig& config, const std::string& path)> open_file;
-  // Looks at the bytes before a runtime does, whether they came from disk or with a request.
-  std::function<Result<void>(const ModelConfig& config, const ModelFile& file)> check_file;
+  std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, const std::string& path)>
+      open_file = {};
+  // `name` is the model's file among `files`.
+  std::function<Result<ModelFile>(const ModelConfig& config, const InferenceConfig& inference, std::int64_t version,
+                                  const GivenFiles& files, const std::string& name)>
+      open_given = {};
 };
 
 // One thread at a time.
@@ -30,17 +37,20 @@ class VersionLoader {
   VersionLoader(const base::Registry& registry, Reaper& reaper, FileHooks hooks)
       : registry_(registry), reaper_(reaper), hooks_(std::move(hooks)) {}
 
-  // `bytes`: what is loaded instead of the candidate's file; null for the file, which must be as `stamp` says before
+  // `given`: what is loaded instead of the candidate's file; null for the file, which must be as `stamp` says before
   // and after. Blocks. unavailable while the file is being written, failed_precondition when the model differs from
-  // what is declared or fails its warm-up, and what a runtime says.
-  Result<std::shared_ptr<Served>> load(const std::shared_ptr<const ModelConfig>& config, const Candidate& candidate,
-                                       const Stamp& stamp, std::shared_ptr<const std::string> bytes);
+  // what is declared or fails its warm-up, and what the hooks and a runtime say.
+  Result<std::shared_ptr<Served>> load(const std::shared_ptr<const ModelConfig>& config,
+                                       const InferenceConfig& inference, const Candidate& candidate, const Stamp& stamp,
+                                       const GivenFiles* given);
   // The same model behind a new configuration: queues and instances differ, the session is shared.
   std::shared_ptr<Served> again(const std::shared_ptr<const ModelConfig>& config, const Served& old);
 
  private:
-  Result<std::shared_ptr<const Model>> open(const ModelConfig& config, const Candidate& candidate,
-                                            std::shared_ptr<const std::string> bytes);
+  Result<ModelFile> open(const ModelConfig& config, const InferenceConfig& inference, const Candidate& candidate,
+                         const GivenFiles* given) const;
+  Result<std::shared_ptr<const Model>> load_model(const ModelConfig& config, const Candidate& candidate,
+                                                  const ModelFile& file);
 
   const base::Registry& registry_;
   Reaper& reaper_;

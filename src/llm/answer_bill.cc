@@ -49,7 +49,7 @@ void Answer::note_tier(std::string_view json) {
 void Answer::bill(bool whole) {
   if (std::exchange(billed_, true)) return;
   // Counts cost nothing, and what needed nobody even less.
-  if (request_.operation == Operation::count_tokens || !call_.sent()) return;
+  if (request_.operation == Operation::count_tokens || !was_asked()) return;
   Spent spent = this->spent(whole);
   if (!spent.estimated) learn(target_, request_, spent.usage);
   settle_hold(spent);
@@ -66,7 +66,7 @@ void Answer::settle_hold(const quota::Used& used) {
 }
 
 void Answer::bill_failure(obs::ErrorType why) {
-  if (request_.operation == Operation::count_tokens || !call_.sent()) return;
+  if (request_.operation == Operation::count_tokens || !was_asked()) return;
   bool left = context_.exchange.client_gone();
   Spent spent;
   if (!is_absurd(usage_)) spent.usage = usage_;

@@ -191,16 +191,20 @@ rt::Task<void> Answer::settle() {
   }
 }
 
-Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, Request& request)
+Dispatch::Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, Request& request,
+                   LocalEmbeddings* local)
     : pool_(pool),
       call_(call),
       route_(std::move(route)),
       request_(request),
       output_most_(request.output_most),
-      deadline_(pool.loop().now() + route_->timeouts.total) {}
+      deadline_(pool.loop().now() + route_->timeouts.total),
+      local_(local),
+      stop_(std::nostopstate) {}
 
 void Dispatch::cancel() {
   cancellation_.cancel();
+  stop_.request_stop();
   if (running_ != nullptr) running_->cancel();
 }
 
@@ -280,6 +284,7 @@ void Dispatch::bound(const Target& target) {
 rt::Task<std::expected<void, Failure>> Dispatch::attempt(Answer& answer) {
   const Target& target = answer.target_;
   if (request_.context && request_.context->present(target, call_, request_)) canonical_.reset();
+  if (target.local) co_return co_await attempt_local(answer);
   bound(target);
   auto encoded = encode(target, answer);
   if (!encoded) co_return std::unexpected(std::move(encoded.error()));

@@ -12,6 +12,7 @@
 #include "llm/attempts.h"
 #include "llm/bill.h"
 #include "llm/failure.h"
+#include "llm/local_embeddings.h"
 #include "llm/target_health.h"
 #include "llm/target_hold.h"
 #include "llm/translation.h"
@@ -67,6 +68,8 @@ class Answer {
   std::string break_off(const Error& error);
   // What keeps a quiet stream open; empty when the dialect has no such thing.
   std::string_view keep_alive() const;
+  // Somebody had work with it.
+  bool was_asked() const { return asked_here_ || call_.sent(); }
   // After the last event: takes what the upstream still sends to end its message, so that the connection can be used
   // again. Bounded to a second.
   rt::Task<void> settle();
@@ -123,12 +126,15 @@ class Answer {
   bool failed_ = false;
   bool told_ = false;  // the target's health knows how it ended
   bool billed_ = false;
+  bool asked_here_ = false;  // a model of this process, which made the answer
 };
 
 class Dispatch {
  public:
-  // `request` is told for each attempt what its target may answer at most.
-  Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, Request& request);
+  // `request` is told for each attempt what its target may answer at most. `local` answers for targets in this process;
+  // null: there are none.
+  Dispatch(http::ClientPool& pool, flow::Call& call, std::shared_ptr<const Route> route, Request& request,
+           LocalEmbeddings* local = nullptr);
   // Nothing else on the loop may use `call` meanwhile. A client that leaves cancels the upstream call at once.
   rt::Task<std::expected<std::unique_ptr<Answer>, Failure>> run();
   // Ends what is under way; safe at any time on the loop.
@@ -136,6 +142,7 @@ class Dispatch {
 
  private:
   rt::Task<std::expected<void, Failure>> attempt(Answer& answer);
+  rt::Task<std::expected<void, Failure>> attempt_local(Answer& answer);
   // The target takes the request in the dialect it came in.
   bool native(const Target& target) const;
   // The request as the target wants it. `answer` learns what could not be carried, how to read the stream, and for
@@ -166,6 +173,8 @@ class Dispatch {
   std::unique_ptr<const chat::EmbeddingsRequest> canonical_embeddings_;
   base::SteadyTime deadline_;  // of all attempts together
   Answer* running_ = nullptr;
+  LocalEmbeddings* local_;
+  std::stop_source stop_;  // of what runs in this process
   rt::Cancellation cancellation_;
 };
 

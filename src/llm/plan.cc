@@ -1,6 +1,7 @@
 #include "llm/plan.h"
 
 #include "base/quantity.h"
+#include "llm/local_provider.h"
 #include "price/quantity.h"
 #include "token/models.h"
 
@@ -16,7 +17,12 @@ std::optional<Target> Plan::resolve(std::string_view text) const {
   std::size_t slash = text.find('/');
   if (slash == std::string_view::npos || slash + 1 == text.size()) return std::nullopt;
   auto provider = providers_.find(text.substr(0, slash));
-  if (provider == providers_.end()) return std::nullopt;
+  if (provider == providers_.end()) {
+    std::string model(text.substr(slash + 1));
+    bool known = local_ && text.substr(0, slash) == kLocalName &&
+                 std::find(terms_.local.begin(), terms_.local.end(), model) != terms_.local.end();
+    return known ? std::optional(local_target(local_, model)) : std::nullopt;
+  }
   Target target;
   target.provider = provider->second;
   target.model = text.substr(slash + 1);
@@ -48,7 +54,8 @@ std::shared_ptr<const Route> narrowed(const std::shared_ptr<const Route>& route,
 
 Result<std::shared_ptr<const Route>> Plan::find(std::string_view model) const {
   if (auto route = routes_.find(model); route != routes_.end()) return route->second;
-  if (auto target = resolve(model)) {
+  // A local model is asked for by its own name, which is what keys are about.
+  if (auto target = resolve(model); target && !target->local) {
     auto route = std::make_shared<Route>();
     // The stranger's word must not become a label: direct calls count under their provider.
     route->name = sellers_.find(model.substr(0, model.find('/')))->second.direct_label;

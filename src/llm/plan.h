@@ -25,6 +25,7 @@ struct Target {
   obs::Label label{};  // provider/model
   std::shared_ptr<const Provider> provider;
   std::string model;
+  bool local = false;  // in this process: local_embeddings.h
   std::int64_t weight = 1;
   std::shared_ptr<const price::Entry> sold;         // what it costs and since when; null: nobody knows
   const token::Encoding* encoding = nullptr;        // of its texts; null: not published
@@ -70,6 +71,8 @@ struct Route {
 struct PlanTerms {
   std::shared_ptr<const price::Catalog> prices;  // null: only routes know prices
   std::int64_t output_assumed = Route().output_assumed;
+  // Models of this process that turn texts into vectors: routes of their names, and targets as local/NAME.
+  std::vector<std::string> local = {};
 };
 
 // The route with the targets of which `keep` holds; the fallbacks take the place of targets when none of these is left.
@@ -108,6 +111,7 @@ class Plan {
   };
 
   std::optional<Target> resolve(std::string_view text) const;
+  void add_local_routes();
   void parse_provider(const std::string& name, const config::Node& node, const base::Registry& registry);
   void take_target_rules(const config::Node& route);
   void parse_route(const std::string& name, const config::Node& node);
@@ -122,6 +126,7 @@ class Plan {
   std::map<std::string, std::shared_ptr<token::Calibration>, std::less<>> calibrations_;  // of targets that routes name
   std::vector<std::shared_ptr<Allowance>> allowances_;
   std::map<std::string, std::shared_ptr<const Route>, std::less<>> routes_;
+  std::shared_ptr<const Provider> local_;  // null: no model of this process is among the targets
 };
 
 // The order in which to try the targets of a route: by weight without replacement, or as written, then the fallbacks.

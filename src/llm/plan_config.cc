@@ -3,6 +3,7 @@
 
 #include "base/quantity.h"
 #include "config/timeout.h"
+#include "llm/local_provider.h"
 #include "llm/plan.h"
 #include "price/price_config.h"
 #include "price/vendor_config.h"
@@ -216,6 +217,18 @@ void Plan::parse_provider(const std::string& name, const config::Node& node, con
   sellers_[name] = std::move(seller);
 }
 
+void Plan::add_local_routes() {
+  if (terms_.local.empty()) return;
+  local_ = std::make_shared<const LocalProvider>();
+  for (const std::string& name : terms_.local) {
+    auto route = std::make_shared<Route>();
+    route->name = obs::intern(name);
+    route->timeouts = local_->timeouts();
+    route->targets.push_back(local_target(local_, name));
+    routes_[name] = std::move(route);
+  }
+}
+
 std::shared_ptr<const Plan> Plan::parse(const config::Node& providers,
                                         const std::vector<std::pair<std::string, config::Node>>& routes,
                                         const base::Registry& registry, PlanTerms terms) {
@@ -224,6 +237,7 @@ std::shared_ptr<const Plan> Plan::parse(const config::Node& providers,
   if (providers.present()) {
     for (const auto& [name, node] : providers.map().entries()) plan->parse_provider(name, node, registry);
   }
+  plan->add_local_routes();
   for (const auto& [name, node] : routes) plan->take_target_rules(node.map().get("route"));
   for (const auto& [name, node] : routes) plan->parse_route(name, node);
   return plan;

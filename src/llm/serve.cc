@@ -228,7 +228,8 @@ rt::Task<void> serve(flow::Call& call, const Lane& lane, Request& request) {
     co_return;
   }
   call.event.model = (*route)->name;
-  Dispatch dispatch(lane.pool(static_cast<std::size_t>(call.exchange.loop().index())), call, *route, request);
+  Dispatch dispatch(lane.pool(static_cast<std::size_t>(call.exchange.loop().index())), call, *route, request,
+                    lane.local());
   call.exchange.on_client_gone([&dispatch] { dispatch.cancel(); });
   auto answer = co_await dispatch.run();
   if (!answer) {

@@ -130,6 +130,53 @@ std::expected<UpstreamRequest, Failure> Dispatch::translate_embeddings(const Tar
 
 namespace {
 
+// What went wrong in this process, and who is to blame.
+Failure local_failure(const Target& target, Error error) {
+  switch (error.code) {
+    case Errc::invalid_argument:
+    case Errc::out_of_range: {
+      Failure failure({Errc::invalid_argument, std::move(error.detail)}, obs::ErrorType::caller_bad_request);
+      failure.another_may = true;  // others take longer texts
+      return failure;
+    }
+    case Errc::cancelled: return Failure(std::move(error), obs::ErrorType::caller_cancelled);
+    case Errc::deadline_exceeded:
+    case Errc::backpressure:
+    case Errc::resource_exhausted: return Failure(std::move(error), obs::ErrorType::penstock_overload);
+    default:
+      return Failure({Errc::unavailable, fmt::format("'{}' cannot embed now: {}", target.label.view(), error.detail)},
+                     obs::ErrorType::penstock_internal);
+  }
+}
+
+}  // namespace
+
+rt::Task<std::expected<void, Failure>> Dispatch::attempt_local(Answer& answer) {
+  const Target& target = answer.target_;
+  if (request_.operation != Operation::embeddings || request_.embeddings == nullptr || local_ == nullptr)
+    co_return std::unexpected(unspoken(target, "turns texts into vectors and does nothing else: ask for embeddings"));
+  if (auto read = read_canonical(); !read) co_return std::unexpected(refused(target, read.error()));
+  chat::Dropped dropped;
+  if (!canonical_embeddings_->task.empty()) dropped.add(chat::Field::task);
+  if (!canonical_embeddings_->title.empty()) dropped.add(chat::Field::title);
+  answer.dropped_ = names_of(dropped, canonical_embeddings_->unread, *request_.embeddings);
+  if (route_->strict && !answer.dropped_.empty()) co_return std::unexpected(not_strict_enough(target, answer.dropped_));
+  stop_ = std::stop_source();
+  Result<chat::EmbeddingsAnswer> embedded;
+  {
+    Waiting waiting(call_);
+    embedded = co_await local_->embed(pool_.loop(), target.model, *canonical_embeddings_, deadline_, stop_.get_token());
+  }
+  if (!embedded) co_return std::unexpected(local_failure(target, std::move(embedded.error())));
+  answer.asked_here_ = true;
+  answer.usage_ = embedded->usage;
+  embedded->model = call_.model;
+  answer.translated_body_ = request_.embeddings->write_answer(*canonical_embeddings_, *embedded);
+  co_return std::expected<void, Failure>{};
+}
+
+namespace {
+
 Failure model_failure(const Target& target, const chat::ProviderError& error) {
   Failure failure = target_failure(target, obs::ErrorType::provider_5xx, Errc::protocol_error,
                                    "reported an error instead of an answer: " + error.message);

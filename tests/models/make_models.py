@@ -156,3 +156,59 @@ save(
     [numpy_helper.from_array(np.int64(0), "zero_index"), numpy_helper.from_array(np.full(1, 2, np.float32), "factors")],
 )
 save("trial/other/model.onnx", [helper.make_node("Mul", ["x", "more"], ["y"])], *ROWS, [numpy_helper.from_array(np.float32(2.5), "more")])
+
+
+# A text encoder in small: every token a vector of sines, mixed with the mean of those that count. tests/embeddings_test.py
+# recomputes it.
+SIZE = 8
+MIX = np.array([[((i * 3 + k * 5) % 7 - 3) / 6 for k in range(SIZE)] for i in range(SIZE)], dtype=np.float32)
+CONSTANTS = [
+    numpy_helper.from_array(np.array([0.11 * (k + 1) for k in range(SIZE)], dtype=np.float32), "pitch"),
+    numpy_helper.from_array(np.float32(0.5), "half"),
+    numpy_helper.from_array(MIX, "mix"),
+    numpy_helper.from_array(np.array([2], dtype=np.int64), "last"),
+    numpy_helper.from_array(np.array([1], dtype=np.int64), "tokens"),
+]
+
+
+def encoder(typed):
+    """Nodes from input_ids, attention_mask and token_type_ids to `hidden`."""
+    def spread(name):
+        return [helper.make_node("Cast", [name], [name + "_f"], to=T.FLOAT),
+                helper.make_node("Unsqueeze", [name + "_f", "last"], [name + "_c"])]
+    nodes = [*spread("input_ids"), *spread("attention_mask"), helper.make_node("Mul", ["input_ids_c", "pitch"], ["turned"])]
+    if typed:
+        nodes += [*spread("token_type_ids"), helper.make_node("Mul", ["token_type_ids_c", "half"], ["typed"]),
+                  helper.make_node("Add", ["turned", "typed"], ["angle"])]
+    nodes += [
+        helper.make_node("Sin", ["angle" if typed else "turned"], ["wave"]),
+        helper.make_node("Mul", ["wave", "attention_mask_c"], ["counted"]),
+        helper.make_node("ReduceSum", ["counted", "tokens"], ["sum"], keepdims=1),
+        helper.make_node("ReduceSum", ["attention_mask_c", "tokens"], ["count"], keepdims=1),
+        helper.make_node("Div", ["sum", "count"], ["context"]),
+        helper.make_node("MatMul", ["wave", "mix"], ["mixed"]),
+        helper.make_node("Add", ["mixed", "context"], ["before"]),
+        helper.make_node("Tanh", ["before"], ["hidden"]),
+    ]
+    return nodes
+
+
+save(
+    "embedder/1/model.onnx",
+    encoder(True) + [helper.make_node("Identity", ["hidden"], ["last_hidden_state"])],
+    [value(name, T.INT64, ["rows", "tokens"]) for name in ("input_ids", "attention_mask", "token_type_ids")],
+    [value("last_hidden_state", T.FLOAT, ["rows", "tokens", SIZE])],
+    CONSTANTS,
+)
+# the same as one that takes two rows of 16 tokens only, and pools by itself
+save(
+    "embedder_fixed/1/model.onnx",
+    encoder(False) + [
+        helper.make_node("Mul", ["hidden", "attention_mask_c"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "tokens"], ["kept_sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["attention_mask_f", "tokens"], ["kept_count"], keepdims=1),
+        helper.make_node("Div", ["kept_sum", "kept_count"], ["sentence_embedding"])],
+    [value(name, T.INT32, [2, 16]) for name in ("input_ids", "attention_mask")],
+    [value("sentence_embedding", T.FLOAT, [2, SIZE])],
+    [constant for constant in CONSTANTS if constant.name != "half"],
+)

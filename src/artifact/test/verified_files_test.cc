@@ -175,7 +175,9 @@ TEST(ModelSigning, EveryChangedFileIsRefused) {
     const std::vector<std::string> paths = *disk->list();
     for (const std::string& path : paths) files[path] = *disk->read(path, kMost);
     auto check = [&](std::map<std::string, std::string> changed) -> Result<void> {
-      MemoryFiles memory("changed", std::move(changed));
+      MemoryFiles::Content content;
+      for (auto& [path, bytes] : changed) content[path] = std::make_shared<const std::string>(std::move(bytes));
+      MemoryFiles memory("changed", std::move(content));
       auto verified = VerifiedFiles::open(memory, made_key(name));
       if (!verified) return std::unexpected(verified.error());
       if (auto read = verified->read("model.onnx", kMost); !read) return std::unexpected(read.error());

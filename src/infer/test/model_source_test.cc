@@ -161,18 +161,20 @@ TEST_F(ModelSource, WeightsBesideAreCheckedToo) {
 }
 
 TEST_F(ModelSource, WhatComesWithARequestIsHeldToTheSame) {
-  std::map<std::string, std::string> files{{"model.onnx", model_bytes()}};
-  EXPECT_TRUE(open_model(config_, inference_, 4, files, "model.onnx"));
+  auto shared = [](std::string bytes) { return std::make_shared<const std::string>(std::move(bytes)); };
+  GivenFiles files{{"model.onnx", shared(model_bytes())}};
+  EXPECT_TRUE(open_given_model(config_, inference_, 4, files, "model.onnx"));
   sign("bearing", 4);
-  auto unsigned_model = open_model(config_, inference_, 4, files, "model.onnx");
+  auto unsigned_model = open_given_model(config_, inference_, 4, files, "model.onnx");
   ASSERT_FALSE(unsigned_model);
   EXPECT_THAT(unsigned_model.error().detail, HasSubstr("not signed"));
   for (const char* name : {"manifest.json", "manifest.sig"})
-    files[name] = *artifact::read_file(path_ / "4" / name, kMost);
-  EXPECT_TRUE(open_model(config_, inference_, 4, files, "model.onnx"));
-  files["model.onnx"] += std::string("\x0a\x00", 2);
-  EXPECT_FALSE(open_model(config_, inference_, 4, files, "model.onnx"));
-  EXPECT_FALSE(open_model(ModelConfig{}, inference_, 4, {{"model.onnx", model_bytes("w.bin")}}, "model.onnx"));
+    files[name] = shared(*artifact::read_file(path_ / "4" / name, kMost));
+  EXPECT_TRUE(open_given_model(config_, inference_, 4, files, "model.onnx"));
+  files["model.onnx"] = shared(model_bytes() + std::string("\x0a\x00", 2));
+  EXPECT_FALSE(open_given_model(config_, inference_, 4, files, "model.onnx"));
+  EXPECT_FALSE(
+      open_given_model(ModelConfig{}, inference_, 4, {{"model.onnx", shared(model_bytes("w.bin"))}}, "model.onnx"));
 }
 
 OriginConfig parsed(const std::string& yaml, std::string& report) {

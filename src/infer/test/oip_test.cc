@@ -322,7 +322,10 @@ TEST(Status, ListsVersionsWithTheirStateAndFigures) {
   models[0].versions[1].memory_bytes = 77;
   models[0].versions[1].stats->batches = {{.rows = 4, .input = {1, 2}, .compute = {1, 3}, .output = {1, 4}}};
   models[0].versions[1].stats->executions = 6;
+  models[0].versions[1].stats->compute = {5, 70};
+  models[0].versions[1].stats->input = {4, 8};
   std::string stats = encode_stats(models);
+  EXPECT_THAT(stats, HasSubstr(R"("compute_input":{"count":5,"ns":8},"compute_infer":{"count":5,"ns":70})"));
   EXPECT_THAT(stats, HasSubstr(R"("execution_count":6)"));
   EXPECT_THAT(stats, HasSubstr(R"("batch_stats":[{"batch_size":4,"compute_input":{"count":1,"ns":2},)"
                                R"("compute_infer":{"count":1,"ns":3},"compute_output":{"count":1,"ns":4}}])"));

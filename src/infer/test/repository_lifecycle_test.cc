@@ -74,6 +74,8 @@ struct Home : FakeHome {
 
 std::string served(const Repository& repository, const std::string& model, const std::string& version = {}) {
   auto pick = repository.pick({.model = model, .version = version});
+  // As the engine does with every request.
+  if (pick) pick->served->last_used = base::system_clock().wall();
   return pick ? pick->served->version : pick.error().detail;
 }
 
@@ -146,7 +148,8 @@ TEST(RepositoryDemand, TheDeadlinePassesWhileAnotherModelLoads) {
   home.write("m/1/model.txt", "double");
   Repository::Options options = home.options();
   std::atomic<bool> open{false};
-  options.files.open_file = [&](const ModelConfig&, const std::string& path) -> Result<ModelFile> {
+  options.files.open_file = [&](const ModelConfig&, const InferenceConfig&,
+                                const std::string& path) -> Result<ModelFile> {
     while (!open.load()) std::this_thread::sleep_for(1ms);
     return ModelFile{.path = path};
   };
@@ -265,8 +268,9 @@ TEST(RepositoryRequest, LoadsWhatCameWithItAndGoesBackToTheDisk) {
   EXPECT_EQ(repository.find("m", "")->get()->config->batch.max, 1U);
   EXPECT_FALSE(status_of(repository, "m").by_request);
   EXPECT_THAT(load("", {{"1/model.txt", "half"}}), HasSubstr("need a `config`"));
-  EXPECT_THAT(load("{}", {{"../1/model.txt", "half"}}), HasSubstr("is not a version's model file"));
-  EXPECT_THAT(load("{}", {{"0/model.txt", "half"}}), HasSubstr("is not a version's model file"));
+  EXPECT_THAT(load("{}", {{"../1/model.txt", "half"}}), HasSubstr("is not a file of a version"));
+  EXPECT_THAT(load("{}", {{"0/model.txt", "half"}}), HasSubstr("is not a file of a version"));
+  EXPECT_THAT(load("{}", {{"2/other.txt", "half"}}), HasSubstr("version 2 in the request has no model file"));
   EXPECT_THAT(load("{\"x\": 1}", {}), HasSubstr("unknown key 'x'"));
   EXPECT_EQ(fs::exists(home.root / "m/7"), false);
 }
@@ -307,16 +311,16 @@ TEST(RepositoryVersions, TrafficIsMadeOnceAndChoosesAmongWhatIsReady) {
     Choice choose(std::string_view sticky, std::span<const std::int64_t> ready) override {
       return {.version = sticky.empty() ? ready.front() : ready.back(), .fallback = 1, .shadow = 9};
     }
+    std::int64_t usual(std::span<const std::int64_t> ready) const override { return ready.front(); }
     std::optional<std::int64_t> labelled(std::string_view) const override { return std::nullopt; }
     std::vector<std::int64_t> wanted() const override { return {1, 2}; }
-    std::int64_t usual(std::span<const std::int64_t> ready) const override { return ready.back(); }
-    std::vector<std::int64_t> trials() const override { return {}; }
+    std::vector<std::int64_t> trials() const override { return {2}; }
+    Watcher* watcher() override { return nullptr; }
     TrafficView view() override { return {}; }
     Result<void> promote(std::int64_t, const Wish&) override { return {}; }
     Result<void> roll_back(const Wish&) override { return {}; }
     Result<void> set_labels(std::optional<std::map<std::string, std::int64_t>>, const Wish&) override { return {}; }
     Result<void> set_split(std::optional<std::map<std::int64_t, double>>, const Wish&) override { return {}; }
-    Watcher* watcher() override { return nullptr; }
   };
   Home home;
   for (const char* version : {"1", "2"}) home.write(fmt::format("m/{}/model.txt", version), "double");
@@ -419,7 +423,8 @@ TEST(RepositoryFiles, AFileThatIsBeingWrittenIsNotTaken) {
   home.write("m/1/model.txt", "double");
   Repository::Options options = home.options();
   bool grow = true;
-  options.files.open_file = [&](const ModelConfig&, const std::string& path) -> Result<ModelFile> {
+  options.files.open_file = [&](const ModelConfig&, const InferenceConfig&,
+                                const std::string& path) -> Result<ModelFile> {
     if (grow) std::ofstream(path, std::ios::app) << "\n";
     return ModelFile{.path = path};
   };
@@ -455,13 +460,17 @@ TEST(RepositoryFiles, HooksSeeEveryFile) {
   Home home;
   home.write("m/1/model.txt", "sealed");
   Repository::Options options = home.options();
-  options.fetch = [&](const ModelConfig&) -> Result<void> { return fail(Errc::unavailable, "the server is away"); };
-  options.files.open_file = [](const ModelConfig&, const std::string& path) -> Result<ModelFile> {
+  options.fetch = [&](const ModelConfig&, const InferenceConfig&) -> Result<void> {
+    return fail(Errc::unavailable, "the server is away");
+  };
+  options.files.open_file = [](const ModelConfig&, const InferenceConfig&,
+                               const std::string& path) -> Result<ModelFile> {
     return ModelFile{.path = path, .bytes = std::make_shared<const std::string>("half")};
   };
-  options.files.check_file = [](const ModelConfig&, const ModelFile& file) -> Result<void> {
-    if (*file.bytes != "half") return fail(Errc::data_loss, "hostile");
-    return {};
+  options.files.open_given = [](const ModelConfig&, const InferenceConfig&, std::int64_t version,
+                                const GivenFiles& files, const std::string& name) -> Result<ModelFile> {
+    if (version != 1 || !files.contains("manifest.json")) return fail(Errc::permission_denied, "not signed");
+    return ModelFile{.path = name, .bytes = files.at(name)};
   };
   Repository repository(home.registry, options);
   repository.apply({home.model("m")});
@@ -469,7 +478,9 @@ TEST(RepositoryFiles, HooksSeeEveryFile) {
   EXPECT_THAT(status_of(repository, "m").reason, HasSubstr("the server is away"));
   auto done = repository.load({.name = "m", .config = "{}", .files = {{"1/model.txt", "double"}}});
   ASSERT_FALSE(done);
-  EXPECT_THAT(done.error().detail, HasSubstr("hostile"));
+  EXPECT_THAT(done.error().detail, HasSubstr("not signed"));
+  EXPECT_TRUE(
+      repository.load({.name = "m", .config = "{}", .files = {{"1/model.txt", "double"}, {"1/manifest.json", "{}"}}}));
 }
 
 TEST(RepositoryWatch, TakesANewVersionWhenItStandsStill) {

@@ -71,5 +71,35 @@ TEST(Match, NamesTheTensorWhatWasExpectedAndWhatCame) {
   EXPECT_THAT(refusal(output), HasSubstr("twice"));
 }
 
+TEST(Match, RefusesShapesThatLie) {
+  Request negative = good();
+  negative.inputs[1].shape = {-1, 2};
+  EXPECT_THAT(refusal(negative), HasSubstr("negative dimension"));
+  Request overflowing = good();
+  overflowing.inputs[0].shape = {INT64_MAX, INT64_MAX};
+  EXPECT_THAT(refusal(overflowing), HasSubstr("too many elements"));
+  Request most = good();
+  most.inputs[0].shape = {INT64_MAX};  // times four bytes that is more than there are
+  EXPECT_THAT(refusal(most), HasSubstr("got 1"));
+  Request ragged = good();
+  ragged.inputs[0].bytes = Buffer(6);
+  EXPECT_EQ(refusal(ragged), "input 'b': 6 bytes are not 1 elements of 4 bytes");
+  Request deep = good();
+  deep.inputs[0].shape.assign(kRankMax + 1, 1);
+  EXPECT_THAT(refusal(deep), HasSubstr("dimensions"));
+}
+
+TEST(Match, TakesWhatIsNoNumber) {
+  Request request = good();
+  request.inputs[0] = floats("b", {1}, {std::nanf("")});
+  EXPECT_EQ(refusal(request), "");
+}
+
+TEST(Match, RefusesAnOutputAskedForTwice) {
+  Request request = good();
+  request.outputs = {"y", "y"};
+  EXPECT_EQ(refusal(request), "output 'y' is asked for twice");
+}
+
 }  // namespace
 }  // namespace penstock::infer

@@ -88,30 +88,30 @@ rt::Task<void> InferStream::read_all() {
 rt::Task<Result<void>> InferStream::take(std::string_view message) {
   slots_.push_back(std::make_unique<Slot>(call_));
   Slot& slot = *slots_.back();
-  slot.inference.in_force = call_.in_force;
-  slot.inference.key = call_.key;
-  slot.inference.team = call_.team;
-  slot.inference.forwarded = call_.forwarded;
-  slot.inference.event = call_.event;
+  slot.call.in_force = call_.in_force;
+  slot.call.key = call_.key;
+  slot.call.team = call_.team;
+  slot.call.forwarded = call_.forwarded;
+  slot.call.event = call_.event;
   slot.bytes = message.size();
   bytes_ += message.size();
   if (auto topic = oip::peek_infer_message(message)) slot.id = topic->id;
-  auto admitted = co_await admit_inference(slot.inference, repository_, message, slot.wanted);
+  auto admitted = co_await admit_inference(slot.call, repository_, message, grpc_.grpc().deadline());
   if (admitted) {
+    slot.inference = std::move(*admitted);
     start(slot);
-  } else {
-    slot.result = std::unexpected(admitted.error());
-    ready_.set();
+    co_return Result<void>{};
   }
-  co_return admitted;
+  slot.result = std::unexpected(admitted.error());
+  ready_.set();
+  co_return std::unexpected(admitted.error());
 }
 
 void InferStream::start(Slot& slot) {
-  slot.deadline = inference_deadline(grpc_.grpc().deadline(), slot.wanted);
-  infer::Request request = std::move(slot.wanted.request);
+  infer::Request request = std::move(slot.inference.wanted.request);
   request.stop = stop_.get_token();
   // Slots stay until they have a result.
-  engine_.infer(call_.exchange.loop(), std::move(request), slot.deadline,
+  engine_.infer(call_.exchange.loop(), std::move(request), slot.inference.deadline,
                 [this, &slot](Result<infer::Response> result) {
                   slot.result = std::move(result);
                   ready_.set();
@@ -119,8 +119,8 @@ void InferStream::start(Slot& slot) {
 }
 
 void InferStream::settle(Slot& slot) {
-  slot.inference.event.status = slot.result->has_value() ? 200 : 400;
-  slot.inference.policy->settle(slot.inference);
+  slot.call.event.status = slot.result->has_value() ? 200 : 400;
+  slot.call.policy->settle(slot.call);
   bytes_ -= slot.bytes;
 }
 
@@ -132,7 +132,7 @@ rt::Task<void> InferStream::write_all() {
     settle(slot);
     bool ended = why_ && stop_.stop_requested();
     if (!ended && errors_end_ && !*slot.result) {
-      end(run_error(slot.result->error(), slot.deadline));
+      end(run_error(slot.result->error(), slot.inference.deadline));
       ended = true;
     }
     if (!ended) {
@@ -147,11 +147,12 @@ rt::Task<void> InferStream::write_all() {
 rt::Task<Result<void>> InferStream::write(Slot& slot) {
   Result<infer::Response>& result = *slot.result;
   if (result) {
-    if (auto classified = classify_wanted(slot.wanted, repository_, *result); !classified)
+    if (auto classified = oip::classify_outputs(slot.inference.wanted, *result, slot.inference.rows_first); !classified)
       result = std::unexpected(classified.error());
   }
-  oip::Message message = result ? oip::encode_stream_message(slot.wanted, *result)
-                                : oip::encode_stream_error(slot.id, run_error(result.error(), slot.deadline).detail);
+  oip::Message message =
+      result ? oip::encode_stream_message(slot.inference.wanted, *result)
+             : oip::encode_stream_error(slot.id, run_error(result.error(), slot.inference.deadline).detail);
   if (result && call_.event.model.view() != result->model) call_.event.model = obs::intern(result->model);
   ++call_.event.events;
   std::vector<std::string_view> pieces = message.pieces();

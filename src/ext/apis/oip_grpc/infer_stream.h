@@ -31,12 +31,11 @@ class InferStream {
  private:
   // A request on its way, in the order they came.
   struct Slot {
-    explicit Slot(const flow::Call& call) : inference(call.exchange, call.dialect, call.policy) {}
-    flow::Call inference;
-    infer::oip::InferCall wanted;
+    explicit Slot(const flow::Call& stream) : call(stream.exchange, stream.dialect, stream.policy) {}
+    flow::Call call;  // each request counts for limits
+    Inference inference;
     std::string id;
     std::size_t bytes = 0;
-    base::SteadyTime deadline;
     std::optional<Result<infer::Response>> result;
   };
 

@@ -98,15 +98,42 @@ rt::Task<Result<std::shared_ptr<infer::Served>>> OipGrpcApi::find(flow::Call& ca
   call.needs.add(flow::Capability::infer);
   auto admitted = co_await flow::admit(call);
   if (!admitted) co_return std::unexpected(admitted.error());
+  auto served = repository_.find(named->name, named->version);
+  if (served || served.error().code != Errc::unavailable) co_return served;
+  auto loaded = co_await load_on_demand(call, *named, served.error());
+  if (!loaded) co_return std::unexpected(loaded.error());
   co_return repository_.find(named->name, named->version);
 }
 
-// A model that is not there is not ready, which is an answer and no error.
+// Where the model is loaded when somebody wants it; `otherwise` where it is not.
+rt::Task<Result<void>> OipGrpcApi::load_on_demand(flow::Call& call, oip::ModelName named, Error otherwise) {
+  constexpr base::Duration kPatience = std::chrono::seconds(30);
+  infer::Request wanted;
+  wanted.model = std::move(named.name);
+  wanted.version = std::move(named.version);
+  std::function<void(std::function<void(Result<void>)>)> start = [&](std::function<void(Result<void>)> done) {
+    base::SteadyTime latest = base::system_clock().steady() + kPatience;
+    if (!repository_.when_loaded(call.exchange.loop(), wanted, latest, done)) done(std::unexpected(otherwise));
+  };
+  rt::Callback<Result<void>> loading(call.exchange.loop(), std::move(start));
+  co_return co_await loading;
+}
+
+// A model that is not there is not ready, which is an answer and no error. One that is loaded when somebody wants it
+// is.
 rt::Task<Answer> OipGrpcApi::model_ready(flow::Call& call, std::string_view message) {
-  auto served = co_await find(call, message);
-  bool known = served || served.error().code == Errc::not_found || served.error().code == Errc::unavailable;
-  if (!known) co_return std::unexpected(served.error());
-  co_return oip::encode_flag_message(served.has_value());
+  auto named = oip::parse_model_name(message);
+  if (!named) co_return std::unexpected(named.error());
+  call.model = named->name;
+  call.needs.add(flow::Capability::infer);
+  auto admitted = co_await flow::admit(call);
+  if (!admitted) co_return std::unexpected(admitted.error());
+  bool ready = repository_.find(named->name, named->version).has_value();
+  if (!ready && named->version.empty()) {
+    for (const infer::ModelStatus& model : repository_.status())
+      ready = ready || (model.name == named->name && model.ready);
+  }
+  co_return oip::encode_flag_message(ready);
 }
 
 rt::Task<Answer> OipGrpcApi::model_metadata(flow::Call& call, std::string_view message) {
@@ -128,6 +155,7 @@ rt::Task<Answer> OipGrpcApi::model_statistics(flow::Call& call, std::string_view
   if (!named->name.empty()) {
     auto served = co_await find(call, message);
     if (!served) co_return std::unexpected(served.error());
+    if (!named->version.empty()) named->version = (*served)->version;  // a label stands for a number
   }
   std::vector<infer::ModelStatus> models = repository_.status();
   std::erase_if(models, [&](const auto& model) { return !flow::may_use(call, model.name); });
@@ -153,9 +181,6 @@ rt::Task<Answer> OipGrpcApi::change(flow::Call& call, std::string model, std::fu
   call.model = std::move(model);
   call.needs.add(flow::Capability::admin);
   auto admitted = co_await flow::admit(call);
-  // Keys that are good for everything are not good for this: it has to be among what they can do by name.
-  if (admitted && call.key != nullptr && !call.key->profile().scopes.can.has(flow::Capability::admin))
-    admitted = fail(Errc::permission_denied, "loading and unloading models needs a key that can do `admin`");
   if (!admitted) co_return std::unexpected(admitted.error());
   rt::Loop& loop = call.exchange.loop();
   std::function<void(std::function<void(Result<void>)>)> start = [&](std::function<void(Result<void>)> done) {
@@ -202,24 +227,22 @@ rt::Task<void> OipGrpcApi::infer(flow::Call& call) {
   GrpcCall grpc(call, codec_);
   if (!co_await grpc.open(true)) co_return;
   auto message = co_await grpc.grpc().read_one();
-  Result<void> passed;
-  if (!message) passed = std::unexpected(message.error());
-  oip::InferCall wanted;
-  if (passed) {
+  Result<Inference> inference = std::unexpected(message ? Error() : message.error());
+  if (message) {
     call.event.bytes_in = message->size();
-    passed = co_await admit_inference(call, repository_, *message, wanted);
+    inference = co_await admit_inference(call, repository_, *message, grpc.grpc().deadline());
   }
-  if (!passed) {
-    co_await grpc.refuse(passed.error());
+  if (!inference) {
+    co_await grpc.refuse(inference.error());
     co_return;
   }
   rt::Loop& loop = call.exchange.loop();
-  base::SteadyTime deadline = inference_deadline(grpc.grpc().deadline(), wanted);
+  const base::SteadyTime deadline = inference->deadline;
   std::stop_source stop;
   rt::Timer timer(loop);
   timer.arm_at(deadline, [&stop] { stop.request_stop(); });
   call.exchange.on_client_gone([&stop] { stop.request_stop(); });
-  infer::Request request = std::move(wanted.request);
+  infer::Request request = std::move(inference->wanted.request);
   request.stop = stop.get_token();
   std::function<void(infer::Engine::Done)> start = [&](infer::Engine::Done done) {
     engine_.infer(loop, std::move(request), deadline, std::move(done));
@@ -228,13 +251,16 @@ rt::Task<void> OipGrpcApi::infer(flow::Call& call) {
   auto response = co_await running;
   call.exchange.on_client_gone({});
   timer.cancel();
-  if (response) passed = classify_wanted(wanted, repository_, *response);
-  if (!response || !passed) {
-    co_await grpc.refuse(response ? passed.error() : run_error(response.error(), deadline));
+  if (response) {
+    auto classified = oip::classify_outputs(inference->wanted, *response, inference->rows_first);
+    if (!classified) response = std::unexpected(classified.error());
+  }
+  if (!response) {
+    co_await grpc.refuse(run_error(response.error(), deadline));
     co_return;
   }
   call.event.model = obs::intern(response->model);
-  oip::Message answer = oip::encode_infer_message(wanted, *response);
+  oip::Message answer = oip::encode_infer_message(inference->wanted, *response);
   co_await grpc.answer(answer);
 }
 

@@ -53,6 +53,7 @@ class OipGrpcApi {
 
   // The model a message names, for a caller who may use it.
   rt::Task<Result<std::shared_ptr<infer::Served>>> find(flow::Call& call, std::string_view message);
+  rt::Task<Result<void>> load_on_demand(flow::Call& call, infer::oip::ModelName named, Error otherwise);
   // Changes models on a thread of its own: it takes as long as it takes.
   rt::Task<Result<std::string>> change(flow::Call& call, std::string model, std::function<Result<void>()> work);
   rt::Pool& loader();

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <thread>
+
 #include "flow/test/api_harness.h"
 #include "infer/engine.h"
 #include "infer/test/fake_runtime.h"
@@ -115,9 +117,8 @@ TEST_F(OipApiTest, DescribesServerAndModels) {
 TEST_F(OipApiTest, SaysWhichExtensionsAreThere) {
   auto server = json::parse(ask("GET", "/v2").answer());
   std::string names = json::dump(*json::find(*server, "extensions"));
-  EXPECT_EQ(names,
-            R"(["binary_tensor_data","classification","model_configuration","model_repository",)"
-            R"x("model_repository(unload_dependents)","schedule_policy","statistics"])x");
+  EXPECT_EQ(names, R"(["binary_tensor_data","classification","model_configuration","model_repository",)"
+                   R"x("model_repository(unload_dependents)","schedule_policy","statistics"])x");
   for (const char* path : {"/v2/systemsharedmemory/status", "/v2/cudasharedmemory/status", "/v2/trace/setting"}) {
     auto absent = ask("GET", path);
     EXPECT_EQ(absent.status(), 501) << path;
@@ -211,6 +212,45 @@ TEST_F(OipApiTest, UnloadsAndLoads) {
 TEST_F(OipApiTest, StopsWatchingAClientWhoseAnswerIsOut) {
   EXPECT_FALSE(ask("POST", "/v2/models/twice/infer", kRow).watched());
   EXPECT_FALSE(ask("POST", "/v2/models/sick/infer", kRow).watched());
+}
+
+// Runs until it is told to stop; without anybody to tell it, not at all.
+class EndlessModel : public infer::Model {
+ public:
+  const infer::ModelInfo& info() const override { return info_; }
+  Result<std::vector<infer::Tensor>> run(std::span<const infer::Tensor>, std::span<const std::size_t>,
+                                         const infer::RunOptions& options) const override {
+    if (!options.stop.stop_possible()) return fail(Errc::internal, "this model never ends");
+    for (int i = 0; i < 10'000 && !options.stop.stop_requested(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return fail(options.stop.stop_requested() ? Errc::cancelled : Errc::internal, "the run was stopped");
+  }
+
+ private:
+  infer::ModelInfo info_{.platform = "endless",
+                         .inputs = {{"x", infer::Datatype::fp32, {-1, 2}}},
+                         .outputs = {{"y", infer::Datatype::fp32, {-1, 2}}}};
+};
+
+class EndlessRuntime : public infer::Runtime {
+ public:
+  Result<std::shared_ptr<const infer::Model>> load(const infer::ModelFile&, const infer::RuntimeOptions&) override {
+    return std::make_shared<EndlessModel>();
+  }
+};
+
+TEST_F(OipApiTest, StopsWhatAClientThatLeftAskedFor) {
+  home.registry.add("endless", infer::RuntimeFactory{.file_name = "model.endless",
+                                                     .make = [] { return std::make_unique<EndlessRuntime>(); },
+                                                     .describe = [] { return std::string("endless"); }});
+  home.write("endless/1/model.endless", "");
+  repository.apply({home.model("endless")});
+  http::FakeExchange exchange(api.loop, "POST", "/v2/models/endless/infer", kRow);
+  rt::Timer leaving(api.loop);
+  leaving.arm_in(std::chrono::milliseconds(30), [&] { exchange.leave(); });
+  api.run(exchange);
+  EXPECT_EQ(exchange.status(), 499);
+  EXPECT_EQ(api.event().error_type, obs::ErrorType::caller_cancelled);
 }
 
 TEST_F(OipApiTest, IndexesTheRepository) {
