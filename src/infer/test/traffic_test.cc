@@ -392,7 +392,7 @@ TEST_F(TrafficTest, ManyThreadsLoseNoCall) {
   EXPECT_EQ(rule.count.bad + rule.others.bad, 800U);
 }
 
-TEST(Published, ReadersSeeOneValueWhole) {
+TEST(SeqLocked, ReadersSeeOneValueWhole) {
   struct Pair {
     std::int64_t one = 0;
     std::int64_t other = 0;
