@@ -61,8 +61,16 @@ Result<Repository::Override> Repository::take_override(const LoadRequest& wanted
   for (const auto& [place, bytes] : wanted.files) {
     if (!versions.contains(place.substr(0, place.find('/')))) {
       return fail(Errc::invalid_argument,
-                  fmt::format("'{}' is neither a version's model file such as 1/model.onnx nor beside one", place));
+                  fmt::format("'{}' is not a version's model file such as 1/model.onnx, nor beside one", place));
     }
+  }
+  if (!options_.inference.require_signature && declared.origin.signed_by.empty()) return next;
+  for (const std::string& version : versions) {
+    if (next.files.contains(version + "/manifest.sig") || next.files.contains(version + "/model.sig")) continue;
+    return fail(Errc::permission_denied,
+                fmt::format("model '{}' has to be signed, and version {} in the request is not signed: send its "
+                            "manifest.json and manifest.sig, or its model.sig, too",
+                            wanted.name, version));
   }
   return next;
 }
