@@ -75,7 +75,7 @@ def test_openssl_takes_our_signature():
 def test_keys_are_not_overwritten_and_never_shown():
     key, public = keys()
     text = key.read_text()
-    check("--force" in penstock("keygen", "--out", key, status=1))
+    check("--force" in penstock("keygen", "--out", key, status=2))
     equal(key.read_text(), text)
     said = penstock("verify", "--key", key, version(), status=2)
     check("private key" in said and text.splitlines()[1] not in said, said)

@@ -68,21 +68,24 @@ Result<Repository::Override> Repository::take_override(const LoadRequest& wanted
   if (wanted.files.empty()) return next;
   if (wanted.config.empty())
     return fail(Errc::invalid_argument, "files in a load request need a `config` beside them; {} will do");
-  bool has_to_be_signed = options_.inference.require_signature || !declared.origin.signed_by.empty();
-  if (has_to_be_signed && !options_.files.open_given) {
-    return fail(Errc::permission_denied,
-                fmt::format("model '{}' has to be signed, and files in a load request are not", wanted.name));
-  }
   for (const auto& [place, bytes] : wanted.files) {
     auto parts = split_place(place);
     if (!parts)
       return fail(Errc::invalid_argument, fmt::format("'{}' is not a file of a version such as 1/model.onnx", place));
     next.versions[parts->first][parts->second] = std::make_shared<const std::string>(bytes);
   }
+  bool has_to_be_signed = options_.inference.require_signature || !declared.origin.signed_by.empty();
   for (const auto& [number, files] : next.versions) {
-    if (!candidate_among(registry_, number, files).file.empty()) continue;
-    return fail(Errc::invalid_argument,
-                fmt::format("version {} in the request has no model file such as {}/model.onnx", number, number));
+    if (candidate_among(registry_, number, files).file.empty()) {
+      return fail(Errc::invalid_argument,
+                  fmt::format("version {} in the request has no model file such as {}/model.onnx", number, number));
+    }
+    if (!has_to_be_signed) continue;
+    if (options_.files.open_given && (files.contains("manifest.sig") || files.contains("model.sig"))) continue;
+    return fail(Errc::permission_denied,
+                fmt::format("model '{}' has to be signed, and version {} in the request is not: send its manifest.json "
+                            "and manifest.sig, or its model.sig, too",
+                            wanted.name, number));
   }
   return next;
 }
