@@ -167,7 +167,7 @@ TEST_P(Trial, AFailingShadowHarmsNobody) {
 
 TEST(Shadow, IsDroppedWhenThereIsOtherWork) {
   Barrier barrier;
-  auto traffic = std::make_shared<FakeTraffic>();
+  auto traffic = std::make_shared<WatchedTraffic>();
   auto busy = serve(std::make_shared<ScriptedModel>(blocking(barrier)));
   auto quick = serve(std::make_shared<ScriptedModel>());
   quick->cost.record(100, std::chrono::microseconds(1), std::chrono::hours(1));
