@@ -103,7 +103,8 @@ class Scan {
   void read_sparse(pbf_reader sparse);
   Tensor read_tensor(pbf_reader tensor);
   void read_type(pbf_reader type, std::size_t depth);
-  void read_value(pbf_reader value);
+  std::string_view read_value(pbf_reader value);
+  void check_ends(std::vector<std::string_view> inputs, std::vector<std::string_view> initializers) const;
   void read_external(pbf_reader entry, ExternalData& external);
   void check_tensor(const Tensor& tensor);
   void check_shapes(const Shapes& shapes) const;
@@ -203,22 +204,44 @@ void Scan::read_function(pbf_reader function) {
 void Scan::read_graph(pbf_reader graph, std::size_t depth) {
   deeper(depth);
   Shapes shapes;
+  std::vector<std::string_view> inputs;
+  std::vector<std::string_view> initializers;
+  std::size_t outputs = 0;
   while (graph.next()) {
     switch (graph.tag_and_type()) {
       case bytes_field(1): note_node(read_node(graph.get_message(), depth, shapes), shapes); break;
       case bytes_field(5): {
         Tensor tensor = read_tensor(graph.get_message());
+        initializers.push_back(tensor.name);
         if (!tensor.values.empty()) shapes.known[tensor.name] = std::move(tensor.values);
         break;
       }
       case bytes_field(11):
+        if (inputs.size() == limits_.tensors_max + limits_.ends_max)
+          refuse(Errc::out_of_range, "it has too many inputs");
+        inputs.push_back(read_value(graph.get_message()));
+        break;
       case bytes_field(12):
+        count(outputs, limits_.ends_max, "outputs");
+        read_value(graph.get_message());
+        break;
       case bytes_field(13): read_value(graph.get_message()); break;
       case bytes_field(15): read_sparse(graph.get_message()); break;
       default: graph.skip();
     }
   }
   check_shapes(shapes);
+  check_ends(std::move(inputs), std::move(initializers));
+}
+
+// Old files list their weights among the inputs.
+void Scan::check_ends(std::vector<std::string_view> inputs, std::vector<std::string_view> initializers) const {
+  if (inputs.size() <= limits_.ends_max) return;
+  std::sort(initializers.begin(), initializers.end());
+  std::size_t open = 0;
+  for (std::string_view name : inputs) {
+    if (!std::binary_search(initializers.begin(), initializers.end(), name)) count(open, limits_.ends_max, "inputs");
+  }
 }
 
 Scan::Node Scan::read_node(pbf_reader message, std::size_t depth, Shapes&) {
@@ -475,13 +498,17 @@ void Scan::check_tensor(const Tensor& tensor) {
   }
 }
 
-void Scan::read_value(pbf_reader value) {
+// Its name.
+std::string_view Scan::read_value(pbf_reader value) {
+  std::string_view name;
   while (value.next()) {
     switch (value.tag_and_type()) {
+      case bytes_field(1): name = text_of(value); break;
       case bytes_field(2): read_type(value.get_message(), 1); break;
       default: value.skip();
     }
   }
+  return name;
 }
 
 // TypeProto: sequences, maps and optionals hold types again. Their messages have the inner type in field 1 or 2.

@@ -17,6 +17,7 @@ struct ScanLimits {
   std::size_t nodes_max = 500'000;    // of all graphs and functions
   std::size_t tensors_max = 500'000;  // initializers and tensors in attributes
   std::size_t attributes_max = 5'000'000;
+  std::size_t ends_max = 4096;  // inputs without a value in the file, and outputs, of the model
   std::size_t rank_max = 32;
   // Of one tensor that a few bytes of the graph ask to be made while the model loads (ConstantOfShape, Expand).
   std::uint64_t made_bytes_max = std::uint64_t{256} << 20;

@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 
-#include <numeric>
 #include <thread>
 
 #include "infer/isolated_model.h"
@@ -14,7 +13,6 @@ namespace {
 
 // A file younger than this may be in the middle of being written: it is looked at again when it is as old.
 constexpr base::Duration kSettle = std::chrono::milliseconds(50);
-constexpr std::size_t kWarmUpBytesMax = std::size_t{1} << 30;
 
 // What the process has allocated. Memory that the allocator kept from earlier models does not hide a new one, nor does
 // the code of a library that comes with the first.
@@ -61,51 +59,6 @@ Result<void> check_tensor(std::string_view kind, const TensorSpec& declared, con
                           format_shape(found->shape)));
 }
 
-// Zeros, with `rows` for the first dimension of each input that is open and 1 for others.
-Result<std::vector<Tensor>> zeros(const ModelInfo& info, std::int64_t rows) {
-  std::vector<Tensor> inputs;
-  for (const TensorSpec& spec : info.inputs) {
-    Tensor tensor{.name = spec.name, .datatype = spec.datatype, .shape = spec.shape, .bytes = {}, .strings = {}};
-    bool first = true;
-    for (std::int64_t& dimension : tensor.shape) {
-      if (dimension < 0) dimension = std::exchange(first, false) ? rows : 1;
-    }
-    auto count = element_count(tensor.shape);
-    if (!count || *count > kWarmUpBytesMax / std::max(element_bytes(spec.datatype), sizeof(std::string)))
-      return fail(Errc::failed_precondition, fmt::format("the input '{}' would be larger than 1 GiB", spec.name));
-    if (spec.datatype == Datatype::bytes) {
-      tensor.strings.resize(*count);
-    } else {
-      tensor.bytes = Buffer(*count * element_bytes(spec.datatype));
-      if (tensor.bytes.size() > 0) std::memset(tensor.bytes.data(), 0, tensor.bytes.size());
-    }
-    inputs.push_back(std::move(tensor));
-  }
-  return inputs;
-}
-
-Result<void> run_warm_up(const Served& served) {
-  const ModelInfo& info = served.model->info();
-  std::vector<std::size_t> outputs(info.outputs.size());
-  std::iota(outputs.begin(), outputs.end(), 0);
-  const WarmUpConfig& warm_up = served.config->residence.warm_up;
-  for (std::int64_t rows : warm_up.rows) {
-    auto inputs = zeros(info, rows);
-    Error error;
-    if (!inputs) error = std::move(inputs.error());
-    for (std::size_t i = 0; inputs && i < warm_up.count; ++i) {
-      auto result = served.model->run(*inputs, outputs, {});
-      if (result) continue;
-      error = std::move(result.error());
-      break;
-    }
-    if (!error.detail.empty()) {
-      return fail(Errc::failed_precondition, fmt::format("the warm-up with {} rows failed: {}", rows, error.detail));
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<void> check_declared(const ModelConfig& config, const ModelInfo& info) {
@@ -141,7 +94,7 @@ Result<std::shared_ptr<const Model>> VersionLoader::load_model(const ModelConfig
 
 Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const ModelConfig>& config,
                                                     const InferenceConfig& inference, const Candidate& candidate,
-                                                    const Stamp& stamp, const GivenFiles* given) {
+                                                    const Stamp& stamp, const GivenFiles* given) try {
   bool from_disk = given == nullptr;
   if (from_disk) {
     if (auto still = wait_until_still(candidate, stamp); !still) return std::unexpected(std::move(still.error()));
@@ -157,18 +110,26 @@ Result<std::shared_ptr<Served>> VersionLoader::load(const std::shared_ptr<const 
   if (!model) return std::unexpected(std::move(model.error()));
   if (auto fits = check_declared(*config, (*model)->info()); !fits) return std::unexpected(std::move(fits.error()));
   auto served = std::make_unique<Served>(config, candidate.number, std::move(*model), stamp.bytes);
-  if (auto warm = run_warm_up(*served); !warm) return std::unexpected(std::move(warm.error()));
-  warm_up(*served, Repository::kShortRun);
+  if (auto warm = warm_up(*served, Repository::kShortRun); !warm) return std::unexpected(std::move(warm.error()));
   std::uint64_t after = allocated_bytes();
   served->memory_bytes = std::max(stamp.bytes, after > before ? after - before : 0);
   // What came with a request is kept, to come back after an eviction.
   if (!from_disk) served->memory_bytes += stamp.bytes;
   return reaper_.keep(std::move(served));
+} catch (const std::bad_alloc&) {
+  return fail(Errc::resource_exhausted, fmt::format("{}: there is no memory to load it", candidate.file));
+} catch (const std::exception& problem) {
+  return fail(Errc::internal, fmt::format("{}: it cannot be loaded: {}", candidate.file, problem.what()));
 }
 
 std::shared_ptr<Served> VersionLoader::again(const std::shared_ptr<const ModelConfig>& config, const Served& old) {
   auto served = std::make_unique<Served>(config, old.number, old.model, old.memory_bytes);
-  warm_up(*served, Repository::kShortRun);
+  // It served already: what cannot be measured is served unmeasured.
+  try {
+    if (!measure(*served, Repository::kShortRun)) served->joins.store(false);
+  } catch (const std::exception&) {
+    served->joins.store(false);
+  }
   return reaper_.keep(std::move(served));
 }
 

@@ -39,7 +39,8 @@ class VersionLoader {
 
   // `given`: what is loaded instead of the candidate's file; null for the file, which must be as `stamp` says before
   // and after. Blocks. unavailable while the file is being written, failed_precondition when the model differs from
-  // what is declared or fails its warm-up, and what the hooks and a runtime say.
+  // what is declared or fails its warm-up, resource_exhausted where there is no memory, and what the hooks and a
+  // runtime say. Nothing they throw gets out.
   Result<std::shared_ptr<Served>> load(const std::shared_ptr<const ModelConfig>& config,
                                        const InferenceConfig& inference, const Candidate& candidate, const Stamp& stamp,
                                        const GivenFiles* given);

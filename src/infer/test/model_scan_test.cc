@@ -195,6 +195,27 @@ TEST(ModelScan, CountsAreBounded) {
               HasSubstr("more than 1 tensors"));
 }
 
+TEST(ModelScan, InputsAndOutputsAreBounded) {
+  constexpr std::uint32_t kGraphOutput = 12;
+  ScanLimits limits;
+  limits.ends_max = 2;
+  auto with = [&](std::uint32_t field, std::size_t count, const std::vector<std::string>& tensors = {}) {
+    std::string of = graph({node("Relu")}, tensors);
+    pbf_writer message(of);
+    for (std::size_t i = 0; i < count; ++i) {
+      std::string value;
+      pbf_writer(value).add_string(1, "x" + std::to_string(i));
+      message.add_message(field, value);
+    }
+    return why(model(of), limits);
+  };
+  EXPECT_EQ(with(kGraphInput, 2), "it was taken");
+  EXPECT_THAT(with(kGraphInput, 3), HasSubstr("more than 2 inputs"));
+  EXPECT_EQ(with(kGraphInput, 3, {tensor({.dims = {0}, .name = "x1"})}), "it was taken") << "a weight, as old files do";
+  EXPECT_EQ(with(kGraphOutput, 2), "it was taken");
+  EXPECT_THAT(with(kGraphOutput, 3), HasSubstr("more than 2 outputs"));
+}
+
 TEST(ModelScan, OperatorsNobodyHasAreNamed) {
   EXPECT_TRUE(scan_model(model(graph({node("Gelu", "com.microsoft")}))));
   auto refused = scan_model(model(graph({node("Wobble", "com.acme")})));
