@@ -110,6 +110,12 @@ TEST(Tokenizer, RefusesWhatItCannotDoByName) {
       Refusal{
           R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"post_processor":{"type":"TemplateProcessing","single":[]}})",
           "no place for the text"},
+      Refusal{
+          R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"}]}]}})",
+          "more than one ByteLevel"},
+      Refusal{
+          R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"Metaspace","replacement":"    "}})",
+          "one character"},
       Refusal{R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"added_tokens":[{"id":-1,"content":"x"}]})",
               "added_tokens[0]"},
   };
