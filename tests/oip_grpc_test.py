@@ -497,6 +497,11 @@ def test_health_of_grpc():
         watch = line.unary_stream("/grpc.health.v1.Health/Watch")(b"")
         equal(next(watch), b"\x08\x01")
         watch.cancel()
+        # SERVICE_UNKNOWN, and the stream stays: the service may come.
+        watch = line.unary_stream("/grpc.health.v1.Health/Watch")(b"\x0a\x01x")
+        equal(next(watch), b"\x08\x03")
+        equal(watch.is_active(), True)
+        watch.cancel()
 
 
 def test_a_restart_ends_streams_with_unavailable():

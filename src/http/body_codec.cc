@@ -1,6 +1,7 @@
 #include "http/body_codec.h"
 
 #include "codec/encoder.h"
+#include "rt/attempt.h"
 #include "rt/await.h"
 
 namespace penstock::http {
@@ -35,7 +36,8 @@ rt::Task<Result<std::string>> BodyCodec::offload(rt::Loop& loop, Work work) {
   using Done = std::function<void(Result<std::string>)>;
   rt::Pool& threads = pool();
   rt::Callback<Result<std::string>> result(loop, [&threads, &loop, &work](Done done) {
-    auto taken = threads.run(loop, std::move(work), done);
+    auto safe = [work = std::move(work)] { return rt::attempt(work); };
+    auto taken = threads.run(loop, std::move(safe), done);
     if (!taken) done(std::unexpected(taken.error()));
   });
   co_return co_await result;

@@ -48,14 +48,15 @@ base::SteadyTime GrpcExchange::deadline() const {
 
 // --- messages in ---
 
-rt::Task<Result<std::string_view>> GrpcExchange::read_one() {
-  auto body = co_await exchange_.read_body(bytes_max_ + kGrpcPrefixBytes);
+rt::Task<Result<std::string_view>> GrpcExchange::read_one(std::uint64_t bytes_max) {
+  bytes_max = std::min(bytes_max, bytes_max_);
+  auto body = co_await exchange_.read_body(bytes_max + kGrpcPrefixBytes);
   if (!body) co_return std::unexpected(in_grpc_words(body.error()));
   all_read_ = true;
-  auto frame = only_grpc_frame(*body, bytes_max_);
+  auto frame = only_grpc_frame(*body, bytes_max);
   if (!frame) co_return std::unexpected(frame.error());
   if (!frame->compressed) co_return frame->bytes;
-  auto message = co_await decoded(*frame);
+  auto message = co_await decoded(*frame, bytes_max);
   co_return message;
 }
 
@@ -64,12 +65,13 @@ rt::Task<Result<std::optional<std::string_view>>> GrpcExchange::read_next() {
     auto frame = frames_.next();
     if (!frame) co_return std::unexpected(frame.error());
     if (*frame) {
+      waited_ = {};
       if (!(*frame)->compressed) co_return (*frame)->bytes;
-      auto message = co_await decoded(**frame);
+      auto message = co_await decoded(**frame, bytes_max_);
       if (!message) co_return std::unexpected(message.error());
       co_return *message;
     }
-    auto piece = co_await exchange_.read_piece(kConversation);
+    auto piece = co_await read_piece();
     if (!piece) co_return std::unexpected(in_grpc_words(piece.error()));
     if (piece->empty()) break;
     frames_.feed(*piece);
@@ -79,11 +81,31 @@ rt::Task<Result<std::optional<std::string_view>>> GrpcExchange::read_next() {
   co_return std::nullopt;
 }
 
-rt::Task<Result<std::string_view>> GrpcExchange::decoded(GrpcFrame frame) {
+// What has come of a message is held here, so its rest cannot take for ever.
+rt::Task<Result<std::string_view>> GrpcExchange::read_piece() {
+  rt::Loop& loop = exchange_.loop();
+  rt::Timer timer(loop);
+  bool late = false;
+  const bool begun = !frames_.complete();
+  base::SteadyTime from = loop.now();
+  if (begun) {
+    base::Duration left = message_time_ + std::chrono::seconds(frames_.held() / kMessageRateMin) - waited_;
+    timer.arm_at(from + left, [this, &late] {
+      late = true;
+      exchange_.stop_reading();
+    });
+  }
+  auto piece = co_await exchange_.read_piece(kConversation);
+  if (begun) waited_ += loop.now() - from;
+  if (late && !piece) co_return fail(Errc::deadline_exceeded, "the rest of a message did not come in time");
+  co_return piece;
+}
+
+rt::Task<Result<std::string_view>> GrpcExchange::decoded(GrpcFrame frame, std::uint64_t bytes_max) {
   if (head_.encoding == Coding::identity)
-    co_return fail(Errc::invalid_argument, "a message is marked as compressed, but grpc-encoding does not say how");
+    co_return fail(Errc::internal, "a message is marked as compressed, but grpc-encoding does not say how");
   std::vector<Coding> codings{head_.encoding};
-  auto bytes = co_await codec_.decode(exchange_.loop(), std::move(codings), frame.bytes, bytes_max_);
+  auto bytes = co_await codec_.decode(exchange_.loop(), std::move(codings), frame.bytes, bytes_max);
   if (!bytes) {
     Error error = in_grpc_words(bytes.error());
     if (error.code == Errc::data_loss) error.code = Errc::invalid_argument;

@@ -38,7 +38,9 @@ class GrpcFrames {
   // only_grpc_frame(); no use after one. A length that is too large is refused before the message comes.
   Result<std::optional<GrpcFrame>> next();
   // The body may end here.
-  bool complete() const { return taken_ == buffer_.size(); }
+  bool complete() const { return held() == 0; }
+  // Bytes that wait for what is missing of their message.
+  std::size_t held() const { return buffer_.size() - taken_; }
 
  private:
   std::uint64_t bytes_max_;

@@ -79,6 +79,7 @@ Result<Tensor> classify(const Tensor& tensor, std::size_t count, bool rows_first
   Tensor classes{.name = tensor.name, .datatype = Datatype::bytes, .shape = {}, .bytes = {}, .strings = {}};
   if (by_row) classes.shape.push_back(tensor.shape.front());
   classes.shape.push_back(static_cast<std::int64_t>(count));
+  if (count == 0) return classes;  // there may be any number of empty rows
   classes.strings.reserve(rows * count);
   classify_rows(tensor, rows, count, classes.strings);
   return classes;

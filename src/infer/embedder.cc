@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "rt/attempt.h"
 #include "rt/await.h"
 
 namespace penstock::infer {
@@ -115,8 +116,9 @@ rt::Pool& Embedder::pool() {
 
 rt::Task<Result<void>> Embedder::off_loop(rt::Loop& loop, std::function<Result<void>()> work) {
   using Waiting = rt::Callback<Result<void>>;
+  auto safe = [work = std::move(work)] { return rt::attempt(work); };
   Waiting waiting(loop, [&](Waiting::Done done) {
-    if (auto taken = pool().run(loop, work, done); !taken) done(std::unexpected(std::move(taken.error())));
+    if (auto taken = pool().run(loop, safe, done); !taken) done(std::unexpected(std::move(taken.error())));
   });
   co_return co_await waiting;
 }

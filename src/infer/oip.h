@@ -21,6 +21,10 @@ constexpr std::string_view kHeaderLengthName = "inference-header-content-length"
 // 256 MiB of tensors in one request: far above any camera frame, far below what would hurt the machine.
 constexpr std::size_t kTensorBytesMax = std::size_t{256} << 20;
 
+// Of inputs in one request, and as many outputs: far more than models have. What is behind an entry costs hundreds of
+// bytes, and the entry itself may be of two.
+constexpr std::size_t kTensorsMax = 1024;
+
 // What the client sent and how it wants the answer.
 struct InferCall {
   Request request;                     // model and version come from the path: the caller fills them in

@@ -82,6 +82,7 @@ Result<std::string> parse_unload_message(std::string_view message);
 // grpc.health.v1 (https://github.com/grpc/grpc/blob/master/doc/health-checking.md): the service asked about, and the
 // status as an answer.
 Result<std::string> parse_health_message(std::string_view message);
-std::string encode_health_message(bool serving);
+enum class Health { serving = 1, not_serving = 2, service_unknown = 3 };
+std::string encode_health_message(Health health);
 
 }  // namespace penstock::infer::oip

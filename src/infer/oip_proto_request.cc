@@ -62,6 +62,9 @@ Result<void> read_dimensions(pbf_reader& field, std::vector<std::int64_t>& shape
   return {};
 }
 
+// Of a message's field that is no list: writers send one.
+constexpr std::size_t kPartsMax = 256;
+
 // One ModelInferRequest, taken apart.
 class RequestMessage {
  public:
@@ -109,7 +112,13 @@ Result<void> RequestMessage::read(pbf_reader message) {
         break;
       case bytes_field(5): done = read_input(message.get_message()); break;
       case bytes_field(6): done = read_output(message.get_message()); break;
-      case bytes_field(7): raw_.push_back(bytes_of(message)); break;
+      case bytes_field(7):
+        if (raw_.size() == kTensorsMax) {
+          done = wrong(fmt::format("more than {} entries of raw_input_contents", kTensorsMax));
+        } else {
+          raw_.push_back(bytes_of(message));
+        }
+        break;
       default: message.skip();
     }
     if (!done) return done;
@@ -129,13 +138,18 @@ Result<void> RequestMessage::read_input_field(pbf_reader& field, Input& input) {
         return set_input_parameter(size, name, value);
       });
     case bytes_field(5):
-      if (std::string_view part = bytes_of(field); !part.empty()) input.contents.push_back(part);
+      if (std::string_view part = bytes_of(field); !part.empty()) {
+        if (input.contents.size() == kPartsMax)
+          return wrong(fmt::format("its contents have more than {} parts", kPartsMax));
+        input.contents.push_back(part);
+      }
       return {};
     default: field.skip(); return {};
   }
 }
 
 Result<void> RequestMessage::read_input(pbf_reader message) {
+  if (contents_.size() == kTensorsMax) return wrong(fmt::format("more than {} inputs", kTensorsMax));
   Input input;
   Result<void> read;
   while (read && message.next()) read = read_input_field(message, input);
@@ -159,6 +173,7 @@ Result<void> RequestMessage::read_input(pbf_reader message) {
 }
 
 Result<void> RequestMessage::read_output(pbf_reader message) {
+  if (call_.classes.size() == kTensorsMax) return wrong(fmt::format("more than {} outputs", kTensorsMax));
   std::string name;
   OutputWish wish;
   while (message.next()) {

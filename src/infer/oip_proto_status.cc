@@ -188,9 +188,9 @@ Result<std::string> parse_unload_message(std::string_view message) { return text
 
 Result<std::string> parse_health_message(std::string_view message) { return text_field(message, 1, "service"); }
 
-std::string encode_health_message(bool serving) {
+std::string encode_health_message(Health health) {
   std::string message;
-  pbf_writer(message).add_enum(1, serving ? 1 : 2);
+  pbf_writer(message).add_enum(1, static_cast<std::int32_t>(health));
   return message;
 }
 

@@ -24,6 +24,8 @@ class RequestReader {
   const std::string& error() const { return error_.empty() ? in_.error() : error_; }
   // One per input.
   const std::vector<InputExtras>& extras() const { return extras_; }
+  // Of the tensors whose data stands in the JSON.
+  std::size_t tensor_bytes() const { return tensor_bytes_; }
 
  private:
   // Calls `set(name, value)` for each member that is no array, object or null.
@@ -205,6 +207,7 @@ bool RequestReader::read_input_members(Tensor& tensor, InputExtras& extras, std:
 }
 
 bool RequestReader::read_input() {
+  if (extras_.size() == kTensorsMax) return in_.fault(in_.offset(), fmt::format("more than {} inputs", kTensorsMax));
   Tensor tensor;
   InputExtras extras;
   std::optional<std::size_t> data_at;
@@ -327,6 +330,7 @@ bool RequestReader::read_data(Tensor& tensor) {
 }
 
 bool RequestReader::read_output() {
+  if (wishes_.size() == kTensorsMax) return in_.fault(in_.offset(), fmt::format("more than {} outputs", kTensorsMax));
   std::string name;
   OutputWish wish;
   bool named = false;
@@ -354,7 +358,9 @@ bool RequestReader::read_output() {
 
 // --- raw tensors -----------------------------------------------------------------------------------------------------
 
-Result<void> take_raw(InferCall& call, const std::vector<InputExtras>& extras, std::string_view raw) {
+// `bytes`: of tensors so far.
+Result<void> take_raw(InferCall& call, const std::vector<InputExtras>& extras, std::string_view raw,
+                      std::size_t bytes) {
   std::size_t used = 0;
   for (std::size_t i = 0; i < extras.size(); ++i) {
     if (!extras[i].binary_size) continue;
@@ -364,6 +370,13 @@ Result<void> take_raw(InferCall& call, const std::vector<InputExtras>& extras, s
                                                       tensor.name, *extras[i].binary_size, raw.size() - used));
     }
     auto size = static_cast<std::size_t>(*extras[i].binary_size);
+    auto count = element_count(tensor.shape);
+    if (!count) return fail(Errc::invalid_argument, fmt::format("input '{}': {}", tensor.name, count.error().detail));
+    // An element of BYTES is a string, however short it is; more of them than four bytes each allow are refused below.
+    bool strings = tensor.datatype == Datatype::bytes;
+    bytes += strings ? std::min(*count, size / sizeof(std::uint32_t)) * sizeof(std::string) : size;
+    if (bytes > kTensorBytesMax)
+      return fail(Errc::invalid_argument, fmt::format("more than {} bytes of tensors", kTensorBytesMax));
     if (auto bad = fill_raw(tensor, raw.substr(used, size)); !bad) {
       return fail(Errc::invalid_argument, fmt::format("input '{}': {}", tensor.name, bad.error().detail));
     }
@@ -403,7 +416,8 @@ Result<InferCall> parse_infer(std::string_view body, const InferHead& head) {
   InferCall call;
   RequestReader reader(text, head.sticky, call);
   if (!reader.read()) return fail(Errc::invalid_argument, fmt::format("invalid inference request: {}", reader.error()));
-  if (auto bad = take_raw(call, reader.extras(), body.substr(text.size())); !bad) return std::unexpected(bad.error());
+  if (auto bad = take_raw(call, reader.extras(), body.substr(text.size()), reader.tensor_bytes()); !bad)
+    return std::unexpected(bad.error());
   return call;
 }
 

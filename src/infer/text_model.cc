@@ -7,6 +7,8 @@
 #include <cmath>
 #include <filesystem>
 
+#include "infer/oip.h"
+
 namespace penstock::infer {
 namespace {
 
@@ -15,6 +17,8 @@ namespace fs = std::filesystem;
 // Of one run, filled up: some 50 ms of a small model on a slow core.
 constexpr std::size_t kRunTokens = 8192;
 constexpr std::size_t kRunRows = 64;
+// Of an input whose shape the model fixes.
+constexpr std::size_t kElementsMax = oip::kTensorBytesMax / sizeof(std::int64_t);
 
 // The version's own, the model's, or the one beside a model that is a single file.
 std::string find_tokenizer(const Served& served) {
@@ -92,6 +96,13 @@ Result<void> TextModel::take_inputs(const ModelInfo& info) {
     width_fixed_ = std::max(width_fixed_, fixed(spec.shape[1]));
     inputs_.push_back({spec.name, spec.datatype, known->feed});
   }
+  std::size_t rows = std::max<std::size_t>(rows_fixed_, 1);
+  std::size_t width = width_fixed_ > 0 ? width_fixed_ : std::max<std::size_t>(config_.max_tokens, 1);
+  if (width > kElementsMax || rows > kElementsMax / width)
+    return fail(Errc::failed_precondition,
+                fmt::format("the model '{}' cannot embed text: it takes {} rows of {} tokens, and at most {} tokens go "
+                            "into one run",
+                            model_, rows, width, kElementsMax));
   if (ids) return {};
   return fail(Errc::failed_precondition,
               fmt::format("the model '{}' cannot embed text: it has no input 'input_ids'; it takes {}", model_,
@@ -270,6 +281,10 @@ Result<std::vector<std::vector<float>>> TextModel::pool(const Tensor& output, st
   std::vector<float> converted = floats_of(output);
   std::span<const float> numbers =
       output.datatype == Datatype::fp32 ? output.values<float>() : std::span<const float>(converted);
+  auto elements = element_count(shape);
+  if (!elements || *elements != numbers.size())
+    return fail(Errc::internal,
+                fmt::format("the model '{}' gave {} numbers as {}", model_, numbers.size(), format_shape(shape)));
   std::size_t stride = none ? size : size * static_cast<std::size_t>(shape[1]);
   std::vector<std::vector<float>> vectors;
   for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -57,7 +57,9 @@ std::uint32_t BytePair::character(std::string_view text, bool first, bool last) 
   }
   if (text.size() > 2) return vocabulary_.find(text);
   const char* at = text.data();
-  return near_[take_point(at, at + text.size())];
+  char32_t point = take_point(at, at + text.size());
+  // A byte that is no UTF-8 is U+FFFD.
+  return point < near_.size() ? near_[point] : vocabulary_.find(text);
 }
 
 // All of the bytes or none. With prefix and suffix, as the library has it.

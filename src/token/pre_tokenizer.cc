@@ -103,6 +103,11 @@ class Sequence : public PreTokenizer {
  public:
   explicit Sequence(std::vector<std::unique_ptr<const PreTokenizer>> steps) : steps_(std::move(steps)) {}
   void split(Piece piece, const TakePiece& take) const override { step(0, piece, take); }
+  std::size_t doublings() const override {
+    std::size_t sum = 0;
+    for (const auto& step : steps_) sum += step->doublings();
+    return sum;
+  }
 
  private:
   void step(std::size_t index, Piece piece, const TakePiece& take) const {
@@ -206,6 +211,7 @@ class Known : public PreTokenizer {
 class ByteLevel : public PreTokenizer {
  public:
   ByteLevel(bool prefix, bool cut) : prefix_(prefix), cut_(cut) {}
+  std::size_t doublings() const override { return 1; }
   void split(Piece piece, const TakePiece& take) const override {
     std::string spaced;
     if (prefix_ && !piece.text.starts_with(' ')) {
@@ -282,7 +288,9 @@ std::unique_ptr<const PreTokenizer> read_sequence(const JsonNode& node) {
     if (!node.sound()) return nullptr;
     if (auto step = read_pre_tokenizer(item)) steps.push_back(std::move(step));
   }
-  return std::make_unique<Sequence>(std::move(steps));
+  auto sequence = std::make_unique<Sequence>(std::move(steps));
+  if (sequence->doublings() > 1) node.wrong("has more than one ByteLevel");
+  return sequence;
 }
 
 std::unique_ptr<const PreTokenizer> read_byte_level(const JsonNode& node) {
@@ -292,7 +300,9 @@ std::unique_ptr<const PreTokenizer> read_byte_level(const JsonNode& node) {
 std::unique_ptr<const PreTokenizer> read_metaspace(const JsonNode& node) {
   std::string mark = node.text("replacement", "\xE2\x96\x81");
   std::string scheme = node.text("prepend_scheme", node.flag("add_prefix_space", true) ? "always" : "never");
-  if (mark.empty() || mark.size() > 4) node.wrong("replacement must be one character");
+  const char* at = mark.data();
+  if (mark.empty() || (take_point(at, at + mark.size()), at != mark.data() + mark.size()))
+    node.wrong("replacement must be one character");
   using Prefix = Metaspace::Prefix;
   if (scheme != "always" && scheme != "first" && scheme != "never") node.wrong("prepend_scheme is none that is known");
   Prefix prefix = scheme == "always" ? Prefix::always : scheme == "first" ? Prefix::first : Prefix::never;

@@ -21,6 +21,8 @@ class PreTokenizer {
   virtual ~PreTokenizer() = default;
   // Pieces are never empty, and valid only during the call.
   virtual void split(Piece piece, const TakePiece& take) const = 0;
+  // How often in a row it writes two bytes for one.
+  virtual std::size_t doublings() const { return 0; }
 };
 
 // Null when there is none, and after a mistake. Kinds and patterns that are not known are named as one.

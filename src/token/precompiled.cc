@@ -42,6 +42,15 @@ class DoubleArray {
   std::vector<std::uint32_t> units_;
 };
 
+bool is_utf8(std::string_view text) {
+  for (const char *at = text.data(), *end = at + text.size(); at != end;) {
+    const char* from = at;
+    // U+FFFD itself has three bytes.
+    if (take_point(at, end) == 0xFFFD && at - from != 3) return false;
+  }
+  return true;
+}
+
 class Precompiled : public Normalizer {
  public:
   Precompiled(DoubleArray keys, std::string values) : keys_(std::move(keys)), values_(std::move(values)) {}
@@ -76,6 +85,8 @@ class Precompiled : public Normalizer {
   std::optional<std::string_view> value_of(std::string_view text) const {
     auto found = keys_.shortest(text);
     if (!found || *found >= values_.size()) return std::nullopt;
+    // Within a character there is no value.
+    if ((static_cast<unsigned char>(values_[*found]) & 0xC0) == 0x80) return std::nullopt;
     return std::string_view(values_.c_str() + *found);
   }
   void write_cluster(std::string& out, std::string_view cluster) const {
@@ -92,11 +103,12 @@ class Precompiled : public Normalizer {
       std::string_view point(begin, static_cast<std::size_t>(at - begin));
       auto value = value_of(point);
       out += value ? *value : point;
+      if (out.size() > kBytesMax) return;
     }
   }
 
   DoubleArray keys_;
-  std::string values_;  // each ends in a NUL
+  std::string values_;  // UTF-8; each ends in a NUL
 };
 
 }  // namespace
@@ -109,9 +121,14 @@ std::unique_ptr<const Normalizer> read_precompiled(const JsonNode& node) {
     node.wrong("precompiled_charsmap is damaged");
     return nullptr;
   }
+  std::string values = bytes->substr(4 + size);
+  if (!is_utf8(values)) {
+    node.wrong("precompiled_charsmap has values that are no UTF-8");
+    return nullptr;
+  }
   std::vector<std::uint32_t> units(size / 4);
   std::memcpy(units.data(), bytes->data() + 4, size);
-  return std::make_unique<Precompiled>(DoubleArray(std::move(units)), bytes->substr(4 + size));
+  return std::make_unique<Precompiled>(DoubleArray(std::move(units)), std::move(values));
 }
 
 }  // namespace penstock::token

@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 
 #include "codec/encoder.h"
-
 #include "http/grpc_exchange.h"
 #include "http/test/fake_exchange.h"
+#include "rt/await.h"
 
 namespace penstock::http {
 namespace {
@@ -194,7 +194,72 @@ TEST_F(GrpcExchangeTest, RefusesABombAndAFalseFlag) {
     GrpcExchange grpc(fake, codec, 20'000);
     std::vector<std::string> got;
     run(echo(grpc, got));
-    EXPECT_EQ(fake.answer_trailers().get("grpc-status"), named ? "8" : "3");
+    EXPECT_EQ(fake.answer_trailers().get("grpc-status"), named ? "8" : "13");
+  }
+}
+
+rt::Task<void> read_small(GrpcExchange& grpc, Errc& code) {
+  EXPECT_TRUE(grpc.open());
+  auto message = co_await grpc.read_one(100);
+  code = message ? Errc::cancelled : message.error().code;
+  co_await grpc.refuse(grpc.head(), GrpcStatus::ok, "");
+}
+
+// Whose client falls silent behind its first bytes.
+class SilentExchange : public FakeExchange {
+ public:
+  SilentExchange(rt::Loop& loop, std::string body)
+      : FakeExchange(loop, "POST", "/a.B/C", {}), stopped_(loop), sent_(std::move(body)) {
+    field("content-type", "application/grpc");
+  }
+  rt::Task<Result<std::string_view>> read_piece(std::uint64_t) override {
+    if (!std::exchange(given_, true)) co_return std::string_view(sent_);
+    co_await stopped_;
+    co_return fail(Errc::cancelled, "not read any more");
+  }
+  void stop_reading() override { stopped_.set(); }
+
+ private:
+  rt::Event stopped_;
+  std::string sent_;
+  bool given_ = false;
+};
+
+TEST_F(GrpcExchangeTest, DoesNotWaitForEverForTheRestOfAMessage) {
+  SilentExchange fake(loop, framed("one") + framed("cut short").substr(0, 8));
+  GrpcExchange grpc(fake, codec, 20'000, 10ms);
+  std::vector<std::string> got;
+  run(echo(grpc, got));
+  EXPECT_THAT(got, testing::ElementsAre("one"));
+  EXPECT_EQ(fake.answer_trailers().get("grpc-status"), "4");
+}
+
+TEST_F(GrpcExchangeTest, WaitsBetweenMessages) {
+  SilentExchange fake(loop, framed("one"));
+  GrpcExchange grpc(fake, codec, 20'000, 1ms);
+  std::vector<std::string> got;
+  rt::Timer later(loop);
+  later.arm_in(50ms, [&] { fake.stop_reading(); });
+  run(echo(grpc, got));
+  EXPECT_EQ(fake.answer_trailers().get("grpc-status"), "1");
+}
+
+TEST_F(GrpcExchangeTest, BoundsAMessageThatIsToBeSmall) {
+  std::string bomb = *codec::encode_body(codec::Coding::gzip, std::string(2000, 'z'));
+  ASSERT_LT(bomb.size(), 100U);
+  struct Case {
+    std::string body;
+    Errc code;
+  };
+  for (const Case& one : {Case{framed(std::string(100, 'x')), Errc::cancelled},
+                          Case{framed(std::string(101, 'x')), Errc::resource_exhausted},
+                          Case{framed(bomb, true), Errc::resource_exhausted}}) {
+    auto fake = exchange(one.body);
+    fake.field("grpc-encoding", "gzip");
+    GrpcExchange grpc(fake, codec, 20'000);
+    Errc code{};
+    run(read_small(grpc, code));
+    EXPECT_EQ(code, one.code);
   }
 }
 

@@ -41,6 +41,14 @@ TEST(Classify, HasNoMoreClassesThanElements) {
   EXPECT_THAT(none->strings, IsEmpty());
 }
 
+TEST(Classify, PassesOverAnyNumberOfEmptyRows) {
+  constexpr std::int64_t kRows = std::int64_t{1} << 40;
+  auto classes = classify(floats("y", {kRows, 0}, {}), 3, true);
+  ASSERT_TRUE(classes);
+  EXPECT_THAT(classes->shape, ElementsAre(kRows, 0));
+  EXPECT_THAT(classes->strings, IsEmpty());
+}
+
 TEST(Classify, KnowsEveryDatatypeThatHasAnOrder) {
   for (Datatype datatype :
        {Datatype::uint8, Datatype::uint16, Datatype::uint32, Datatype::uint64, Datatype::int8, Datatype::int16,

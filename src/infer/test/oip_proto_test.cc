@@ -162,6 +162,33 @@ TEST(OipProto, ReadsParameters) {
   EXPECT_THAT(call->classes, ElementsAre(3U, 0U));
 }
 
+// An empty entry has two bytes, and becomes far more here.
+TEST(OipProto, RefusesMoreEntriesThanModelsHave) {
+  struct Entry {
+    std::uint32_t field;
+    const char* says;
+  };
+  for (Entry entry : {Entry{6, "more than 1024 outputs"}, Entry{7, "more than 1024 entries of raw_input_contents"}}) {
+    auto with = [&](std::size_t count) {
+      return refusal(request({}, {}, [&](pbf_writer& writer) {
+        for (std::size_t i = 0; i < count; ++i) writer.add_bytes(entry.field, "");
+      }));
+    };
+    EXPECT_THAT(with(kTensorsMax + 1), HasSubstr(entry.says));
+  }
+  EXPECT_TRUE(parse_infer_message(request({}, {}, [](pbf_writer& writer) {
+    for (std::size_t i = 0; i < kTensorsMax; ++i) writer.add_bytes(6, "");
+  })));
+  std::vector<Input> inputs(kTensorsMax + 1, {"x", "FP32", {0}});
+  EXPECT_THAT(refusal(request(inputs)), HasSubstr("more than 1024 inputs"));
+  Write cut = [](pbf_writer& writer) {
+    pbf_writer tensor(writer, 5);
+    tensor.add_string(2, "FP32");
+    for (int i = 0; i < 1000; ++i) pbf_writer(tensor, 5).add_float(6, 1);
+  };
+  EXPECT_THAT(refusal(request({}, {}, cut)), HasSubstr("parts"));
+}
+
 TEST(OipProto, SaysWhatIsWrong) {
   auto floats = [](std::size_t count) {
     return [count](pbf_writer& w) {

@@ -178,6 +178,34 @@ TEST(BinaryTensors, RefuseEverySizeThatDoesNotAddUp) {
   EXPECT_THAT(refusal(header("FP32", "[2]", 8)), HasSubstr("only 0 bytes are left"));
 }
 
+// Four bytes of a request become a string.
+TEST(BinaryTensors, CountStringsThatAreEmpty) {
+  constexpr std::size_t kCount = kTensorBytesMax / sizeof(std::string) + 1;
+  std::string json = fmt::format(
+      R"({{"inputs":[{{"name":"a","shape":[{}],"datatype":"BYTES","parameters":{{"binary_data_size":{}}}}}]}})", kCount,
+      kCount * 4);
+  EXPECT_THAT(refusal(json + std::string(kCount * 4, '\0'), json.size()), HasSubstr("bytes of tensors"));
+}
+
+TEST(ParseInfer, RefusesMoreTensorsThanModelsHave) {
+  auto list = [](std::size_t count, std::string_view entry) {
+    std::string text(entry);
+    for (std::size_t i = 1; i < count; ++i) text.append(",").append(entry);
+    return text;
+  };
+  auto outputs = [&](std::size_t count) {
+    return refusal(fmt::format(R"({{"inputs":[],"outputs":[{}]}})", list(count, R"({"name":"y"})")));
+  };
+  EXPECT_EQ(outputs(kTensorsMax), "");
+  EXPECT_THAT(outputs(kTensorsMax + 1), HasSubstr("more than 1024 outputs"));
+  auto inputs = [&](std::size_t count) {
+    constexpr std::string_view kInput = R"({"name":"x","shape":[1],"datatype":"INT8","data":[1]})";
+    return refusal(fmt::format(R"({{"inputs":[{}]}})", list(count, kInput)));
+  };
+  EXPECT_EQ(inputs(kTensorsMax), "");
+  EXPECT_THAT(inputs(kTensorsMax + 1), HasSubstr("more than 1024 inputs"));
+}
+
 TEST(Parameters, SayHowTheRequestIsServed) {
   auto with = [](std::string_view parameters) { return fmt::format(R"({{"parameters":{},"inputs":[]}})", parameters); };
   InferCall call = parsed(with(R"({"priority":2,"timeout":1000000,"sequence_id":7,"sequence_start":true,)"

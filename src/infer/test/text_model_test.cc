@@ -86,6 +86,7 @@ TEST(TextModel, RefusesNumbersThatAreNone) {
   std::array<const TokenRow*, 1> rows{&row};
   EXPECT_FALSE(model->pool(tensor({1, 1, 2}, {1, std::numeric_limits<float>::quiet_NaN()}), rows, 0));
   EXPECT_FALSE(model->pool(tensor({1, 0, 2}, {}), rows, 0));
+  EXPECT_FALSE(model->pool(tensor({1, 2, 2}, {1, 2}), rows, 0));
 }
 
 TEST(TextModel, FillsUpToTheLongest) {
@@ -133,6 +134,11 @@ TEST(TextModel, SaysWhatDoesNotFit) {
   ModelInfo none = bert();
   none.inputs.erase(none.inputs.begin());
   EXPECT_THAT(open({}, none).error().detail, HasSubstr("no input 'input_ids'"));
+  ModelInfo large = bert();
+  for (TensorSpec& spec : large.inputs) spec.shape = {(std::int64_t{1} << 58) + 1, 64};
+  EXPECT_THAT(open({}, large).error().detail, HasSubstr("go into one run"));
+  for (TensorSpec& spec : large.inputs) spec.shape = {-1, std::int64_t{1} << 61};
+  EXPECT_THAT(open({}, large).error().detail, HasSubstr("go into one run"));
   EmbedConfig pooled;
   pooled.pooling = Pooling::none;
   EXPECT_THAT(open(pooled).error().detail, HasSubstr("with 2 dimensions"));

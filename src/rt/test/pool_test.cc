@@ -5,6 +5,8 @@
 #include <future>
 #include <set>
 
+#include "rt/attempt.h"
+
 namespace penstock::rt {
 namespace {
 
@@ -94,6 +96,15 @@ TEST(Pool, HandsTheResultBackOnTheLoop) {
   ASSERT_TRUE(result);
   EXPECT_EQ(*result, 7);
   EXPECT_NE(worked, std::this_thread::get_id());
+}
+
+TEST(Attempt, MakesAnErrorOfWhatIsThrown) {
+  auto memory = []() -> Result<int> { throw std::bad_alloc(); };
+  EXPECT_EQ(attempt(memory).error().code, Errc::resource_exhausted);
+  auto other = []() -> Result<int> { throw std::length_error("too long"); };
+  EXPECT_EQ(attempt(other).error().code, Errc::internal);
+  auto good = []() -> Result<int> { return 7; };
+  EXPECT_EQ(attempt(good), 7);
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "chat/base64.h"
 #include "json/value.h"
+#include "token/byte_pair.h"
 #include "token/unicode.h"
 
 namespace penstock::token {
@@ -108,6 +110,12 @@ TEST(Tokenizer, RefusesWhatItCannotDoByName) {
       Refusal{
           R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"post_processor":{"type":"TemplateProcessing","single":[]}})",
           "no place for the text"},
+      Refusal{
+          R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"}]}]}})",
+          "more than one ByteLevel"},
+      Refusal{
+          R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"pre_tokenizer":{"type":"Metaspace","replacement":"    "}})",
+          "one character"},
       Refusal{R"({"model":{"type":"WordPiece","vocab":{"[UNK]":0}},"added_tokens":[{"id":-1,"content":"x"}]})",
               "added_tokens[0]"},
   };
@@ -116,6 +124,58 @@ TEST(Tokenizer, RefusesWhatItCannotDoByName) {
     ASSERT_FALSE(tokenizer) << refusal.json;
     EXPECT_THAT(tokenizer.error().detail, HasSubstr(refusal.says)) << refusal.json;
   }
+}
+
+// A table of replacements with one key, "a"; `value` is what stands for it.
+std::string charsmap(std::string_view value) {
+  constexpr std::uint32_t kA = 'a', kChild = kA ^ 1, kLeaf = 98;
+  std::vector<std::uint32_t> units(kLeaf + 1);
+  units[0] = 1U << 10;
+  units[kChild] = kA | 1U << 8 | (kChild ^ kLeaf) << 10;
+  units[kLeaf] = 1U << 31;
+  std::string bytes(4, '\0');
+  auto size = static_cast<std::uint32_t>(units.size() * 4);
+  std::memcpy(bytes.data(), &size, 4);
+  bytes.append(reinterpret_cast<const char*>(units.data()), size).append(value);
+  return chat::write_base64(bytes);
+}
+
+Result<std::shared_ptr<const Tokenizer>> with_charsmap(std::string_view value) {
+  return Tokenizer::read(fmt::format(
+      R"({{"model":{{"type":"BPE","vocab":{{"b":0,"c":1}},"merges":[]}},"normalizer":{{"type":"Precompiled","precompiled_charsmap":"{}"}}}})",
+      charsmap(value)));
+}
+
+TEST(Tokenizer, ReplacesWhatTheTableSays) {
+  auto tokenizer = with_charsmap(std::string_view("bb\0", 3));
+  ASSERT_TRUE(tokenizer) << tokenizer.error().detail;
+  EXPECT_THAT(encode(**tokenizer, "ac"), ElementsAre(0, 0, 1));
+}
+
+TEST(Tokenizer, RefusesReplacementsThatAreNoUtf8) {
+  for (std::string_view value : {std::string_view("\xFF\0", 2), std::string_view("b\xC3\0", 3)}) {
+    auto tokenizer = with_charsmap(value);
+    ASSERT_FALSE(tokenizer);
+    EXPECT_THAT(tokenizer.error().detail, HasSubstr("no UTF-8"));
+  }
+}
+
+// One reader's character, however long, is replaced point by point.
+TEST(Tokenizer, RefusesReplacementsThatGrowTooLong) {
+  auto tokenizer = with_charsmap(std::string(1 << 20, 'b') + '\0');
+  ASSERT_TRUE(tokenizer);
+  std::vector<std::uint32_t> tokens;
+  EXPECT_FALSE((*tokenizer)->encode(std::string(100, 'a'), tokens));
+}
+
+TEST(BytePair, TakesBytesThatAreNoUtf8) {
+  Vocabulary vocabulary;
+  vocabulary.add("a", 0);
+  vocabulary.add("\xFF", 1);
+  BytePair model(std::move(vocabulary), MergeTable(0), {.unknown = 7});
+  std::vector<std::uint32_t> tokens;
+  model.encode("a\xFE\xFF\xC3", tokens);
+  EXPECT_THAT(tokens, ElementsAre(0, 7, 1, 7));
 }
 
 TEST(Tokenizer, SaysWhichFileIsMissing) {

@@ -21,6 +21,8 @@ class OipApi {
   struct About {
     std::string version;     // of the server
     bool generates = false;  // /generate is there, too
+    // Of a request without a longer timeout of its own, for its turn and its answer.
+    base::Duration patience = std::chrono::seconds(30);
   };
   // Both outlive this.
   OipApi(infer::Repository& repository, infer::Engine& engine, About about)

@@ -10,8 +10,6 @@ namespace oip = infer::oip;
 
 // A request with tensors in JSON is several times the size of its tensors.
 constexpr std::uint64_t kBodyBytesMax = 256U << 20;
-// Without a timeout of its own a request waits this long for its turn.
-constexpr base::Duration kQueueTimeout = std::chrono::seconds(30);
 
 Result<std::optional<std::size_t>> json_bytes_of(const http::Request& request) {
   std::string_view value = request.field(wire::FieldId::inference_header_content_length);
@@ -40,20 +38,23 @@ std::string sticky_of(const flow::Call& call, const infer::TrafficConfig& traffi
   return {};
 }
 
-// Stops the request when its client leaves.
-class LeavingClient {
+// Stops the request when its client leaves or its time is up.
+class Patience {
  public:
-  LeavingClient(http::Exchange& exchange, infer::Request& request) : exchange_(exchange) {
+  Patience(http::Exchange& exchange, infer::Request& request, base::SteadyTime deadline)
+      : exchange_(exchange), timer_(exchange.loop()) {
     request.stop = source_.get_token();
     exchange_.on_client_gone([this] { source_.request_stop(); });
+    timer_.arm_at(deadline, [this] { source_.request_stop(); });
   }
-  ~LeavingClient() { exchange_.on_client_gone(nullptr); }
-  LeavingClient(const LeavingClient&) = delete;
-  LeavingClient& operator=(const LeavingClient&) = delete;
+  ~Patience() { exchange_.on_client_gone(nullptr); }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
 
  private:
   http::Exchange& exchange_;
   std::stop_source source_;
+  rt::Timer timer_;
 };
 
 rt::Task<void> respond(flow::Call& call, oip::Answer answer) {
@@ -83,13 +84,18 @@ Result<oip::InferCall> OipApi::read(flow::Call& call, std::string_view body, con
 }
 
 rt::Task<Result<infer::Response>> OipApi::run(flow::Call& call, infer::Request request) {
-  LeavingClient leaving(call.exchange, request);
-  base::SteadyTime deadline = std::chrono::steady_clock::now() + std::max(kQueueTimeout, request.timeout);
+  base::SteadyTime deadline = call.exchange.loop().now() + std::max(about_.patience, request.timeout);
+  Patience patience(call.exchange, request, deadline);
   std::function<void(infer::Engine::Done)> start = [&](infer::Engine::Done done) {
     engine_.infer(call.exchange.loop(), std::move(request), deadline, std::move(done));
   };
   rt::Callback<Result<infer::Response>> running(call.exchange.loop(), std::move(start));
-  co_return co_await running;
+  auto response = co_await running;
+  if (!response && response.error().code == Errc::cancelled && call.exchange.loop().now() >= deadline) {
+    co_return fail(Errc::deadline_exceeded,
+                   "the model took too long; a request that may take longer says so in its parameter 'timeout'");
+  }
+  co_return response;
 }
 
 rt::Task<void> OipApi::infer(flow::Call& call, http::Params params) {

@@ -2,6 +2,7 @@
 #include "ext/apis/oip/oip_api.h"
 #include "flow/permission.h"
 #include "json/value.h"
+#include "rt/attempt.h"
 #include "rt/await.h"
 
 namespace penstock::ext {
@@ -84,7 +85,10 @@ rt::Task<void> OipApi::unload(flow::Call& call, http::Params params) {
 
 rt::Task<void> OipApi::change(flow::Call& call, Change change) {
   std::function<void(std::function<void(Result<void>)>)> start = [&](std::function<void(Result<void>)> done) {
-    auto work = [change, &repository = repository_] { return change(repository); };
+    auto work = [change, &repository = repository_] {
+      auto now = [&] { return change(repository); };
+      return rt::attempt(now);
+    };
     auto submitted = pool().run(call.exchange.loop(), std::move(work), done);
     if (!submitted) done(std::unexpected(submitted.error()));
   };

@@ -11,6 +11,8 @@ namespace oip = infer::oip;
 constexpr std::size_t kRequestsMax = 32;
 constexpr std::size_t kBytesMax = 64U << 20;
 
+Error exhausted() { return {Errc::resource_exhausted, "there is not enough memory for the stream"}; }
+
 }  // namespace
 
 rt::Task<void> InferStream::run() {
@@ -67,6 +69,18 @@ void InferStream::end(Error why) {
 bool InferStream::full() const { return slots_.size() >= kRequestsMax || (!slots_.empty() && bytes_ >= kBytesMax); }
 
 rt::Task<void> InferStream::read_all() {
+  try {
+    co_await read_requests();
+  } catch (const std::exception&) {
+    end(exhausted());
+    // What had not begun will not give a result.
+    if (!slots_.empty() && !slots_.back()->result && !slots_.back()->begun)
+      slots_.back()->result = std::unexpected(exhausted());
+    ready_.set();
+  }
+}
+
+rt::Task<void> InferStream::read_requests() {
   while (true) {
     while (full() && !stop_.stop_requested()) co_await room_;
     if (why_) co_return;
@@ -119,20 +133,34 @@ void InferStream::start(Slot& slot) {
   infer::Request request = std::move(slot.inference.wanted.request);
   request.stop = stop_.get_token();
   // Slots stay until they have a result.
-  engine_.infer(call_.exchange.loop(), std::move(request), slot.inference.deadline,
-                [this, &slot](Result<infer::Response> result) {
-                  slot.result = std::move(result);
-                  ready_.set();
-                });
+  infer::Engine::Done done = [this, &slot](Result<infer::Response> result) {
+    slot.result = std::move(result);
+    ready_.set();
+  };
+  slot.begun = true;
+  engine_.infer(call_.exchange.loop(), std::move(request), slot.inference.deadline, std::move(done));
 }
 
 void InferStream::settle(Slot& slot) {
+  if (std::exchange(slot.settled, true)) return;
   slot.call.event.status = slot.result->has_value() ? 200 : 400;
   slot.call.policy->settle(slot.call);
   bytes_ -= slot.bytes;
 }
 
 rt::Task<void> InferStream::write_all() {
+  while (true) {
+    try {
+      co_await write_answers();
+      co_return;
+    } catch (const std::exception&) {
+      // What is under way is still heard of; nothing more is written.
+      end(exhausted());
+    }
+  }
+}
+
+rt::Task<void> InferStream::write_answers() {
   while (true) {
     while (slots_.empty() ? !all_read_ : !slots_.front()->result) co_await ready_;
     if (slots_.empty()) co_return;

@@ -37,10 +37,15 @@ class InferStream {
     std::string id;
     std::size_t bytes = 0;
     std::optional<Result<infer::Response>> result;
+    bool begun = false;  // the engine will give the result
+    bool settled = false;
   };
 
+  // None of both throws, and each ends: one would end the stream under the other.
   rt::Task<void> read_all();
   rt::Task<void> write_all();
+  rt::Task<void> read_requests();
+  rt::Task<void> write_answers();
   rt::Task<Result<void>> take(std::string_view message);
   rt::Task<Result<void>> write(Slot& slot);
   void start(Slot& slot);

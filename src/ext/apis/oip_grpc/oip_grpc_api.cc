@@ -4,6 +4,7 @@
 #include "ext/apis/oip_grpc/inference.h"
 #include "flow/permission.h"
 #include "json/value.h"
+#include "rt/attempt.h"
 #include "rt/await.h"
 #include "rt/wait.h"
 
@@ -17,6 +18,10 @@ namespace {
 constexpr std::string_view kService = "inference.GRPCInferenceService";
 constexpr std::string_view kApi = "oip_grpc";
 
+// Of a message that names something and has nothing else, from callers who may be anybody.
+constexpr std::uint64_t kNameBytes = 16 * 1024;
+constexpr std::uint64_t kAnyBytes = UINT64_MAX;  // the bound of all messages
+
 }  // namespace
 
 int OipGrpcDialect::status(const Error& error) const { return oip::http_status(error.code); }
@@ -25,17 +30,17 @@ std::string OipGrpcDialect::error_body(int, const Error& error, std::string_view
 }
 
 const std::array<OipGrpcApi::Method, 11> OipGrpcApi::kMethods{{
-    {"/inference.GRPCInferenceService/ServerLive", &OipGrpcApi::server_live, false},
-    {"/inference.GRPCInferenceService/ServerReady", &OipGrpcApi::server_ready, false},
-    {"/inference.GRPCInferenceService/ServerMetadata", &OipGrpcApi::server_metadata, false},
-    {"/inference.GRPCInferenceService/ModelReady", &OipGrpcApi::model_ready, true},
-    {"/inference.GRPCInferenceService/ModelMetadata", &OipGrpcApi::model_metadata, true},
-    {"/inference.GRPCInferenceService/ModelConfig", &OipGrpcApi::model_config, true},
-    {"/inference.GRPCInferenceService/ModelStatistics", &OipGrpcApi::model_statistics, true},
-    {"/inference.GRPCInferenceService/RepositoryIndex", &OipGrpcApi::index, true},
-    {"/inference.GRPCInferenceService/RepositoryModelLoad", &OipGrpcApi::load, true},
-    {"/inference.GRPCInferenceService/RepositoryModelUnload", &OipGrpcApi::unload, true},
-    {"/grpc.health.v1.Health/Check", &OipGrpcApi::health, false},
+    {"/inference.GRPCInferenceService/ServerLive", &OipGrpcApi::server_live, false, kNameBytes},
+    {"/inference.GRPCInferenceService/ServerReady", &OipGrpcApi::server_ready, false, kNameBytes},
+    {"/inference.GRPCInferenceService/ServerMetadata", &OipGrpcApi::server_metadata, false, kNameBytes},
+    {"/inference.GRPCInferenceService/ModelReady", &OipGrpcApi::model_ready, true, kNameBytes},
+    {"/inference.GRPCInferenceService/ModelMetadata", &OipGrpcApi::model_metadata, true, kNameBytes},
+    {"/inference.GRPCInferenceService/ModelConfig", &OipGrpcApi::model_config, true, kNameBytes},
+    {"/inference.GRPCInferenceService/ModelStatistics", &OipGrpcApi::model_statistics, true, kNameBytes},
+    {"/inference.GRPCInferenceService/RepositoryIndex", &OipGrpcApi::index, true, kNameBytes},
+    {"/inference.GRPCInferenceService/RepositoryModelLoad", &OipGrpcApi::load, true, kAnyBytes},
+    {"/inference.GRPCInferenceService/RepositoryModelUnload", &OipGrpcApi::unload, true, kNameBytes},
+    {"/grpc.health.v1.Health/Check", &OipGrpcApi::health, false, kNameBytes},
 }};
 
 void OipGrpcApi::add_routes(flow::ApiBuilder& builder, const std::shared_ptr<OipGrpcApi>& self) {
@@ -62,7 +67,7 @@ void OipGrpcApi::add_routes(flow::ApiBuilder& builder, const std::shared_ptr<Oip
 rt::Task<void> OipGrpcApi::unary(flow::Call& call, const Method& method) {
   GrpcCall grpc(call, codec_);
   if (!co_await grpc.open(method.keyed)) co_return;
-  auto message = co_await grpc.grpc().read_one();
+  auto message = co_await grpc.grpc().read_one(method.bytes_max);
   if (!message) {
     co_await grpc.refuse(message.error());
     co_return;
@@ -184,7 +189,8 @@ rt::Task<Answer> OipGrpcApi::change(flow::Call& call, std::string model, std::fu
   if (!admitted) co_return std::unexpected(admitted.error());
   rt::Loop& loop = call.exchange.loop();
   std::function<void(std::function<void(Result<void>)>)> start = [&](std::function<void(Result<void>)> done) {
-    if (auto taken = loader().run(loop, work, done); !taken) done(std::unexpected(taken.error()));
+    auto safe = [work] { return rt::attempt(work); };
+    if (auto taken = loader().run(loop, std::move(safe), done); !taken) done(std::unexpected(taken.error()));
   };
   rt::Callback<Result<void>> running(loop, std::move(start));
   auto changed = co_await running;
@@ -274,29 +280,32 @@ rt::Task<void> OipGrpcApi::stream(flow::Call& call) {
 
 // --- health ----------------------------------------------------------------------------------------------------------
 
-Result<bool> OipGrpcApi::serving(std::string_view message) const {
-  auto service = oip::parse_health_message(message);
-  if (!service) return std::unexpected(service.error());
-  if (!service->empty() && *service != kService)
-    return fail(Errc::not_found, fmt::format("unknown service '{}'; known is {}", *service, kService));
-  return repository_.ready();
+oip::Health OipGrpcApi::health_of(std::string_view service) const {
+  if (!service.empty() && service != kService) return oip::Health::service_unknown;
+  return repository_.ready() ? oip::Health::serving : oip::Health::not_serving;
 }
 
 rt::Task<Answer> OipGrpcApi::health(flow::Call&, std::string_view message) {
-  auto ready = serving(message);
-  if (!ready) return rt::Task<Answer>::ready(std::unexpected(ready.error()));
-  return rt::Task<Answer>::ready(oip::encode_health_message(*ready));
+  auto service = oip::parse_health_message(message);
+  if (!service) return rt::Task<Answer>::ready(std::unexpected(service.error()));
+  oip::Health now = health_of(*service);
+  if (now == oip::Health::service_unknown)
+    return rt::Task<Answer>::ready(
+        fail(Errc::not_found, fmt::format("unknown service '{}'; known is {}", *service, kService)));
+  return rt::Task<Answer>::ready(oip::encode_health_message(now));
 }
 
-// Says how it is, and again whenever that has changed, until the client leaves or the gateway does.
+// Says how it is, and again whenever that has changed, until the client leaves or the gateway does. A service nobody
+// knows might come one day, as the protocol has it.
 rt::Task<void> OipGrpcApi::watch(flow::Call& call) {
   constexpr base::Duration kLookEvery = std::chrono::seconds(1);
   GrpcCall grpc(call, codec_);
   if (!co_await grpc.open(false)) co_return;
-  auto message = co_await grpc.grpc().read_one();
-  Result<bool> ready = message ? serving(*message) : Result<bool>(std::unexpected(message.error()));
-  if (!ready) {
-    co_await grpc.refuse(ready.error());
+  auto message = co_await grpc.grpc().read_one(kNameBytes);
+  Result<std::string> service = std::unexpected(message ? Error() : message.error());
+  if (message) service = oip::parse_health_message(*message);
+  if (!service) {
+    co_await grpc.refuse(service.error());
     co_return;
   }
   rt::Cancellation over;
@@ -304,10 +313,10 @@ rt::Task<void> OipGrpcApi::watch(flow::Call& call) {
   call.exchange.on_drain([&over] { over.cancel(); });
   call.event.streamed = true;
   grpc.begin();
-  std::optional<bool> said;
+  std::optional<oip::Health> said;
   while (!over.cancelled() && !call.exchange.client_gone() && !call.exchange.draining()) {
-    if (said != repository_.ready()) {
-      said = repository_.ready();
+    if (oip::Health now = health_of(*service); said != now) {
+      said = now;
       std::string status = oip::encode_health_message(*said);
       std::array<std::string_view, 1> pieces{status};
       auto sent = co_await grpc.grpc().write(pieces);

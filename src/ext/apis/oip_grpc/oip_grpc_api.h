@@ -29,7 +29,8 @@ class OipGrpcApi {
   struct Method {
     const char* path;
     Work work;
-    bool keyed;  // only for whoever may use the gateway
+    bool keyed;               // only for whoever may use the gateway
+    std::uint64_t bytes_max;  // of its message
   };
   static const std::array<Method, 11> kMethods;
 
@@ -57,7 +58,7 @@ class OipGrpcApi {
   // Changes models on a thread of its own: it takes as long as it takes.
   rt::Task<Result<std::string>> change(flow::Call& call, std::string model, std::function<Result<void>()> work);
   rt::Pool& loader();
-  Result<bool> serving(std::string_view message) const;
+  infer::oip::Health health_of(std::string_view service) const;
 
   infer::Repository& repository_;
   infer::Engine& engine_;

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "ext/apis/oip/oip_api.h"
 #include "flow/test/api_harness.h"
 #include "infer/engine.h"
 #include "infer/test/fake_runtime.h"
@@ -251,6 +252,33 @@ TEST_F(OipApiTest, StopsWhatAClientThatLeftAskedFor) {
   api.run(exchange);
   EXPECT_EQ(exchange.status(), 499);
   EXPECT_EQ(api.event().error_type, obs::ErrorType::caller_cancelled);
+}
+
+void register_hasty(base::Registry& registry) {
+  registry.add("oip", flow::ApiFactory{[](flow::ApiBuilder& builder) {
+                 auto* repository = builder.services().find<infer::Repository>();
+                 auto* engine = builder.services().find<infer::Engine>();
+                 builder.dialect("oip", std::make_unique<OipDialect>());
+                 OipApi::About about{.version = "1", .patience = std::chrono::milliseconds(30)};
+                 OipApi::add_routes(builder, std::make_shared<OipApi>(*repository, *engine, std::move(about)));
+               }});
+}
+
+TEST_F(OipApiTest, StopsAModelThatNeverEnds) {
+  home.registry.add("endless", infer::RuntimeFactory{.file_name = "model.endless",
+                                                     .make = [] { return std::make_unique<EndlessRuntime>(); },
+                                                     .describe = [] { return std::string("endless"); }});
+  home.write("endless/1/model.endless", "");
+  repository.apply({home.model("endless"), home.model("twice")});
+  flow::ApiHarness hasty;
+  hasty.services.put(&repository);
+  hasty.services.put(&engine);
+  hasty.build(register_hasty);
+  http::FakeExchange exchange(hasty.loop, "POST", "/v2/models/endless/infer", kRow);
+  hasty.run(exchange);
+  EXPECT_EQ(exchange.status(), 504) << exchange.answer();
+  // Its thread is free again.
+  EXPECT_EQ(ask("POST", "/v2/models/twice/infer", kRow).status(), 200);
 }
 
 TEST_F(OipApiTest, IndexesTheRepository) {

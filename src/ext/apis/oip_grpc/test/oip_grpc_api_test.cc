@@ -146,6 +146,16 @@ TEST_F(OipGrpcApiTest, RefusesWithAStatusInTheHead) {
   }
 }
 
+TEST_F(OipGrpcApiTest, TakesOnlySmallMessagesFromAnybody) {
+  std::string large = framed(name_message(9, std::string(20'000, 'x')));
+  for (const std::string& path :
+       {kService + "ServerLive", kService + "ServerReady", kService + "ServerMetadata", kService + "ModelReady",
+        std::string("/grpc.health.v1.Health/Check"), std::string("/grpc.health.v1.Health/Watch")}) {
+    EXPECT_EQ(status(ask(path, large)), "8") << path;
+  }
+  EXPECT_EQ(status(ask(kService + "ServerLive", framed(name_message(9, std::string(10'000, 'x'))))), "0");
+}
+
 TEST_F(OipGrpcApiTest, SaysWhatItDoesNotKnow) {
   auto exchange = ask(kService + "SystemSharedMemoryStatus", framed(""));
   EXPECT_EQ(exchange.status(), 200);
@@ -191,6 +201,50 @@ TEST_F(OipGrpcApiTest, EndsAStreamThatMakesNoSense) {
   EXPECT_EQ(messages(exchange).size(), 1U);
   EXPECT_EQ(status(exchange), "3");
   EXPECT_EQ(status(ask(kService + "ModelStreamInfer", framed(row("twice")).substr(0, 20))), "3");
+}
+
+// Runs out of memory once, in a read or in a write.
+class TightExchange : public http::FakeExchange {
+ public:
+  TightExchange(rt::Loop& loop, std::string body, int reads, int writes)
+      : FakeExchange(loop, "POST", kService + "ModelStreamInfer", std::move(body)), reads_(reads), writes_(writes) {
+    field("content-type", "application/grpc");
+    cut_body_into(50);
+  }
+  rt::Task<Result<std::string_view>> read_piece(std::uint64_t bytes_max) override {
+    if (--reads_ == 0) throw std::bad_alloc();
+    co_return co_await FakeExchange::read_piece(bytes_max);
+  }
+  rt::Task<Result<void>> flush() override {
+    if (--writes_ == 0) throw std::bad_alloc();
+    co_return co_await FakeExchange::flush();
+  }
+
+ private:
+  int reads_, writes_;
+};
+
+TEST_F(OipGrpcApiTest, EndsAStreamWithoutMemory) {
+  std::string body;
+  for (int i = 0; i < 5; ++i) body += framed(row("twice", std::to_string(i)));
+  // The first write is the head.
+  for (auto [reads, writes] : {std::pair(1, 0), std::pair(2, 0), std::pair(4, 0), std::pair(0, 2)}) {
+    TightExchange exchange(api.loop, body, reads, writes);
+    api.run(exchange);
+    EXPECT_EQ(status(exchange), "8") << reads << ' ' << writes;
+    EXPECT_THAT(message(exchange), HasSubstr("memory"));
+    EXPECT_TRUE(exchange.finished());
+  }
+  EXPECT_EQ(status(ask(kService + "ModelStreamInfer", body)), "0");
+}
+
+TEST_F(OipGrpcApiTest, WatchesAServiceNobodyKnows) {
+  http::FakeExchange exchange(api.loop, "POST", "/grpc.health.v1.Health/Watch", framed(name_message(1, "nope")));
+  exchange.field("content-type", "application/grpc");
+  rt::Timer later(api.loop);
+  later.arm_in(std::chrono::milliseconds(20), [&] { exchange.leave(); });
+  api.run(exchange);
+  EXPECT_THAT(messages(exchange), ElementsAre("\x08\x03"));
 }
 
 TEST_F(OipGrpcApiTest, SaysHowItIs) {
