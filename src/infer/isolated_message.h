@@ -26,9 +26,16 @@ struct Place {
 };
 
 struct LoadOrder {
+  struct Part {
+    std::string name = {};
+    std::uint64_t size = 0;
+    bool operator==(const Part&) const = default;
+  };
   std::string runtime = {};
   std::string path = {};
-  bool has_bytes = false;  // a descriptor comes with it: those are to be loaded, not what is at `path`
+  // Empty: what is at `path` is loaded. Otherwise a descriptor comes with it that has these bytes one after the other:
+  // of the model itself, then of its weights in files of their own, by the names the model has for them.
+  std::vector<Part> parts = {};
   RuntimeOptions options = {};
   bool operator==(const LoadOrder&) const = default;
 };

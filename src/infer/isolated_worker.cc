@@ -95,8 +95,6 @@ class Channel {
   std::thread thread_;
 };
 
-std::string read_all(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
-
 std::uint64_t data_bytes() {
   std::ifstream statm("/proc/self/statm");
   std::uint64_t size = 0, resident = 0, shared = 0, text = 0, library = 0, data = 0;
@@ -115,16 +113,37 @@ void set_limits(std::uint64_t memory_max) {
   if (memory_max != 0) limit(RLIMIT_DATA, data_bytes() + memory_max + kOwnMemory);
 }
 
-// The bytes to load where they came with the order or no file can be opened later.
-Result<std::shared_ptr<const std::string>> read_model(const LoadOrder& order, std::vector<Descriptor>& descriptors) {
-  std::string path = order.path;
-  if (order.has_bytes) {
-    if (descriptors.empty()) return fail(Errc::protocol_error, "no model came with the order");
-    path = fmt::format("/proc/self/fd/{}", descriptors[0].get());
+Result<std::shared_ptr<const std::string>> read_part(int file, std::uint64_t from, std::uint64_t size) {
+  auto bytes = std::make_shared<std::string>();
+  bytes->resize(size);
+  for (std::uint64_t at = 0; at < size;) {
+    ssize_t got = ::pread(file, bytes->data() + at, size - at, static_cast<off_t>(from + at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fail(Errc::protocol_error, "less of the model came than was said");
+    at += static_cast<std::uint64_t>(got);
   }
+  return bytes;
+}
+
+// What came with the order.
+Result<ModelFile> read_given(const LoadOrder& order, const std::vector<Descriptor>& descriptors) {
+  if (descriptors.empty()) return fail(Errc::protocol_error, "no model came with the order");
+  ModelFile file{.path = order.path, .bytes = nullptr};
+  std::uint64_t from = 0;
+  for (const LoadOrder::Part& part : order.parts) {
+    auto bytes = read_part(descriptors[0].get(), from, part.size);
+    if (!bytes) return std::unexpected(std::move(bytes.error()));
+    (file.bytes ? file.beside[part.name] : file.bytes) = std::move(*bytes);
+    from += part.size;
+  }
+  return file;
+}
+
+// The file on disk, for when no file can be opened later.
+Result<std::shared_ptr<const std::string>> read_model(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Errc::not_found, fmt::format("{}: cannot be read", order.path));
-  return std::make_shared<const std::string>(read_all(file));
+  if (!file) return fail(Errc::not_found, fmt::format("{}: cannot be read", path));
+  return std::make_shared<const std::string>(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
 Result<std::shared_ptr<const Model>> load(const LoadOrder& order, std::vector<Descriptor> descriptors,
@@ -134,17 +153,22 @@ Result<std::shared_ptr<const Model>> load(const LoadOrder& order, std::vector<De
   factory->describe();  // opens its library, which no file can be read for later
   // Whatever may be needed is read before the model is looked at.
   ModelFile file{.path = order.path, .bytes = nullptr};
-  std::shared_ptr<const std::string> bytes;
-  if (auto read = read_model(order, descriptors)) {
-    bytes = std::move(*read);
+  std::shared_ptr<const std::string> on_disk;
+  if (order.parts.empty()) {
+    auto read = read_model(order.path);
+    if (!read) return std::unexpected(std::move(read.error()));
+    on_disk = std::move(*read);
   } else {
-    return std::unexpected(std::move(read.error()));
+    auto given = read_given(order, descriptors);
+    if (!given) return std::unexpected(std::move(given.error()));
+    file = std::move(*given);
   }
+  descriptors.clear();
   set_limits(order.options.memory_max);
   auto confined = confine(std::filesystem::path(order.path).parent_path().string());
   if (!confined) return std::unexpected(std::move(confined.error()));
-  if (order.has_bytes || !confined->may_read) file.bytes = std::move(bytes);
-  bytes.reset();
+  if (on_disk && !confined->may_read) file.bytes = std::move(on_disk);
+  on_disk.reset();
   return factory->make()->load(file, order.options);
 }
 

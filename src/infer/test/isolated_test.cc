@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -84,6 +85,18 @@ class WilfulRuntime : public Runtime {
       std::ifstream(file.path) >> content;
     }
     if (content == "crash") ::raise(SIGABRT);
+    if (content == "beside") {
+      // The weights come with it, and what it came in is gone.
+      std::vector<std::string> names;
+      for (const auto& [name, bytes] : file.beside) names.push_back(fmt::format("{}={}", name, *bytes));
+      std::string held;
+      for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code error;
+        std::string target = std::filesystem::read_symlink(entry, error).string();
+        if (target.find("penstock-model") != std::string::npos) held = ", and still " + target;
+      }
+      return fail(Errc::data_loss, fmt::format("{}{}", fmt::join(names, ","), held));
+    }
     if (content == "good") return std::make_shared<WilfulModel>();
     return fail(Errc::data_loss, "not a usable model");
   }
@@ -226,6 +239,15 @@ TEST_F(IsolatedModelTest, ABrokenFileIsTheRuntimesRefusalAndACrashWhileLoadingIs
   EXPECT_EQ(unknown.error().code, Errc::unimplemented);
 }
 
+TEST_F(IsolatedModelTest, WeightsThatWereCheckedAreHandedOver) {
+  auto text = [](const char* content) { return std::make_shared<const std::string>(content); };
+  auto told = load_isolated(
+      "wilful", {.path = "m/model.txt", .bytes = text("beside"), .beside = {{"a.bin", text("one")}, {"b/c", text("")}}},
+      {});
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().detail, "a.bin=one,b/c=");
+}
+
 TEST_F(IsolatedModelTest, SeesNoSecretsOfTheEnvironment) {
   ::setenv("PENSTOCK_TEST_SECRET", "sesame", 1);
   auto model = load("good").value();
@@ -267,7 +289,8 @@ TEST(IsolatedMessage, PlacesOutsideTheMemoryAndFalseSizesAreRefused) {
 }
 
 TEST(IsolatedMessage, MessagesComeBackAsTheyWere) {
-  isolated::LoadOrder order{.runtime = "onnx", .path = "a/b.onnx", .has_bytes = true, .options = {}};
+  isolated::LoadOrder order{
+      .runtime = "onnx", .path = "a/b.onnx", .parts = {{"", 7}, {"w.bin", 1ULL << 40}}, .options = {}};
   order.options = {.accelerators = {"xnnpack", "cpu"}, .threads = 3, .memory_max = 12, .shrink = true};
   auto back = isolated::decode(isolated::encode(order));
   ASSERT_TRUE(back);
