@@ -182,7 +182,7 @@ def test_a_broken_file_is_a_reason():
     with harness.Gateway(text) as gateway:
         refused = infer(gateway, "broken", scale_body())
         equal(refused.status, 503, refused.text())
-        check("not a usable ONNX model" in refused.text(), refused.text())
+        check("no ONNX file" in refused.text(), refused.text())
         check(works(gateway, "good"), "the other model")
 
 

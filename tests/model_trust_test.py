@@ -102,7 +102,7 @@ def test_what_comes_with_a_request_must_be_signed_too():
     with Gateway(f"models:\n  scale: {{ path: {path}, signed_by: '${{file:{public}}}' }}\n") as gateway:
         equal(first(gateway), 3.0)
         answer = load(gateway, config="{}", **{"file:2/model.onnx": files["file:2/model.onnx"]})
-        check(answer.status >= 400 and "not signed" in answer.text(), answer)
+        check(answer.status == 403 and "has to be signed" in answer.text(), answer)
         equal(first(gateway), 3.0)
         equal(load(gateway, config="{}", **files).status, 200, reason(gateway))
         equal(first(gateway), 4.0)

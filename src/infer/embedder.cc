@@ -108,10 +108,15 @@ Result<void> Embedder::check(const std::string& model) {
   return {};
 }
 
+rt::Pool& Embedder::pool() {
+  std::call_once(pool_once_, [this] { pool_ = std::make_unique<rt::Pool>("embed", 1, 256); });
+  return *pool_;
+}
+
 rt::Task<Result<void>> Embedder::off_loop(rt::Loop& loop, std::function<Result<void>()> work) {
   using Waiting = rt::Callback<Result<void>>;
   Waiting waiting(loop, [&](Waiting::Done done) {
-    if (auto taken = pool_.run(loop, work, done); !taken) done(std::unexpected(std::move(taken.error())));
+    if (auto taken = pool().run(loop, work, done); !taken) done(std::unexpected(std::move(taken.error())));
   });
   co_return co_await waiting;
 }

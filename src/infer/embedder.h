@@ -56,6 +56,7 @@ class Embedder {
   Result<std::shared_ptr<const TextModel>> open(const std::shared_ptr<Served>& served);
   rt::Task<Result<std::shared_ptr<Served>>> pick(rt::Loop& loop, const Request& wanted, base::SteadyTime deadline);
   rt::Task<Result<std::string>> run(rt::Loop& loop, Job& job, base::SteadyTime deadline);
+  rt::Pool& pool();
   rt::Task<Result<void>> off_loop(rt::Loop& loop, std::function<Result<void>()> work);
 
   Repository& repository_;
@@ -63,7 +64,8 @@ class Embedder {
   std::mutex mutex_;  // guards known_
   std::map<std::string, std::vector<Known>> known_;
   std::atomic<std::uint64_t> calls_{0};
-  rt::Pool pool_{"embed", 1, 256};
+  std::once_flag pool_once_;
+  std::unique_ptr<rt::Pool> pool_;  // from the first call on
 };
 
 }  // namespace penstock::infer

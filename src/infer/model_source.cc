@@ -5,6 +5,7 @@
 
 #include "artifact/sealed_file.h"
 #include "artifact/verified_files.h"
+#include "infer/shown_text.h"
 
 namespace penstock::infer {
 namespace {
@@ -142,6 +143,12 @@ std::int64_t version_of(const fs::path& folder) {
   return error == std::errc() && end == name.data() + name.size() ? number : 0;
 }
 
+// Refusals quote the file.
+Result<ModelFile> shown(Result<ModelFile> opened) {
+  if (!opened) opened.error().detail = shown_text(std::move(opened.error().detail));
+  return opened;
+}
+
 }  // namespace
 
 bool needs_signature(const ModelConfig& config, const InferenceConfig& inference) {
@@ -175,8 +182,8 @@ Result<ModelFile> open_given_model(const ModelConfig& config, const InferenceCon
 
 FileHooks checked_files() {
   FileHooks hooks;
-  hooks.open_file = open_model;
-  hooks.open_given = open_given_model;
+  hooks.open_file = [](const auto&... what) { return shown(open_model(what...)); };
+  hooks.open_given = [](const auto&... what) { return shown(open_given_model(what...)); };
   return hooks;
 }
 

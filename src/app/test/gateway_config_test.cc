@@ -216,7 +216,7 @@ TEST(GatewayConfig, TellsRoutesFromLocalModels) {
 
 TEST(GatewayConfig, WantsAModelToBeOneOfTheTwo) {
   EXPECT_THAT(read("models: { m: {} }\n").report,
-              HasSubstr("models.m: a model has either a `route` (who answers) or a `path`"));
+              HasSubstr("models.m: a model has either a `route` (who answers), or a `path`"));
   EXPECT_THAT(read(std::string(kProviders) + "models: { m: { route: [lab/a], path: x } }\n").report,
               HasSubstr("a model has either"));
   EXPECT_NE(read("models: { m: }\n").report, "");

@@ -1,6 +1,7 @@
 #include "ext/runtimes/onnx/onnx_model.h"
 
 #include "ext/runtimes/onnx/values.h"
+#include "infer/shown_text.h"
 
 namespace penstock::ext::runtimes::onnx {
 namespace {
@@ -51,7 +52,7 @@ Error to_error(const Ort::Exception& exception, Errc fallback) {
     case ORT_INVALID_GRAPH: code = Errc::data_loss; break;
     default: break;
   }
-  return Error{code, std::string(text), "onnxruntime"};
+  return Error{code, infer::shown_text(std::string(text)), "onnxruntime"};
 }
 
 Result<std::shared_ptr<const infer::Model>> OnnxModel::make(Parts parts) {

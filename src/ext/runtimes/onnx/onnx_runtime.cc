@@ -87,14 +87,17 @@ Result<void> OnnxRuntime::open() {
   if (environment_) return {};
   auto library = open_library();
   if (!library) return std::unexpected(std::move(library.error()));
-  environment_ = shared_environment();
+  try {
+    environment_ = shared_environment();
+  } catch (const Ort::Exception& exception) {
+    return std::unexpected(to_error(exception, Errc::unavailable));
+  }
   return {};
 }
 
 Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load_session(const infer::ModelFile& file,
                                                                       const infer::RuntimeOptions& options,
                                                                       OnnxModel::Parts& parts) {
-  if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
   parts.environment = environment_;
   open_session(parts, file, options);
   if (!parts.notice.empty()) {
@@ -111,6 +114,8 @@ Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load_session(const infe
 Result<std::shared_ptr<const infer::Model>> OnnxRuntime::load(const infer::ModelFile& file,
                                                               const infer::RuntimeOptions& options) {
   if (auto fits = check_size(file, options.memory_max); !fits) return std::unexpected(std::move(fits.error()));
+  // The parts can be let go of only with the library.
+  if (auto opened = open(); !opened) return std::unexpected(std::move(opened.error()));
   OnnxModel::Parts parts;
   parts.memory = ModelMemory::make(options.memory_max);
   auto too_large = [&](std::uint64_t refused) {
