@@ -316,4 +316,18 @@ Result<Tensor> take(std::span<std::byte> memory, const Place& place, std::string
   return tensor;
 }
 
+Result<void> check_places(std::span<const std::byte> memory, std::span<const Place> places) {
+  std::uint64_t rest = memory.size();
+  std::uint64_t texts = SharedRegion::kMax / sizeof(std::string);
+  for (const Place& place : places) {
+    if (place.size > rest) return broken("tensors that lie over each other");
+    rest -= place.size;
+    if (place.datatype != Datatype::bytes) continue;
+    auto count = element_count(place.shape);
+    if (!count || *count > texts) return broken("more texts than it may");
+    texts -= *count;
+  }
+  return {};
+}
+
 }  // namespace penstock::infer::isolated

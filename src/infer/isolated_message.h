@@ -70,4 +70,8 @@ enum class Take { copy, borrow };
 // that is not wholly inside `memory` or does not have the bytes its shape needs.
 Result<Tensor> take(std::span<std::byte> memory, const Place& place, std::string name, Take how);
 
+// Fails with protocol_error when copies of what is at `places` would take more than there is: places may lie over each
+// other, and a text of no length takes memory too.
+Result<void> check_places(std::span<const std::byte> memory, std::span<const Place> places);
+
 }  // namespace penstock::infer::isolated

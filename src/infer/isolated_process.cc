@@ -140,6 +140,8 @@ Result<std::vector<Tensor>> Process::take_outputs(Channel& channel, const RunDon
   if (done.outputs.size() != outputs.size())
     return fail(Errc::protocol_error, "the model's process gave another number of outputs than asked for");
   if (auto seen = channel.region.follow(); !seen) return std::unexpected(std::move(seen.error()));
+  if (auto fits = check_places(channel.region.bytes(), done.outputs); !fits)
+    return std::unexpected(std::move(fits.error()));
   std::vector<Tensor> tensors;
   tensors.reserve(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {

@@ -102,13 +102,20 @@ std::uint64_t data_bytes() {
   return data * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+// The memory for tensors is as large as the model's own, at most.
+std::uint64_t region_max(std::uint64_t memory_max) {
+  if (memory_max == 0) return SharedRegion::kMax;
+  return std::clamp(memory_max, SharedRegion::kLeast, SharedRegion::kMax);
+}
+
 void set_limits(std::uint64_t memory_max) {
   auto limit = [](__rlimit_resource what, std::uint64_t most) {
     rlimit both{most, most};
     ::setrlimit(what, &both);
   };
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, SharedRegion::kMax);
+  // What it shares with the gateway does not count as its data.
+  limit(RLIMIT_FSIZE, region_max(memory_max));
   limit(RLIMIT_NOFILE, 512);
   if (memory_max != 0) limit(RLIMIT_DATA, data_bytes() + memory_max + kOwnMemory);
 }
@@ -174,7 +181,8 @@ Result<std::shared_ptr<const Model>> load(const LoadOrder& order, std::vector<De
 
 class Worker {
  public:
-  Worker(int control, std::shared_ptr<const Model> model) : control_(control), model_(std::move(model)) {}
+  Worker(int control, std::shared_ptr<const Model> model, std::uint64_t region_max)
+      : control_(control), model_(std::move(model)), region_max_(region_max) {}
 
   // Until the gateway is gone.
   void serve() {
@@ -197,7 +205,7 @@ class Worker {
     if (!packet) return false;
     auto& given = packet->descriptors;
     if (given.size() != 3) return true;
-    auto region = SharedRegion::open(given[1].release());
+    auto region = SharedRegion::open(given[1].release(), region_max_);
     if (!region) return true;
     channels_.push_back(
         std::make_unique<Channel>(*model_, std::move(given[0]), std::move(*region), std::move(given[2])));
@@ -206,6 +214,7 @@ class Worker {
 
   const int control_;
   std::shared_ptr<const Model> model_;
+  const std::uint64_t region_max_;
   std::list<std::unique_ptr<Channel>> channels_;
 };
 
@@ -224,7 +233,7 @@ int serve_worker(int control, const base::Registry& registry, const Confine& con
     return 1;
   }
   if (!send(control, encode(Loaded{.info = (*model)->info(), .memory = (*model)->memory_bytes()}))) return 0;
-  Worker(control, std::move(*model)).serve();
+  Worker(control, std::move(*model), region_max(order->options.memory_max)).serve();
   // The threads of channels still run: nothing of theirs is taken apart under them.
   ::_exit(0);
 }

@@ -288,6 +288,30 @@ TEST(IsolatedMessage, PlacesOutsideTheMemoryAndFalseSizesAreRefused) {
   }
 }
 
+TEST(IsolatedMessage, PlacesOverEachOtherAreRefused) {
+  auto region = SharedRegion::make().value();
+  std::uint64_t size = region.bytes().size();
+  auto check = [&](std::vector<Place> places) { return check_places(region.bytes(), places).has_value(); };
+  auto half = static_cast<std::int64_t>(size / 2);
+  Place first{Datatype::uint8, {half}, 0, size / 2};
+  EXPECT_TRUE(check({first, {Datatype::uint8, {half}, size / 2, size / 2}}));
+  EXPECT_TRUE(check({first, first}));
+  EXPECT_FALSE(check({first, first, {Datatype::uint8, {1}, 0, 1}}));
+  EXPECT_FALSE(check({{Datatype::uint8, {1}, 0, UINT64_MAX}}));
+  EXPECT_TRUE(check({{Datatype::bytes, {1000}, 0, 4000}}));
+  EXPECT_FALSE(check({{Datatype::bytes, {1 << 27}, 0, 4000}})) << "2 GiB of std::string";
+}
+
+TEST(IsolatedMessage, ThisSideGrowsTheMemoryNoFurtherThanItMay) {
+  auto whole = SharedRegion::make().value();
+  auto region = SharedRegion::open(::dup(whole.fd()), 100'000).value();
+  EXPECT_TRUE(region.reserve(100'000));
+  EXPECT_FALSE(region.reserve(100'001));
+  EXPECT_TRUE(whole.reserve(1'000'000));
+  EXPECT_TRUE(region.follow());
+  EXPECT_EQ(region.bytes().size(), whole.bytes().size());
+}
+
 TEST(IsolatedMessage, MessagesComeBackAsTheyWere) {
   isolated::LoadOrder order{
       .runtime = "onnx", .path = "a/b.onnx", .parts = {{"", 7}, {"w.bin", 1ULL << 40}}, .options = {}};
