@@ -24,10 +24,12 @@ constexpr auto kGoodLife = std::chrono::minutes(1);
 
 class IsolatedModel : public Model {
  public:
-  IsolatedModel(isolated::LoadOrder order, Descriptor bytes, Descriptor wake, std::shared_ptr<Process> process)
+  IsolatedModel(isolated::LoadOrder order, Descriptor bytes, Descriptor wake, base::Duration run_max,
+                std::shared_ptr<Process> process)
       : order_(std::move(order)),
         bytes_(std::move(bytes)),
         wake_(std::move(wake)),
+        run_max_(run_max),
         info_(process->info()),
         process_(std::move(process)) {
     keeper_ = std::thread([this] { keep(); });
@@ -90,7 +92,7 @@ class IsolatedModel : public Model {
   }
 
   void start_again() {
-    auto process = Process::start(order_, bytes_.get(), wake_.get());
+    auto process = Process::start(order_, bytes_.get(), wake_.get(), run_max_);
     if (process && ((*process)->info().inputs != info_.inputs || (*process)->info().outputs != info_.outputs)) {
       process = fail(Errc::failed_precondition, "the file now holds another model; reload the configuration");
     }
@@ -108,6 +110,7 @@ class IsolatedModel : public Model {
   const isolated::LoadOrder order_;
   const Descriptor bytes_;
   const Descriptor wake_;
+  const base::Duration run_max_;
   const ModelInfo info_;
   mutable std::mutex mutex_;  // guards what follows
   std::shared_ptr<Process> process_;
@@ -154,7 +157,7 @@ Result<Handover> hand_over(const ModelFile& file) {
 }  // namespace
 
 Result<std::shared_ptr<const Model>> load_isolated(const std::string& runtime, const ModelFile& file,
-                                                   const RuntimeOptions& options) {
+                                                   const RuntimeOptions& options, base::Duration run_max) {
   isolated::LoadOrder order{.runtime = runtime, .path = file.path, .parts = {}, .options = options};
   order.options.isolate = false;
   Descriptor bytes;
@@ -165,9 +168,11 @@ Result<std::shared_ptr<const Model>> load_isolated(const std::string& runtime, c
     bytes = handover->take();
   }
   Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  auto process = Process::start(order, bytes.get(), -1);
+  if (wake.get() < 0) return fail(Errc::resource_exhausted, "too many open files for an isolated model");
+  auto process = Process::start(order, bytes.get(), -1, run_max);
   if (!process) return std::unexpected(std::move(process.error()));
-  return std::make_shared<IsolatedModel>(std::move(order), std::move(bytes), std::move(wake), std::move(*process));
+  return std::make_shared<IsolatedModel>(std::move(order), std::move(bytes), std::move(wake), run_max,
+                                         std::move(*process));
 }
 
 }  // namespace penstock::infer

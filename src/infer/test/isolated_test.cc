@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,8 +120,10 @@ pid_t fork_nursery(int socket) {
 class IsolatedModelTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { isolated::Nursery::instance().launch_by(fork_nursery); }
-  static Result<std::shared_ptr<const Model>> load(const std::string& content) {
-    return load_isolated("wilful", {.path = "m/model.txt", .bytes = std::make_shared<const std::string>(content)}, {});
+  static Result<std::shared_ptr<const Model>> load(const std::string& content,
+                                                   base::Duration run_max = kIsolatedRunMax) {
+    return load_isolated("wilful", {.path = "m/model.txt", .bytes = std::make_shared<const std::string>(content)}, {},
+                         run_max);
   }
   static Result<std::vector<Tensor>> run(const Model& model, std::vector<std::int64_t> values,
                                          std::stop_token stop = {}) {
@@ -196,6 +199,73 @@ TEST_F(IsolatedModelTest, ARunIsStoppedAndOneThatDoesNotStopIsEnded) {
     if (wish == kStop) EXPECT_TRUE(run(*model, {kDouble})) << "the next run was stopped with it";
   }
   expect_recovery(*model);
+}
+
+TEST_F(IsolatedModelTest, ARunThatNobodyStopsEndsAfterItsTime) {
+  auto model = load("good", 100ms).value();
+  for (Wish wish : {kStop, kHang}) {
+    auto late = run(*model, {wish});
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, Errc::deadline_exceeded) << late.error().detail;
+    if (wish == kStop) EXPECT_TRUE(run(*model, {kDouble})) << "the next run was stopped with it";
+  }
+  expect_recovery(*model);
+}
+
+// So many descriptors are left to this process while it lives.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(std::size_t left) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit fewer{200, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &fewer);
+    for (int fd = 0; (fd = ::dup(STDERR_FILENO)) >= 0;) taken_.emplace_back(fd);
+    taken_.resize(taken_.size() - left);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+  std::vector<isolated::Descriptor> taken_;
+};
+
+TEST_F(IsolatedModelTest, AModelThatCannotStartIsNoHarmToOthers) {
+  auto model = load("good").value();
+  ASSERT_TRUE(run(*model, {kDouble, 1}));
+  // Enough for a nursery, not for a worker: the model's bytes, what wakes, one pair of sockets.
+  for (std::size_t left : {1U, 2U, 3U, 4U}) {
+    FewDescriptors few(left);
+    auto another = load("good");
+    ASSERT_FALSE(another);
+    EXPECT_EQ(another.error().code, Errc::resource_exhausted) << another.error().detail;
+  }
+  for (int i = 0; i < 30; ++i) {
+    EXPECT_TRUE(run(*model, {kDouble, 1}));
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_TRUE(load("good"));
+}
+
+TEST_F(IsolatedModelTest, ANurseryThatIsGoneIsStartedAgain) {
+  auto model = load("good").value();
+  std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
+  for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
+  expect_recovery(*model);
+}
+
+TEST(PacketSocket, ASideThatDoesNotReadHoldsNobody) {
+  auto ends = isolated::make_pair().value();
+  std::string packet(64 << 10, 'x');
+  int waiting = 0;
+  Result<void> sent;
+  while (waiting < 1000 && (sent = isolated::send(ends[0].get(), packet))) ++waiting;
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code, Errc::deadline_exceeded);
+  std::jthread reader([&] {
+    std::this_thread::sleep_for(20ms);
+    for (int i = 0; i < waiting; ++i) EXPECT_TRUE(isolated::receive(ends[1].get()));
+  });
+  EXPECT_TRUE(isolated::send(ends[0].get(), "x")) << "there is room again";
 }
 
 TEST_F(IsolatedModelTest, RefusalsOfTheModelArriveInOneLine) {
