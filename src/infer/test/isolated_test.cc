@@ -249,7 +249,9 @@ TEST_F(IsolatedModelTest, AModelThatCannotStartIsNoHarmToOthers) {
 TEST_F(IsolatedModelTest, ANurseryThatIsGoneIsStartedAgain) {
   auto model = load("good").value();
   std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
-  for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
+  int killed = 0;
+  for (pid_t child = 0; children >> child; ++killed) ::kill(child, SIGKILL);
+  ASSERT_GT(killed, 0);
   expect_recovery(*model);
 }
 
