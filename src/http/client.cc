@@ -1,5 +1,7 @@
 #include "http/client.h"
 
+#include "http/read_scratch.h"
+
 namespace penstock::http {
 
 namespace {
@@ -7,11 +9,6 @@ namespace {
 // Upstream heads are larger than clients' (cookies, tracing); bodies are bounded by whoever reads them.
 constexpr wire::Http1Limits kAnswerLimits{
     .line_bytes_max = 64 * 1024, .head_bytes_max = 128 * 1024, .body_bytes_max = UINT64_MAX};
-
-std::span<char> read_scratch() {
-  thread_local std::array<char, 64 * 1024> scratch;
-  return scratch;
-}
 
 }  // namespace
 

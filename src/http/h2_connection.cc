@@ -1,15 +1,10 @@
 #include "http/h2_connection.h"
 
 #include "http/h2_exchange.h"
+#include "http/read_scratch.h"
 
 namespace penstock::http {
 namespace {
-
-// 64 KiB per thread, not per connection: bytes pass through it straight into the session.
-std::span<char> read_scratch() {
-  thread_local std::array<char, 64 * 1024> scratch;
-  return scratch;
-}
 
 // Handed to the socket at once; what streams have beyond it waits with them.
 constexpr std::size_t kOutputBytes = 64 * 1024;

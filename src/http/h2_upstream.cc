@@ -1,5 +1,7 @@
 #include "http/h2_upstream.h"
 
+#include "http/read_scratch.h"
+
 namespace penstock::http {
 namespace {
 
@@ -20,11 +22,6 @@ constexpr std::array<base::Duration, 3> kPingAfter{20s, 60s, 300s};
 constexpr base::Duration kPongWait = 10s;
 // Frames in a row that carry nothing for any call.
 constexpr std::uint32_t kIdleFramesMax = 10'000;
-
-std::span<char> read_scratch() {
-  thread_local std::array<char, 64 * 1024> scratch;
-  return scratch;
-}
 
 void count(std::atomic<std::uint64_t>& counter, std::int64_t by = 1) {
   counter.store(counter.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(by), std::memory_order_relaxed);

@@ -2,18 +2,13 @@
 
 #include "http/date.h"
 #include "http/rate.h"
+#include "http/read_scratch.h"
 #include "obs/log.h"
 #include "obs/log_limit.h"
 #include "wire/chars.h"
 
 namespace penstock::http {
 namespace {
-
-// 64 KiB per thread, not per connection: bytes pass through it straight into the parser.
-std::span<char> read_scratch() {
-  thread_local std::array<char, 64 * 1024> scratch;
-  return scratch;
-}
 
 // RFC 9110 section 10.1.4.
 bool takes_trailers(std::string_view te) {

@@ -1,6 +1,7 @@
 #include "http/websocket.h"
 
 #include "base/quantity.h"
+#include "http/read_scratch.h"
 #include "rt/await.h"
 
 namespace penstock::http {
@@ -11,11 +12,6 @@ constexpr int kBurstMax = 32;
 constexpr std::size_t kKeptBytes = 16 * 1024;
 // Of a side that breaks a rule, so much of what is still under way is taken, so that it gets to see why.
 constexpr std::size_t kLingerBytesMax = 16U << 20;
-
-std::span<char> read_scratch() {
-  thread_local std::array<char, 64 * 1024> scratch;
-  return scratch;
-}
 
 bool is_message(const wire::WebSocketEvent& event) {
   return event.kind == wire::WebSocketEvent::Kind::text || event.kind == wire::WebSocketEvent::Kind::binary;
