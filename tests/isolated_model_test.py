@@ -4,8 +4,11 @@ import json
 import os
 import pathlib
 import signal
+import struct
+import subprocess
 import threading
 
+import broken_models
 import harness
 from harness import check, equal, until
 
@@ -172,6 +175,29 @@ def test_isolation_works_under_the_gateways_own_filter():
         os.kill(before[0], signal.SIGKILL)
         until(lambda: set(workers(gateway)) - set(before), "a new worker", 30)
         until(lambda: works(gateway), "the model", 30)
+
+
+def test_checked_weights_beside_a_model_are_those_that_every_worker_loads():
+    folder, key = harness.folder(), harness.folder() / "plant"
+    (folder / "1").mkdir()
+    weights = {"location": "w.bin", "offset": "0", "length": "16"}
+    (folder / "1" / "model.onnx").write_bytes(broken_models.model(broken_models.graph(
+        [broken_models.node("Add", ["x", "w"], ["y"])], [broken_models.tensor([4], external=weights)])))
+    (folder / "1" / "w.bin").write_bytes(struct.pack("<4f", 1, 2, 3, 4))
+    for arguments in (["keygen", "--out", key], ["sign", "--key", key, folder / "1"]):
+        subprocess.run([harness.BINARY, "artifact", *map(str, arguments)], check=True, capture_output=True, timeout=60)
+    text = f"models:\n  alone: {{ path: {folder}, isolate: true, signed_by: '${{file:{key}.pub}}' }}\n"
+    body = {"inputs": [{"name": "x", "shape": [4], "datatype": "FP32", "data": [0, 0, 0, 0]}]}
+    with harness.Gateway(text) as gateway:
+        answer = infer(gateway, "alone", body)
+        equal(answer.status, 200, answer.text(), gateway.tail())
+        equal(json.loads(answer.text())["outputs"][0]["data"], [1, 2, 3, 4])
+        (folder / "1" / "w.bin").write_bytes(struct.pack("<4f", 9, 9, 9, 9))
+        before = workers(gateway)
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: set(workers(gateway)) - set(before), "a new worker", 30)
+        again = until(lambda: (a := infer(gateway, "alone", body)).status == 200 and a, "the model", 30)
+        equal(json.loads(again.text())["outputs"][0]["data"], [1, 2, 3, 4])
 
 
 def test_a_broken_file_is_a_reason():

@@ -137,6 +137,59 @@ def test_a_budget_is_not_overspent_through_an_upgrade_and_nothing_of_it_is_lost(
             check("0.05" in str(budget["spent"]) or budget["spent"] == 50_000, "spent:", budget["spent"])
 
 
+def children(pid):
+    def parent(entry):
+        try:
+            return int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            return None
+    return [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit() and parent(entry) == pid]
+
+
+def isolated_workers(pid):
+    """What the isolated models of this gateway run in: the process that starts workers, and those."""
+    nurseries = [child for child in children(pid) if children(child)]
+    return nurseries + [worker for nursery in nurseries for worker in children(nursery)]
+
+
+def test_an_isolated_model_answers_through_an_upgrade_and_leaves_no_process_behind():
+    body = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [0, 1, 2, 3]}]}
+    scale = harness.ROOT / "tests" / "models" / "scale"
+    with harness.Gateway(f"models:\n  alone: {{ path: {scale}, isolate: true }}\n") as gateway, Lineage(gateway) as lineage:
+        statuses, done = [], threading.Event()
+
+        def ask():
+            statuses.append(gateway.request("POST", "/v2/models/alone/infer", body).status)
+
+        def keep_asking():
+            while not done.is_set():
+                ask()
+
+        ask()
+        equal(statuses, [200])
+        thread = threading.Thread(target=keep_asking)
+        thread.start()
+        left = []
+        for _ in range(2):
+            before = isolated_workers(lineage.newest())
+            equal(len(before), 2, "a process that starts workers, and one of them:")
+            left += before
+            old = lineage.upgrade()
+            until(lambda: not alive(old) or old == gateway.pid and not gateway.alive(), "the old process to end", 40)
+            until(lambda: not any(map(alive, before)), f"the end of the old workers {before}")
+            count = len(statuses)
+            until(lambda: len(statuses) > count + 5, "answers from the new process")
+        done.set()
+        thread.join()
+        equal(set(statuses), {200})
+        last = isolated_workers(lineage.newest())
+        equal(len(last), 2, "processes of the last:")
+        check(not set(last) & set(left), "a worker was taken over:", last, left)
+        os.kill(lineage.newest(), signal.SIGTERM)
+        until(lambda: not alive(lineage.newest()), "the last process to end", 30)
+        until(lambda: not any(map(alive, last)), f"the end of {last}")
+
+
 def test_a_second_gateway_on_the_same_data_folder_is_refused():
     with harness.Mock() as mock, harness.Gateway(config(mock)) as gateway:
         status, _, said = harness.command("run", "--config", str(gateway.config_path), "--data-dir", str(gateway.data_dir))

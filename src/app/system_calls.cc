@@ -129,10 +129,10 @@ constexpr std::initializer_list<const char*> kSuccessor{
 
 // Of a process that has what it needs open.
 constexpr std::initializer_list<const char*> kComputing{
-    "clock_getres", "clock_gettime", "clock_nanosleep", "close",     "dup",       "eventfd2",  "fcntl",
-    "fstat",        "ftruncate",     "gettimeofday",    "getrandom", "getrlimit", "getrusage", "lseek",
-    "nanosleep",    "poll",          "ppoll",           "pread64",   "preadv",    "read",      "readv",
-    "recvmsg",      "sendmsg",       "sysinfo",         "times",     "uname",     "write",     "writev"};
+    "clock_getres", "clock_gettime", "clock_nanosleep", "close",     "dup",       "eventfd2", "fstat",
+    "ftruncate",    "gettimeofday",  "getrandom",       "getrlimit", "getrusage", "lseek",    "nanosleep",
+    "poll",         "ppoll",         "pread64",         "preadv",    "read",      "readv",    "recvmsg",
+    "sendmsg",      "sysinfo",       "times",           "uname",     "write",     "writev"};
 constexpr std::initializer_list<const char*> kLooking{"access",     "faccessat", "faccessat2", "getcwd",
                                                       "getdents64", "lstat",     "newfstatat", "readlink",
                                                       "readlinkat", "stat",      "statfs",     "statx"};
@@ -183,6 +183,24 @@ void allow_memory(Filter& filter) {
   filter.allow("mprotect", {masked(2, PROT_EXEC, 0)});
 }
 
+// The same without memory that no limit of a process counts: shared without a file, or a stack that grows.
+void allow_counted_memory(Filter& filter) {
+  constexpr std::uint64_t kKind = MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN;
+  filter.allow(kMemory);
+  for (std::uint64_t protection : {std::uint64_t{0}, std::uint64_t{PROT_WRITE}, std::uint64_t{PROT_EXEC}}) {
+    for (std::uint64_t kind : {std::uint64_t{0}, std::uint64_t{MAP_SHARED}, std::uint64_t{MAP_ANONYMOUS}})
+      filter.allow("mmap", {masked(2, kWriteExec, protection), masked(3, kKind, kind)});
+  }
+  filter.allow("mprotect", {masked(2, PROT_EXEC, 0)});
+}
+
+// Not those that have a signal sent to another process, nor those that make a descriptor wait which the gateway has
+// too.
+void allow_descriptors(Filter& filter) {
+  for (int command : {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_GET_SEALS})
+    filter.allow("fcntl", {equals(1, static_cast<std::uint64_t>(command))});
+}
+
 void allow_threads(Filter& filter, bool upgrade) {
   filter.allow(kThreads);
   // What clone3 is asked for lies behind a pointer, where no filter looks: the C library then takes clone.
@@ -195,7 +213,6 @@ void allow_threads(Filter& filter, bool upgrade) {
   filter.allow("clone", {masked(0, kNewNamespaces | CLONE_THREAD, CLONE_THREAD)});
   auto own = static_cast<std::uint64_t>(::getpid());
   filter.allow("kill", {equals(0, own)});
-  filter.allow("prlimit64", {equals(0, 0)});
   for (int option : {PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_DUMPABLE, PR_CAPBSET_READ, PR_SET_TIMERSLACK})
     filter.allow("prctl", {equals(0, static_cast<std::uint64_t>(option))});
 }
@@ -231,6 +248,7 @@ Result<void> SystemCalls::restrict(Mode mode, bool upgrade) {
   filter.allow(kFiles);
   filter.allow(kTime);
   allow_threads(filter, upgrade);
+  if (!upgrade) filter.allow("prlimit64", {equals(0, 0)});
   // To one of our own threads: abort() and the C library's set*id.
   filter.allow("tgkill", {equals(0, static_cast<std::uint64_t>(::getpid()))});
   filter.allow(kWaiting);
@@ -249,8 +267,10 @@ Result<void> SystemCalls::restrict_worker(bool may_read) {
   filter.set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   filter.set(SCMP_FLTATR_CTL_TSYNC, 1);
   filter.set(SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  allow_memory(filter);
+  allow_counted_memory(filter);
+  allow_descriptors(filter);
   allow_threads(filter, false);
+  filter.allow("prlimit64", {equals(0, 0), equals(2, 0)});  // to look, not to set
   filter.allow("tgkill", {equals(0, static_cast<std::uint64_t>(::getpid()))});
   filter.allow(kComputing);
   if (may_read) allow_reading(filter);

@@ -130,7 +130,10 @@ std::vector<TensorSpec> read_specs(Reader& from) {
 void write(Writer& to, const LoadOrder& order) {
   to.text(order.runtime);
   to.text(order.path);
-  to.number(static_cast<std::uint8_t>(order.has_bytes));
+  to.list(order.parts, [&](const LoadOrder::Part& part) {
+    to.text(part.name);
+    to.number(part.size);
+  });
   const RuntimeOptions& options = order.options;
   to.list(options.accelerators, [&](const std::string& name) { to.text(name); });
   to.number(static_cast<std::uint64_t>(options.threads));
@@ -165,7 +168,12 @@ Message read_load_order(Reader& from) {
   LoadOrder order;
   order.runtime = from.text();
   order.path = from.text();
-  order.has_bytes = from.flag();
+  order.parts = from.list([&] {
+    LoadOrder::Part part;
+    part.name = from.text();
+    part.size = from.number<std::uint64_t>();
+    return part;
+  });
   order.options.accelerators = from.list([&] { return from.text(); });
   order.options.threads = static_cast<std::size_t>(from.number<std::uint64_t>());
   order.options.optimize = static_cast<RuntimeOptions::Optimize>(from.below<std::uint8_t>(kLevels));
@@ -306,6 +314,20 @@ Result<Tensor> take(std::span<std::byte> memory, const Place& place, std::string
     tensor.bytes.copy(data);
   }
   return tensor;
+}
+
+Result<void> check_places(std::span<const std::byte> memory, std::span<const Place> places) {
+  std::uint64_t rest = memory.size();
+  std::uint64_t texts = SharedRegion::kMax / sizeof(std::string);
+  for (const Place& place : places) {
+    if (place.size > rest) return broken("tensors that lie over each other");
+    rest -= place.size;
+    if (place.datatype != Datatype::bytes) continue;
+    auto count = element_count(place.shape);
+    if (!count || *count > texts) return broken("more texts than it may");
+    texts -= *count;
+  }
+  return {};
 }
 
 }  // namespace penstock::infer::isolated

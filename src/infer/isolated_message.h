@@ -26,9 +26,16 @@ struct Place {
 };
 
 struct LoadOrder {
+  struct Part {
+    std::string name = {};
+    std::uint64_t size = 0;
+    bool operator==(const Part&) const = default;
+  };
   std::string runtime = {};
   std::string path = {};
-  bool has_bytes = false;  // a descriptor comes with it: those are to be loaded, not what is at `path`
+  // Empty: what is at `path` is loaded. Otherwise a descriptor comes with it that has these bytes one after the other:
+  // of the model itself, then of its weights in files of their own, by the names the model has for them.
+  std::vector<Part> parts = {};
   RuntimeOptions options = {};
   bool operator==(const LoadOrder&) const = default;
 };
@@ -62,5 +69,9 @@ enum class Take { copy, borrow };
 // The tensor at `place`, its own copy or in the shared memory (BYTES are always copied). protocol_error for a place
 // that is not wholly inside `memory` or does not have the bytes its shape needs.
 Result<Tensor> take(std::span<std::byte> memory, const Place& place, std::string name, Take how);
+
+// Fails with protocol_error when copies of what is at `places` would take more than there is: places may lie over each
+// other, and a text of no length takes memory too.
+Result<void> check_places(std::span<const std::byte> memory, std::span<const Place> places);
 
 }  // namespace penstock::infer::isolated

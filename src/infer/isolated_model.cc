@@ -1,5 +1,6 @@
 #include "infer/isolated_model.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,10 +24,12 @@ constexpr auto kGoodLife = std::chrono::minutes(1);
 
 class IsolatedModel : public Model {
  public:
-  IsolatedModel(isolated::LoadOrder order, Descriptor bytes, Descriptor wake, std::shared_ptr<Process> process)
+  IsolatedModel(isolated::LoadOrder order, Descriptor bytes, Descriptor wake, base::Duration run_max,
+                std::shared_ptr<Process> process)
       : order_(std::move(order)),
         bytes_(std::move(bytes)),
         wake_(std::move(wake)),
+        run_max_(run_max),
         info_(process->info()),
         process_(std::move(process)) {
     keeper_ = std::thread([this] { keep(); });
@@ -89,7 +92,7 @@ class IsolatedModel : public Model {
   }
 
   void start_again() {
-    auto process = Process::start(order_, bytes_.get(), wake_.get());
+    auto process = Process::start(order_, bytes_.get(), wake_.get(), run_max_);
     if (process && ((*process)->info().inputs != info_.inputs || (*process)->info().outputs != info_.outputs)) {
       process = fail(Errc::failed_precondition, "the file now holds another model; reload the configuration");
     }
@@ -107,6 +110,7 @@ class IsolatedModel : public Model {
   const isolated::LoadOrder order_;
   const Descriptor bytes_;
   const Descriptor wake_;
+  const base::Duration run_max_;
   const ModelInfo info_;
   mutable std::mutex mutex_;  // guards what follows
   std::shared_ptr<Process> process_;
@@ -114,37 +118,61 @@ class IsolatedModel : public Model {
   std::thread keeper_;
 };
 
-// What came with a request or was decrypted, for a process that has no way to ask for it.
-Result<Descriptor> share(const std::string& bytes) {
-  Descriptor file(::memfd_create("penstock-model", MFD_CLOEXEC));
-  std::string_view rest = bytes;
-  while (file.get() >= 0 && !rest.empty()) {
-    ssize_t written = ::write(file.get(), rest.data(), rest.size());
-    if (written <= 0) break;
-    rest.remove_prefix(static_cast<std::size_t>(written));
+// What came with a request, or was decrypted or checked, for a process that has no way to ask for it.
+class Handover {
+ public:
+  Handover() : file_(::memfd_create("penstock-model", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {}
+
+  bool add(std::string name, std::string_view bytes) {
+    parts_.push_back({.name = std::move(name), .size = bytes.size()});
+    while (!bytes.empty()) {
+      ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return true;
   }
-  if (file.get() < 0 || !rest.empty())
+  // From here on nobody changes it: the next process is to load what the first did.
+  bool seal() {
+    return ::fcntl(file_.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
+  }
+  std::vector<isolated::LoadOrder::Part> take_parts() { return std::move(parts_); }
+  Descriptor take() { return std::move(file_); }
+
+ private:
+  Descriptor file_;
+  std::vector<isolated::LoadOrder::Part> parts_;
+};
+
+Result<Handover> hand_over(const ModelFile& file) {
+  Handover handover;
+  bool done = handover.add({}, *file.bytes);
+  for (const auto& [name, bytes] : file.beside) done = done && handover.add(name, *bytes);
+  if (!done || !handover.seal())
     return fail(Errc::resource_exhausted, fmt::format("no memory to hand the model over: {}", std::strerror(errno)));
-  return file;
+  return handover;
 }
 
 }  // namespace
 
 Result<std::shared_ptr<const Model>> load_isolated(const std::string& runtime, const ModelFile& file,
-                                                   const RuntimeOptions& options) {
-  isolated::LoadOrder order{
-      .runtime = runtime, .path = file.path, .has_bytes = file.bytes != nullptr, .options = options};
+                                                   const RuntimeOptions& options, base::Duration run_max) {
+  isolated::LoadOrder order{.runtime = runtime, .path = file.path, .parts = {}, .options = options};
   order.options.isolate = false;
   Descriptor bytes;
   if (file.bytes) {
-    auto shared = share(*file.bytes);
-    if (!shared) return std::unexpected(std::move(shared.error()));
-    bytes = std::move(*shared);
+    auto handover = hand_over(file);
+    if (!handover) return std::unexpected(std::move(handover.error()));
+    order.parts = handover->take_parts();
+    bytes = handover->take();
   }
   Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  auto process = Process::start(order, bytes.get(), -1);
+  if (wake.get() < 0) return fail(Errc::resource_exhausted, "too many open files for an isolated model");
+  auto process = Process::start(order, bytes.get(), -1, run_max);
   if (!process) return std::unexpected(std::move(process.error()));
-  return std::make_shared<IsolatedModel>(std::move(order), std::move(bytes), std::move(wake), std::move(*process));
+  return std::make_shared<IsolatedModel>(std::move(order), std::move(bytes), std::move(wake), run_max,
+                                         std::move(*process));
 }
 
 }  // namespace penstock::infer

@@ -6,13 +6,19 @@
 
 #include <string>
 
+#include "base/clock.h"
 #include "infer/runtime.h"
 
 namespace penstock::infer {
 
+// A run that nobody stops ends after this time, so that a process that hangs does not hold its callers' threads.
+constexpr base::Duration kIsolatedRunMax = std::chrono::minutes(5);
+
 // Loads `file` by the runtime of that name in a process of its own. Blocks; any thread. Errors as Runtime::load, and
-// unavailable where the system does not let a process start or it does not answer in two minutes.
+// unavailable where the system does not let a process start or it does not answer in two minutes. Runs of the model
+// also fail with deadline_exceeded, after `run_max`.
 Result<std::shared_ptr<const Model>> load_isolated(const std::string& runtime, const ModelFile& file,
-                                                   const RuntimeOptions& options);
+                                                   const RuntimeOptions& options,
+                                                   base::Duration run_max = kIsolatedRunMax);
 
 }  // namespace penstock::infer

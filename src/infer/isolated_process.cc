@@ -30,12 +30,13 @@ std::unexpected<Error> no_answer(WorkerProcess& process) {
 
 }  // namespace
 
-Result<std::shared_ptr<Process>> Process::start(const LoadOrder& order, int bytes, int wake) {
+Result<std::shared_ptr<Process>> Process::start(const LoadOrder& order, int bytes, int wake, base::Duration run_max) {
   auto born = Nursery::instance().spawn();
   if (!born) return std::unexpected(std::move(born.error()));
-  std::shared_ptr<Process> process(new Process(std::move(*born)));
+  std::shared_ptr<Process> process(new Process(std::move(*born), run_max));
   int control = process->process_.control.get();
   auto sent = bytes >= 0 ? isolated::send(control, encode(order), {bytes}) : isolated::send(control, encode(order));
+  if (!sent && sent.error().code == Errc::resource_exhausted) return std::unexpected(std::move(sent.error()));
   if (!sent) return no_answer(process->process_);
   Ready ready = wait(control, wake, kLoadPatience);
   if (ready == Ready::wake) return fail(Errc::cancelled, "the model is no longer wanted");
@@ -60,9 +61,10 @@ Result<std::unique_ptr<Process::Channel>> Process::open_channel() {
   auto region = SharedRegion::make();
   if (!region) return std::unexpected(std::move(region.error()));
   Descriptor stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (stop.get() < 0) return fail(Errc::resource_exhausted, "too many open files for a run of an isolated model");
   auto sent =
       isolated::send(process_.control.get(), encode(OpenChannel()), {(*ends)[1].get(), region->fd(), stop.get()});
-  if (!sent) return ended();
+  if (!sent) return not_sent(std::move(sent.error()));
   return std::make_unique<Channel>(
       Channel{.socket = std::move((*ends)[0]), .region = std::move(*region), .stop = std::move(stop)});
 }
@@ -92,6 +94,21 @@ std::unexpected<Error> Process::ended() {
   return fail(Errc::unavailable, fmt::format("the model's process {}; it is started again", how));
 }
 
+std::unexpected<Error> Process::not_sent(Error error) {
+  if (error.code == Errc::unavailable) return ended();
+  if (error.code != Errc::deadline_exceeded) return std::unexpected(std::move(error));
+  put_down("did not take an order within a second and was ended");
+  return ended();
+}
+
+void Process::put_down(std::string why) {
+  {
+    std::lock_guard lock(mutex_);
+    why_killed_ = std::move(why);
+  }
+  end(lifeline());
+}
+
 std::string Process::note_end() {
   std::string how = describe_end(lifeline());
   std::lock_guard lock(mutex_);
@@ -102,17 +119,18 @@ std::string Process::note_end() {
 }
 
 Result<Packet> Process::wait_for_answer(Channel& channel, const RunOptions& options) {
+  base::SteadyTime latest = std::chrono::steady_clock::now() + run_max_;
   std::optional<base::SteadyTime> asked_to_stop;
   while (wait(channel.socket.get(), -1, kLook) == Ready::nothing) {
-    if (!options.stop.stop_requested()) continue;
     auto now = std::chrono::steady_clock::now();
+    if (!options.stop.stop_requested() && !channel.late) {
+      if (now < latest) continue;
+      channel.late = true;
+      wake_up(channel.stop.get());
+    }
     if (!asked_to_stop) asked_to_stop = now;
     if (now - *asked_to_stop < kStopPatience) continue;
-    {
-      std::lock_guard lock(mutex_);
-      why_killed_ = "did not stop a run within a second and was ended";
-    }
-    end(lifeline());
+    put_down("did not stop a run within a second and was ended");
     return fail(Errc::cancelled, "the run did not stop when it was told to, and its process was ended");
   }
   auto packet = receive(channel.socket.get());
@@ -122,8 +140,7 @@ Result<Packet> Process::wait_for_answer(Channel& channel, const RunOptions& opti
 
 Result<RunDone> Process::exchange(Channel& channel, const RunOrder& order, const RunOptions& options) {
   if (auto sent = isolated::send(channel.socket.get(), encode(order)); !sent) {
-    if (sent.error().code == Errc::unavailable) return ended();
-    return std::unexpected(std::move(sent.error()));
+    return not_sent(std::move(sent.error()));
   }
   std::stop_callback stopped(options.stop, [&channel] { wake_up(channel.stop.get()); });
   auto packet = wait_for_answer(channel, options);
@@ -140,6 +157,8 @@ Result<std::vector<Tensor>> Process::take_outputs(Channel& channel, const RunDon
   if (done.outputs.size() != outputs.size())
     return fail(Errc::protocol_error, "the model's process gave another number of outputs than asked for");
   if (auto seen = channel.region.follow(); !seen) return std::unexpected(std::move(seen.error()));
+  if (auto fits = check_places(channel.region.bytes(), done.outputs); !fits)
+    return std::unexpected(std::move(fits.error()));
   std::vector<Tensor> tensors;
   tensors.reserve(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -164,13 +183,18 @@ Result<std::vector<Tensor>> Process::run(std::span<const Tensor> inputs, std::sp
   auto done = exchange(**channel, order, options);
   if (!done) {
     // Neither a stop nor an answer that comes late may meet the next run.
-    bool clean = done.error().code == Errc::invalid_argument && !options.stop.stop_requested();
+    bool late = (*channel)->late;
+    bool clean = done.error().code == Errc::invalid_argument && !options.stop.stop_requested() && !late;
     if (clean) keep_channel(std::move(*channel));
+    if (late && done.error().code == Errc::cancelled) {
+      auto seconds = std::chrono::ceil<std::chrono::seconds>(run_max_).count();
+      return fail(Errc::deadline_exceeded, fmt::format("the run took longer than {} s and was stopped", seconds));
+    }
     return std::unexpected(std::move(done.error()));
   }
   memory_.store(done->memory, std::memory_order_relaxed);
   auto tensors = take_outputs(**channel, *done, outputs);
-  if (tensors && !options.stop.stop_requested()) keep_channel(std::move(*channel));
+  if (tensors && !options.stop.stop_requested() && !(*channel)->late) keep_channel(std::move(*channel));
   return tensors;
 }
 

@@ -95,13 +95,17 @@ class Channel {
   std::thread thread_;
 };
 
-std::string read_all(std::istream& in) { return {std::istreambuf_iterator<char>(in), {}}; }
-
 std::uint64_t data_bytes() {
   std::ifstream statm("/proc/self/statm");
   std::uint64_t size = 0, resident = 0, shared = 0, text = 0, library = 0, data = 0;
   statm >> size >> resident >> shared >> text >> library >> data;
   return data * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// The memory for tensors is as large as the model's own, at most.
+std::uint64_t region_max(std::uint64_t memory_max) {
+  if (memory_max == 0) return SharedRegion::kMax;
+  return std::clamp(memory_max, SharedRegion::kLeast, SharedRegion::kMax);
 }
 
 void set_limits(std::uint64_t memory_max) {
@@ -110,21 +114,43 @@ void set_limits(std::uint64_t memory_max) {
     ::setrlimit(what, &both);
   };
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, SharedRegion::kMax);
+  // What it shares with the gateway does not count as its data.
+  limit(RLIMIT_FSIZE, region_max(memory_max));
   limit(RLIMIT_NOFILE, 512);
   if (memory_max != 0) limit(RLIMIT_DATA, data_bytes() + memory_max + kOwnMemory);
 }
 
-// The bytes to load where they came with the order or no file can be opened later.
-Result<std::shared_ptr<const std::string>> read_model(const LoadOrder& order, std::vector<Descriptor>& descriptors) {
-  std::string path = order.path;
-  if (order.has_bytes) {
-    if (descriptors.empty()) return fail(Errc::protocol_error, "no model came with the order");
-    path = fmt::format("/proc/self/fd/{}", descriptors[0].get());
+Result<std::shared_ptr<const std::string>> read_part(int file, std::uint64_t from, std::uint64_t size) {
+  auto bytes = std::make_shared<std::string>();
+  bytes->resize(size);
+  for (std::uint64_t at = 0; at < size;) {
+    ssize_t got = ::pread(file, bytes->data() + at, size - at, static_cast<off_t>(from + at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fail(Errc::protocol_error, "less of the model came than was said");
+    at += static_cast<std::uint64_t>(got);
   }
+  return bytes;
+}
+
+// What came with the order.
+Result<ModelFile> read_given(const LoadOrder& order, const std::vector<Descriptor>& descriptors) {
+  if (descriptors.empty()) return fail(Errc::protocol_error, "no model came with the order");
+  ModelFile file{.path = order.path, .bytes = nullptr};
+  std::uint64_t from = 0;
+  for (const LoadOrder::Part& part : order.parts) {
+    auto bytes = read_part(descriptors[0].get(), from, part.size);
+    if (!bytes) return std::unexpected(std::move(bytes.error()));
+    (file.bytes ? file.beside[part.name] : file.bytes) = std::move(*bytes);
+    from += part.size;
+  }
+  return file;
+}
+
+// The file on disk, for when no file can be opened later.
+Result<std::shared_ptr<const std::string>> read_model(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Errc::not_found, fmt::format("{}: cannot be read", order.path));
-  return std::make_shared<const std::string>(read_all(file));
+  if (!file) return fail(Errc::not_found, fmt::format("{}: cannot be read", path));
+  return std::make_shared<const std::string>(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
 Result<std::shared_ptr<const Model>> load(const LoadOrder& order, std::vector<Descriptor> descriptors,
@@ -134,23 +160,29 @@ Result<std::shared_ptr<const Model>> load(const LoadOrder& order, std::vector<De
   factory->describe();  // opens its library, which no file can be read for later
   // Whatever may be needed is read before the model is looked at.
   ModelFile file{.path = order.path, .bytes = nullptr};
-  std::shared_ptr<const std::string> bytes;
-  if (auto read = read_model(order, descriptors)) {
-    bytes = std::move(*read);
+  std::shared_ptr<const std::string> on_disk;
+  if (order.parts.empty()) {
+    auto read = read_model(order.path);
+    if (!read) return std::unexpected(std::move(read.error()));
+    on_disk = std::move(*read);
   } else {
-    return std::unexpected(std::move(read.error()));
+    auto given = read_given(order, descriptors);
+    if (!given) return std::unexpected(std::move(given.error()));
+    file = std::move(*given);
   }
+  descriptors.clear();
   set_limits(order.options.memory_max);
   auto confined = confine(std::filesystem::path(order.path).parent_path().string());
   if (!confined) return std::unexpected(std::move(confined.error()));
-  if (order.has_bytes || !confined->may_read) file.bytes = std::move(bytes);
-  bytes.reset();
+  if (on_disk && !confined->may_read) file.bytes = std::move(on_disk);
+  on_disk.reset();
   return factory->make()->load(file, order.options);
 }
 
 class Worker {
  public:
-  Worker(int control, std::shared_ptr<const Model> model) : control_(control), model_(std::move(model)) {}
+  Worker(int control, std::shared_ptr<const Model> model, std::uint64_t region_max)
+      : control_(control), model_(std::move(model)), region_max_(region_max) {}
 
   // Until the gateway is gone.
   void serve() {
@@ -173,7 +205,7 @@ class Worker {
     if (!packet) return false;
     auto& given = packet->descriptors;
     if (given.size() != 3) return true;
-    auto region = SharedRegion::open(given[1].release());
+    auto region = SharedRegion::open(given[1].release(), region_max_);
     if (!region) return true;
     channels_.push_back(
         std::make_unique<Channel>(*model_, std::move(given[0]), std::move(*region), std::move(given[2])));
@@ -182,6 +214,7 @@ class Worker {
 
   const int control_;
   std::shared_ptr<const Model> model_;
+  const std::uint64_t region_max_;
   std::list<std::unique_ptr<Channel>> channels_;
 };
 
@@ -200,7 +233,7 @@ int serve_worker(int control, const base::Registry& registry, const Confine& con
     return 1;
   }
   if (!send(control, encode(Loaded{.info = (*model)->info(), .memory = (*model)->memory_bytes()}))) return 0;
-  Worker(control, std::move(*model)).serve();
+  Worker(control, std::move(*model), region_max(order->options.memory_max)).serve();
   // The threads of channels still run: nothing of theirs is taken apart under them.
   ::_exit(0);
 }

@@ -114,7 +114,9 @@ Result<WorkerProcess> Nursery::spawn() {
   std::lock_guard lock(mutex_);
   if (pid_ > 0) {
     auto worker = ask();
-    if (worker) return worker;
+    // It says nothing on its socket: what can be read there is its end. Another one while it lives would be the end of
+    // every worker it has.
+    if (worker || wait(socket_.get(), -1, base::Duration::zero()) != Ready::packet) return worker;
   }
   // It is the first, or the nursery is gone.
   if (auto started = start(); !started) return std::unexpected(std::move(started.error()));

@@ -14,11 +14,19 @@ namespace penstock::infer::isolated {
 namespace {
 
 constexpr std::size_t kDescriptorsMax = 4;
+constexpr auto kReadPatience = std::chrono::seconds(1);
 
 union Control {
   cmsghdr header;
   std::array<char, CMSG_SPACE(kDescriptorsMax * sizeof(int))> space;
 };
+
+// False when there is none until then.
+bool wait_for_room(int socket, base::SteadyTime until) {
+  auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+  pollfd waiting{socket, POLLOUT, 0};
+  return left > 0 && ::poll(&waiting, 1, static_cast<int>(left)) != 0;
+}
 
 char* thread_buffer() {
   thread_local auto buffer = std::make_unique_for_overwrite<char[]>(kMessageMax);
@@ -72,8 +80,12 @@ Result<void> send(int socket, std::string_view text, std::initializer_list<int> 
     header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
     std::memcpy(CMSG_DATA(header), descriptors.begin(), descriptors.size() * sizeof(int));
   }
-  while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0) {
-    if (errno != EINTR) return fail(Errc::unavailable, fmt::format("the other side is gone: {}", std::strerror(errno)));
+  auto patience = std::chrono::steady_clock::now() + kReadPatience;
+  while (::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN)
+      return fail(Errc::unavailable, fmt::format("the other side is gone: {}", std::strerror(errno)));
+    if (!wait_for_room(socket, patience)) return fail(Errc::deadline_exceeded, "the other side does not read");
   }
   return {};
 }

@@ -39,7 +39,8 @@ struct Packet {
   std::vector<Descriptor> descriptors = {};
 };
 
-// Blocks while the other side does not read. Fails with unavailable when there is no other side.
+// Waits a second at most for the other side to read. Fails with unavailable when there is no other side,
+// deadline_exceeded when it does not read, resource_exhausted for what is too large.
 Result<void> send(int socket, std::string_view text, std::initializer_list<int> descriptors = {});
 // Waits for a packet. Fails with unavailable when the other side is gone, protocol_error for what is too large.
 Result<Packet> receive(int socket);

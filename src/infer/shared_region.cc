@@ -12,8 +12,6 @@
 namespace penstock::infer::isolated {
 namespace {
 
-constexpr std::uint64_t kLeast = 64 << 10;
-
 std::unexpected<Error> refused(std::string_view what) {
   return fail(Errc::resource_exhausted, fmt::format("memory for tensors: {}: {}", what, std::strerror(errno)));
 }
@@ -23,14 +21,14 @@ std::unexpected<Error> refused(std::string_view what) {
 Result<SharedRegion> SharedRegion::make() {
   int fd = ::memfd_create("penstock-tensors", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return refused("cannot be made");
-  SharedRegion region(fd);
+  SharedRegion region(fd, kMax);
   if (auto grown = region.reserve(kLeast); !grown) return std::unexpected(std::move(grown.error()));
   if (::fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) return refused("cannot be sealed");
   return region;
 }
 
-Result<SharedRegion> SharedRegion::open(int fd) {
-  SharedRegion region(fd);
+Result<SharedRegion> SharedRegion::open(int fd, std::uint64_t most) {
+  SharedRegion region(fd, most);
   int seals = ::fcntl(fd, F_GET_SEALS);
   if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
     return fail(Errc::protocol_error, "the memory for tensors is not what it should be");
@@ -40,6 +38,7 @@ Result<SharedRegion> SharedRegion::open(int fd) {
 
 SharedRegion::SharedRegion(SharedRegion&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
+      most_(other.most_),
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
@@ -60,12 +59,13 @@ Result<void> SharedRegion::map(std::uint64_t size) {
 
 Result<void> SharedRegion::reserve(std::uint64_t size) {
   if (size <= size_) return {};
-  if (size > kMax) {
-    return fail(
-        Errc::resource_exhausted,
-        fmt::format("the tensors have {} bytes, and {} is the most that an isolated model takes or gives", size, kMax));
+  if (size > most_) {
+    return fail(Errc::resource_exhausted,
+                fmt::format("the tensors have {} bytes, and {} is the most that an isolated model takes or gives; its "
+                            "memory.max bounds what it gives",
+                            size, most_));
   }
-  std::uint64_t rounded = std::bit_ceil(size);
+  std::uint64_t rounded = std::min(std::bit_ceil(size), most_);
   if (::ftruncate(fd_, static_cast<off_t>(rounded)) != 0) return refused("cannot grow");
   return map(rounded);
 }

@@ -15,11 +15,13 @@ class SharedRegion {
  public:
   // No larger, whoever asks.
   static constexpr std::uint64_t kMax = std::uint64_t{2} << 30;
+  // As large from the beginning.
+  static constexpr std::uint64_t kLeast = 64 << 10;
 
   // Fails with resource_exhausted.
   static Result<SharedRegion> make();
-  // The other side's: takes the descriptor. Fails with protocol_error.
-  static Result<SharedRegion> open(int fd);
+  // The other side's: takes the descriptor. This side does not make it larger than `most`. Fails with protocol_error.
+  static Result<SharedRegion> open(int fd, std::uint64_t most = kMax);
   SharedRegion(SharedRegion&& other) noexcept;
   SharedRegion& operator=(SharedRegion&&) = delete;
   ~SharedRegion();
@@ -32,10 +34,11 @@ class SharedRegion {
   Result<void> follow();
 
  private:
-  explicit SharedRegion(int fd) : fd_(fd) {}
+  SharedRegion(int fd, std::uint64_t most) : fd_(fd), most_(most) {}
   Result<void> map(std::uint64_t size);
 
   int fd_ = -1;
+  std::uint64_t most_ = kMax;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

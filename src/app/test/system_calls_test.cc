@@ -1,14 +1,17 @@
 #include "app/system_calls.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <fstream>
@@ -23,21 +26,27 @@ namespace {
 #endif
 #endif
 
-// Runs `body` in a child under the filter; its exit status is how many of its calls went another way than wanted.
-template <class Body>
-void expect_in_child(SystemCalls::Mode mode, bool upgrade, Body body) {
+// Runs `body` in a child that `restrict` confines; its exit status is how many of its calls went another way than
+// wanted.
+template <class Restrict, class Body>
+void expect_confined(Restrict restrict, Body body) {
 #ifdef PENSTOCK_SANITIZED
   GTEST_SKIP() << "the filter does not know the sanitizers' own calls";
 #endif
   pid_t child = ::fork();
   if (child == 0) {
-    if (!SystemCalls::restrict(mode, upgrade)) ::_exit(100);
+    if (!restrict()) ::_exit(100);
     ::_exit(body());
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
   EXPECT_EQ(WEXITSTATUS(status), 0) << "calls that went another way";
+}
+
+template <class Body>
+void expect_in_child(SystemCalls::Mode mode, bool upgrade, Body body) {
+  expect_confined([&] { return SystemCalls::restrict(mode, upgrade); }, body);
 }
 
 int refused(long result) { return result == -1 && errno == EPERM ? 0 : 1; }
@@ -101,6 +110,41 @@ TEST(SystemCalls, LetASuccessorStartWhereThatIsAllowed) {
     wrong += refused(::mount("none", "/mnt", "tmpfs", 0, nullptr));
     return wrong + refused(::unshare(CLONE_NEWUSER));
   });
+}
+
+int mapped(int flags, int file) {
+  return ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, flags, file, 0) == MAP_FAILED ? -1 : 0;
+}
+
+TEST(SystemCalls, LeaveAWorkerNoMemoryThatIsNotCounted) {
+  int file = ::memfd_create("test", 0);
+  ASSERT_EQ(::ftruncate(file, 4096), 0);
+  expect_confined([] { return SystemCalls::restrict_worker(false); },
+                  [&] {
+                    int wrong = done(mapped(MAP_PRIVATE | MAP_ANONYMOUS, -1)) + done(mapped(MAP_SHARED, file));
+                    wrong += done(mapped(MAP_PRIVATE, file));
+                    wrong += refused(mapped(MAP_SHARED | MAP_ANONYMOUS, -1));
+                    wrong += refused(mapped(MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1));
+                    wrong += refused(::memfd_create("more", 0));
+                    rlimit limit{};
+                    wrong += done(::prlimit(0, RLIMIT_DATA, nullptr, &limit));
+                    return wrong + refused(::prlimit(0, RLIMIT_DATA, &limit, nullptr));
+                  });
+  ::close(file);
+}
+
+TEST(SystemCalls, LeaveAWorkerNoWayToSignalOthers) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  expect_confined([] { return SystemCalls::restrict_worker(false); },
+                  [&] {
+                    int wrong = refused(::fcntl(ends[0], F_SETOWN, ::getppid()));
+                    wrong += refused(::fcntl(ends[0], F_SETSIG, SIGKILL));
+                    wrong += refused(::fcntl(ends[0], F_SETFL, O_ASYNC));
+                    wrong += refused(::kill(::getppid(), SIGKILL));
+                    return wrong + done(::fcntl(ends[0], F_GETFD));
+                  });
+  for (int end : ends) ::close(end);
 }
 
 TEST(SystemCalls, OnlyTellInLogMode) {

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -84,6 +86,18 @@ class WilfulRuntime : public Runtime {
       std::ifstream(file.path) >> content;
     }
     if (content == "crash") ::raise(SIGABRT);
+    if (content == "beside") {
+      // The weights come with it, and what it came in is gone.
+      std::vector<std::string> names;
+      for (const auto& [name, bytes] : file.beside) names.push_back(fmt::format("{}={}", name, *bytes));
+      std::string held;
+      for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        std::error_code error;
+        std::string target = std::filesystem::read_symlink(entry, error).string();
+        if (target.find("penstock-model") != std::string::npos) held = ", and still " + target;
+      }
+      return fail(Errc::data_loss, fmt::format("{}{}", fmt::join(names, ","), held));
+    }
     if (content == "good") return std::make_shared<WilfulModel>();
     return fail(Errc::data_loss, "not a usable model");
   }
@@ -106,8 +120,10 @@ pid_t fork_nursery(int socket) {
 class IsolatedModelTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { isolated::Nursery::instance().launch_by(fork_nursery); }
-  static Result<std::shared_ptr<const Model>> load(const std::string& content) {
-    return load_isolated("wilful", {.path = "m/model.txt", .bytes = std::make_shared<const std::string>(content)}, {});
+  static Result<std::shared_ptr<const Model>> load(const std::string& content,
+                                                   base::Duration run_max = kIsolatedRunMax) {
+    return load_isolated("wilful", {.path = "m/model.txt", .bytes = std::make_shared<const std::string>(content)}, {},
+                         run_max);
   }
   static Result<std::vector<Tensor>> run(const Model& model, std::vector<std::int64_t> values,
                                          std::stop_token stop = {}) {
@@ -185,6 +201,75 @@ TEST_F(IsolatedModelTest, ARunIsStoppedAndOneThatDoesNotStopIsEnded) {
   expect_recovery(*model);
 }
 
+TEST_F(IsolatedModelTest, ARunThatNobodyStopsEndsAfterItsTime) {
+  auto model = load("good", 100ms).value();
+  for (Wish wish : {kStop, kHang}) {
+    auto late = run(*model, {wish});
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, Errc::deadline_exceeded) << late.error().detail;
+    if (wish == kStop) EXPECT_TRUE(run(*model, {kDouble})) << "the next run was stopped with it";
+  }
+  expect_recovery(*model);
+}
+
+// So many descriptors are left to this process while it lives.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(std::size_t left) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit fewer{200, before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &fewer);
+    for (int fd = 0; (fd = ::dup(STDERR_FILENO)) >= 0;) taken_.emplace_back(fd);
+    taken_.resize(taken_.size() - left);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+  std::vector<isolated::Descriptor> taken_;
+};
+
+TEST_F(IsolatedModelTest, AModelThatCannotStartIsNoHarmToOthers) {
+  auto model = load("good").value();
+  ASSERT_TRUE(run(*model, {kDouble, 1}));
+  // Enough for a nursery, not for a worker: the model's bytes, what wakes, one pair of sockets.
+  for (std::size_t left : {1U, 2U, 3U, 4U}) {
+    FewDescriptors few(left);
+    auto another = load("good");
+    ASSERT_FALSE(another);
+    EXPECT_EQ(another.error().code, Errc::resource_exhausted) << another.error().detail;
+  }
+  for (int i = 0; i < 30; ++i) {
+    EXPECT_TRUE(run(*model, {kDouble, 1}));
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_TRUE(load("good"));
+}
+
+TEST_F(IsolatedModelTest, ANurseryThatIsGoneIsStartedAgain) {
+  auto model = load("good").value();
+  std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
+  int killed = 0;
+  for (pid_t child = 0; children >> child; ++killed) ::kill(child, SIGKILL);
+  ASSERT_GT(killed, 0);
+  expect_recovery(*model);
+}
+
+TEST(PacketSocket, ASideThatDoesNotReadHoldsNobody) {
+  auto ends = isolated::make_pair().value();
+  std::string packet(64 << 10, 'x');
+  int waiting = 0;
+  Result<void> sent;
+  while (waiting < 1000 && (sent = isolated::send(ends[0].get(), packet))) ++waiting;
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code, Errc::deadline_exceeded);
+  std::jthread reader([&] {
+    std::this_thread::sleep_for(20ms);
+    for (int i = 0; i < waiting; ++i) EXPECT_TRUE(isolated::receive(ends[1].get()));
+  });
+  EXPECT_TRUE(isolated::send(ends[0].get(), "x")) << "there is room again";
+}
+
 TEST_F(IsolatedModelTest, RefusalsOfTheModelArriveInOneLine) {
   auto model = load("good").value();
   auto refused = run(*model, {kRefuse});
@@ -224,6 +309,15 @@ TEST_F(IsolatedModelTest, ABrokenFileIsTheRuntimesRefusalAndACrashWhileLoadingIs
   auto unknown = load_isolated("none", {.path = "x", .bytes = nullptr}, {});
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, Errc::unimplemented);
+}
+
+TEST_F(IsolatedModelTest, WeightsThatWereCheckedAreHandedOver) {
+  auto text = [](const char* content) { return std::make_shared<const std::string>(content); };
+  auto told = load_isolated(
+      "wilful", {.path = "m/model.txt", .bytes = text("beside"), .beside = {{"a.bin", text("one")}, {"b/c", text("")}}},
+      {});
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().detail, "a.bin=one,b/c=");
 }
 
 TEST_F(IsolatedModelTest, SeesNoSecretsOfTheEnvironment) {
@@ -266,8 +360,33 @@ TEST(IsolatedMessage, PlacesOutsideTheMemoryAndFalseSizesAreRefused) {
   }
 }
 
+TEST(IsolatedMessage, PlacesOverEachOtherAreRefused) {
+  auto region = SharedRegion::make().value();
+  std::uint64_t size = region.bytes().size();
+  auto check = [&](std::vector<Place> places) { return check_places(region.bytes(), places).has_value(); };
+  auto half = static_cast<std::int64_t>(size / 2);
+  Place first{Datatype::uint8, {half}, 0, size / 2};
+  EXPECT_TRUE(check({first, {Datatype::uint8, {half}, size / 2, size / 2}}));
+  EXPECT_TRUE(check({first, first}));
+  EXPECT_FALSE(check({first, first, {Datatype::uint8, {1}, 0, 1}}));
+  EXPECT_FALSE(check({{Datatype::uint8, {1}, 0, UINT64_MAX}}));
+  EXPECT_TRUE(check({{Datatype::bytes, {1000}, 0, 4000}}));
+  EXPECT_FALSE(check({{Datatype::bytes, {1 << 27}, 0, 4000}})) << "2 GiB of std::string";
+}
+
+TEST(IsolatedMessage, ThisSideGrowsTheMemoryNoFurtherThanItMay) {
+  auto whole = SharedRegion::make().value();
+  auto region = SharedRegion::open(::dup(whole.fd()), 100'000).value();
+  EXPECT_TRUE(region.reserve(100'000));
+  EXPECT_FALSE(region.reserve(100'001));
+  EXPECT_TRUE(whole.reserve(1'000'000));
+  EXPECT_TRUE(region.follow());
+  EXPECT_EQ(region.bytes().size(), whole.bytes().size());
+}
+
 TEST(IsolatedMessage, MessagesComeBackAsTheyWere) {
-  isolated::LoadOrder order{.runtime = "onnx", .path = "a/b.onnx", .has_bytes = true, .options = {}};
+  isolated::LoadOrder order{
+      .runtime = "onnx", .path = "a/b.onnx", .parts = {{"", 7}, {"w.bin", 1ULL << 40}}, .options = {}};
   order.options = {.accelerators = {"xnnpack", "cpu"}, .threads = 3, .memory_max = 12, .shrink = true};
   auto back = isolated::decode(isolated::encode(order));
   ASSERT_TRUE(back);
