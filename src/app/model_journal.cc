@@ -71,7 +71,8 @@ Result<void> ModelJournal::append(const infer::ModelEvent& event) {
 Result<void> ModelJournal::keep(const std::string& model, const infer::KeptState& state) {
   return submit([this, model, state] {
     std::lock_guard lock(mutex_);
-    unwritten_[model] = state;
+    infer::KeptState& waiting = unwritten_[model];
+    if (state.serial >= waiting.serial) waiting = state;
     write_states();
   });
 }
@@ -81,8 +82,14 @@ void ModelJournal::write_states() {
   auto into = history();
   if (!into) return note(std::unexpected(into.error()));
   std::erase_if(unwritten_, [&](const auto& one) {
-    Result<void> written = (*into)->keep(one.first, {one.second.text, one.second.serial}, base::system_clock().wall());
-    note(written);
+    const auto& [model, state] = one;
+    Result<bool> written = (*into)->keep(model, {state.text, state.serial}, base::system_clock().wall());
+    if (!written) {
+      note(std::unexpected(written.error()));
+    } else if (!*written && state.decision) {
+      note(fail(Errc::failed_precondition,
+                fmt::format("something else was decided about model '{}' since, by another process", model)));
+    }
     return written.has_value();
   });
 }

@@ -84,8 +84,9 @@ Verdict judge(const CanaryConfig& canary, std::span<const Count> counts, base::D
 }
 
 std::string describe(const CanaryRule& rule, const Count& count) {
-  return fmt::format("{} of {} {} (limit {})", count.bad, count.calls, tail(rule.kind, rule.bound),
-                     format_share(rule.share));
+  std::string unclear = count.unclear == 0 ? "" : fmt::format("; of {} more nobody saw the end", count.unclear);
+  return fmt::format("{} of {} {} (limit {}{})", count.bad, count.calls, tail(rule.kind, rule.bound),
+                     format_share(rule.share), unclear);
 }
 
 std::string explain(Verdict verdict, const CanaryConfig& canary, std::span<const Count> counts,

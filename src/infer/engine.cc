@@ -60,11 +60,17 @@ void answer(std::vector<TaskPtr> tasks) {
   }
 }
 
-void answer(TaskPtr task, Error error) {
-  task->result = std::unexpected(std::move(error));
-  std::vector<TaskPtr> one;
-  one.push_back(std::move(task));
-  answer(std::move(one));
+// A request whose model is being loaded. Everything on its loop; `done` is empty once it was answered.
+struct Waiting {
+  Request request = {};
+  Engine::Done done = {};
+  std::optional<std::stop_callback<std::function<void()>>> on_stop = {};
+};
+
+void answer(Waiting& waiting, Error error) {
+  waiting.on_stop.reset();
+  Engine::Done done = std::exchange(waiting.done, nullptr);
+  done(std::unexpected(std::move(error)));
 }
 
 // Its place in the queue of the version that is to run it.
@@ -83,7 +89,8 @@ void plan(Task& task, base::Duration wait, bool alone) {
   task.hold = alone ? task.entered : task.entered + wait;
 }
 
-// A request may ask for less time in the queue than the model's, not for more.
+// A request may ask for less time in the queue than the model's, not for more. The time that a version on trial wasted
+// is not taken from the fallback's.
 void limit_wait(Task& task) {
   const Job& job = task.job;
   const QueueConfig& queue = job.served().config->queue;
@@ -91,12 +98,13 @@ void limit_wait(Task& task) {
   base::Duration own = queue.allow_timeout ? job.request.timeout : base::Duration{};
   if (own.count() > 0 && (timeout.count() == 0 || own < timeout)) timeout = own;
   task.expires = job.deadline;
-  if (timeout.count() == 0) return;
+  task.delayed_at = base::SteadyTime::max();
+  if (timeout.count() == 0 || job.tried) return;
   base::SteadyTime at = job.arrived + timeout;
   if (queue.delay) {
     task.delayed_at = at;
   } else {
-    task.expires = std::min(task.expires, at);
+    task.expires = std::min(job.deadline, at);
   }
 }
 
@@ -138,23 +146,32 @@ void Engine::infer(rt::Loop& loop, Pick pick, Request request, base::SteadyTime 
 // The model may come on demand.
 void Engine::when_loaded(rt::Loop& loop, Request request, base::SteadyTime deadline, Done done, Error why) {
   if (why.code != Errc::unavailable) return done(std::unexpected(std::move(why)));
-  struct Waiting {
-    Request request;
-    Done done;
-  };
-  auto waiting = std::make_shared<Waiting>(Waiting{std::move(request), std::move(done)});
+  auto waiting = std::make_shared<Waiting>();
+  waiting->request = std::move(request);
+  waiting->done = std::move(done);
   auto loaded = [this, &loop, waiting, deadline](Result<void> there) {
-    if (!there) return waiting->done(std::unexpected(std::move(there.error())));
+    if (!waiting->done) return;
+    if (!there) return answer(*waiting, std::move(there.error()));
     auto picked = repository_.pick(waiting->request);
-    if (!picked) return waiting->done(std::unexpected(std::move(picked.error())));
-    infer(loop, std::move(*picked), std::move(waiting->request), deadline, std::move(waiting->done));
+    if (!picked) return answer(*waiting, std::move(picked.error()));
+    waiting->on_stop.reset();
+    infer(loop, std::move(*picked), std::move(waiting->request), deadline, std::exchange(waiting->done, nullptr));
   };
   if (!repository_.when_loaded(loop, waiting->request, deadline, std::move(loaded)))
-    waiting->done(std::unexpected(std::move(why)));
+    return answer(*waiting, std::move(why));
+  const std::stop_token& stop = waiting->request.stop;
+  if (!stop.stop_possible()) return;
+  waiting->on_stop.emplace(stop, [&loop, given_up = std::weak_ptr<Waiting>(waiting)] {
+    loop.post([given_up] {
+      auto left = given_up.lock();
+      if (left && left->done) answer(*left, {Errc::cancelled, "nobody waits for the answer any more"});
+    });
+  });
 }
 
 void Engine::begin(Job job) {
   Result<Response> result;
+  if (job.pick.traffic) announce(job);
   for (;;) {
     Served& served = job.served();
     served.last_used.store(job.arrived_wall, std::memory_order_relaxed);
@@ -215,7 +232,7 @@ Result<void> Engine::submit(const TaskPtr& task, bool alone) {
 
 // On the task's loop, which is where it is answered: it cannot go away before this returns.
 void Engine::watch(Task& task) {
-  arm(task, std::min(task.expires, task.delayed_at));
+  arm(task, std::min(task.expires.load(), task.delayed_at.load()));
   const std::stop_token& stop = task.job.request.stop;
   if (!stop.stop_possible()) return;
   task.on_stop.emplace(stop, [this, &task] {
@@ -223,8 +240,7 @@ void Engine::watch(Task& task) {
     if (task.state.load() == Task::State::over) return;
     TaskPtr waited = scheduler_.abandon(task);
     if (!waited) return;
-    Error error = cancelled(waited->job);
-    answer(std::move(waited), std::move(error));
+    end_with(std::move(waited), cancelled(task.job));
   });
 }
 
@@ -236,14 +252,30 @@ void Engine::arm(Task& task, base::SteadyTime at) {
 
 void Engine::on_timer(Task& task) {
   if (task.state.load() == Task::State::over) return;
-  if (now() < task.expires) {
-    scheduler_.delay(task);
+  base::SteadyTime at = now();
+  if (at < task.expires.load()) {
+    if (at >= task.delayed_at.load()) scheduler_.delay(task);
     return arm(task, task.expires);
   }
   TaskPtr waited = scheduler_.withdraw(task);
-  if (!waited) return;
-  Error error = too_late(waited->job);
-  answer(std::move(waited), std::move(error));
+  if (!waited) {
+    // It runs, and may have to wait for the fallback yet.
+    if (at < task.job.deadline) arm(task, task.job.deadline);
+    return;
+  }
+  Error error = too_late(task.job);
+  task.result = std::unexpected(error);
+  if (falls_back(task.job, task.result) && try_again(waited)) return arm(task, task.expires);
+  end_with(std::move(waited), std::move(error));
+}
+
+// Answers a task that waits no more and did not run.
+void Engine::end_with(TaskPtr task, Error error) {
+  task->result = std::unexpected(std::move(error));
+  conclude(task->job, task->result);
+  std::vector<TaskPtr> one;
+  one.push_back(std::move(task));
+  answer(std::move(one));
 }
 
 // On an inference thread.
@@ -263,15 +295,18 @@ void Engine::settle(std::vector<TaskPtr> tasks) {
 // Gives it to the version it fell back to. False when that one does not take it; the first failure is the answer then.
 bool Engine::try_again(const TaskPtr& task) {
   if (!fit(task->job)) return false;
+  limit_wait(*task);
   task->job.served().last_used.store(task->job.arrived_wall, std::memory_order_relaxed);
   return submit(task, true).has_value();
 }
 
-// Tells the watcher, and gives the shadow its turn. After that the job has no inputs any more.
+// Tells the watcher, and gives the shadow its turn. After that the job has no inputs any more, nor traffic: a loop that
+// was stopped may keep it for longer than what the traffic writes to lives.
 void Engine::conclude(Job& job, Result<Response>& result) {
   if (!job.pick.traffic) return;
   report(job, result);
   auto shadow = shadow_of(job, result);
+  job.pick.traffic.reset();
   if (!shadow || !fit(*shadow)) return;
   auto task = std::make_shared<Task>(std::move(*shadow));
   // Dropped where there is no time for it.

@@ -60,6 +60,7 @@ class Engine {
   void watch(Task& task);
   void arm(Task& task, base::SteadyTime at);
   void on_timer(Task& task);
+  void end_with(TaskPtr task, Error error);
   void settle(std::vector<TaskPtr> tasks);
   bool try_again(const TaskPtr& task);
   void conclude(Job& job, Result<Response>& result);

@@ -32,6 +32,8 @@ double mixture(double limit, const Count& count, double direction) {
 }  // namespace
 
 double evidence_above(double limit, const Count& count) { return mixture(limit, count, 1); }
-double evidence_below(double limit, const Count& count) { return mixture(limit, count, -1); }
+double evidence_below(double limit, const Count& count) {
+  return mixture(limit, {.calls = count.calls + count.unclear, .bad = count.bad + count.unclear}, -1);
+}
 
 }  // namespace penstock::infer

@@ -18,13 +18,14 @@ namespace penstock::infer {
 
 struct Count {
   std::uint64_t calls = 0;
-  std::uint64_t bad = 0;  // of them
+  std::uint64_t bad = 0;      // of them
+  std::uint64_t unclear = 0;  // besides: may have been bad, nobody saw their end
   bool operator==(const Count&) const = default;
 };
 
 // The natural logarithm of the evidence against "share <= limit". `limit` lies between 0 and 1.
 double evidence_above(double limit, const Count& count);
-// The same against "share >= limit".
+// The same against "share >= limit"; what is unclear counts as bad.
 double evidence_below(double limit, const Count& count);
 
 }  // namespace penstock::infer

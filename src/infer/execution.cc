@@ -5,6 +5,9 @@
 namespace penstock::infer {
 namespace {
 
+// After so many joined runs in a row that were in vain, none is tried any more.
+constexpr std::uint32_t kVainJoinsMax = 3;
+
 base::SteadyTime now() { return base::system_clock().steady(); }
 
 Failure kind_of(Errc code) {
@@ -58,6 +61,13 @@ std::optional<std::vector<std::vector<Tensor>>> run_joined(std::span<const TaskP
   }
 }
 
+// Each ran by itself after their common run failed: where all succeeded, it is the company that the model cannot take.
+void note_vain_join(std::span<const TaskPtr> tasks) {
+  if (!std::all_of(tasks.begin(), tasks.end(), [](const TaskPtr& task) { return task->result.has_value(); })) return;
+  Served& served = tasks.front()->job.served();
+  if (served.vain_joins.fetch_add(1, std::memory_order_relaxed) + 1 >= kVainJoinsMax) served.joins.store(false);
+}
+
 }  // namespace
 
 Error note_failure(Job& job, Error error, Failure kind) {
@@ -106,6 +116,7 @@ void execute(std::span<const TaskPtr> tasks, const std::stop_token& stop, base::
     Phases phases;
     if (auto parts = run_joined(tasks, stop, rows, phases)) {
       Served& served = tasks.front()->job.served();
+      served.vain_joins.store(0, std::memory_order_relaxed);
       served.stats.executed(all, phases);
       base::SteadyTime end = now();
       for (std::size_t i = 0; i < tasks.size(); ++i) {
@@ -126,6 +137,7 @@ void execute(std::span<const TaskPtr> tasks, const std::stop_token& stop, base::
       task->result = execute(job, task->entered, inline_max, false);
     }
   }
+  if (tasks.size() > 1) note_vain_join(tasks);
 }
 
 }  // namespace penstock::infer

@@ -201,7 +201,7 @@ void Scheduler::charge(Served& served, double nanos) { served.lane.pass += nanos
 std::shared_ptr<Run> Scheduler::begin(Tasks& tasks, Tasks& dropped, base::SteadyTime at) {
   Tasks kept;
   for (TaskPtr& task : tasks) {
-    bool late = at != base::SteadyTime::max() && task->expires <= at;
+    bool late = at != base::SteadyTime::max() && task->expires.load() <= at;
     (late || unwanted(*task) ? dropped : kept).push_back(std::move(task));
   }
   tasks = std::move(kept);

@@ -93,6 +93,8 @@ struct Served {
   // Its requests share runs: the configuration says so, its inputs and outputs allow it, and no run has shown
   // otherwise.
   std::atomic<bool> joins;
+  // Joined runs in a row that failed although each of their requests succeeded by itself.
+  std::atomic<std::uint32_t> vain_joins{0};
   const bool counts;  // runs on loops take a place, too
   Places places;
   Company company;

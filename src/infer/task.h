@@ -37,6 +37,7 @@ struct Job {
   base::SteadyTime deadline = base::SteadyTime::max();
   bool ran = false;                         // the version had it in its hands
   bool tried = false;                       // on a version before, which failed
+  bool under_way = false;                   // the watcher was told that it began, and not yet that it ended
   std::optional<Outcome> doubted = {};      // of the version before, whose fault depends on what the fallback says
   std::shared_ptr<Original> original = {};  // set for a shadow
   Done done = {};
@@ -62,9 +63,9 @@ struct Task {
   Turn turn;                   // its place in the lane
   base::SteadyTime entered{};  // the queue
   base::SteadyTime hold{};     // company is waited for until then
-  // Of the first version it waits for; the loop reads them at any time.
-  base::SteadyTime expires = base::SteadyTime::max();     // in the queue, it is refused
-  base::SteadyTime delayed_at = base::SteadyTime::max();  // it goes behind all others
+  // The loop reads them at any time.
+  std::atomic<base::SteadyTime> expires{base::SteadyTime::max()};     // in the queue, it is refused
+  std::atomic<base::SteadyTime> delayed_at{base::SteadyTime::max()};  // it goes behind all others
   // Written under the Scheduler's lock. Once it is over, neither timer nor callback touches the engine.
   std::atomic<State> state{State::over};
   std::shared_ptr<Run> run;  // while it is running, with others

@@ -1,10 +1,12 @@
 #include "infer/traffic.h"
 
 #include <cmath>
+#include <set>
 
 #include "infer/agreement.h"
 #include "infer/canary_judge.h"
 #include "infer/model_config.h"
+#include "infer/published.h"
 #include "infer/seq_locked.h"
 #include "infer/traffic_memory.h"
 #include "infer/traffic_plan.h"
@@ -20,6 +22,10 @@ constexpr base::Duration kLookEvery = std::chrono::milliseconds(20);
 constexpr base::Duration kSaveEvery = std::chrono::seconds(30);
 // Requests that are run twice to compare, of all of the model: what a canary may cost.
 constexpr double kComparedShare = 0.1;
+// Of a call without an answer. One that was given up, or is under way, for longer than the first may have been a
+// failure; one that was given up after the second was one.
+constexpr base::Duration kUnclearAfter = std::chrono::seconds(1);
+constexpr base::Duration kHungAfter = std::chrono::seconds(10);
 
 // A count on the path of requests. What was counted is taken away at every look, long before it could overflow.
 class Tap {
@@ -77,6 +83,8 @@ class ModelTraffic final : public Traffic, public Watcher {
   Result<void> set_split(std::optional<std::map<std::int64_t, double>> split, const Wish& by) override;
 
   void finished(const Outcome& outcome) override;
+  void began(std::int64_t version, base::SteadyTime arrived) override;
+  void ended(std::int64_t version, base::SteadyTime arrived) override;
   void compared(std::int64_t version, const Response& answered, std::int64_t other,
                 const Result<Response>& shadow) override;
 
@@ -87,15 +95,19 @@ class ModelTraffic final : public Traffic, public Watcher {
     return memory_.labels ? *memory_.labels : config_.labels;
   }
   const std::map<std::int64_t, double>& split() const { return memory_.split ? *memory_.split : config_.split; }
-  std::optional<std::int64_t> find_label(std::string_view label) const;
+  using Labels = std::map<std::string, std::int64_t, std::less<>>;
+  Labels all_labels() const;
+  void take_up();
+  Result<void> known();
   void publish();
   void look_when_due();
   void look();
   void drain();
   void decide(Stage stage, std::string words, const Wish& by);
   Result<void> record(std::string action, std::int64_t from, std::int64_t to, const Wish& by);
-  Result<void> recorded(Result<void> queued);
-  Result<void> save();
+  Result<void> recorded(Result<void> queued, std::unique_lock<std::mutex>& lock);
+  Result<void> save(bool decision = false);
+  std::vector<Count> counts_now() const;
   CanaryView canary_view() const;
 
   const std::string name_;
@@ -104,38 +116,57 @@ class ModelTraffic final : public Traffic, public Watcher {
   const base::Clock& clock_;
 
   SeqLocked<TrafficPlan> plan_;
+  Published<Labels> labels_{std::make_unique<const Labels>()};
   std::atomic<bool> watching_{false};
   std::atomic<std::int64_t> next_look_{0};
   std::atomic<std::int64_t> beside_{0};  // what the canary was last chosen instead of
   alignas(64) std::array<Tap, kRulesMax> taps_;
   alignas(64) std::array<Tap, kRulesMax> other_taps_;
+  std::atomic<std::uint64_t> unclear_{0};  // calls that the canary may have failed
   Tap shadow_failed_, shadow_differed_;
 
-  mutable std::mutex mutex_;  // guards what follows, and writing to plan_
+  mutable std::mutex under_way_mutex_;
+  std::multiset<base::SteadyTime> under_way_;  // when the canary's calls came that have not ended; while it is watched
+
+  mutable std::mutex mutex_;  // guards what follows, and writing to plan_ and labels_; held while nothing waits for the
+                              // disk, but once more for what could not be read
   TrafficMemory memory_;
   std::int64_t serial_ = 0;
   base::SteadyTime watched_since_{};
   base::SteadyTime saved_{};
-  bool unsaved_ = false;  // a decision that the journal did not take
+  bool unsaved_ = false;         // a decision that the journal did not take
+  std::optional<Error> unread_;  // why it is not known what was decided before: the canary gets nothing meanwhile
   ShadowView shadow_;
 };
 
 ModelTraffic::ModelTraffic(const ModelConfig& model, Journal* journal, const base::Clock& clock)
     : name_(model.name), config_(model.traffic), journal_(journal), clock_(clock) {
-  bool changed = false;
-  KeptState kept;
-  if (journal_ != nullptr) {
-    if (auto known = journal_->kept(name_)) kept = std::move(*known);
-  }
-  memory_ = TrafficMemory::from_text(kept.text, config_, changed);
-  serial_ = kept.serial;
-  watched_since_ = saved_ = clock_.steady();
   if (config_.shadow) shadow_ = {.version = config_.shadow->version, .share = config_.shadow->share};
+  take_up();
+}
+
+// Reads what is kept. Under the mutex, or before anybody knows of this.
+void ModelTraffic::take_up() {
+  Result<KeptState> kept = journal_ == nullptr ? KeptState() : journal_->kept(name_);
+  unread_.reset();
+  if (!kept) unread_ = kept.error();
+  bool changed = false;
+  memory_ = TrafficMemory::from_text(kept ? kept->text : "", config_, changed);
+  serial_ = kept ? kept->serial : 0;
+  watched_since_ = saved_ = clock_.steady();
   publish();
   if (!changed) return;
   // What runs under the configuration before must not write over what begins now.
   ++serial_;
   unsaved_ = !save();
+}
+
+// Commands change what was decided before. Under the mutex.
+Result<void> ModelTraffic::known() {
+  if (unread_) take_up();
+  if (!unread_) return {};
+  return fail(Errc::unavailable,
+              fmt::format("what was decided about model '{}' before cannot be read: {}", name_, unread_->detail));
 }
 
 ModelTraffic::~ModelTraffic() {
@@ -148,12 +179,11 @@ std::int64_t ModelTraffic::promoted() const {
   return config_.canary && memory_.stage == Stage::promoted ? config_.canary->version : memory_.promoted;
 }
 
-std::optional<std::int64_t> ModelTraffic::find_label(std::string_view label) const {
-  if (label == "stable" && promoted() != 0 && !memory_.labels) return promoted();
-  auto found = labels().find(std::string(label));
-  if (found != labels().end()) return found->second;
-  if (label == "canary" && config_.canary) return config_.canary->version;
-  return std::nullopt;
+ModelTraffic::Labels ModelTraffic::all_labels() const {
+  Labels all(labels().begin(), labels().end());
+  if (promoted() != 0 && !memory_.labels) all["stable"] = promoted();
+  if (config_.canary) all.try_emplace("canary", config_.canary->version);
+  return all;
 }
 
 // Under the mutex, or before anybody knows of this.
@@ -165,7 +195,7 @@ void ModelTraffic::publish() {
   for (const auto& [version, share] : split()) {
     if (plan.parts < kSplitMax) plan.split[plan.parts++] = {version, share};
   }
-  bool watching = config_.canary && memory_.stage == Stage::watching;
+  bool watching = config_.canary && memory_.stage == Stage::watching && !unread_;
   if (config_.canary && memory_.stage != Stage::promoted) plan.on_trial = config_.canary->version;
   if (watching) {
     plan.canary = config_.canary->version;
@@ -179,21 +209,26 @@ void ModelTraffic::publish() {
     plan.shadow_share = config_.shadow->share;
   }
   plan_.write(plan);
+  labels_.replace(std::make_unique<const Labels>(all_labels()));
   watching_.store(watching);
+  if (watching) return;
+  std::lock_guard lock(under_way_mutex_);
+  under_way_.clear();
 }
 
 Choice ModelTraffic::choose(std::string_view sticky, std::span<const std::int64_t> ready) {
   if (ready.size() == 1) return {.version = ready.front()};
   TrafficPlan plan = plan_.read();
   if (plan.parts == 0 && plan.canary == 0 && plan.shadow == 0) return {.version = infer::usual(plan, ready)};
-  Choice choice = infer::choose(plan, places(name_, sticky), ready);
+  Choice choice = infer::choose(plan, draw(name_, sticky), ready);
   if (choice.fallback) beside_.store(*choice.fallback, std::memory_order_relaxed);
   return choice;
 }
 
 std::optional<std::int64_t> ModelTraffic::labelled(std::string_view label) const {
-  std::lock_guard lock(mutex_);
-  return find_label(label);
+  auto labels = labels_.read();
+  auto found = labels->find(label);
+  return found == labels->end() ? std::nullopt : std::optional(found->second);
 }
 
 std::vector<std::int64_t> ModelTraffic::wanted() const {
@@ -216,16 +251,49 @@ std::vector<std::int64_t> ModelTraffic::trials() const {
   return versions;
 }
 
+// Whether it was a bad call in the sense of the rule; nothing where it says nothing. A call without an answer is slow
+// once the bound has passed, and never fast.
+std::optional<bool> is_bad(const CanaryRule& rule, const Outcome& outcome) {
+  bool answered = !outcome.failed && !outcome.given_up;
+  switch (rule.kind) {
+    case CanaryRule::Kind::errors:
+      if (outcome.given_up) return outcome.total > kHungAfter ? std::optional(true) : std::nullopt;
+      return outcome.failed;
+    case CanaryRule::Kind::latency:
+      if (outcome.total > rule.bound) return true;
+      return answered ? std::optional(false) : std::nullopt;
+    case CanaryRule::Kind::disagreement: break;
+  }
+  return std::nullopt;
+}
+
 void ModelTraffic::finished(const Outcome& outcome) {
   if (!watching_.load(std::memory_order_relaxed)) return;
   bool canary = is_canary(outcome.version);
   auto& taps = canary ? taps_ : other_taps_;
   for (std::size_t i = 0; i < config_.canary->rules.size(); ++i) {
-    const CanaryRule& rule = config_.canary->rules[i];
-    if (rule.kind == CanaryRule::Kind::disagreement) continue;
-    taps[i].add(rule.kind == CanaryRule::Kind::errors ? outcome.failed : outcome.total > rule.bound);
+    if (auto bad = is_bad(config_.canary->rules[i], outcome)) taps[i].add(*bad);
   }
-  if (canary) look_when_due();
+  if (!canary) return;
+  if (outcome.given_up && outcome.total > kUnclearAfter && outcome.total <= kHungAfter)
+    unclear_.fetch_add(1, std::memory_order_relaxed);
+  look_when_due();
+}
+
+void ModelTraffic::began(std::int64_t version, base::SteadyTime arrived) {
+  if (!is_canary(version)) return;
+  {
+    std::lock_guard lock(under_way_mutex_);
+    if (!watching_.load(std::memory_order_relaxed)) return;
+    under_way_.insert(arrived);
+  }
+  look_when_due();  // it may be that none ever ends
+}
+
+void ModelTraffic::ended(std::int64_t version, base::SteadyTime arrived) {
+  if (!is_canary(version)) return;
+  std::lock_guard lock(under_way_mutex_);
+  if (auto found = under_way_.find(arrived); found != under_way_.end()) under_way_.erase(found);
 }
 
 void ModelTraffic::compared(std::int64_t version, const Response& answered, std::int64_t other,
@@ -258,6 +326,10 @@ void ModelTraffic::drain() {
     taps_[i].drain(memory_.counts[i]);
     other_taps_[i].drain(memory_.others[i]);
   }
+  std::uint64_t unclear = unclear_.exchange(0, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < memory_.counts.size(); ++i) {
+    if (config_.canary->rules[i].kind == CanaryRule::Kind::errors) memory_.counts[i].unclear += unclear;
+  }
   shadow_failed_.drain(shadow_.failed);
   shadow_differed_.drain(shadow_.differed);
   base::SteadyTime now = clock_.steady();
@@ -265,18 +337,39 @@ void ModelTraffic::drain() {
   watched_since_ = now;
 }
 
+// With the calls under way: if only those that ended counted, a canary that hangs would look faultless. They are slow
+// from the bound on, whenever they end; whether they fail is not known. Under the mutex.
+std::vector<Count> ModelTraffic::counts_now() const {
+  std::vector<Count> counts = memory_.counts;
+  base::SteadyTime now = clock_.steady();
+  std::lock_guard lock(under_way_mutex_);
+  auto older_than = [&](base::Duration age) {
+    return static_cast<std::uint64_t>(std::distance(under_way_.begin(), under_way_.lower_bound(now - age)));
+  };
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const CanaryRule& rule = config_.canary->rules[i];
+    if (rule.kind == CanaryRule::Kind::errors) counts[i].unclear += older_than(kUnclearAfter);
+    if (rule.kind != CanaryRule::Kind::latency) continue;
+    std::uint64_t slow = older_than(rule.bound);
+    counts[i].calls += slow;
+    counts[i].bad += slow;
+  }
+  return counts;
+}
+
 // Under the mutex.
 void ModelTraffic::look() {
   drain();
   if (!watching_.load(std::memory_order_relaxed)) return;
   const CanaryConfig& canary = *config_.canary;
-  Verdict verdict = judge(canary, memory_.counts, memory_.watched);
+  std::vector<Count> counts = counts_now();
+  Verdict verdict = judge(canary, counts, memory_.watched);
   if (verdict == Verdict::watch) {
     if (clock_.steady() - saved_ >= kSaveEvery) (void)save();
     return;
   }
   Stage stage = verdict == Verdict::promote ? Stage::promoted : Stage::rolled_back;
-  std::string words = explain(verdict, canary, memory_.counts, memory_.others, memory_.watched);
+  std::string words = explain(verdict, canary, counts, memory_.others, memory_.watched);
   decide(stage, words, {.actor = "canary", .why = words});
 }
 
@@ -298,22 +391,24 @@ void ModelTraffic::decide(Stage stage, std::string words, const Wish& by) {
 Result<void> ModelTraffic::record(std::string action, std::int64_t from, std::int64_t to, const Wish& by) {
   if (journal_ == nullptr) return {};
   ++serial_;
-  Result<void> saved = save();
+  Result<void> saved = save(true);
   Result<void> noted = journal_->append({clock_.wall(), name_, std::move(action), from, to, by});
   return saved ? noted : saved;
 }
 
-Result<void> ModelTraffic::save() {
+Result<void> ModelTraffic::save(bool decision) {
   saved_ = clock_.steady();
   if (journal_ == nullptr) return {};
-  return journal_->keep(name_, {memory_.to_text(config_), serial_});
+  return journal_->keep(name_, {.text = memory_.to_text(config_), .serial = serial_, .decision = decision});
 }
 
-// What a command answers.
-Result<void> ModelTraffic::recorded(Result<void> queued) {
+// What a command answers. The disk is waited for without the mutex.
+Result<void> ModelTraffic::recorded(Result<void> queued, std::unique_lock<std::mutex>& lock) {
   if (journal_ == nullptr) return {};
+  lock.unlock();
   Result<void> kept = queued ? journal_->flush() : queued;
   if (kept) return {};
+  lock.lock();
   unsaved_ = true;
   return fail(
       kept.error().code,
@@ -321,7 +416,8 @@ Result<void> ModelTraffic::recorded(Result<void> queued) {
 }
 
 Result<void> ModelTraffic::promote(std::int64_t version, const Wish& by) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (auto before = known(); !before) return before;
   if (version == 0 && !config_.canary)
     return fail(Errc::failed_precondition, fmt::format("model '{}' has no canary; name a version", name_));
   if (version == 0) version = config_.canary->version;
@@ -331,7 +427,7 @@ Result<void> ModelTraffic::promote(std::int64_t version, const Wish& by) {
   drain();
   if (is_canary(version)) {
     decide(Stage::promoted, fmt::format("promoted by {}{}{}", by.actor, by.why.empty() ? "" : ": ", by.why), by);
-    return recorded(unsaved_ ? fail(Errc::backpressure, "too much waits for the disk") : Result<void>());
+    return recorded(unsaved_ ? fail(Errc::backpressure, "too much waits for the disk") : Result<void>(), lock);
   }
   if (config_.canary && memory_.stage == Stage::promoted) {
     memory_.stage = Stage::rolled_back;
@@ -341,17 +437,18 @@ Result<void> ModelTraffic::promote(std::int64_t version, const Wish& by) {
   memory_.before = memory_.promoted;
   memory_.promoted = version;
   publish();
-  return recorded(record("promote", from, version, by));
+  return recorded(record("promote", from, version, by), lock);
 }
 
 Result<void> ModelTraffic::roll_back(const Wish& by) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (auto before = known(); !before) return before;
   drain();
   bool of_canary = config_.canary && memory_.stage != Stage::rolled_back &&
                    (memory_.stage == Stage::promoted || memory_.promoted == 0 || watching_.load());
   if (of_canary) {
     decide(Stage::rolled_back, fmt::format("rolled back by {}{}{}", by.actor, by.why.empty() ? "" : ": ", by.why), by);
-    return recorded(unsaved_ ? fail(Errc::backpressure, "too much waits for the disk") : Result<void>());
+    return recorded(unsaved_ ? fail(Errc::backpressure, "too much waits for the disk") : Result<void>(), lock);
   }
   if (memory_.promoted == 0) {
     return fail(Errc::failed_precondition,
@@ -361,43 +458,48 @@ Result<void> ModelTraffic::roll_back(const Wish& by) {
   }
   std::int64_t from = std::exchange(memory_.promoted, std::exchange(memory_.before, 0));
   publish();
-  return recorded(record("rollback", from, memory_.promoted, by));
+  return recorded(record("rollback", from, memory_.promoted, by), lock);
 }
 
 Result<void> ModelTraffic::set_labels(std::optional<std::map<std::string, std::int64_t>> labels, const Wish& by) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (auto before = known(); !before) return before;
   std::string now = labels ? fmt::format("{}", fmt::join(texts_of(*labels), ", ")) : "as configured";
   memory_.labels = std::move(labels);
   publish();
-  return recorded(record("labels", 0, 0, with(by, now)));
+  return recorded(record("labels", 0, 0, with(by, now)), lock);
 }
 
 Result<void> ModelTraffic::set_split(std::optional<std::map<std::int64_t, double>> split, const Wish& by) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (auto before = known(); !before) return before;
   std::string now = split ? fmt::format("{}", fmt::join(texts_of(*split), ", ")) : "as configured";
   memory_.split = std::move(split);
   publish();
-  return recorded(record("split", 0, 0, with(by, now)));
+  return recorded(record("split", 0, 0, with(by, now)), lock);
 }
 
 // Under the mutex.
 CanaryView ModelTraffic::canary_view() const {
   const CanaryConfig& canary = *config_.canary;
+  std::vector<Count> counts = counts_now();
   CanaryView view{.version = canary.version,
                   .share = canary.share,
                   .stage = memory_.stage,
                   .decided = memory_.decided,
                   .watched = memory_.watched};
   view.words = memory_.stage == Stage::watching
-                   ? explain(Verdict::watch, canary, memory_.counts, memory_.others, memory_.watched)
+                   ? explain(Verdict::watch, canary, counts, memory_.others, memory_.watched)
                    : memory_.words;
+  if (unread_)
+    view.words = fmt::format("gets no requests, for what was decided before cannot be read: {}", unread_->detail);
   for (std::size_t i = 0; i < canary.rules.size(); ++i) {
     const CanaryRule& rule = canary.rules[i];
     view.rules.push_back({.text = rule.text,
-                          .count = memory_.counts[i],
+                          .count = counts[i],
                           .others = memory_.others[i],
-                          .for_rollback = as_odds(evidence_above(rule.share, memory_.counts[i])),
-                          .for_promotion = as_odds(evidence_below(rule.share, memory_.counts[i])),
+                          .for_rollback = as_odds(evidence_above(rule.share, counts[i])),
+                          .for_promotion = as_odds(evidence_below(rule.share, counts[i])),
                           .rollback_needs = static_cast<double>(canary.rules.size()) / canary.error_rate,
                           .promotion_needs = 1 / canary.error_rate});
   }
@@ -406,16 +508,15 @@ CanaryView ModelTraffic::canary_view() const {
 
 TrafficView ModelTraffic::view() {
   std::lock_guard lock(mutex_);
+  if (unread_) take_up();
   look();
   if (unsaved_) unsaved_ = !save();
-  TrafficView view{.labels = labels(),
+  Labels all = all_labels();
+  TrafficView view{.labels = {all.begin(), all.end()},
                    .split = split(),
                    .labels_by_command = memory_.labels.has_value(),
                    .split_by_command = memory_.split.has_value(),
                    .promoted = promoted()};
-  for (std::string_view name : {"stable", "canary"}) {
-    if (auto version = find_label(name)) view.labels[std::string(name)] = *version;
-  }
   if (config_.canary) view.canary = canary_view();
   if (config_.shadow) view.shadow = shadow_;
   return view;

@@ -42,7 +42,7 @@ Value value(std::string_view text) {
 
 Array to_json(const std::vector<Count>& counts) {
   Array array;
-  for (const Count& count : counts) array.push_back(Array{count.calls, count.bad});
+  for (const Count& count : counts) array.push_back(Array{count.calls, count.bad, count.unclear});
   return array;
 }
 
@@ -58,8 +58,10 @@ std::vector<Count> read_counts(const Value& object, std::string_view name, std::
   if (array == nullptr || !array->is_array() || array->get_array().size() != rules) return counts;
   for (std::size_t i = 0; i < rules; ++i) {
     const Value& pair = array->get_array()[i];
-    if (!pair.is_array() || pair.get_array().size() != 2) return std::vector<Count>(rules);
-    counts[i] = {figure(pair.get_array()[0]), figure(pair.get_array()[1])};
+    std::size_t figures = pair.is_array() ? pair.get_array().size() : 0;
+    if (figures < 2 || figures > 3) return std::vector<Count>(rules);
+    counts[i] = {.calls = figure(pair.get_array()[0]), .bad = figure(pair.get_array()[1])};
+    if (figures == 3) counts[i].unclear = figure(pair.get_array()[2]);
     counts[i].bad = std::min(counts[i].bad, counts[i].calls);
   }
   return counts;

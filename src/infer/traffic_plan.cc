@@ -74,21 +74,21 @@ std::int64_t without_canary(const TrafficPlan& plan, double place, std::span<con
 
 double sticky_place(std::string_view model, std::string_view text) { return place_of(hash(model, text)); }
 
-Places places(std::string_view model, std::string_view sticky) {
+Draw draw(std::string_view model, std::string_view sticky) {
   std::uint64_t bits = sticky.empty() ? random_bits() : hash(model, sticky);
   return {place_of(bits), place_of(mixed(bits + kGolden)),
           place_of(sticky.empty() ? mixed(bits + 2 * kGolden) : random_bits())};
 }
 
-Choice choose(const TrafficPlan& plan, const Places& places, std::span<const std::int64_t> ready) {
-  std::int64_t usual = without_canary(plan, places.split, ready);
-  if (usual != plan.canary && places.canary < plan.canary_share && has(ready, plan.canary)) {
+Choice choose(const TrafficPlan& plan, const Draw& draw, std::span<const std::int64_t> ready) {
+  std::int64_t usual = without_canary(plan, draw.split, ready);
+  if (usual != plan.canary && draw.canary < plan.canary_share && has(ready, plan.canary)) {
     Choice choice{.version = plan.canary, .fallback = usual};
-    if (places.extra < plan.compare_share) choice.shadow = usual;
+    if (draw.extra < plan.compare_share) choice.shadow = usual;
     return choice;
   }
   Choice choice{.version = usual};
-  if (usual != plan.shadow && places.extra < plan.shadow_share && has(ready, plan.shadow)) choice.shadow = plan.shadow;
+  if (usual != plan.shadow && draw.extra < plan.shadow_share && has(ready, plan.shadow)) choice.shadow = plan.shadow;
   return choice;
 }
 

@@ -31,17 +31,17 @@ struct TrafficPlan {
 // gateway.
 double sticky_place(std::string_view model, std::string_view text);
 
-// Places from 0 to 1, each of its own.
-struct Places {
+// What decides for one request: places from 0 to 1, each of its own.
+struct Draw {
   double canary = 0;  // whether the canary answers
   double split = 0;   // which part does
   double extra = 0;   // whether another version runs it too
 };
 // From the sticky text where there is one, else at random.
-Places places(std::string_view model, std::string_view sticky);
+Draw draw(std::string_view model, std::string_view sticky);
 
 // `ready`: ascending, not empty.
-Choice choose(const TrafficPlan& plan, const Places& places, std::span<const std::int64_t> ready);
+Choice choose(const TrafficPlan& plan, const Draw& draw, std::span<const std::int64_t> ready);
 // The one that most of them get.
 std::int64_t usual(const TrafficPlan& plan, std::span<const std::int64_t> ready);
 

@@ -6,8 +6,11 @@
 
 namespace penstock::infer {
 
+// Tells the watcher that the request is in the hands of its first version.
+void announce(Job& job);
+
 // Whether the request is to be tried on the fallback, which then is the job's version. The watcher hears of the
-// failure.
+// failure; of one that may be the request's fault, or that of all queues, once the fallback has done better.
 bool falls_back(Job& job, const Result<Response>& result);
 
 // Tells the watcher how the job's first version did, and for a shadow how it compares.

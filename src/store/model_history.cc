@@ -80,20 +80,28 @@ Result<std::vector<ModelEventRow>> ModelHistory::last(std::string_view model, st
   }
 }
 
-Result<void> ModelHistory::keep(std::string_view model, const ModelStateRow& state, base::WallMicros now) {
-  return database_.transaction([&]() -> Result<void> {
+Result<bool> ModelHistory::keep(std::string_view model, const ModelStateRow& state, base::WallMicros now) {
+  bool changed = false;
+  Result<void> done = database_.transaction([&]() -> Result<void> {
     auto statement = database_.prepare(
         "INSERT INTO states (model, text, serial, at) VALUES (?,?,?,?) ON CONFLICT (model) DO UPDATE SET "
-        "text=excluded.text, serial=excluded.serial, at=excluded.at WHERE excluded.serial >= serial");
+        "text=excluded.text, serial=excluded.serial, at=excluded.at WHERE excluded.serial >= serial "
+        "RETURNING serial");
     if (!statement) return std::unexpected(statement.error());
-    if (auto kept = statement->bind(1, model).bind(2, state.text).bind(3, state.serial).bind(4, now).run(); !kept)
-      return kept;
+    auto row = statement->bind(1, model).bind(2, state.text).bind(3, state.serial).bind(4, now).step();
+    if (!row) return std::unexpected(row.error());
+    changed = *row;
+    if (changed) {
+      if (auto ended = statement->run(); !ended) return ended;
+    }
     // Models that are configured no more.
     auto trimmed =
         database_.prepare("DELETE FROM states WHERE at < (SELECT at FROM states ORDER BY at DESC LIMIT 1 OFFSET ?)");
     if (!trimmed) return std::unexpected(trimmed.error());
     return trimmed->bind(1, kStatesMax - 1).run();
   });
+  if (!done) return std::unexpected(done.error());
+  return changed;
 }
 
 Result<ModelStateRow> ModelHistory::kept(std::string_view model) {

@@ -38,8 +38,8 @@ class ModelHistory {
   Result<void> append(const ModelEventRow& event);
   // The newest first; of one model or, with an empty name, of all.
   Result<std::vector<ModelEventRow>> last(std::string_view model, std::int64_t limit);
-  // Stays what it is where it has a higher serial.
-  Result<void> keep(std::string_view model, const ModelStateRow& state, base::WallMicros now);
+  // Stays what it is where it has a higher serial: then false.
+  Result<bool> keep(std::string_view model, const ModelStateRow& state, base::WallMicros now);
   Result<ModelStateRow> kept(std::string_view model);
 
  private:

@@ -66,5 +66,20 @@ TEST(ModelJournal, WhatCouldNotBeWrittenIsSaidAndWrittenLater) {
   EXPECT_EQ(ModelJournal(folder.path).kept("a")->text, "{}");
 }
 
+TEST(ModelJournal, ADecisionThatALaterOneKeepsOutIsSaid) {
+  Folder folder;
+  ModelJournal journal(folder.path);
+  ASSERT_TRUE(journal.keep("a", {.text = "later", .serial = 5, .decision = true}));
+  ASSERT_TRUE(journal.flush());
+  // Figures that a predecessor still writes are no news.
+  ASSERT_TRUE(journal.keep("a", {.text = "figures", .serial = 4}));
+  EXPECT_TRUE(journal.flush());
+  ASSERT_TRUE(journal.keep("a", {.text = "earlier", .serial = 4, .decision = true}));
+  auto flushed = journal.flush();
+  ASSERT_FALSE(flushed);
+  EXPECT_THAT(flushed.error().detail, testing::HasSubstr("model 'a'"));
+  EXPECT_EQ(journal.kept("a")->text, "later");
+}
+
 }  // namespace
 }  // namespace penstock::app

@@ -119,6 +119,30 @@ TEST(Engine, WaitsForAModelThatIsLoadedOnDemand) {
   EXPECT_EQ(client.answers[1].error().code, Errc::unavailable);
 }
 
+TEST(Engine, DoesNotWaitForALoadThatNobodyWaitsFor) {
+  Client client;
+  FakeHome home;
+  home.write("b/1/model.txt", "block");  // its warm-up waits for the barrier
+  Repository repository(home.registry);
+  ModelConfig config = home.model("b");
+  config.residence.on_demand = true;
+  repository.apply({config});
+  Engine engine(repository, {});
+  std::stop_source stop;
+  Request request = ask("b");
+  request.stop = stop.get_token();
+  std::thread leaver([&] {
+    home.barrier.wait_for_inside(1);
+    stop.request_stop();
+  });
+  client.ask_for(engine, std::move(request));
+  client.loop.run();
+  leaver.join();
+  ASSERT_FALSE(client.answers.at(0));
+  EXPECT_EQ(client.answers[0].error().code, Errc::cancelled);
+  home.barrier.open();
+}
+
 // A model whose runs wait for the barrier. It is loaded with the barrier open, for the warm-up.
 struct Blocked {
   FakeHome home;

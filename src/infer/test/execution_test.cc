@@ -159,6 +159,30 @@ TEST(Batching, FindsOutThatResultsAreNotByRow) {
   EXPECT_FALSE(busy.served->joins.load());
 }
 
+TEST(Batching, GivesUpJoiningWhatRunsOnlyAlone) {
+  std::array<Barrier, 4> barriers;
+  std::size_t round = 0;
+  auto model = std::make_shared<ScriptedModel>([&](std::span<const Tensor> inputs, const RunOptions&) -> Result<void> {
+    if (inputs[0].shape[0] > 1) return fail(Errc::internal, "one row only");
+    if (inputs[0].values<float>().front() == kBlocks) barriers[round].pass();
+    return {};
+  });
+  auto served = serve(model, batching(8, {}));
+  Bench bench(threads(1));
+  for (; round < barriers.size(); ++round) {
+    EXPECT_EQ(served->joins.load(), round < 3);
+    auto blocker = bench.ask(served, one(kBlocks));
+    barriers[round].wait_for_inside(1);
+    auto a = bench.ask(served, one(1));
+    auto b = bench.ask(served, one(2));
+    barriers[round].open();
+    EXPECT_TRUE(get(blocker));
+    EXPECT_EQ(first(get(a)), 2);
+    EXPECT_EQ(first(get(b)), 4);
+  }
+  EXPECT_THAT(model->runs(), ElementsAre(1, 2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 1, 1));
+}
+
 TEST(Batching, LeavesAloneWhatCannotBeJoined) {
   auto model = std::make_shared<ScriptedModel>();
   model->change_info().outputs[0].shape = {4, 2};

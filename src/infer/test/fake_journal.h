@@ -1,6 +1,7 @@
 // A journal in memory.
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "infer/journal.h"
@@ -28,10 +29,12 @@ class FakeJournal : public Journal {
     return {};
   }
   Result<KeptState> kept(const std::string& model) const override {
+    if (!unreadable.empty()) return fail(Errc::data_loss, unreadable);
     auto found = states.find(model);
     return found == states.end() ? KeptState() : found->second;
   }
   Result<void> flush() override {
+    if (on_flush) on_flush();
     if (!broken.empty()) return fail(Errc::resource_exhausted, broken);
     return {};
   }
@@ -39,7 +42,9 @@ class FakeJournal : public Journal {
   std::vector<ModelEvent> events;  // the newest first
   std::map<std::string, KeptState> states;
   int writes = 0;
-  std::string broken;  // why nothing can be written; empty: it can
+  std::function<void()> on_flush;
+  std::string unreadable;  // why nothing can be read; empty: it can
+  std::string broken;      // why nothing can be written; empty: it can
 };
 
 }  // namespace penstock::infer

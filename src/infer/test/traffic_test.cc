@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <set>
 #include <thread>
 
@@ -390,6 +391,94 @@ TEST_F(TrafficTest, ManyThreadsLoseNoCall) {
   CanaryView::Rule rule = traffic->view().canary->rules[0];
   EXPECT_EQ(rule.count.calls + rule.others.calls, 80'000U);
   EXPECT_EQ(rule.count.bad + rule.others.bad, 800U);
+}
+
+// If only calls that end counted, a canary that hangs would be faultless.
+TEST_F(TrafficTest, ACallThatNeverEndsIsSlow) {
+  auto traffic = make("canary: { version: 4, rollback_if: \"p90 > 20ms\", promote_after: 1s }");
+  call(*traffic, 1000);
+  auto hangs = make("canary: { version: 4, rollback_if: \"p90 > 20ms\" }");
+  for (int i = 0; i < 20; ++i) {
+    clock_.advance(std::chrono::milliseconds(25));
+    if (Watcher* watcher = hangs->watcher()) watcher->began(4, clock_.steady());
+  }
+  clock_.advance(std::chrono::milliseconds(21));
+  EXPECT_EQ(traffic->view().canary->stage, Stage::promoted);
+  EXPECT_EQ(hangs->watcher(), nullptr) << "found by the calls that began after it";
+  EXPECT_EQ(hangs->view().canary->stage, Stage::rolled_back);
+}
+
+TEST_F(TrafficTest, CallsUnderWayCountOnce) {
+  auto traffic = make("canary: { version: 4, rollback_if: \"errors > 1% or p90 > 20ms\", promote_after: 1s }");
+  Watcher* watcher = traffic->watcher();
+  watcher->began(3, clock_.steady());  // the others are not judged
+  base::SteadyTime arrived = clock_.steady();
+  watcher->began(4, arrived);
+  EXPECT_EQ(traffic->view().canary->rules[1].count, Count());
+  clock_.advance(std::chrono::seconds(2));
+  EXPECT_EQ(traffic->view().canary->rules[0].count, (Count{.calls = 0, .bad = 0, .unclear = 1}));
+  EXPECT_EQ(traffic->view().canary->rules[1].count, (Count{.calls = 1, .bad = 1}));
+  watcher->ended(4, arrived);
+  watcher->finished({.version = 4, .failed = false, .total = std::chrono::seconds(2)});
+  EXPECT_EQ(traffic->view().canary->rules[0].count, (Count{.calls = 1, .bad = 0}));
+  EXPECT_EQ(traffic->view().canary->rules[1].count, (Count{.calls = 1, .bad = 1}));
+}
+
+TEST_F(TrafficTest, CallsWithoutAnEndHoldBackAPromotion) {
+  auto traffic = make(canary_);
+  for (int i = 0; i < 10; ++i) traffic->watcher()->began(4, clock_.steady());
+  call(*traffic, 1000);
+  EXPECT_EQ(traffic->view().canary->stage, Stage::watching) << traffic->view().canary->words;
+  EXPECT_THAT(traffic->view().canary->words, HasSubstr("of 10 more nobody saw the end"));
+}
+
+TEST_F(TrafficTest, CallsThatWereGivenUpCountByTheirTime) {
+  auto traffic = make("canary: { version: 4, rollback_if: \"errors > 40% or p60 > 20ms\" }");
+  auto give_up = [&](base::Duration after) {
+    traffic->watcher()->finished({.version = 4, .given_up = true, .total = after});
+  };
+  give_up(std::chrono::milliseconds(5));
+  EXPECT_EQ(traffic->view().canary->rules[0].count, Count());
+  EXPECT_EQ(traffic->view().canary->rules[1].count, Count());
+  give_up(std::chrono::seconds(2));
+  EXPECT_EQ(traffic->view().canary->rules[0].count, (Count{.calls = 0, .bad = 0, .unclear = 1}));
+  EXPECT_EQ(traffic->view().canary->rules[1].count, (Count{.calls = 1, .bad = 1}));
+  give_up(std::chrono::seconds(11));
+  EXPECT_EQ(traffic->view().canary->rules[0].count, (Count{.calls = 1, .bad = 1, .unclear = 1}));
+  traffic.reset();
+  traffic = make("canary: { version: 4, rollback_if: \"errors > 40% or p60 > 20ms\" }");
+  EXPECT_EQ(traffic->view().canary->rules[0].count, (Count{.calls = 1, .bad = 1, .unclear = 1})) << "kept";
+}
+
+// Requests look labels up on their loops.
+TEST_F(TrafficTest, NobodyWaitsForTheDisk) {
+  auto traffic = make("labels: { stable: 3 }");
+  std::promise<void> inside, goes_on;
+  journal_.on_flush = [&] {
+    inside.set_value();
+    goes_on.get_future().wait();
+  };
+  std::thread command([&] { EXPECT_TRUE(traffic->promote(4, kAda)); });
+  inside.get_future().wait();
+  EXPECT_EQ(traffic->labelled("stable"), 4);
+  EXPECT_THAT(traffic->wanted(), ElementsAre(3, 4));
+  EXPECT_EQ(traffic->view().promoted, 4);
+  goes_on.set_value();
+  command.join();
+}
+
+TEST_F(TrafficTest, ARolledBackCanaryDoesNotComeBackWhenTheDecisionCannotBeRead) {
+  ASSERT_TRUE(make(canary_)->roll_back(kAda));
+  journal_.unreadable = "the disk is broken";
+  auto traffic = make(canary_);
+  EXPECT_EQ(spread(*traffic, ready_, 1000)[4], 0);
+  EXPECT_THAT(traffic->view().canary->words, HasSubstr("the disk is broken"));
+  EXPECT_EQ(traffic->promote(0, kAda).error().code, Errc::unavailable);
+  EXPECT_EQ(spread(*traffic, ready_, 1000)[4], 0);
+  journal_.unreadable.clear();
+  EXPECT_EQ(traffic->view().canary->stage, Stage::rolled_back);
+  ASSERT_TRUE(traffic->promote(0, kAda));
+  EXPECT_EQ(make(canary_)->view().canary->stage, Stage::promoted) << "with a serial that is kept";
 }
 
 TEST(SeqLocked, ReadersSeeOneValueWhole) {

@@ -14,7 +14,17 @@ struct Heard : Watcher {
   void finished(const Outcome& outcome) override {
     std::lock_guard lock(mutex);
     outcomes.emplace_back(outcome.version, outcome.failed);
+    given_up += outcome.given_up ? 1 : 0;
     EXPECT_GE(outcome.total.count(), 0);
+    changed.notify_all();
+  }
+  void began(std::int64_t version, base::SteadyTime) override {
+    std::lock_guard lock(mutex);
+    ++under_way[version];
+  }
+  void ended(std::int64_t version, base::SteadyTime) override {
+    std::lock_guard lock(mutex);
+    --under_way[version];
   }
   void compared(std::int64_t version, const Response& answered, std::int64_t other,
                 const Result<Response>& shadow) override {
@@ -30,6 +40,8 @@ struct Heard : Watcher {
   }
   std::mutex mutex;
   std::condition_variable changed;
+  std::map<std::int64_t, int> under_way;
+  int given_up = 0;
   std::vector<std::pair<std::int64_t, bool>> outcomes;
   std::vector<std::pair<std::int64_t, std::int64_t>> comparisons;
   std::vector<std::pair<float, float>> values;
@@ -135,10 +147,80 @@ TEST_P(Trial, AFullQueueOfTheVersionOnTrialIsNotFelt) {
   auto result = get(answer);
   EXPECT_EQ(first(result), 6);
   EXPECT_EQ(result->version, "1");
-  EXPECT_THAT(outcomes(), IsEmpty());
+  EXPECT_THAT(outcomes(), ElementsAre(std::pair(2, true))) << "but by its judge";
+  EXPECT_EQ(traffic->heard.under_way[2], 2);
   barrier.open();
   EXPECT_TRUE(get(inside));
   EXPECT_TRUE(get(waits));
+  EXPECT_EQ(traffic->heard.under_way[2], 0);
+  EXPECT_EQ(traffic.use_count(), 1) << "what a stopped loop may keep has let go of it";
+}
+
+TEST_P(Trial, TheQueueOfTheVersionOnTrialMayTakeTooLong) {
+  Barrier barrier;
+  ModelConfig config;
+  config.queue.timeout = std::chrono::milliseconds(20);
+  config.instances = {.min = 1, .max = 1};
+  auto canary = version(2, blocking(barrier), config);
+  auto old = version(1, {}, config);  // its queue has the same timeout, which its time on trial is not taken from
+  Engine::Options two = options();
+  two.threads = 2;
+  two.inline_max = {};
+  Bench bench(two);
+  auto inside = bench.ask(canary, one(kBlocks));
+  barrier.wait_for_inside(1);
+  auto answer = bench.ask(with_fallback(canary, old), one(3));
+  auto result = get(answer);
+  EXPECT_EQ(first(result), 6);
+  EXPECT_EQ(result->version, "1");
+  EXPECT_THAT(outcomes(), ElementsAre(std::pair(2, true)));
+  EXPECT_EQ(traffic->heard.under_way[2], 0);
+  barrier.open();
+  EXPECT_TRUE(get(inside));
+}
+
+TEST_P(Trial, WhatAFailedTrialTookIsNotTakenFromTheFallback) {
+  ModelConfig config;
+  config.queue.timeout = std::chrono::milliseconds(20);
+  auto slow_to_fail = [](std::span<const Tensor>, const RunOptions&) -> Result<void> {
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    return fail(Errc::internal, "on trial");
+  };
+  Bench bench(options());
+  auto answer = bench.ask(with_fallback(version(2, slow_to_fail, config), version(1, {}, config)), one(3),
+                          base::system_clock().steady() + kHangs);
+  auto result = get(answer);
+  EXPECT_EQ(first(result), 6);
+  EXPECT_EQ(result->version, "1");
+  EXPECT_THAT(outcomes(), ElementsAre(std::pair(2, true)));
+}
+
+TEST_P(Trial, TheWatcherHearsOfCallsThatNobodyWaitsFor) {
+  Barrier barrier;
+  ModelConfig config;
+  config.instances = {.min = 1, .max = 1};
+  auto canary = version(2, blocking(barrier), config);
+  Engine::Options queued = options();
+  queued.inline_max = {};
+  Bench bench(queued);
+  auto inside = bench.ask(canary, one(kBlocks));
+  barrier.wait_for_inside(1);
+  std::stop_source stop;
+  Request request = one(1);
+  request.stop = stop.get_token();
+  auto waits = bench.ask(with_fallback(canary, version(1)), std::move(request));
+  EXPECT_EQ(traffic->heard.under_way[2], 1);
+  stop.request_stop();
+  EXPECT_EQ(get(waits).error().code, Errc::cancelled);
+  EXPECT_EQ(traffic->heard.under_way[2], 0);
+  EXPECT_EQ(traffic->heard.given_up, 1);
+  auto late = bench.ask(with_fallback(canary, version(1)), one(1),
+                        base::system_clock().steady() + std::chrono::milliseconds(10));
+  EXPECT_EQ(get(late).error().code, Errc::deadline_exceeded);
+  EXPECT_THAT(outcomes(), ElementsAre(std::pair(2, false), std::pair(2, true)));
+  EXPECT_EQ(traffic.use_count(), 1);
+  barrier.open();
+  EXPECT_TRUE(get(inside));
 }
 
 TEST_P(Trial, AShadowRunsTooAndIsCompared) {
