@@ -210,7 +210,7 @@ Result<AdminReport> steer(AdminDesk& desk, const AdminCall& call) {
   std::string name = call.param("model");
   return answered_with_model(desk, name, [repository = desk.repository, name, by = steered->by, complete] {
     // Versions that are named now and were not before.
-    return complete ? Result<void>() : repository->load({.name = name, .by = by});
+    return complete ? Result<void>() : repository->refresh(name, by);
   });
 }
 

@@ -310,7 +310,7 @@ void Gateway::start_lanes() {
 
 // On the pull's thread.
 void Gateway::take_pulled(const std::string& model) {
-  auto loaded = repository_->load({.name = model, .by = {.actor = "pull", .why = "what could be fetched changed"}});
+  auto loaded = repository_->refresh(model, {.actor = "pull", .why = "what could be fetched changed"});
   if (!loaded)
     obs::log(obs::Level::error, "a pulled model cannot be served", {{"model", model}, {"why", loaded.error().detail}});
 }

@@ -138,6 +138,8 @@ Result<void> ModelPull::fetch(const infer::ModelConfig& config, const infer::Inf
     return fail(Errc::invalid_argument, fmt::format("'{}' cannot be the name of a folder", config.name));
   bool with_signature = infer::needs_signature(config, inference);
   std::vector<std::shared_ptr<Job>> missing;
+  // From within `changed`: nothing can come meanwhile, and nobody new wants it.
+  bool is_own = std::this_thread::get_id() == worker_.load();
   for (const infer::PullConfig& pull : config.origin.pull) {
     if (is_there(config, pull, with_signature)) continue;
     std::lock_guard lock(mutex_);
@@ -150,12 +152,12 @@ Result<void> ModelPull::fetch(const infer::ModelConfig& config, const infer::Inf
       job->with_signature = with_signature;
       job->bytes_max = inference.file_bytes_max;
     }
-    if (!std::exchange(job->news, false)) {  // somebody wants it now
+    if (!std::exchange(job->news, false) && !is_own) {  // somebody wants it now
       job->due = {};
       job->error.detail.clear();
       job->told = false;
     }
-    job->waited_for = true;
+    if (!is_own) job->waited_for = true;
     missing.push_back(job);
   }
   if (missing.empty()) return {};
@@ -163,13 +165,13 @@ Result<void> ModelPull::fetch(const infer::ModelConfig& config, const infer::Inf
   if (stopping_) return fail(Errc::cancelled, "the gateway is on its way out");
   if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
   changed_.notify_all();
-  changed_.wait_for(lock, options_.patience, [&] {
+  changed_.wait_for(lock, is_own ? base::Duration::zero() : options_.patience, [&] {
     return stopping_ || std::all_of(missing.begin(), missing.end(),
                                     [](const auto& job) { return job->done || !job->error.detail.empty(); });
   });
   std::string missed;
   for (const auto& job : missing) {
-    job->waited_for = false;
+    if (!is_own) job->waited_for = false;
     if (!job->done) missed += (missed.empty() ? "" : "; ") + state_of(*job);
   }
   if (missed.empty()) return {};
@@ -207,6 +209,7 @@ std::shared_ptr<ModelPull::Job> ModelPull::next_job(std::unique_lock<std::mutex>
 }
 
 void ModelPull::work() {
+  worker_.store(std::this_thread::get_id());
   std::unique_lock lock(mutex_);
   while (auto job = next_job(lock)) {
     running_ = std::make_shared<ModelDownload>();

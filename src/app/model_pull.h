@@ -8,6 +8,7 @@
 // after a crash, sees the old one or the new one.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -90,6 +91,7 @@ class ModelPull {
   std::shared_ptr<ModelDownload> running_;
   const Job* running_job_ = nullptr;
   bool stopping_ = false;
+  std::atomic<std::thread::id> worker_;
   std::thread thread_;
 };
 

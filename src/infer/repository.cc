@@ -55,6 +55,11 @@ VersionStatus describe(const ModelEntry& entry, const ModelEntry::Version& versi
   if (!version.served) return status;
   status.info = version.served->model->info();
   if (status.reason.empty()) status.reason = status.info->notice;
+  if (status.reason.empty() && entry.config->batch.max > 1 && !version.served->joins.load())
+    status.reason =
+        "its requests do not share runs: not all inputs and outputs are open in their first dimension, or what its "
+        "rows "
+        "give depends on one another";
   status.stats = version.served->stats.view();
   status.run_average = version.served->cost.average();
   status.memory_bytes = version.served->memory_bytes;
@@ -103,6 +108,7 @@ Repository::~Repository() {
   watch_changed_.notify_all();
   if (watcher_.joinable()) watcher_.join();
   demanded_.reset();
+  forget_waiters();
   Reaper::Here here;
   entries_.replace(std::make_unique<const Entries>());
 }
@@ -280,10 +286,26 @@ Result<void> Repository::load(LoadRequest wanted) {
   if (!next->config.empty()) overrides_[name] = std::move(*next);
   auto declared = before->declared;
   before.reset();
-  Build result = build(*declared, wanted.by, true);
+  Build result = build(*declared, wanted.by, true, !wanted.config.empty());
   if (result.failure.empty()) return {};
   overrides_.erase(name);
   if (!kept.empty()) overrides_.insert(std::move(kept));
+  return failed(result);
+}
+
+Result<void> Repository::refresh(const std::string& name, Wish by) {
+  std::lock_guard lock(loading_);
+  Reaper::Here here;
+  auto before = entry(name);
+  if (!before) return std::unexpected(unknown_model(name));
+  auto declared = before->declared;
+  before.reset();
+  Build result = build(*declared, std::move(by), false);
+  return result.failure.empty() ? Result<void>() : failed(result);
+}
+
+Result<void> Repository::failed(const Build& result) {
+  const std::string& name = result.name;
   Errc code = result.full ? Errc::resource_exhausted : Errc::unavailable;
   if (result.entry->ready.empty())
     return fail(code, fmt::format("model '{}' cannot be served: {}", name, result.failure));

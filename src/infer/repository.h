@@ -119,8 +119,11 @@ class Repository {
   // with the reason when the new state could not be had (what was served before then still is), not_found, or
   // invalid_argument for what came in the request.
   Result<void> load(LoadRequest wanted);
-  // Until load() or apply(). Requests in flight finish, and the memory is given back. What came with a request is
-  // forgotten.
+  // Looks at one model again, since what it is made of changed: what came with a request, what was unloaded, and what
+  // is not in memory stay so. Errors as load().
+  Result<void> refresh(const std::string& name, Wish by);
+  // Until load(), or apply() with another configuration of it. Requests in flight finish, and the memory is given back.
+  // What came with a request is forgotten.
   Result<void> unload(const std::string& name, Wish by);
   // A pinned model is not evicted. Holds until the process ends, over reloads.
   Result<void> pin(const std::string& name, bool pinned, Wish by);
@@ -163,8 +166,9 @@ class Repository {
     const Override* given = nullptr;
     Wish by;
     bool demanded = false;
-    std::string failure;  // why what was wanted could not be had, although something may be served
-    bool full = false;    // there was no room
+    bool refusable = false;  // when it fails, all stays as it was before
+    std::string failure;     // why what was wanted could not be had, although something may be served
+    bool full = false;       // there was no room
   };
   struct Waiter;
 
@@ -176,7 +180,8 @@ class Repository {
   std::shared_ptr<Served> usable(const ModelEntry& entry, std::int64_t version) const;
 
   // --- repository_build.cc; all with loading_ held ---
-  Build build(const ModelConfig& declared, Wish by, bool demanded);
+  // `refusable`: what came with a request and is not in force yet.
+  Build build(const ModelConfig& declared, Wish by, bool demanded, bool refusable = false);
   void configure_entry(Build& build, const ModelConfig& declared);
   void find_candidates(Build& build);
   void load_versions(Build& build);
@@ -185,8 +190,10 @@ class Repository {
   Version make_version(Build& build, const Candidate& candidate);
   Version new_version(Build& build, const Candidate& candidate, const Version* old);
   void keep_before(Build& build);
+  void stay(Build& build);
   void finish(Build& build);
   void drop(const std::string& name, const Wish& by);
+  static Result<void> failed(const Build& result);
   Result<Override> take_override(const LoadRequest& wanted, const ModelConfig& declared) const;
 
   // --- repository_memory.cc; with loading_ held ---
@@ -197,7 +204,9 @@ class Repository {
 
   // --- repository_demand.cc ---
   void load_demanded(const std::string& name);
+  void give_up(const std::string& name, const std::shared_ptr<Waiter>& waiter, Error error);
   Result<void> load_now(const std::string& name);
+  void forget_waiters();
   void watch();
   void look();
 

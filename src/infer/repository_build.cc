@@ -90,13 +90,18 @@ Result<Repository::Override> Repository::take_override(const LoadRequest& wanted
   return next;
 }
 
-Repository::Build Repository::build(const ModelConfig& declared, Wish by, bool demanded) {
+Repository::Build Repository::build(const ModelConfig& declared, Wish by, bool demanded, bool refusable) {
   Build build;
   build.name = declared.name;
   build.before = entry(declared.name);
   build.entry = std::make_shared<ModelEntry>();
   build.by = std::move(by);
   build.demanded = demanded;
+  build.refusable = refusable && build.before;
+  if (!demanded && build.before && build.before->unloaded && *build.before->declared == declared) {
+    build.entry = std::make_shared<ModelEntry>(*build.before);
+    return build;
+  }
   if (auto given = overrides_.find(declared.name); given != overrides_.end()) build.given = &given->second;
   configure_entry(build, declared);
   if (build.failure.empty()) {
@@ -111,6 +116,12 @@ Repository::Build Repository::build(const ModelConfig& declared, Wish by, bool d
     }
   }
   keep_before(build);
+  if (build.refusable && (!build.failure.empty() || build.entry->ready.empty())) {
+    stay(build);
+    return build;
+  }
+  if (build.refusable && build.entry->traffic != build.before->traffic)
+    build.entry->traffic = options_.make_traffic(*build.entry->config, options_.journal);
   finish(build);
   return build;
 }
@@ -138,7 +149,9 @@ void Repository::configure_entry(Build& build, const ModelConfig& declared) {
     warn(build.name, entry.reason);
   }
   bool same_traffic = before != nullptr && before->config->traffic == entry.config->traffic;
-  entry.traffic = same_traffic ? before->traffic : options_.make_traffic(*entry.config, options_.journal);
+  // What is made of a configuration that may yet be refused must not touch what is remembered of the one in force.
+  Journal* journal = build.refusable ? nullptr : options_.journal;
+  entry.traffic = same_traffic ? before->traffic : options_.make_traffic(*entry.config, journal);
   if (before != nullptr && before->config->unmapped == entry.config->unmapped) return;
   for (const std::string& what : entry.config->unmapped)
     warn(build.name, fmt::format("config.pbtxt: there is no counterpart here for {}", what));
@@ -292,6 +305,19 @@ void Repository::keep_before(Build& build) {
     entry.versions.back().reason = fmt::format("still serving what was loaded before: {}", why);
   }
   entry.settle();
+}
+
+// What was asked for could not be had: nothing of it remains but the reason.
+void Repository::stay(Build& build) {
+  if (build.failure.empty()) build.failure = build.entry->why();
+  auto entry = std::make_shared<ModelEntry>(*build.before);
+  for (Version& version : entry->versions) {
+    if (version.served) version.reason = fmt::format("still serving what was loaded before: {}", build.failure);
+  }
+  build.entry = std::move(entry);
+  build.before.reset();
+  publish(build.name, build.entry);
+  building_ = 0;
 }
 
 void Repository::finish(Build& build) {

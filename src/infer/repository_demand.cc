@@ -1,6 +1,9 @@
 // Loads that requests wait for, and looking at the folders for what changed.
 #include <pthread.h>
 
+#include <optional>
+#include <stop_token>
+
 #include "infer/repository.h"
 
 namespace penstock::infer {
@@ -19,9 +22,12 @@ struct Repository::Waiter {
   rt::Loop& loop;
   rt::Timer timer;
   std::function<void(Result<void>)> done;
+  std::optional<std::stop_callback<std::function<void()>>> stopped;
+  std::atomic<bool> queued{true};  // counted in waiters_; changed with demand_mutex_ held, while the repository lives
 
   void answer(Result<void> result) {
     timer.cancel();
+    stopped.reset();
     if (auto call = std::exchange(done, nullptr)) call(std::move(result));
   }
 };
@@ -47,14 +53,16 @@ bool Repository::when_loaded(rt::Loop& loop, const Request& request, base::Stead
       });
       return true;
     }
-    auto& queue = waiting_[request.model];
-    queue.push_back(waiter);
+    // The list stays, even when all in it gave up, for as long as the load that it stands for.
+    auto [queue, is_first] = waiting_.try_emplace(request.model);
+    queue->second.push_back(waiter);
     ++waiters_;
-    if (queue.size() == 1) {
+    if (is_first) {
       if (!demanded_) demanded_ = std::make_unique<rt::Pool>("model loader", 1, kDemandsMax);
       auto submitted = demanded_->submit([this, name = request.model] { load_demanded(name); });
       if (!submitted) {
-        waiting_.erase(request.model);
+        waiting_.erase(queue);
+        waiter->queued.store(false);
         --waiters_;
         loop.post([waiter, error = submitted.error()] { waiter->answer(std::unexpected(error)); });
         return true;
@@ -62,13 +70,43 @@ bool Repository::when_loaded(rt::Loop& loop, const Request& request, base::Stead
     }
   }
   base::Duration patience = found->config->residence.load_timeout;
-  waiter->timer.arm_at(std::min(deadline, now + patience), [weak = std::weak_ptr(waiter), name = request.model] {
+  waiter->timer.arm_at(std::min(deadline, now + patience), [this, weak = std::weak_ptr(waiter), name = request.model] {
     auto waiting = weak.lock();
     if (!waiting) return;
-    waiting->answer(fail(Errc::deadline_exceeded,
-                         fmt::format("model '{}' was still being loaded when the time was up; try again", name)));
+    give_up(name, waiting,
+            {Errc::deadline_exceeded,
+             fmt::format("model '{}' was still being loaded when the time was up; try again", name)});
   });
+  if (request.stop.stop_possible()) {
+    waiter->stopped.emplace(request.stop, [this, &loop, weak = std::weak_ptr(waiter), name = request.model] {
+      loop.post([this, weak, name] {
+        auto waiting = weak.lock();
+        if (waiting) give_up(name, waiting, {Errc::cancelled, "nobody waits for the answer any more"});
+      });
+    });
+  }
   return true;
+}
+
+// On the waiter's loop. Its place is free for another.
+void Repository::give_up(const std::string& name, const std::shared_ptr<Waiter>& waiter, Error error) {
+  if (waiter->queued.load()) {
+    std::lock_guard lock(demand_mutex_);
+    if (waiter->queued.exchange(false)) {
+      std::erase(waiting_.at(name), waiter);
+      --waiters_;
+    }
+  }
+  waiter->answer(std::unexpected(std::move(error)));
+}
+
+void Repository::forget_waiters() {
+  std::lock_guard lock(demand_mutex_);
+  for (auto& [name, queue] : waiting_) {
+    for (const auto& waiter : queue) waiter->queued.store(false);
+  }
+  waiting_.clear();
+  waiters_ = 0;
 }
 
 void Repository::load_demanded(const std::string& name) {
@@ -79,6 +117,7 @@ void Repository::load_demanded(const std::string& name) {
     auto queue = waiting_.extract(name);
     if (!queue.empty()) waiters = std::move(queue.mapped());
     waiters_ -= waiters.size();
+    for (const auto& waiter : waiters) waiter->queued.store(false);
   }
   for (std::shared_ptr<Waiter>& waiter : waiters) {
     rt::Loop& loop = waiter->loop;

@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "infer/repository.h"
-#include "infer/test/fake_traffic.h"
 #include "infer/test/fake_runtime.h"
+#include "infer/test/fake_traffic.h"
 
 namespace penstock::infer {
 namespace {
@@ -123,6 +123,38 @@ TEST(RepositoryDemand, LoadsWithTheFirstRequestAndOnceForAllThatWait) {
   EXPECT_EQ(home.wait_for(repository, "unknown"), "not waited for");
   ASSERT_TRUE(repository.unload("m", {}));
   EXPECT_EQ(home.wait_for(repository, "m"), "not waited for");
+}
+
+TEST(RepositoryDemand, WhoGivesUpLeavesAPlaceForOthers) {
+  Home home;
+  home.write("m/1/model.txt", "block");
+  Repository repository(home.registry, home.options());
+  repository.apply({home.on_demand("m")});
+  auto now = [] { return base::system_clock().steady(); };
+  std::stop_source stop;
+  std::size_t late = 0;
+  std::size_t cancelled = 0;
+  auto heard = [&](const Result<void>& result) {
+    ASSERT_FALSE(result);
+    late += result.error().code == Errc::deadline_exceeded ? 1 : 0;
+    cancelled += result.error().code == Errc::cancelled ? 1 : 0;
+    if (late + cancelled == Repository::kWaitersMax) home.loop.stop();
+  };
+  for (std::size_t i = 0; i < Repository::kWaitersMax; ++i) {
+    Request request{.model = "m"};
+    if (i % 2 == 0) request.stop = stop.get_token();
+    ASSERT_TRUE(repository.when_loaded(home.loop, request, now() + (i % 2 == 0 ? 20s : 10ms), heard));
+  }
+  stop.request_stop();
+  home.loop.run();
+  EXPECT_EQ(late, Repository::kWaitersMax / 2);
+  EXPECT_EQ(cancelled, Repository::kWaitersMax / 2);
+  std::thread opener([&] {
+    std::this_thread::sleep_for(50ms);
+    home.barrier.open();
+  });
+  EXPECT_EQ(home.wait_for(repository, "m"), "loaded");
+  opener.join();
 }
 
 TEST(RepositoryDemand, AFailedLoadIsToldAndNotTriedAgainAtOnce) {
@@ -274,6 +306,68 @@ TEST(RepositoryRequest, LoadsWhatCameWithItAndGoesBackToTheDisk) {
   EXPECT_THAT(load("{}", {{"2/other.txt", "half"}}), HasSubstr("version 2 in the request has no model file"));
   EXPECT_THAT(load("{\"x\": 1}", {}), HasSubstr("unknown key 'x'"));
   EXPECT_EQ(fs::exists(home.root / "m/7"), false);
+}
+
+TEST(RepositoryRequest, OneThatFailsLeavesNothingBehind) {
+  Home home;
+  home.write("m/1/model.txt", "double");
+  Repository::Options options = home.options();
+  std::vector<Journal*> journals;
+  options.make_traffic = [&](const ModelConfig&, Journal* journal) {
+    journals.push_back(journal);
+    return std::make_shared<FakeTraffic>();
+  };
+  Repository repository(home.registry, options);
+  ModelConfig config = home.model("m");
+  config.traffic.labels = {{"proven", 1}};
+  repository.apply({config});
+  auto traffic = repository.traffic("m");
+  auto load = [&](const std::string& kind) {
+    return repository.load(
+        {.name = "m", .config = R"({"labels": {"other": 3}, "batch": {"max": 4}})", .files = {{"3/model.txt", kind}}});
+  };
+  ASSERT_FALSE(load("garbage"));
+  ModelStatus status = status_of(repository, "m");
+  EXPECT_FALSE(status.by_request);
+  EXPECT_EQ(status.config->batch.max, 1U);
+  EXPECT_EQ(status.config->traffic.labels, config.traffic.labels);
+  EXPECT_EQ(repository.traffic("m"), traffic);
+  EXPECT_EQ(served(repository, "m"), "1");
+  ASSERT_EQ(status.versions.size(), 1U);
+  EXPECT_THAT(status.versions[0].reason, HasSubstr("not a usable model"));
+  EXPECT_THAT(journals, ElementsAre(&home.journal, nullptr)) << "what may be refused is not remembered";
+  ASSERT_TRUE(load("half"));
+  EXPECT_EQ(served(repository, "m"), "3");
+  EXPECT_EQ(journals.back(), &home.journal);
+  // Unloaded, it stays so.
+  ASSERT_TRUE(repository.unload("m", {}));
+  ASSERT_FALSE(load("garbage"));
+  EXPECT_TRUE(status_of(repository, "m").unloaded);
+}
+
+TEST(RepositoryRequest, WhatOthersDoDoesNotUndoIt) {
+  Home home;
+  home.write("m/1/model.txt", "double");
+  home.write("lazy/1/model.txt", "double");
+  Repository repository(home.registry, home.options());
+  repository.apply({home.model("m"), home.on_demand("lazy")});
+  ASSERT_TRUE(repository.load({.name = "m", .config = "{}", .files = {{"7/model.txt", "half"}}}));
+  ASSERT_TRUE(repository.refresh("m", {"pull", ""}));
+  EXPECT_EQ(served(repository, "m"), "7");
+  ASSERT_TRUE(repository.refresh("lazy", {"pull", ""}));
+  EXPECT_TRUE(status_of(repository, "lazy").dormant);
+  ASSERT_TRUE(repository.unload("m", {}));
+  ASSERT_TRUE(repository.refresh("m", {"pull", ""}));
+  repository.apply({home.model("m"), home.on_demand("lazy")});
+  EXPECT_TRUE(status_of(repository, "m").unloaded);
+  ModelConfig changed = home.model("m");
+  changed.residence.owner = "me";
+  repository.apply({changed, home.on_demand("lazy")});
+  EXPECT_EQ(served(repository, "m"), "1");
+  EXPECT_EQ(repository.refresh("x", {}).error().code, Errc::not_found);
+  home.write("m/2/model.txt", "double");
+  ASSERT_TRUE(repository.refresh("m", {"pull", ""}));
+  EXPECT_EQ(served(repository, "m"), "2");
 }
 
 TEST(RepositoryRequest, UnsignedFilesAreRefusedWhereSignaturesAreRequired) {
