@@ -56,7 +56,9 @@ const infer::RuntimeFactory* runtime_for(const base::Registry& registry, const f
   return nullptr;
 }
 
-std::string milliseconds(base::Duration time) { return fmt::format("{:.3f}", std::chrono::duration<double, std::milli>(time).count()); }
+std::string milliseconds(base::Duration time) {
+  return fmt::format("{:.3f}", std::chrono::duration<double, std::milli>(time).count());
+}
 
 void print(const Tuning& tuning) {
   TextTable table(

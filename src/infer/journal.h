@@ -41,7 +41,8 @@ class Journal {
   // the disk.
   virtual Result<std::vector<ModelEvent>> last(const std::string& model, std::size_t limit) const = 0;
   // In the place of what is kept of the model, unless that has a higher serial: it comes from another process that
-  // decided later. A decision that is not kept for that reason makes flush() fail. Any thread; never waits for the disk. Errors: backpressure.
+  // decided later. A decision that is not kept for that reason makes flush() fail. Any thread; never waits for the
+  // disk. Errors: backpressure.
   virtual Result<void> keep(const std::string&, const KeptState&) { return {}; }
   virtual Result<KeptState> kept(const std::string&) const { return KeptState(); }
   // Waits until all before is on the disk; fails when some of it could not be written.

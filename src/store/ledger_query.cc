@@ -141,8 +141,7 @@ Result<void> LedgerReader::bounds() {
   // Far enough from the end of the integers to round up to days.
   constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max() / 2 / kMinute;
   from_ = query_.since == 0 ? std::max<std::int64_t>(*first, 0) : std::min(query_.since / kMinute, kEnd);
-  to_ = query_.until == 0 ? *last
-                          : std::min(query_.until / kMinute + (query_.until % kMinute == 0 ? 0 : 1), kEnd);
+  to_ = query_.until == 0 ? *last : std::min(query_.until / kMinute + (query_.until % kMinute == 0 ? 0 : 1), kEnd);
   std::int64_t kept = query_.per == UsageGrain::minute ? *minutes : query_.per == UsageGrain::hour ? *hours : 0;
   if (query_.since == 0) from_ = std::max(from_, kept);
   if (from_ < kept && *first < kept) {
