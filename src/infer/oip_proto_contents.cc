@@ -79,11 +79,12 @@ Result<void> Contents::read(std::string_view part) {
       if (auto taken = take(field); !taken) return taken;
       continue;
     }
-    bool known = field.tag() < kNames.size();
+    std::uint32_t other = field.tag();  // before its value is taken
+    bool known = other < kNames.size();
     bool empty = field.wire_type() == pbf_wire_type::length_delimited && bytes_of(field).empty();
     if (known && !empty) {
       return wrong(
-          fmt::format("{} goes into {}, not into {}", to_string(tensor_.datatype), kNames[tag_], kNames[field.tag()]));
+          fmt::format("{} goes into {}, not into {}", to_string(tensor_.datatype), kNames[tag_], kNames[other]));
     }
     if (field.wire_type() != pbf_wire_type::length_delimited) field.skip();
   }

@@ -51,7 +51,10 @@ class WilfulModel : public Model {
   Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, std::span<const std::size_t> outputs,
                                   const RunOptions& options) const override {
     switch (inputs[0].values<std::int64_t>()[0]) {
-      case kCrash: ::raise(SIGSEGV); break;
+      case kCrash:
+        ::signal(SIGSEGV, SIG_DFL);  // a sanitizer has its own
+        ::raise(SIGSEGV);
+        break;
       case kHang:
         while (true) ::pause();
       case kStop:
@@ -230,6 +233,11 @@ class FewDescriptors {
 };
 
 TEST_F(IsolatedModelTest, AModelThatCannotStartIsNoHarmToOthers) {
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+  GTEST_SKIP() << "the sanitizer needs descriptors of its own for its checks";
+#endif
+#endif
   auto model = load("good").value();
   ASSERT_TRUE(run(*model, {kDouble, 1}));
   // Enough for a nursery, not for a worker: the model's bytes, what wakes, one pair of sockets.
