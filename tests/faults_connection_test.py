@@ -37,7 +37,7 @@ def test_refused_connections_and_unusable_names_are_502():
             for name, reply in zip(names, replies):
                 check(f"{name}.example" in reply.error()["message"], name, reply)
             equal(ask(gateway, "x", model="here/m").status, 200, "a good name beside them:")
-            check(gateway.metric("penstock_upstream_dns_failures_total") >= 4, "DNS failures in the metrics")
+            until(lambda: gateway.metric("penstock_upstream_dns_failures_total") >= 4, "DNS failures in the metrics")
         # No name server at all.
         with harness.Gateway(text.replace(str(dns.port), "1")) as gateway:
             refused(gateway, [ask(gateway, "x", model="silent/m")], ("provider_connect", "provider_timeout"), (502, 504))
@@ -131,7 +131,7 @@ def test_a_killed_provider_breaks_what_is_under_way_and_nothing_after_its_restar
         equal(ask(gateway, "x").status, 502)
         with Restartable(first.port):
             equal(ask(gateway, "x").status, 200, "after the restart:")
-            equal(gateway.metric("penstock_upstream_healthy", provider="lab"), 1)
+            until(lambda: gateway.metric("penstock_upstream_healthy", provider="lab") == 1, "its return")
 
 
 def pair(a, b, more):
@@ -155,7 +155,7 @@ def test_all_targets_down_is_an_error_until_one_is_back():
             for _ in range(6):
                 reply = ask(gateway, "x")
                 equal(reply.status, 502, reply)
-            equal(gateway.metric("penstock_upstream_healthy"), 0)
+            until(lambda: gateway.metric("penstock_upstream_healthy") == 0, "both out")
             b.listen()
             reply = ask(gateway, "x")
             equal((reply.status, reply.headers["x-penstock-target"]), (200, "b/m"), "ejected for an hour, and the only one:")
@@ -184,11 +184,11 @@ def test_a_provider_that_only_begins_streams_is_ejected_and_tried_by_one_call_at
             for _ in range(3):
                 reply = ask(gateway, "x", stream=True)
                 check(target(reply) == "a/m" and reply.error(), reply)
-            equal(gateway.metric("penstock_upstream_ejections_total", provider="a"), 1, "cuts after the first event count:")
+            until(lambda: gateway.metric("penstock_upstream_ejections_total", provider="a") == 1, "cuts after the first event to count")
             equal(target(ask(gateway, "x", stream=True)), "b/m")
             # The trial that follows fails, which the next callers do not notice.
             until(lambda: target(ask(gateway, "x", stream=True)) == "a/m", "the trial")
-            equal(gateway.metric("penstock_upstream_ejections_total", provider="a"), 2)
+            until(lambda: gateway.metric("penstock_upstream_ejections_total", provider="a") == 2, "its ejection")
             state["good"] = True
             asked = len(a.requests)
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
