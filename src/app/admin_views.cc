@@ -69,7 +69,7 @@ Object describe(const ingest::Pipeline& pipeline, const ingest::Lane& lane) {
   o["from"] = texts(lane.pipeline_sources(pipeline.name()));
   o["steps"] = texts(pipeline.step_kinds());
   Array sinks;
-  for (const ingest::SinkStatus& sink : pipeline.sinks()) {
+  for (const ingest::OutletStatus& sink : pipeline.sinks()) {
     Object s;
     s["kind"] = text(sink.kind);
     add_status(s, sink.status);

@@ -77,7 +77,7 @@ int check(const base::Registry& registry, const std::string& file) {
   if (!document) return complain(2, document.error().detail);
   config::Map root = document->root().map();
   GatewayConfig config = read_gateway_config(root, registry);
-  ingest::Context context{&registry, &base::system_clock(), nullptr, nullptr};
+  ingest::Context context{.registry = &registry, .clock = &base::system_clock()};
   ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
   root.done();
   if (!document->failed()) report_denied_providers(config, root);
@@ -95,7 +95,7 @@ int test(const base::Registry& registry, const std::string& file) {
   infer::Repository repository(registry, model_options(config));
   infer::Engine engine(repository, {});
   LocalModels models(repository, engine);
-  ingest::Context context{&registry, &base::system_clock(), &models, nullptr};
+  ingest::Context context{.registry = &registry, .clock = &base::system_clock(), .models = &models};
   ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
   root.done();
   if (document->failed()) return complain(2, document->report());

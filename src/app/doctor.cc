@@ -113,7 +113,7 @@ int doctor(const base::Registry& registry, const DoctorOptions& options) {
   }
   config::Map root = document->root().map();
   GatewayConfig config = read_gateway_config(root, registry);
-  ingest::Context context{&registry, &base::system_clock(), nullptr, nullptr};
+  ingest::Context context{.registry = &registry, .clock = &base::system_clock()};
   ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) {
     ingest::PipelineParts parts;
     parts.context = context;

@@ -277,7 +277,11 @@ void Gateway::start_lanes() {
   llm_->set_local(embeddings_.get());
   http_port_ = std::make_unique<WebhookClient>(pools);
   ingest::LaneOptions lane;
-  lane.context = {&registry_, &base::system_clock(), model_port_.get(), http_port_.get()};
+  lane.context = {.registry = &registry_,
+                  .clock = &base::system_clock(),
+                  .models = model_port_.get(),
+                  .http = http_port_.get(),
+                  .data_dir = config_.data_dir};
   lane.loops = loops;
   lane.on_alarm = [](const ingest::AlarmChange& change) {
     obs::log(change.raised ? obs::Level::warn : obs::Level::info, change.raised ? "alarm raised" : "alarm cleared",

@@ -49,7 +49,9 @@ bool Lane::RunningSource::emit(std::vector<Sample> batch) {
   return all;
 }
 
-Lane::Lane(LaneOptions options) : options_(std::move(options)), board_(options_.on_alarm) {}
+Lane::Lane(LaneOptions options) : options_(std::move(options)), board_(options_.on_alarm) {
+  options_.context.writes = this;
+}
 Lane::~Lane() = default;
 
 // The same name is always on the same loop, so that stopping the old one and starting the new one keep their order.
@@ -170,8 +172,9 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
   for (const auto& running : fresh) {
     running->loop->post([running] {
       // The source is owned by `running`, so the way back must not own it.
-      auto started = running->source->start(
-          *running->loop, [to = running.get()](std::vector<Sample> samples) { return to->emit(std::move(samples)); });
+      auto started = running->source->start(*running->loop, Emit([to = running.get()](std::vector<Sample> samples) {
+        return to->emit(std::move(samples));
+      }));
       if (started) return;
       std::lock_guard lock(running->mutex);
       running->start_error = started.error().detail;
@@ -227,8 +230,19 @@ void Lane::accept(const std::string& source, std::string content_type, std::stri
     return answer(
         fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));
   }
-  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer] {
-    answer(running->source->accept(content_type, body));
+  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer]() mutable {
+    running->source->accept(std::move(content_type), std::move(body), [running, answer](auto taken) { answer(taken); });
+  });
+}
+
+void Lane::write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) {
+  std::shared_ptr<RunningSource> running = find_source(write.source);
+  auto answer = [&loop, done = std::move(done)](Result<Value> result) {
+    loop.post([done, result = std::move(result)] { done(result); });
+  };
+  if (!running) return answer(fail(Errc::not_found, fmt::format("there is no source '{}' to write to", write.source)));
+  running->loop->post([running, write = std::move(write), answer]() mutable {
+    running->source->write(std::move(write), [running, answer](Result<Value> result) { answer(std::move(result)); });
   });
 }
 

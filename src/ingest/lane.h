@@ -31,10 +31,10 @@ struct LaneDevice {
 
 // apply() and stop() are called by one thread at a time while the loops run or before they do; everything else may be
 // called by any thread. The loops and the context outlive the lane, and the lane is stopped before the loops are.
-class Lane {
+class Lane : public WritePort {
  public:
   explicit Lane(LaneOptions options);
-  ~Lane();
+  ~Lane() override;
 
   // Reads the configuration for this lane; see read_plan(). Look at the document before applying.
   Plan plan(config::Map& root);
@@ -48,6 +48,9 @@ class Lane {
   // not_found (no such source), unavailable (before the first apply() and after stop()), and the source's own.
   void accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
               std::function<void(Result<std::size_t>)> done);
+
+  // WritePort: through the running source of that name.
+  void write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) override;
 
   std::vector<SourceStatus> sources() const;
   std::vector<std::shared_ptr<const Pipeline>> pipelines() const;

@@ -59,14 +59,14 @@ void Pipeline::add_step(std::string kind, std::unique_ptr<Step> step) {
 }
 
 void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink) {
-  sinks_.emplace_back(std::move(kind), std::move(sink));
+  outlets_.push_back(std::make_shared<Outlet>(std::move(kind), std::move(sink)));
 }
 
 void Pipeline::start() {
   parts_.loop->post([self = shared_from_this()] {
-    for (auto& [kind, sink] : self->sinks_) {
-      auto started = sink->start(*self->parts_.loop);
-      if (!started) self->step_context_.error(fmt::format("sink {}: {}", kind, started.error().detail));
+    for (const auto& outlet : self->outlets_) {
+      auto started = outlet->start(*self->parts_.loop);
+      if (!started) self->step_context_.error(fmt::format("sink {}: {}", outlet->kind(), started.error().detail));
     }
     self->timer_ = std::make_unique<rt::Timer>(*self->parts_.loop);
     self->on_tick();
@@ -91,8 +91,7 @@ void Pipeline::stop(std::function<void()> done) {
     self->queued_.fetch_sub(rest.size(), std::memory_order_relaxed);
     self->flush();
     self->stopped_ = true;
-    for (auto& [kind, sink] : self->sinks_) sink->stop();
-    if (done) done();
+    self->stop_outlets(std::move(done));
   });
 }
 
@@ -187,7 +186,7 @@ void Pipeline::leave(Sample sample) {
   if (stopped_) return;
   add(out_);
   count_latency(sample.ingest_time);
-  for (auto& [kind, sink] : sinks_) sink->deliver(sample);
+  for (const auto& outlet : outlets_) outlet->deliver(sample);
   if (parts_.hub && parts_.hub->watched()) {
     parts_.hub->publish({Event::Kind::sample, std::make_shared<const std::string>(to_json(sample))});
   }
@@ -260,10 +259,20 @@ std::vector<DeviceStatus> Pipeline::devices() const {
   return result;
 }
 
-std::vector<SinkStatus> Pipeline::sinks() const {
-  std::vector<SinkStatus> result;
-  for (const auto& [kind, sink] : sinks_) result.push_back({kind, sink->status()});
+std::vector<OutletStatus> Pipeline::sinks() const {
+  std::vector<OutletStatus> result;
+  for (const auto& outlet : outlets_) result.push_back(outlet->status());
   return result;
+}
+
+// `done` is called once every outlet has flushed.
+void Pipeline::stop_outlets(std::function<void()> done) {
+  auto left = std::make_shared<std::size_t>(outlets_.size() + 1);
+  auto one_done = [self = shared_from_this(), left, done = std::move(done)] {
+    if (--*left == 0 && done) done();
+  };
+  for (const auto& outlet : outlets_) outlet->stop(one_done);
+  one_done();
 }
 
 }  // namespace penstock::ingest

@@ -11,6 +11,7 @@
 #include "ingest/alarm_board.h"
 #include "ingest/contracts.h"
 #include "ingest/event_hub.h"
+#include "ingest/outlet.h"
 
 namespace penstock::ingest {
 
@@ -39,11 +40,6 @@ struct DeviceStatus {
   base::WallMicros last_event = 0;
   Quality quality = Quality::good;
   std::uint64_t samples = 0;
-};
-
-struct SinkStatus {
-  std::string kind;
-  Status status;
 };
 
 // Everything a pipeline needs from around it. The board and the hub may be null (tests).
@@ -84,7 +80,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   // Any thread.
   PipelineStats stats() const;
   std::vector<DeviceStatus> devices() const;
-  std::vector<SinkStatus> sinks() const;
+  std::vector<OutletStatus> sinks() const;
 
   // On the loop, or on any one thread when the pipeline was never started: for `penstock test`.
   void push(Sample sample);
@@ -96,6 +92,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
  private:
   class Stage;
   void work();
+  void stop_outlets(std::function<void()> done);
   void on_tick();
   void leave(Sample sample);
   void changed(const AlarmChange& change);
@@ -107,7 +104,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   StepContext step_context_;
   std::vector<std::string> step_kinds_;
   std::vector<std::unique_ptr<Stage>> stages_;  // one per step and one at the end
-  std::vector<std::pair<std::string, std::unique_ptr<Sink>>> sinks_;
+  std::vector<std::shared_ptr<Outlet>> outlets_;
   std::unique_ptr<rt::Timer> timer_;
   std::function<void(const Sample&)> on_output_;
 

@@ -94,7 +94,9 @@ void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& 
   for (const config::Node& item : to.items()) {
     auto [kind, node] = named_item<SinkFactory>(item, "sink", context);
     if (kind.empty()) continue;
-    auto sink = context.registry->find<SinkFactory>(kind)->make(planned.name, node, context);
+    config::Map map = node.map();
+    auto sink = context.registry->find<SinkFactory>(kind)->make(planned.name, node, map, context);
+    map.done();
     planned.sinks.push_back(kind);
     if (sink) planned.pipeline->add_sink(kind, std::move(sink));
   }

@@ -1,6 +1,7 @@
 // One reading, or one reading's worth of readings, of one device at one moment.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -36,6 +37,56 @@ struct AlarmChange {
   std::string severity = "warning";  // info, warning or critical
 };
 
+// Says when a sample is settled: what it became was delivered, stored durably or dropped by rule. Every sample made of
+// it carries the receipt too; when the last of them is gone the receipt is destroyed, and that settles it. A gateway
+// that stops abandons the receipts of what it could not deliver. Destroyed on any thread.
+class Receipt {
+ public:
+  Receipt() = default;
+  virtual ~Receipt() = default;
+  Receipt(const Receipt&) = delete;
+  Receipt& operator=(const Receipt&) = delete;
+  void abandon() const { abandoned_.store(true, std::memory_order_relaxed); }
+  bool abandoned() const { return abandoned_.load(std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<bool> abandoned_{false};
+};
+using ReceiptPtr = std::shared_ptr<const Receipt>;
+
+// For a sample made of several. Adding one to what the last one was joined with costs no memory.
+class JoinedReceipts : public Receipt {
+ public:
+  ~JoinedReceipts() override {
+    if (!abandoned()) return;
+    for (const ReceiptPtr& one : parts) one->abandon();
+  }
+  std::vector<ReceiptPtr> parts;
+};
+// Null ones and repetitions of the last one are left out.
+class ReceiptGatherer {
+ public:
+  void add(const ReceiptPtr& receipt) {
+    if (receipt && (parts_.empty() || parts_.back() != receipt)) parts_.push_back(receipt);
+  }
+  // What was gathered stays.
+  ReceiptPtr joined() const {
+    if (parts_.empty()) return nullptr;
+    if (parts_.size() == 1) return parts_.front();
+    auto all = std::make_shared<JoinedReceipts>();
+    all->parts = parts_;
+    return all;
+  }
+  void clear() { parts_.clear(); }
+  std::size_t size() const { return parts_.size(); }
+
+ private:
+  std::vector<ReceiptPtr> parts_;
+};
+
+// Where there is not room or time for all, the higher goes first and is dropped last.
+enum class Priority : std::uint8_t { bulk, normal, alarm };
+
 struct Sample {
   base::WallMicros event_time = 0;   // when it happened, by the source's clock
   base::WallMicros ingest_time = 0;  // when it reached us
@@ -44,6 +95,10 @@ struct Sample {
   std::vector<Field> fields;
   std::vector<std::pair<std::string, std::string>> tags;
   std::shared_ptr<const AlarmChange> alarm;
+  // Given by a durable buffer, growing by one in each: names a sample that is delivered more than once. 0: none.
+  std::uint64_t sequence = 0;
+  Priority priority = Priority::normal;
+  ReceiptPtr receipt;
 
   // Null when absent. Linear: samples have a handful of fields.
   const Field* find(std::string_view name) const {

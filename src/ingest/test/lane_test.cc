@@ -38,12 +38,12 @@ class FakeSource : public Source {
     diary_.note("stop " + name_);
   }
   Status status() const override { return {true, "fake", 1, 0}; }
-  Result<std::size_t> accept(std::string_view, std::string_view body) override {
+  void accept(std::string, std::string body, Accepted done) override {
     auto samples = samples_from_json(body, {});
-    if (!samples) return std::unexpected(samples.error());
+    if (!samples) return done(std::unexpected(samples.error()));
     std::size_t count = samples->size();
-    if (!diary_.emits[name_](std::move(*samples))) return fail(Errc::backpressure, "full");
-    return count;
+    if (!diary_.emits[name_](std::move(*samples))) return done(fail(Errc::backpressure, "full"));
+    done(count);
   }
 
  private:
@@ -58,7 +58,10 @@ class FakeSink : public Sink {
     diary_.note("sink start " + name_);
     return {};
   }
-  void deliver(const Sample& sample) override { diary_.delivered.push_back(sample); }
+  void send(Batch batch, std::function<void(Sent)> done) override {
+    diary_.delivered.insert(diary_.delivered.end(), batch->begin(), batch->end());
+    done({});
+  }
   void stop() override { diary_.note("sink stop " + name_); }
   Status status() const override { return {true, "", diary_.delivered.size(), 0}; }
 
@@ -102,7 +105,7 @@ struct LaneTest : testing::Test {
                    node.map().done();
                    return std::make_unique<FakeStep>(context);
                  }});
-    registry.add("out", SinkFactory{[this](const std::string& name, const config::Node&, const Context&) {
+    registry.add("out", SinkFactory{[this](const std::string& name, const config::Node&, config::Map&, const Context&) {
                    return std::make_unique<FakeSink>(name, diary);
                  }});
     context.registry = &registry;

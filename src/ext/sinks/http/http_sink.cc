@@ -9,9 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kQueueMessages = 1'000;
-constexpr base::Duration kBackoffLeast = 500ms;
-constexpr base::Duration kBackoffMost = 30s;
+constexpr std::int64_t kBatchMax = 1'000;
 constexpr base::Duration kTimeout = 10s;
 
 // What may be different next time (RFC 9110 section 15, RFC 6585): the server's own trouble and its pleas to wait.
@@ -69,10 +67,7 @@ std::vector<std::pair<std::string, std::string>> read_headers(config::Map& map) 
 }  // namespace
 
 HttpSink::HttpSink(HttpSinkOptions options, ingest::HttpPort* http)
-    : options_(std::move(options)),
-      http_(http),
-      backoff_(kBackoffLeast, kBackoffMost),
-      detail_("nothing sent yet to " + options_.url) {}
+    : options_(std::move(options)), http_(http), detail_("nothing sent yet to " + options_.url) {}
 
 Result<void> HttpSink::start(rt::Loop& loop) {
   if (http_ == nullptr) {
@@ -80,24 +75,19 @@ Result<void> HttpSink::start(rt::Loop& loop) {
     return fail(Errc::failed_precondition, "this run has no HTTP client");
   }
   loop_ = &loop;
-  retry_timer_ = std::make_unique<rt::Timer>(loop);
   alive_ = std::make_shared<bool>(true);
   return {};
 }
 
 void HttpSink::stop() {
-  dropped_.fetch_add(waiting_.size() + under_way_.size(), std::memory_order_relaxed);
-  waiting_.clear();
-  under_way_.clear();
   alive_.reset();
-  retry_timer_.reset();
   loop_ = nullptr;
   set_status(false, "stopped");
 }
 
 ingest::Status HttpSink::status() const {
   std::lock_guard lock(status_mutex_);
-  return {.connected = connected_, .detail = detail_, .messages = delivered_, .dropped = dropped_};
+  return {.connected = connected_, .detail = detail_, .messages = delivered_};
 }
 
 void HttpSink::set_status(bool connected, std::string detail) {
@@ -106,89 +96,55 @@ void HttpSink::set_status(bool connected, std::string detail) {
   detail_ = std::move(detail);
 }
 
-void HttpSink::deliver(const ingest::Sample& sample) {
-  if (loop_ == nullptr) return;
-  if (options_.samples) enqueue(ingest::to_json(sample));
-  if (options_.alarms && sample.alarm) enqueue(ingest::to_json(*sample.alarm));
-  send_waiting();
+void HttpSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) {
+  std::string text = body(*batch);
+  if (text.empty()) return done({});
+  http_->post(
+      *loop_, {.url = options_.url, .headers = options_.headers, .body = std::move(text), .timeout = options_.timeout},
+      [this, alive = std::weak_ptr<bool>(alive_), samples = batch->size(), done = std::move(done)](Result<int> answer) {
+        if (!alive.expired()) done(answered(answer, samples));
+      });
 }
 
-void HttpSink::enqueue(std::string message) {
-  waiting_.push_back(std::move(message));
-  drop_oldest_beyond_limit();
-}
-
-void HttpSink::drop_oldest_beyond_limit() {
-  while (waiting_.size() > kQueueMessages) {
-    waiting_.pop_front();
-    dropped_.fetch_add(1, std::memory_order_relaxed);
+// Empty when none of the samples holds what this sink sends.
+std::string HttpSink::body(const std::vector<ingest::Sample>& samples) const {
+  std::vector<std::string> messages;
+  for (const ingest::Sample& sample : samples) {
+    if (options_.samples) messages.push_back(ingest::to_json(sample));
+    if (options_.alarms && sample.alarm) messages.push_back(ingest::to_json(*sample.alarm));
   }
+  if (options_.batch > 1) return messages.empty() ? "" : fmt::format("[{}]", fmt::join(messages, ","));
+  return fmt::format("{}", fmt::join(messages, "\n"));
 }
 
-// A loop, because an answer may come during the call that asks for it.
-void HttpSink::send_waiting() {
-  if (sending_) return;
-  sending_ = true;
-  while (loop_ != nullptr && under_way_.empty() && !waiting_.empty() && !retry_timer_->armed()) send_one();
-  sending_ = false;
-}
-
-void HttpSink::send_one() {
-  for (std::size_t i = 0; i < options_.batch && !waiting_.empty(); ++i) {
-    under_way_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
+ingest::Sent HttpSink::answered(const Result<int>& answer, std::size_t samples) {
+  using Outcome = ingest::Sent::Outcome;
+  if (!answer || worth_retrying(*answer)) {
+    std::string why = answer ? fmt::format("the server answered {}", *answer) : answer.error().detail;
+    set_status(false, fmt::format("{}: {}", options_.url, why));
+    return {.outcome = Outcome::again, .why = std::move(why)};
   }
-  http_->post(*loop_, {.url = options_.url, .headers = options_.headers, .body = body(), .timeout = options_.timeout},
-              [this, alive = std::weak_ptr<bool>(alive_)](Result<int> answer) {
-                if (alive.expired()) return;
-                answered(answer);
-                send_waiting();
-              });
-}
-
-std::string HttpSink::body() const {
-  if (options_.batch == 1) return under_way_.front();
-  return fmt::format("[{}]", fmt::join(under_way_, ","));
-}
-
-void HttpSink::answered(const Result<int>& answer) {
-  if (!answer) return retry(answer.error().detail);
-  const int status = *answer;
-  if (worth_retrying(status)) return retry(fmt::format("the server answered {}", status));
-  const std::size_t count = std::exchange(under_way_, {}).size();
-  backoff_.reset();
-  if (status >= 200 && status < 300) {
-    delivered_.fetch_add(count, std::memory_order_relaxed);
+  if (*answer >= 200 && *answer < 300) {
+    delivered_.fetch_add(samples, std::memory_order_relaxed);
     set_status(true, "sending to " + options_.url);
-    return;
+    return {};
   }
-  dropped_.fetch_add(count, std::memory_order_relaxed);
-  set_status(true,
-             fmt::format("{} refused the last request with {}: check the address and `headers`", options_.url, status));
+  std::string why =
+      fmt::format("{} refused the last request with {}: check the address and `headers`", options_.url, *answer);
+  set_status(true, why);
+  return {.outcome = Outcome::refused, .why = std::move(why)};
 }
 
-// Back to the front of the queue, where they are the oldest.
-void HttpSink::retry(std::string why) {
-  waiting_.insert(waiting_.begin(), std::make_move_iterator(under_way_.begin()),
-                  std::make_move_iterator(under_way_.end()));
-  under_way_.clear();
-  drop_oldest_beyond_limit();
-  set_status(false, fmt::format("{}: {}", options_.url, why));
-  retry_timer_->arm_in(backoff_.next(), [this] { send_waiting(); });
-}
-
-std::unique_ptr<ingest::Sink> make_http_sink(const std::string&, const config::Node& kind,
+std::unique_ptr<ingest::Sink> make_http_sink(const std::string&, const config::Node&, config::Map& map,
                                              const ingest::Context& context) {
-  config::Map map = kind.map();
   HttpSinkOptions options;
   options.url = read_url(map);
   options.headers = read_headers(map);
   options.timeout = map.duration("timeout", kTimeout);
-  options.batch = static_cast<std::size_t>(map.integer("batch", 1, 1, static_cast<std::int64_t>(kQueueMessages)));
+  options.batch = static_cast<std::size_t>(map.integer("batch", 1, 1, kBatchMax));
   const std::string what = map.choice("what", {"samples", "alarms", "all"}, "samples");
   options.samples = what != "alarms";
   options.alarms = what != "samples";
-  map.done();
   return std::make_unique<HttpSink>(std::move(options), context.http);
 }
 

@@ -28,7 +28,12 @@ ingest::Status LogSink::status() const {
   return {.connected = true, .detail = "standard error", .messages = messages_, .dropped = dropped_};
 }
 
-void LogSink::deliver(const ingest::Sample& sample) {
+void LogSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) {
+  for (const ingest::Sample& sample : *batch) put_sample(sample);
+  done({});
+}
+
+void LogSink::put_sample(const ingest::Sample& sample) {
   if (sample.alarm) {
     put(sample.alarm->raised ? "warn" : "info", sample.alarm->raised ? "alarm raised" : "alarm cleared", "alarm",
         ingest::to_json(*sample.alarm));
@@ -82,11 +87,9 @@ void LogSink::write_line(std::string_view level, std::string_view message, std::
   write_(line);
 }
 
-std::unique_ptr<ingest::Sink> make_log_sink(const std::string& pipeline, const config::Node& kind,
+std::unique_ptr<ingest::Sink> make_log_sink(const std::string& pipeline, const config::Node&, config::Map& map,
                                             const ingest::Context& context) {
-  config::Map map = kind.map();
   const base::Duration every = map.duration("every", 0s);
-  map.done();
   return std::make_unique<LogSink>(pipeline, every, *context.clock, obs::write_log);
 }
 

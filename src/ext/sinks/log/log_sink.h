@@ -19,11 +19,12 @@ class LogSink : public ingest::Sink {
   LogSink(std::string pipeline, base::Duration every, const base::Clock& clock, Write write);
 
   Result<void> start(rt::Loop& loop) override;
-  void deliver(const ingest::Sample& sample) override;
+  void send(ingest::Batch batch, std::function<void(ingest::Sent)> done) override;
   void stop() override;
   ingest::Status status() const override;
 
  private:
+  void put_sample(const ingest::Sample& sample);
   bool due(const std::string& device);
   void put(std::string_view level, std::string_view message, std::string_view name, const std::string& json);
   // `json` is the value of the member `name`, as it is.
@@ -43,7 +44,7 @@ class LogSink : public ingest::Sink {
   std::atomic<std::uint64_t> dropped_{0};
 };
 
-std::unique_ptr<ingest::Sink> make_log_sink(const std::string& pipeline, const config::Node& kind,
+std::unique_ptr<ingest::Sink> make_log_sink(const std::string& pipeline, const config::Node& kind, config::Map& map,
                                             const ingest::Context& context);
 
 }  // namespace penstock::ext

@@ -33,9 +33,12 @@ Result<void> MqttSink::start(rt::Loop&) { return connection_.start(); }
 
 void MqttSink::stop() { connection_.stop(kFlushWithin); }
 
-void MqttSink::deliver(const ingest::Sample& sample) {
-  if (samples_) publish(sample, ingest::to_json(sample));
-  if (alarms_ && sample.alarm) publish(sample, ingest::to_json(*sample.alarm));
+void MqttSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) {
+  for (const ingest::Sample& sample : *batch) {
+    if (samples_) publish(sample, ingest::to_json(sample));
+    if (alarms_ && sample.alarm) publish(sample, ingest::to_json(*sample.alarm));
+  }
+  done({});
 }
 
 void MqttSink::publish(const ingest::Sample& sample, std::string payload) {
@@ -56,9 +59,8 @@ ingest::Status MqttSink::status() const {
           .dropped = status.dropped + unfit_.load(std::memory_order_relaxed)};
 }
 
-std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const config::Node& kind,
+std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const config::Node&, config::Map& map,
                                              const ingest::Context&) {
-  config::Map map = kind.map();
   MqttSinkOptions options;
   options.broker = mqtt::read_options(map.get("url"), map);
   const std::string what = map.choice("what", {"samples", "alarms", "all"}, "samples");
@@ -67,7 +69,6 @@ std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const 
   options.topic = read_topic(map, what == "alarms");
   options.qos = static_cast<int>(map.integer("qos", 0, 0, 2));
   options.retain = map.boolean("retain", false);
-  map.done();
   return std::make_unique<MqttSink>(pipeline, std::move(options));
 }
 

@@ -25,7 +25,7 @@ class MqttSink : public ingest::Sink {
   MqttSink(std::string pipeline, MqttSinkOptions options);
 
   Result<void> start(rt::Loop& loop) override;
-  void deliver(const ingest::Sample& sample) override;
+  void send(ingest::Batch batch, std::function<void(ingest::Sent)> done) override;
   void stop() override;
   ingest::Status status() const override;
 
@@ -42,7 +42,7 @@ class MqttSink : public ingest::Sink {
   mqtt::Connection connection_;
 };
 
-std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const config::Node& kind,
+std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const config::Node& kind, config::Map& map,
                                              const ingest::Context& context);
 
 }  // namespace penstock::ext

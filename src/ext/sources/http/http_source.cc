@@ -75,21 +75,21 @@ ingest::Status HttpSource::status() const {
           .dropped = dropped_};
 }
 
-Result<std::size_t> HttpSource::accept(std::string_view content_type, std::string_view body) {
-  if (!emit_) return fail(Errc::unavailable, fmt::format("the source '{}' is not running", name_));
+void HttpSource::accept(std::string content_type, std::string body, Accepted done) {
+  if (!emit_) return done(fail(Errc::unavailable, fmt::format("the source '{}' is not running", name_)));
   auto samples = decode(content_type, body, {.device = name_, .now = clock_.wall()});
   if (!samples) {
     dropped_.fetch_add(1, std::memory_order_relaxed);
-    return std::unexpected(std::move(samples.error()));
+    return done(std::unexpected(std::move(samples.error())));
   }
   const std::size_t count = samples->size();
-  if (count > 0 && !emit_(std::move(*samples))) {
-    dropped_.fetch_add(count, std::memory_order_relaxed);
-    return fail(Errc::backpressure,
-                fmt::format("a pipeline behind the source '{}' is full: send the request again later", name_));
-  }
-  messages_.fetch_add(count, std::memory_order_relaxed);
-  return count;
+  if (count == 0) return done(count);
+  emit_.store(std::move(*samples), [this, count, done = std::move(done)](bool stored) {
+    (stored ? messages_ : dropped_).fetch_add(count, std::memory_order_relaxed);
+    if (stored) return done(count);
+    done(fail(Errc::backpressure,
+              fmt::format("a pipeline behind the source '{}' is full: send the request again later", name_)));
+  });
 }
 
 std::unique_ptr<ingest::Source> make_http_source(const std::string& name, const config::Node& kind, config::Map& map,

@@ -19,7 +19,7 @@ class HttpSource : public ingest::Source {
   ingest::Status status() const override;
   // JSON (an object, an array, or one object per line) for application/json and +json, one object per line for
   // application/x-ndjson. All or nothing; the number of samples taken. Errc::backpressure when a pipeline is full.
-  Result<std::size_t> accept(std::string_view content_type, std::string_view body) override;
+  void accept(std::string content_type, std::string body, Accepted done) override;
 
  private:
   const std::string name_;

@@ -24,13 +24,13 @@ class FakeSource : public ingest::Source {
   }
   void stop() override { emit_ = {}; }
   ingest::Status status() const override { return {true, "", 0, 0}; }
-  Result<std::size_t> accept(std::string_view content_type, std::string_view body) override {
-    if (content_type == "text/plain") return fail(Errc::invalid_argument, "send application/json");
+  void accept(std::string content_type, std::string body, Accepted done) override {
+    if (content_type == "text/plain") return done(fail(Errc::invalid_argument, "send application/json"));
     auto samples = ingest::samples_from_json(body, {});
-    if (!samples) return std::unexpected(samples.error());
+    if (!samples) return done(std::unexpected(samples.error()));
     std::size_t count = samples->size();
-    if (!emit_(std::move(*samples))) return fail(Errc::backpressure, "full");
-    return count;
+    if (!emit_(std::move(*samples))) return done(fail(Errc::backpressure, "full"));
+    done(count);
   }
 
  private:
@@ -40,7 +40,7 @@ class FakeSource : public ingest::Source {
 class QuietSink : public ingest::Sink {
  public:
   Result<void> start(rt::Loop&) override { return {}; }
-  void deliver(const ingest::Sample&) override {}
+  void send(ingest::Batch, std::function<void(ingest::Sent)> done) override { done({}); }
   void stop() override {}
   ingest::Status status() const override { return {true, "", 0, 0}; }
 };
@@ -59,9 +59,8 @@ struct IngestApiTest : testing::Test {
   IngestApiTest() {
     registry.add("fake", ingest::SourceFactory{[](const std::string&, const config::Node&, config::Map&,
                                                   const ingest::Context&) { return std::make_unique<FakeSource>(); }});
-    registry.add("quiet", ingest::SinkFactory{[](const std::string&, const config::Node&, const ingest::Context&) {
-                   return std::make_unique<QuietSink>();
-                 }});
+    registry.add("quiet", ingest::SinkFactory{[](const std::string&, const config::Node&, config::Map&,
+                                                 const ingest::Context&) { return std::make_unique<QuietSink>(); }});
     ingest::Context context;
     context.registry = &registry;
     context.clock = &clock;

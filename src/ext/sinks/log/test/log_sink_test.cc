@@ -26,6 +26,10 @@ ingest::Sample sample(const std::string& device) {
   return out;
 }
 
+void deliver(LogSink& sink, const ingest::Sample& one) {
+  sink.send(std::make_shared<std::vector<ingest::Sample>>(1, one), [](const ingest::Sent&) {});
+}
+
 TEST(LogSink, WritesOneJsonLinePerSampleAndAlarm) {
   Log log;
   LogSink sink = log.sink();
@@ -34,7 +38,7 @@ TEST(LogSink, WritesOneJsonLinePerSampleAndAlarm) {
   alarm->name = "hot";
   alarm->raised = true;
   hot.alarm = alarm;
-  sink.deliver(hot);
+  deliver(sink, hot);
   ASSERT_EQ(log.lines.size(), 2U);
   for (const std::string& line : log.lines) EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
   auto first = json::parse(log.lines[0]);
@@ -51,15 +55,15 @@ TEST(LogSink, WritesOneJsonLinePerSampleAndAlarm) {
 TEST(LogSink, WritesAtMostOneHundredLinesASecondAndTellsTheRest) {
   Log log;
   LogSink sink = log.sink();
-  for (int i = 0; i < 130; ++i) sink.deliver(sample("a"));
+  for (int i = 0; i < 130; ++i) deliver(sink, sample("a"));
   EXPECT_EQ(log.lines.size(), 100U);
   EXPECT_EQ(sink.status().dropped, 30U);
   log.clock.advance(1s);
-  sink.deliver(sample("a"));
+  deliver(sink, sample("a"));
   ASSERT_EQ(log.lines.size(), 102U);
   EXPECT_THAT(log.lines[100], HasSubstr("\"count\":30"));
   EXPECT_EQ(sink.status().messages, 101U);
-  for (int i = 0; i < 100; ++i) sink.deliver(sample("a"));
+  for (int i = 0; i < 100; ++i) deliver(sink, sample("a"));
   sink.stop();
   EXPECT_THAT(log.lines.back(), HasSubstr("\"count\":1"));
 }
@@ -68,8 +72,8 @@ TEST(LogSink, ThinsOutEachDeviceByItself) {
   Log log;
   LogSink sink = log.sink(10s);
   for (int second = 0; second < 20; ++second) {
-    sink.deliver(sample("a"));
-    sink.deliver(sample("b"));
+    deliver(sink, sample("a"));
+    deliver(sink, sample("b"));
     log.clock.advance(1s);
   }
   EXPECT_EQ(log.lines.size(), 4U);
