@@ -29,9 +29,11 @@ struct PlannedTest {
 
 struct PlannedPipeline {
   std::string name;
-  std::vector<std::string> from;
+  std::vector<std::string> from;  // sources and pipelines
   std::string written;
   std::shared_ptr<Pipeline> pipeline;
+  Shape in;
+  StepPlan whole;                  // of all its steps
   std::vector<std::string> sinks;  // kinds, in order
   std::vector<PlannedTest> tests;
 };
@@ -40,7 +42,8 @@ struct Plan {
   std::vector<PlannedSource> sources;
   std::vector<std::string> disabled_sources;  // written with `enabled: false`; pipelines may still name them
   std::vector<PlannedPipeline> pipelines;
-  // One line per source and pipeline, for `penstock check`. Holds no secrets: names and kinds only.
+  // For `penstock check`: a line per source and pipeline, and below it what is known of the samples behind every step
+  // and how much memory it may take. Holds no secrets: names, kinds and units only.
   std::string describe() const;
 };
 

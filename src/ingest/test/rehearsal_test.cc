@@ -94,7 +94,8 @@ struct RehearsalTest : testing::Test {
                           [this](const std::string&) { return PipelineParts{context, nullptr, nullptr, nullptr}; });
     root.done();
     EXPECT_FALSE(document->failed()) << document->report();
-    EXPECT_EQ(plan.describe(), fmt::format("source s: none\npipeline p: s -> hot (1 tests)\n"));
+    EXPECT_EQ(plan.describe(), "source s: none\npipeline p: s -> hot (1 tests)\n"
+              "  in             any fields\n  1 hot          any fields\n");
     return run_tests(root, plan, context, (folder / "edge.yaml").string());
   }
 
