@@ -362,4 +362,24 @@ std::shared_ptr<EventHub> Lane::tap(const std::string& pipeline, const std::stri
   return found == hubs_.end() ? nullptr : found->second.taps->find(place);
 }
 
+void Lane::replay_dead_letters(const std::string& pipeline, const std::set<std::uint64_t>& ids,
+                               std::function<void(Replayed)> done) const {
+  std::shared_ptr<Pipeline> to;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& running : pipelines_) {
+      if (running->pipeline->name() == pipeline) to = running->pipeline;
+    }
+  }
+  if (!to) return done({});
+  std::shared_ptr<DeadLetters> store = to->dead_letters();
+  std::vector<KeptLetter> letters = store->take(ids);
+  const std::size_t count = letters.size();
+  to->replay(std::move(letters), [store, count, done = std::move(done)](std::vector<KeptLetter> left) {
+    Replayed replayed{count - left.size(), left.size()};
+    store->put_back(std::move(left));
+    done(replayed);
+  });
+}
+
 }  // namespace penstock::ingest

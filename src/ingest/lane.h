@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,11 @@ struct SourceStatus {
 struct LaneDevice {
   DeviceStatus status;
   std::vector<std::string> pipelines;
+};
+
+struct Replayed {
+  std::size_t replayed = 0;
+  std::size_t left = 0;  // their step or sink is gone
 };
 
 // apply() and stop() are called by one thread at a time while the loops run or before they do; everything else may be
@@ -61,6 +67,9 @@ class Lane : public WritePort {
   std::shared_ptr<EventHub> events(const std::string& pipeline) const;
   // What passes one place of a pipeline (taps.h). Null when there is no such pipeline or place.
   std::shared_ptr<EventHub> tap(const std::string& pipeline, const std::string& place) const;
+  // Gives dead letters (all without ids) to where they failed; `done` once, on any thread.
+  void replay_dead_letters(const std::string& pipeline, const std::set<std::uint64_t>& ids,
+                           std::function<void(Replayed)> done) const;
   AlarmBoard& alarms() { return board_; }
   const AlarmBoard& alarms() const { return board_; }
 

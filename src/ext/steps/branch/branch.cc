@@ -157,8 +157,8 @@ std::unique_ptr<ingest::Step> make_branch(const config::Node& node, const ingest
   auto branch = std::make_unique<Branch>();
   bool good = true;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    auto way = read_way(items[i], fmt::format("{}.{}", context.place, i + 1), i + 1 == items.size(), branch->join(),
-                        context);
+    auto way =
+        read_way(items[i], fmt::format("{}.{}", context.place, i + 1), i + 1 == items.size(), branch->join(), context);
     good = good && way.has_value();
     if (way) branch->add(std::move(*way));
   }
