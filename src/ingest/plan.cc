@@ -67,26 +67,47 @@ void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& 
   }
 }
 
+std::vector<std::pair<std::string, std::string>> read_writes(const config::Node& node) {
+  std::vector<std::pair<std::string, std::string>> writes;
+  for (const config::Node& item : node.items()) {
+    const auto entries = item.map().entries();
+    if (entries.size() != 1) item.problem("expected one write per list item, such as { plc.stop: true }");
+    for (const auto& [point, value] : entries) writes.emplace_back(point, value.text());
+  }
+  return writes;
+}
+
+void read_expectations(const config::Node& expect, PlannedTest& test) {
+  constexpr std::int64_t kMost = 1'000'000'000;
+  config::Map wanted = expect.map();
+  test.alarms = wanted.texts("alarms");
+  test.no_alarms = wanted.boolean("no_alarms", false);
+  if (wanted.has("outputs")) test.outputs = static_cast<std::uint64_t>(wanted.integer("outputs", 0, 0, kMost));
+  if (wanted.has("writes")) test.writes = read_writes(wanted.get("writes"));
+  if (wanted.has("notifies")) test.notifies = wanted.texts("notifies");
+  if (wanted.has("dead_letters")) {
+    test.dead_letters = static_cast<std::uint64_t>(wanted.integer("dead_letters", 0, 0, kMost));
+  }
+  wanted.done();
+  const bool nothing =
+      test.alarms.empty() && !test.no_alarms && !test.outputs && !test.writes && !test.notifies && !test.dead_letters;
+  if (nothing) {
+    expect.problem(
+        "expects nothing; write alarms: [name], no_alarms: true, outputs: 10, writes: [ { plc.stop: true } ], "
+        "notifies: [url] or dead_letters: 0");
+  }
+  if (!test.alarms.empty() && test.no_alarms) expect.problem("alarms and no_alarms exclude each other");
+}
+
 PlannedTest read_test(const config::Node& node) {
   PlannedTest test;
   test.where = node.where();
   config::Map map = node.map();
   test.feed = map.required_text("feed");
   config::Node expect = map.required("expect");
-  if (expect.present()) {
-    config::Map wanted = expect.map();
-    test.alarms = wanted.texts("alarms");
-    test.no_alarms = wanted.boolean("no_alarms", false);
-    if (wanted.has("outputs")) {
-      test.outputs = static_cast<std::uint64_t>(wanted.integer("outputs", 0, 0, 1'000'000'000));
-    }
-    wanted.done();
-    if (test.alarms.empty() && !test.no_alarms && !test.outputs) {
-      expect.problem("expects nothing; write alarms: [name], no_alarms: true or outputs: 10");
-    }
-    if (!test.alarms.empty() && test.no_alarms) expect.problem("alarms and no_alarms exclude each other");
-  }
+  if (expect.present()) read_expectations(expect, test);
   if (map.has("within")) test.within = map.duration("within", {});
+  if (map.has("llm")) test.llm = map.text("llm");
   map.done();
   return test;
 }

@@ -24,6 +24,11 @@ struct PlannedTest {
   std::vector<std::string> alarms;       // each must be raised
   bool no_alarms = false;                // none may be raised
   std::optional<std::uint64_t> outputs;  // samples that leave the last step
+  // In this order and no others: "plc.stop" and the value, and the URLs of posts.
+  std::optional<std::vector<std::pair<std::string, std::string>>> writes;
+  std::optional<std::vector<std::string>> notifies;
+  std::optional<std::uint64_t> dead_letters;
+  std::optional<std::string> llm;        // what every language model answers
   std::optional<base::Duration> within;  // the alarms' event time counted from the first sample of the feed
 };
 
