@@ -23,19 +23,32 @@ void AlarmBoard::change(const AlarmChange& change) {
 }
 
 void AlarmBoard::clear_pipeline(const std::string& pipeline, base::WallMicros at, const std::string& why) {
+  clear_those(pipeline, [](const std::string&) { return true; }, at, why);
+}
+
+void AlarmBoard::clear_alarms(const std::string& pipeline, const std::set<std::string>& names, base::WallMicros at,
+                              const std::string& why) {
+  clear_those(pipeline, [&](const std::string& name) { return names.contains(name); }, at, why);
+}
+
+void AlarmBoard::clear_those(const std::string& pipeline, const std::function<bool(const std::string& name)>& chosen,
+                             base::WallMicros at, const std::string& why) {
   std::vector<AlarmChange> cleared;
   {
     std::lock_guard lock(mutex_);
-    auto first = active_.lower_bound(Key(pipeline, "", ""));
-    auto last = first;
-    for (; last != active_.end() && std::get<0>(last->first) == pipeline; ++last) {
-      AlarmChange& change = cleared.emplace_back(last->second);
+    auto next = active_.lower_bound(Key(pipeline, "", ""));
+    while (next != active_.end() && std::get<0>(next->first) == pipeline) {
+      if (!chosen(std::get<1>(next->first))) {
+        ++next;
+        continue;
+      }
+      AlarmChange& change = cleared.emplace_back(next->second);
       change.raised = false;
       change.at = at;
       change.why = why;
       remember(change);
+      next = active_.erase(next);
     }
-    active_.erase(first, last);
   }
   for (const AlarmChange& change : cleared) {
     if (told_) told_(change);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -28,6 +29,10 @@ class AlarmBoard {
   // The pipeline is gone: what it had raised is cleared, with `why`.
   void clear_pipeline(const std::string& pipeline, base::WallMicros at, const std::string& why);
 
+  // The same for some of its alarms.
+  void clear_alarms(const std::string& pipeline, const std::set<std::string>& names, base::WallMicros at,
+                    const std::string& why);
+
   std::vector<AlarmChange> active() const;   // by pipeline, name and device
   std::vector<AlarmChange> history() const;  // newest first
   std::size_t active_count() const;
@@ -35,6 +40,8 @@ class AlarmBoard {
 
  private:
   using Key = std::tuple<std::string, std::string, std::string>;
+  void clear_those(const std::string& pipeline, const std::function<bool(const std::string& name)>& chosen,
+                   base::WallMicros at, const std::string& why);
   void remember(const AlarmChange& change);
 
   std::function<void(const AlarmChange&)> told_;
