@@ -166,7 +166,7 @@ class ActStep : public Step {
     });
     ports.http->post(*context_.loop, {"http://hub/hook", {}, "{}", {}},
                      [](Result<int> status) { EXPECT_EQ(status.value(), 200); });
-    ports.llm->ask(*context_.loop, {.key = "k", .model = "m", .system = "", .prompt = "?"},
+    ports.llm->ask(*context_.loop, {.key = {}, .model = "m", .system = "", .prompt = "?"},
                    [this](Result<std::string> said) { answer_ = said ? *said : said.error().detail; });
     ports.state->put("p/act", "yes");
     EXPECT_EQ(ports.state->get("p/act"), "yes");
