@@ -51,6 +51,7 @@ bool Lane::RunningSource::emit(std::vector<Sample> batch) {
 
 Lane::Lane(LaneOptions options) : options_(std::move(options)), board_(options_.on_alarm) {
   options_.context.writes = this;
+  board_.attach(options_.context.state, options_.context.notify, options_.context.clock);
 }
 Lane::~Lane() = default;
 
@@ -74,17 +75,29 @@ Plan Lane::plan(config::Map& root) {
 }
 
 void Lane::apply(Plan plan) {
-  running_.store(true);
+  if (!running_.exchange(true)) {
+    for (const std::string& problem : board_.restore()) options_.on_problem(problem);
+  }
   replace_pipelines(std::move(plan.pipelines));
+  declare_alarms();
   connect();
   replace_sources(std::move(plan.sources));
 }
 
-void Lane::stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done) {
-  running.pipeline->stop([this, name = running.pipeline->name(), why = std::move(why), done = std::move(done)] {
-    board_.clear_pipeline(name, options_.context.clock->wall(), why);
-    if (done) done();
-  });
+// What a pipeline raised while it worked off its queue is cleared with the rest, unless its successor has that alarm.
+void Lane::stop_pipeline(const RunningPipeline& running) {
+  running.pipeline->stop([this] { declare_alarms(); });
+}
+
+// Alarms that the configuration still has stay as they are, over reloads and restarts.
+void Lane::declare_alarms() {
+  base::WallMicros now = options_.context.clock->wall();
+  std::set<std::string> names;
+  for (const auto& pipeline : pipelines()) {
+    names.insert(pipeline->name());
+    board_.declare(pipeline->name(), pipeline->alarms(), now);
+  }
+  if (running_.load()) board_.clear_others(names, now, "the pipeline was removed");
 }
 
 void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
@@ -109,7 +122,7 @@ void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
   }
   for (const auto& running : before) {
     if (std::find(after.begin(), after.end(), running) != after.end()) continue;
-    stop_pipeline(*running, "the pipeline was changed or removed", {});
+    stop_pipeline(*running);
   }
   for (const auto& pipeline : fresh) pipeline->start();
   std::lock_guard lock(mutex_);
@@ -197,7 +210,7 @@ void Lane::stop(std::function<void()> done) {
     auto one_done = [left, all_done] {
       if (left->fetch_sub(1) == 1) (*all_done)();
     };
-    for (const auto& running : pipelines) stop_pipeline(*running, "the gateway stops", one_done);
+    for (const auto& running : pipelines) running->pipeline->stop(one_done);
     // A pipeline that a reload took out may still be on its way to stop: behind it on every loop.
     for (rt::Loop* loop : options_.loops) loop->post(one_done);
   };

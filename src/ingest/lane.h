@@ -14,6 +14,7 @@ struct LaneOptions {
   Context context;
   std::vector<rt::Loop*> loops;                      // pipelines and sources are spread over them; at least one
   std::function<void(const AlarmChange&)> on_alarm;  // for the log; on the pipeline's thread
+  std::function<void(const std::string&)> on_problem = [](const std::string&) {};  // the same: in words
 };
 
 struct SourceStatus {
@@ -39,9 +40,10 @@ class Lane : public WritePort {
   // Reads the configuration for this lane; see read_plan(). Look at the document before applying.
   Plan plan(config::Map& root);
   // Starts what is new, replaces what is written differently, stops what is gone; the rest is not touched. A replaced
-  // pipeline works off its queue first; its windows are closed and its alarms cleared.
+  // pipeline works off its queue first and its windows are closed; alarms that it still has stay.
   void apply(Plan plan);
-  // Sources first, then pipelines with all they hold; `done` once, on one of the loops.
+  // Sources first, then pipelines with all they hold; `done` once, on one of the loops. Alarms stand for the next
+  // start.
   void stop(std::function<void()> done);
 
   // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. Errors:
@@ -70,7 +72,8 @@ class Lane : public WritePort {
   void replace_sources(std::vector<PlannedSource> planned);
   void replace_pipelines(std::vector<PlannedPipeline> planned);
   void connect();
-  void stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done);
+  void stop_pipeline(const RunningPipeline& running);
+  void declare_alarms();
   std::shared_ptr<RunningSource> find_source(const std::string& name) const;
 
   LaneOptions options_;

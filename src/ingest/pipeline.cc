@@ -40,6 +40,10 @@ Pipeline::Pipeline(std::string name, PipelineParts parts) : name_(std::move(name
   step_context_.shared = &parts_.context;
   step_context_.pipeline = name_;
   step_context_.loop = parts_.loop;
+  step_context_.alarms = std::make_shared<AlarmTable>();
+  step_context_.raised = [this](const std::string& alarm) {
+    return parts_.board == nullptr ? std::vector<AlarmChange>() : parts_.board->raised(name_, alarm);
+  };
   step_context_.alarm_changed = [this](const AlarmChange& change) { changed(change); };
   step_context_.failed = [this](std::string_view what) {
     add(errors_);

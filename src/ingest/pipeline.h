@@ -69,6 +69,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   void add_sink(std::string kind, std::unique_ptr<Sink> sink);
   const std::string& name() const { return name_; }
   const std::vector<std::string>& step_kinds() const { return step_kinds_; }
+  const AlarmTable& alarms() const { return *step_context_.alarms; }
 
   // Any thread. Sinks start and ticks begin on the loop.
   void start();

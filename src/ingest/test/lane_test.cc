@@ -226,7 +226,7 @@ TEST_F(LaneTest, ReloadTouchesOnlyWhatChanged) {
   EXPECT_EQ(diary.delivered.size(), 1U);  // what the old one held
   EXPECT_EQ(lane->pipeline("two"), two);
   EXPECT_EQ(lane->alarms().active_count(), 0U);
-  EXPECT_THAT(lane->alarms().history()[0].why, HasSubstr("changed or removed"));
+  EXPECT_THAT(lane->alarms().history()[0].why, HasSubstr("has this alarm no more"));
   send("b", "{\"x\":1}");
   EXPECT_EQ(diary.delivered.size(), 1U);
   send("a", "{\"x\":1}");
