@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/admin_routes.h"
+#include "app/alarm_keeper.h"
 #include "infer/repository.h"
 #include "llm/lane.h"
 #include "price/catalog.h"
@@ -26,6 +27,8 @@ struct AdminDesk {
   const base::Registry* registry = nullptr;
   infer::Repository* repository = nullptr;
   infer::Journal* journal = nullptr;  // of local models; null: nothing is kept
+  ingest::Lane* ingest = nullptr;
+  AlarmKeeper* alarms = nullptr;
   std::function<std::shared_ptr<const llm::Plan>()> plan;
   store::State* state = nullptr;
   quota::Book* book = nullptr;
@@ -44,6 +47,8 @@ std::vector<AdminRoute> usage_routes(AdminDesk& desk);
 std::vector<AdminRoute> price_routes(AdminDesk& desk);
 std::vector<AdminRoute> audit_routes(AdminDesk& desk);
 std::vector<AdminRoute> model_routes(AdminDesk& desk);
+std::vector<AdminRoute> alarm_routes(AdminDesk& desk);
+std::vector<AdminRoute> action_routes(AdminDesk& desk);
 
 // The declared key or team of that name; null when there is none.
 const json::Object* declared(const std::vector<json::Object>& all, std::string_view name);

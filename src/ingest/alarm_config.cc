@@ -91,6 +91,12 @@ void read_target(const std::string& name, const config::Node& node, AlarmConfig&
 
 int rank_of(std::string_view severity) { return severity == "critical" ? 2 : severity == "warning" ? 1 : 0; }
 
+std::string describe(const NotifyTarget& target) {
+  if (target.webhook) return "by webhook at " + target.webhook->url;
+  if (target.mqtt) return fmt::format("over {} as {}", target.mqtt->broker.address(), target.mqtt->topic);
+  return fmt::format("by mail to {} over {}", fmt::join(target.smtp->to, ", "), target.smtp->url);
+}
+
 AlarmConfig read_alarm_config(const config::Node& node) {
   AlarmConfig config;
   if (!node.present()) return config;

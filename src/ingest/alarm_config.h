@@ -48,10 +48,17 @@ struct NotifyTarget {
 struct AlarmConfig {
   FloodLimit flood;
   std::vector<NotifyTarget> targets;
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    for (const NotifyTarget& target : targets) all.push_back(target.name);
+    return all;
+  }
 };
 
 // Mistakes are reported on the node.
 AlarmConfig read_alarm_config(const config::Node& node);
+// "by webhook at https://…", never a secret.
+std::string describe(const NotifyTarget& target);
 // 0, 1 or 2.
 int rank_of(std::string_view severity);
 

@@ -118,8 +118,7 @@ Notifier::~Notifier() = default;
 
 void Notifier::stage(const AlarmConfig& config) {
   std::lock_guard lock(mutex_);
-  staged_.clear();
-  for (const NotifyTarget& target : config.targets) staged_.push_back(target.name);
+  staged_ = config.names();
 }
 
 void Notifier::apply(const AlarmConfig& config) {

@@ -25,4 +25,15 @@ class NotifyPort {
   virtual void tell(const std::vector<std::string>& targets, const Notice& notice) = 0;
 };
 
+// Knows names and tells nobody: where a configuration is only looked at.
+class SilentNotifier : public NotifyPort {
+ public:
+  explicit SilentNotifier(std::vector<std::string> targets) : targets_(std::move(targets)) {}
+  std::vector<std::string> targets() const override { return targets_; }
+  void tell(const std::vector<std::string>&, const Notice&) override {}
+
+ private:
+  std::vector<std::string> targets_;
+};
+
 }  // namespace penstock::ingest

@@ -115,8 +115,13 @@ std::size_t read_mail(char* to, std::size_t size, std::size_t count, void* from)
   return bytes;
 }
 
+// Nobody waits for it any more: libcurl asks about once a second.
+int given_up(void* gone, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<const std::atomic<bool>*>(gone)->load() ? 1 : 0;
+}
+
 // Blocks.
-Result<void> send_mail(const SmtpTarget& target, const std::string& mail) {
+Result<void> send_mail(const SmtpTarget& target, const std::string& mail, std::atomic<bool>& gone) {
   const Curl& lib = curl();
   if (!lib.problem.empty()) return fail(Errc::failed_precondition, lib.problem);
   std::unique_ptr<CURL, decltype(lib.cleanup)> handle(lib.init(), lib.cleanup);
@@ -135,6 +140,9 @@ Result<void> send_mail(const SmtpTarget& target, const std::string& mail) {
   lib.set(easy, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
   lib.set(easy, CURLOPT_TIMEOUT, kTotalSeconds);
   lib.set(easy, CURLOPT_PROXY, "");
+  lib.set(easy, CURLOPT_NOPROGRESS, 0L);
+  lib.set(easy, CURLOPT_XFERINFOFUNCTION, given_up);
+  lib.set(easy, CURLOPT_XFERINFODATA, static_cast<void*>(&gone));
   lib.set(easy, CURLOPT_USE_SSL, static_cast<long>(target.starttls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
   if (!target.ca.empty()) lib.set(easy, CURLOPT_CAINFO, target.ca.c_str());
   if (!target.username.empty()) {
@@ -154,11 +162,13 @@ Result<void> send_mail(const SmtpTarget& target, const std::string& mail) {
 class SmtpCarrier : public Carrier {
  public:
   SmtpCarrier(SmtpTarget target, std::shared_ptr<rt::Pool> pool) : target_(std::move(target)), pool_(std::move(pool)) {}
+  ~SmtpCarrier() override { gone_->store(true); }
 
   void send(rt::Loop& loop, const Notice& notice, Done done) override {
     auto shared = std::make_shared<Done>(std::move(done));
     auto taken = pool_->run(
-        loop, [target = target_, mail = mail_of(target_, notice)] { return send_mail(target, mail); },
+        loop,
+        [target = target_, mail = mail_of(target_, notice), gone = gone_] { return send_mail(target, mail, *gone); },
         [shared](Result<void> result) { (*shared)(std::move(result)); });
     if (!taken) (*shared)(std::unexpected(taken.error()));
   }
@@ -166,6 +176,7 @@ class SmtpCarrier : public Carrier {
  private:
   SmtpTarget target_;
   std::shared_ptr<rt::Pool> pool_;
+  std::shared_ptr<std::atomic<bool>> gone_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace

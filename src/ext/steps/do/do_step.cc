@@ -112,7 +112,7 @@ class DoStep : public ingest::Step {
   }
 
   void push(Sample sample, ingest::Output& out) override {
-    take_up();
+    take_up(sample.alarm.get());
     if (sample.alarm) {
       for (const Trigger& trigger : settings_.on) {
         if (trigger.alarm == sample.alarm->name && trigger.raised == sample.alarm->raised) consider(sample, trigger);
@@ -179,8 +179,8 @@ class DoStep : public ingest::Step {
   std::string prefix() const { return fmt::format("{}/do/{}\n", context_.pipeline, settings_.name); }
 
   void enter();
-  void take_up();
-  void look_for_missed();
+  void take_up(const AlarmChange* coming = nullptr);
+  void look_for_missed(const AlarmChange* coming);
   void consider(const Sample& sample, const Trigger& trigger);
   std::string refusal(const Sample& sample, const Trigger& trigger, const RunRecord& record);
   bool too_often(WallMicros now);
@@ -224,7 +224,7 @@ void DoStep::enter() {
 }
 
 // What was begun before a restart and not finished may or may not have been made: it is told, and never repeated.
-void DoStep::take_up() {
+void DoStep::take_up(const AlarmChange* coming) {
   if (std::exchange(taken_up_, true)) return;
   enter();
   if (state() == nullptr) return;
@@ -251,17 +251,18 @@ void DoStep::take_up() {
     tell(cause, "unknown", "", why);
     set_failure(record.device, true, why);
   }
-  look_for_missed();
+  look_for_missed(coming);
 }
 
-// An alarm that stands and was never considered: the gateway stopped between the two.
-void DoStep::look_for_missed() {
+// An alarm that stands and was never considered: the gateway stopped between the two. `coming` is considered next.
+void DoStep::look_for_missed(const AlarmChange* coming) {
   if (!context_.raised) return;
   for (const Trigger& trigger : settings_.on) {
     if (!trigger.raised) continue;
     for (const AlarmChange& change : context_.raised(trigger.alarm)) {
       RunRecord record = record_of(change.device);
-      if (record.trigger == trigger.text() && record.alarm_at == change.at) continue;
+      bool next = coming != nullptr && coming->name == change.name && coming->device == change.device;
+      if (next || (record.trigger == trigger.text() && record.alarm_at == change.at)) continue;
       record.trigger = trigger.text();
       record.alarm_at = change.at;
       record.stage = "missed";
