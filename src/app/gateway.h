@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 #include "app/admin.h"
+#include "app/alarm_keeper.h"
 #include "app/budget_metrics.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
@@ -173,6 +174,7 @@ class Gateway {
   InnerLlm llm_port_;
   std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
+  std::unique_ptr<AlarmKeeper> alarm_keeper_;
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;
   std::unique_ptr<Admin> admin_;

@@ -17,6 +17,7 @@
 #include "http/server.h"
 #include "infer/inference_config.h"
 #include "infer/model_config.h"
+#include "ingest/alarm_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
 #include "net/egress.h"
@@ -53,6 +54,7 @@ struct GatewayConfig {
   infer::InferenceConfig inference;
   std::vector<infer::ModelConfig> models;
   std::optional<quota::ShareConfig> shared;  // with other gateways
+  ingest::AlarmConfig alarms;
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

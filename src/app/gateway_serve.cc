@@ -260,6 +260,7 @@ void Gateway::stop_ingest() {
   auto stopped = std::make_shared<std::atomic<bool>>(false);
   ingest_->stop([stopped] { stopped->store(true); });
   wait_for([&] { return stopped->load(); }, kIngestPatience);
+  alarm_keeper_->stop();
 }
 
 void Gateway::drain(base::Duration idle_grace) {
