@@ -119,6 +119,7 @@ void Gatherer::add_term(Column& column, Accumulator& figures, const Sample& samp
 }
 
 void Gatherer::add(std::vector<Column>& columns, Piece& piece, const Sample& sample) {
+  piece.columns.reserve(columns.size());
   auto figures = [&](std::size_t index) -> Accumulator& {
     if (piece.columns.size() < columns.size()) piece.columns.resize(columns.size());
     return piece.columns[index];
@@ -198,6 +199,7 @@ void Gatherer::tell_arrays(const std::vector<Column>& columns, Piece& whole, Sam
 void Gatherer::tell_aggregates(const std::vector<Column>& columns, Piece& whole, const Report& report,
                                Sample& sample) const {
   whole.columns.resize(columns.size());
+  sample.fields.reserve(sample.fields.size() + settings_.outputs.size());
   // Arrays want the order of time, percentiles that of value: one pass for each.
   for (bool by_value : {false, true}) {
     for (const auto& [name, call] : settings_.outputs) {

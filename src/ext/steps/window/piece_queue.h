@@ -24,7 +24,8 @@ class PieceQueue {
   }
   // All pieces together; with the points of each where asked for.
   Piece sum(bool points) const {
-    Piece whole = sums_.empty() ? Piece() : sums_.back();
+    Piece whole;
+    if (!sums_.empty()) whole.merge_figures(sums_.back());
     whole.merge_figures(newer_);
     if (!points) return whole;
     for (const Piece& piece : pieces_) whole.append_points(piece);
@@ -45,14 +46,12 @@ class PieceQueue {
 
  private:
   void turn() {
-    Piece sum;
     sums_.reserve(pieces_.size());
     for (auto piece = pieces_.rbegin(); piece != pieces_.rend(); ++piece) {
-      Piece longer;
-      longer.merge_figures(*piece);
-      longer.merge_figures(sum);
-      sum = longer;
-      sums_.push_back(std::move(longer));
+      Piece sum;
+      sum.merge_figures(*piece);
+      if (!sums_.empty()) sum.merge_figures(sums_.back());
+      sums_.push_back(std::move(sum));
     }
     newer_ = Piece();
   }
