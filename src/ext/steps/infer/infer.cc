@@ -84,8 +84,10 @@ void Queue::belong_to(std::shared_ptr<const Settings> settings, ingest::StepCont
 // Counted, shown, and put into the dead-letter store where the sample ends here.
 void Queue::fail(Entry& entry, const std::string& what) const {
   entry.state = Entry::State::failed;
-  if (entry.settings->on_error == OnError::skip) return context_.error(what, entry.sample);
-  context_.error(what);
+  if (entry.settings->on_error != OnError::skip) return context_.error(what);
+  Sample letter = entry.sample;
+  letter.receipt.reset();
+  context_.error(what, std::move(letter));
 }
 
 bool Queue::fill(Entry& entry) const {
