@@ -61,12 +61,9 @@ class OrderedWindow : public ingest::Step {
     }
     auto places = gatherer_.fitting(other->gatherer_);
     if (!places) return;
-    auto& entries = other->series_.entries();
-    std::size_t skip = entries.size() - std::min(entries.size(), settings().devices);
-    for (auto entry = std::next(entries.rbegin(), static_cast<std::ptrdiff_t>(skip)); entry != entries.rend();
-         ++entry) {
-      Series& mine = series_.at(entry->device);
-      std::swap(mine, entry->state);
+    series_.adopt(other->series_);
+    for (auto& entry : series_.entries()) {
+      Series& mine = entry.state;
       waiting_ += mine.waiting.size();
       other->waiting_ -= mine.waiting.size();
       pieces_ += mine.state.pieces();

@@ -58,7 +58,8 @@ const KindKeys* find_kind(config::Map& map) {
     return nullptr;
   }
   for (std::string_view key : {"every", "emit", "max"}) {
-    if (!map.get(key).present() || std::find(found->others.begin(), found->others.end(), key) != found->others.end()) continue;
+    if (!map.get(key).present() || std::find(found->others.begin(), found->others.end(), key) != found->others.end())
+      continue;
     map.get(key).problem(fmt::format("{} does not go with {}", key, found->key));
     return nullptr;
   }

@@ -167,11 +167,9 @@ void TimeWindow::adopt(Step& before) {
   }
   auto places = gatherer_.fitting(other->gatherer_);
   if (!places) return;
-  auto& entries = other->series_.entries();
-  std::size_t skip = entries.size() - std::min(entries.size(), settings().devices);
-  for (auto entry = std::next(entries.rbegin(), static_cast<std::ptrdiff_t>(skip)); entry != entries.rend(); ++entry) {
-    Series& mine = series_.at(entry->device);
-    std::swap(mine, entry->state);
+  series_.adopt(other->series_);
+  for (Entry& entry : series_.entries()) {
+    Series& mine = entry.state;
     panes_ += mine.panes.size();
     other->panes_ -= mine.panes.size();
     for (Pane& pane : mine.panes) gatherer_.adopt_piece(pane.piece, *places);
