@@ -169,6 +169,7 @@ std::expected<void, StartFailure> Gateway::start() {
   publish(config_);
   observer_->start();
   cores_->start();
+  broker_->prepare(config_.broker);
   // Nobody is served before the rights of the start are given up.
   auto doors = privileges.bind([&] { return open_doors(privileges); });
   if (!doors) return std::unexpected(doors.error());
@@ -176,6 +177,7 @@ std::expected<void, StartFailure> Gateway::start() {
   sharing_->configure(config_.shared);
   if (auto entered = enter(std::move(*doors)); !entered) return entered;
   if (predecessor_) take_over();
+  broker_->start();
   ingest_->apply(std::move(plan));
   return {};
 }
@@ -288,9 +290,15 @@ void Gateway::start_lanes() {
              {{"pipeline", change.pipeline}, {"alarm", change.name}, {"device", change.device}, {"why", change.why}});
   };
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
+  broker_ = std::make_unique<EmbeddedBroker>(config_.data_dir);
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { broker_->collect(writer); });
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };
-  readiness_.notes = [this] { return sharing_->notes(); };
+  readiness_.notes = [this] {
+    std::vector<std::string> notes = sharing_->notes();
+    for (std::string& note : broker_->notes()) notes.push_back(std::move(note));
+    return notes;
+  };
   services_.put(llm_.get());
   services_.put(responses_.get());
   services_.put(repository_.get());
@@ -587,6 +595,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   listeners_->apply(std::move(*change));
   admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
+  broker_->reload(config_.broker);
   ingest_->apply(std::move(plan));
   return {};
 }

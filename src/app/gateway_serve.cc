@@ -260,6 +260,7 @@ void Gateway::stop_ingest() {
   auto stopped = std::make_shared<std::atomic<bool>>(false);
   ingest_->stop([stopped] { stopped->store(true); });
   wait_for([&] { return stopped->load(); }, kIngestPatience);
+  broker_->stop();  // behind the last that was published
 }
 
 void Gateway::drain(base::Duration idle_grace) {
