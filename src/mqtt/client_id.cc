@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 
 #include "base/secret.h"
 
@@ -25,7 +26,7 @@ std::string read_token(const std::string& path) {
   return whole ? token : std::string();
 }
 
-// Complete before it has its name, and the first of two that make it at once wins.
+// Complete before it has its name.
 bool make_token(const std::string& path) {
   const std::string fresh = path + "." + base::random_token(6);
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -33,9 +34,9 @@ bool make_token(const std::string& path) {
   const std::string token = base::random_token(kTokenBytes);
   bool made = ::write(fd, token.data(), token.size()) == static_cast<ssize_t>(token.size()) && ::fsync(fd) == 0;
   made = ::close(fd) == 0 && made;
-  made = made && (::link(fresh.c_str(), path.c_str()) == 0 || errno == EEXIST);
+  made = made && ::rename(fresh.c_str(), path.c_str()) == 0;
   const int why = errno;
-  ::unlink(fresh.c_str());
+  if (!made) ::unlink(fresh.c_str());
   errno = why;
   return made;
 }
@@ -43,6 +44,8 @@ bool make_token(const std::string& path) {
 }  // namespace
 
 Result<std::string> stable_client_id(const Identity& identity) {
+  static std::mutex one_at_a_time;  // else two connections would make two
+  std::lock_guard lock(one_at_a_time);
   std::error_code ignored;
   std::filesystem::create_directories(identity.data_dir, ignored);
   const std::string path = identity.data_dir + "/mqtt_client_id";
