@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/admin_routes.h"
+#include "app/alarm_keeper.h"
 #include "infer/repository.h"
 #include "ingest/lane.h"
 #include "llm/lane.h"
@@ -28,6 +29,7 @@ struct AdminDesk {
   infer::Repository* repository = nullptr;
   ingest::Lane* ingest = nullptr;
   infer::Journal* journal = nullptr;  // of local models; null: nothing is kept
+  AlarmKeeper* alarms = nullptr;
   std::function<std::shared_ptr<const llm::Plan>()> plan;
   store::State* state = nullptr;
   quota::Book* book = nullptr;
@@ -47,6 +49,8 @@ std::vector<AdminRoute> price_routes(AdminDesk& desk);
 std::vector<AdminRoute> audit_routes(AdminDesk& desk);
 std::vector<AdminRoute> model_routes(AdminDesk& desk);
 std::vector<AdminRoute> pipeline_routes(AdminDesk& desk);
+std::vector<AdminRoute> alarm_routes(AdminDesk& desk);
+std::vector<AdminRoute> action_routes(AdminDesk& desk);
 
 // The declared key or team of that name; null when there is none.
 const json::Object* declared(const std::vector<json::Object>& all, std::string_view name);

@@ -44,17 +44,6 @@ Object describe(const obs::RequestEvent& event) {
   return o;
 }
 
-Object describe(const ingest::AlarmChange& change) {
-  Object o;
-  o["pipeline"] = text(change.pipeline);
-  o["name"] = text(change.name);
-  o["device"] = text(change.device);
-  o["raised"] = change.raised;
-  o["at"] = text(base::to_rfc3339(change.at));
-  o["why"] = text(change.why);
-  return o;
-}
-
 }  // namespace
 
 Object Admin::status() const {
@@ -98,14 +87,6 @@ Object Admin::pipelines() const {
   return Object{{"sources", std::move(sources)}, {"pipelines", std::move(pipelines)}};
 }
 
-Object Admin::alarms() const {
-  Array active;
-  for (const ingest::AlarmChange& change : parts_.ingest->alarms().active()) active.push_back(describe(change));
-  Array history;
-  for (const ingest::AlarmChange& change : parts_.ingest->alarms().history()) history.push_back(describe(change));
-  return Object{{"active", std::move(active)}, {"history", std::move(history)}};
-}
-
 Object Admin::devices() const {
   Array devices;
   for (const ingest::LaneDevice& device : parts_.ingest->devices()) {
@@ -134,8 +115,6 @@ std::vector<AdminRoute> Admin::view_routes() {
            [this](const AdminCall& call) { return requests(static_cast<std::size_t>(call.integer("limit", 50))); }),
       view("/admin/v1/pipelines", "listPipelines", "Sources and pipelines.", "Pipelines",
            [this](const AdminCall&) { return pipelines(); }),
-      view("/admin/v1/alarms", "listAlarms", "Alarms that stand, and those before.", "Alarms",
-           [this](const AdminCall&) { return alarms(); }),
       view("/admin/v1/devices", "listDevices", "Devices that sent something.", "Devices",
            [this](const AdminCall&) { return devices(); })};
   routes[1].query = {{"limit", Kind::integer, "How many, 50 unless told.", {}, false, false, 1, 1000}};
@@ -148,7 +127,6 @@ void Admin::collect(obs::MetricWriter& writer) const {
     writer.sample(name, {}, value);
   };
   gauge("penstock_process_resident_bytes", "Physical memory in use.", static_cast<double>(base::resident_bytes()));
-  gauge("penstock_alarms_active", "Alarms that stand.", static_cast<double>(parts_.ingest->alarms().active_count()));
   std::shared_ptr<const llm::Plan> plan;
   {
     std::lock_guard lock(mutex_);

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "config/document.h"
+#include "ingest/alarm_rules.h"
 #include "ingest/sample.h"
 #include "json/value.h"
 #include "rt/loop.h"
@@ -91,6 +92,11 @@ class StatePort {
   virtual std::optional<std::string> get(const std::string& key) const = 0;
   virtual void put(std::string key, std::string value, Kept kept = {}) = 0;
   virtual void erase(const std::string& key) = 0;
+  // All whose key begins so.
+  virtual std::vector<std::pair<std::string, std::string>> entries(const std::string& prefix) const {
+    (void)prefix;
+    return {};
+  }
 };
 
 // Which devices may speak: quarantined and unknown ones may not, when the registry says so. Any thread.
@@ -100,6 +106,9 @@ class DevicePort {
   // False: the samples of this device are not taken (and counted by the port).
   virtual bool admit(std::string_view source, std::string_view device) = 0;
 };
+
+class NotifyPort;   // notify.h
+class ActionBoard;  // action_board.h
 
 // What every extension of this lane may use. Outlives all of them. `penstock check` and `penstock test` leave ports
 // null.
@@ -112,6 +121,8 @@ struct Context {
   WritePort* writes = nullptr;
   StatePort* state = nullptr;
   DevicePort* devices = nullptr;
+  NotifyPort* notify = nullptr;
+  ActionBoard* actions = nullptr;
   std::string data_dir = {};  // where journals and buffers live; empty where nothing may be written
 };
 
@@ -273,6 +284,9 @@ struct StepContext {
   std::function<void(std::string_view what)> failed = {};  // one sample could not be worked on; counted, last one shown
   std::function<void(std::uint64_t samples)> dropped = {};  // samples given up by rule: late, over a limit; counted
   std::function<void(DeadLetter letter)> dead = {};         // a sample that failed, for the dead-letter store
+  std::shared_ptr<AlarmTable> alarms = {};                  // of the pipeline, as far as it is built
+  // What is raised on the board under that name: a new step goes on with it. On the loop.
+  std::function<std::vector<AlarmChange>(const std::string& alarm)> raised = {};
   // Builds the steps of a list, or null after a reported mistake. What leaves them goes to `out`, which outlives them.
   std::function<std::unique_ptr<Chain>(const config::Node& steps, std::string place, Output& out)> chain = {};
 

@@ -62,6 +62,7 @@ Lane::Lane(LaneOptions options)
       board_(options_.on_alarm),
       dead_letters_(dead_letter_folder(options_.context.data_dir), *options_.context.clock) {
   options_.context.writes = this;
+  board_.attach(options_.context.state, options_.context.notify, options_.context.clock);
 }
 Lane::~Lane() = default;
 
@@ -85,18 +86,30 @@ Plan Lane::plan(config::Map& root) {
 }
 
 void Lane::apply(Plan plan) {
-  running_.store(true);
+  if (!running_.exchange(true)) {
+    for (const std::string& problem : board_.restore()) options_.on_problem(problem);
+  }
   replace_pipelines(std::move(plan.pipelines));
   connect_pipelines();
+  declare_alarms();
   connect();
   replace_sources(std::move(plan.sources));
 }
 
-void Lane::stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done) {
-  running.pipeline->stop([this, name = running.pipeline->name(), why = std::move(why), done = std::move(done)] {
-    board_.clear_pipeline(name, options_.context.clock->wall(), why);
-    if (done) done();
-  });
+// What a pipeline raised while it worked off its queue is cleared with the rest, unless its successor has that alarm.
+void Lane::stop_pipeline(const RunningPipeline& running, std::function<void()> done) {
+  running.pipeline->stop(std::move(done));
+}
+
+// Alarms that the configuration still has stay as they are, over reloads and restarts.
+void Lane::declare_alarms() {
+  base::WallMicros now = options_.context.clock->wall();
+  std::set<std::string> names;
+  for (const auto& pipeline : pipelines()) {
+    names.insert(pipeline->name());
+    board_.declare(pipeline->name(), pipeline->alarms(), now);
+  }
+  if (running_.load()) board_.clear_others(names, now, "the pipeline was removed");
 }
 
 void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
@@ -123,7 +136,7 @@ void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
   for (const auto& running : before) {
     bool stays = std::any_of(after.begin(), after.end(),
                              [&](const auto& now) { return now->pipeline->name() == running->pipeline->name(); });
-    if (!stays) stop_pipeline(*running, "the pipeline was removed", {});
+    if (!stays) stop_pipeline(*running, [this] { declare_alarms(); });
   }
   std::lock_guard lock(mutex_);
   pipelines_ = std::move(after);
@@ -252,7 +265,7 @@ void Lane::stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, st
     if (left.empty()) return done();
     stop_pipelines(left, done);
   };
-  for (const auto& running : now) stop_pipeline(*running, "the gateway stops", one_done);
+  for (const auto& running : now) stop_pipeline(*running, one_done);
   for (rt::Loop* loop : options_.loops) loop->post(one_done);
 }
 

@@ -15,6 +15,7 @@ struct LaneOptions {
   Context context;
   std::vector<rt::Loop*> loops;                      // pipelines and sources are spread over them; at least one
   std::function<void(const AlarmChange&)> on_alarm;  // for the log; on the pipeline's thread
+  std::function<void(const std::string&)> on_problem = [](const std::string&) {};  // the same: in words
 };
 
 struct SourceStatus {
@@ -47,7 +48,8 @@ class Lane : public WritePort {
   // Starts what is new, replaces what is written differently, stops what is gone; the rest is not touched. A replaced
   // pipeline loses nothing: see Pipeline::start().
   void apply(Plan plan);
-  // Sources first, then pipelines with all they hold; `done` once, on one of the loops.
+  // Sources first, then pipelines with all they hold; `done` once, on one of the loops. Alarms stand for the next
+  // start.
   void stop(std::function<void()> done);
 
   // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. Errors:
@@ -83,7 +85,8 @@ class Lane : public WritePort {
   void connect();
   void connect_pipelines();
   void stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, std::function<void()> done);
-  void stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done);
+  void stop_pipeline(const RunningPipeline& running, std::function<void()> done);
+  void declare_alarms();
   std::shared_ptr<RunningSource> find_source(const std::string& name) const;
 
   LaneOptions options_;

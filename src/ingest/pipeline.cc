@@ -30,10 +30,14 @@ Pipeline::Pipeline(std::string name, PipelineParts parts) : name_(std::move(name
   frame_.pipeline = name_;
   frame_.loop = parts_.loop;
   frame_.taps = parts_.taps;
-  frame_.alarm_changed = [this](StepSlot& slot, const AlarmChange& change) { changed(slot, change); };
+  frame_.alarm_changed = [this](const AlarmChange& change) { changed(change); };
   frame_.failed = [this](std::string_view what) { failed(what); };
   frame_.dropped = [this](std::uint64_t samples) { add(latest().dropped_, samples); };
   frame_.dead = [this](DeadLetter letter) { dead(std::move(letter)); };
+  frame_.alarms = std::make_shared<AlarmTable>();
+  frame_.raised = [this](const std::string& alarm) {
+    return parts_.board == nullptr ? std::vector<AlarmChange>() : parts_.board->raised(name_, alarm);
+  };
   end_ = std::make_unique<End>(*this);
   steps_ = std::make_unique<StepChain>(frame_, "", *end_);
 }
@@ -195,11 +199,8 @@ void Pipeline::count_latency(base::WallMicros ingest_time) {
   add(latency_micros_, static_cast<std::uint64_t>(micros));
 }
 
-void Pipeline::changed(StepSlot& slot, const AlarmChange& change) {
-  if (change.raised) {
-    slot.raised.insert(change.name);
-    add(latest().alarms_);
-  }
+void Pipeline::changed(const AlarmChange& change) {
+  if (change.raised) add(latest().alarms_);
   if (parts_.board != nullptr) parts_.board->change(change);
   if (parts_.hub && parts_.hub->watched()) {
     parts_.hub->publish({Event::Kind::alarm, std::make_shared<const std::string>(to_json(change))});

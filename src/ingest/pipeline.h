@@ -84,6 +84,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   void add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written = {});
   const std::string& name() const { return name_; }
   std::vector<std::string> step_kinds() const;  // without those inside others
+  const AlarmTable& alarms() const { return *frame_.alarms; }
 
   // Before it starts: what comes out for what comes in. Problems are reported at the places of the steps.
   StepPlan plan(const Shape& in);
@@ -137,7 +138,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   void push_timed(Sample sample);
   void on_tick();
   void leave(Sample sample);
-  void changed(StepSlot& slot, const AlarmChange& change);
+  void changed(const AlarmChange& change);
   void failed(std::string_view what);
   void dead(DeadLetter letter);
   void note_devices(std::span<const Sample> samples);
@@ -152,7 +153,6 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   void inherit_queue(Pipeline& before);
   void inherit_figures(Pipeline& before);
   void inherit_outlets(Pipeline& before, std::function<void()> others_stopped);
-  void clear_orphaned_alarms(Pipeline& before);
   void open();
   bool replay_one(const KeptLetter& letter);
   void retire_idle();

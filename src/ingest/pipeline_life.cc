@@ -74,7 +74,8 @@ void Pipeline::inherit(const std::shared_ptr<Pipeline>& before) {
   steps_->adopt(*before->steps_);
   before->heir_ = this;
   before->flush();  // what its steps still hold goes on here
-  clear_orphaned_alarms(*before);
+  // What no step of ours watches any more cannot be cleared by one.
+  if (parts_.board != nullptr) parts_.board->declare(name_, alarms(), parts_.context.clock->wall());
   retiring_.push_back(before);
   inherit_outlets(*before, [self = shared_from_this()] { self->open(); });
 }
@@ -135,18 +136,6 @@ void Pipeline::inherit_outlets(Pipeline& before, std::function<void()> others_st
     std::erase_if(before.sinks_, [](const SinkSlot& sink) { return !sink.running; });
   }
   before.stop_outlets(std::move(others_stopped));
-}
-
-// What no step of ours watches any more cannot be cleared by one.
-void Pipeline::clear_orphaned_alarms(Pipeline& before) {
-  std::set<std::string> names;
-  for (const auto& slot : before.frame_.slots) names.merge(slot->raised);
-  for (const auto& slot : frame_.slots) {
-    for (const std::string& name : slot->raised) names.erase(name);
-  }
-  if (names.empty() || parts_.board == nullptr) return;
-  parts_.board->clear_alarms(name_, names, parts_.context.clock->wall(),
-                             "the step that raised it was changed or removed");
 }
 
 bool Pipeline::retired() const {

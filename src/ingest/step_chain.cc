@@ -45,8 +45,6 @@ void take_over(StepSlot& before, StepSlot& after) {
   move(before.errors, after.errors);
   move(before.dropped, after.dropped);
   move(before.nanos, after.nanos);
-  after.raised.merge(before.raised);
-  before.raised.clear();
 }
 
 }  // namespace
@@ -164,7 +162,9 @@ StepContext StepChain::context_for(const std::shared_ptr<StepSlot>& slot) {
   context.pipeline = frame->pipeline;
   context.place = slot->place;
   context.loop = frame->loop;
-  context.alarm_changed = [frame, slot](const AlarmChange& change) { frame->alarm_changed(*slot, change); };
+  context.alarm_changed = frame->alarm_changed;
+  context.alarms = frame->alarms;
+  context.raised = frame->raised;
   context.failed = [frame, slot](std::string_view what) {
     bump(slot->errors);
     frame->failed(what);

@@ -23,7 +23,6 @@ struct StepSlot {
   std::atomic<std::uint64_t> errors{0};
   std::atomic<std::uint64_t> dropped{0};
   std::atomic<std::uint64_t> nanos{0};  // in the step itself; estimated from one sample in kTimedEvery
-  std::set<std::string> raised;         // the loop's own: names of the alarms it has told of
 };
 
 // What plan() found, for `penstock check`.
@@ -41,7 +40,9 @@ struct StepFrame {
   std::string pipeline;
   rt::Loop* loop = nullptr;
   std::shared_ptr<Taps> taps;
-  std::function<void(StepSlot&, const AlarmChange&)> alarm_changed;
+  std::function<void(const AlarmChange&)> alarm_changed;
+  std::shared_ptr<AlarmTable> alarms;
+  std::function<std::vector<AlarmChange>(const std::string& alarm)> raised;
   std::function<void(std::string_view what)> failed;
   std::function<void(std::uint64_t samples)> dropped;
   std::function<void(DeadLetter)> dead;
