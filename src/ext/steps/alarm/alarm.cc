@@ -101,7 +101,11 @@ class Alarm : public ingest::Step {
     // A sample with the fields there may be, their names and units.
     std::uint64_t fields = in.open ? std::max<std::size_t>(in.fields.size(), 16) : in.fields.size();
     std::uint64_t sample = sizeof(Sample) + fields * (sizeof(ingest::Field) + 32);
-    return {.out = in, .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(Watch) + 128 + sample), .problems = {}};
+    ingest::StepPlan plan{
+        .out = in, .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(Watch) + 128 + sample), .problems = {}};
+    settings_.raise.when.gives(in, plan);
+    if (settings_.clear) settings_.clear->when.gives(in, plan);
+    return plan;
   }
 
  private:

@@ -158,10 +158,13 @@ class DoStep : public ingest::Step {
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    return {.out = in,
-            .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
-                                kUnderWayMax * (sizeof(Run) + 1024),
-            .problems = {}};
+    ingest::StepPlan plan{
+        .out = in,
+        .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
+                            kUnderWayMax * (sizeof(Run) + 1024),
+        .problems = {}};
+    if (settings_.only_if) settings_.only_if->gives(in, plan);
+    return plan;
   }
 
   // --- on the loop, through the door ---
