@@ -138,5 +138,9 @@ def test_keys_and_budgets():
     follow("keys-and-budgets.md")
 
 
+def test_connect_a_device():
+    follow("connect-a-device.md")
+
+
 if __name__ == "__main__":
     harness.run(globals())

@@ -18,7 +18,7 @@ ORDER = [
     ["token"],
     ["rt"],
     ["obs", "config", "net", "store", "artifact"],
-    ["mqtt", "price", "quota"],
+    ["mqtt", "price", "quota", "device"],
     ["http"],
     ["mock", "flow"],
     ["llm", "infer", "ingest"],

@@ -172,6 +172,8 @@ void Admin::furnish() {
   desk_.registry = parts_.registry;
   desk_.repository = parts_.repository;
   desk_.journal = parts_.journal;
+  desk_.ingest = parts_.ingest;
+  desk_.devices = parts_.devices;
   desk_.plan = [this] {
     std::lock_guard lock(mutex_);
     return plan_;
@@ -211,7 +213,8 @@ void Admin::add_routes() {
                 flow::readiness_json(obstacles, parts_.readiness->shedding(), parts_.readiness->notes()));
   });
   routes_ = view_routes();
-  for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes, model_routes}) {
+  for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes, model_routes,
+                    device_routes}) {
     for (AdminRoute& route : part(desk_)) routes_.push_back(std::move(route));
   }
   std::string description = json::dump(describe(routes_));

@@ -47,6 +47,8 @@ struct Shape {
 
 // A part of the table: admin_model_shapes.cc.
 std::vector<Shape> shapes_of_models();
+// Another part: admin_device_shapes.cc.
+std::vector<Shape> shapes_of_devices();
 // All that routes name. shape() takes a name of the table.
 const std::vector<Shape>& shapes();
 const Shape& shape(std::string_view name);

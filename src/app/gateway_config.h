@@ -11,6 +11,7 @@
 #include "app/privilege.h"
 #include "base/registry.h"
 #include "config/document.h"
+#include "device/settings.h"
 #include "flow/keys.h"
 #include "flow/websocket.h"
 #include "http/coded_exchange.h"
@@ -53,6 +54,7 @@ struct GatewayConfig {
   infer::InferenceConfig inference;
   std::vector<infer::ModelConfig> models;
   std::optional<quota::ShareConfig> shared;  // with other gateways
+  device::Settings devices;
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

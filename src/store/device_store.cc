@@ -251,8 +251,14 @@ Result<int> DeviceStore::revoke(std::string_view device, std::string_view kind, 
 
 Result<void> DeviceStore::use_code(std::string_view hash, base::WallMicros now,
                                    const std::function<Result<StoredCredential>(const StoredDevice&)>& make) {
+  // Whoever guesses takes no part in writing.
+  auto known = database_.prepare("SELECT 1 FROM device_credentials WHERE kind='code' AND hash=?1 AND revoked=0");
+  if (!known) return std::unexpected(known.error());
+  auto there = known->bind(1, hash).step();
+  if (!there) return std::unexpected(there.error());
+  known->reset();
   // Found and used up in one piece: of two who send the same code one gets in.
-  auto used = transact([&]() -> Result<void> {
+  auto used = !*there ? Result<void>(fail(Errc::not_found, "")) : transact([&]() -> Result<void> {
     auto statement = database_.prepare(
         fmt::format("SELECT {} FROM device_credentials WHERE kind='code' AND hash=?1 AND revoked=0 AND expires>?2",
                     kCredentialColumns));

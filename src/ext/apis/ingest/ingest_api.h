@@ -2,6 +2,7 @@
 // /pipelines/{name}/events: what comes out, as server-sent events.
 #pragma once
 
+#include "device/registry.h"
 #include "flow/dialect.h"
 #include "flow/websocket.h"
 #include "ingest/lane.h"
@@ -10,7 +11,8 @@ namespace penstock::ext {
 
 class IngestApi {
  public:
-  explicit IngestApi(ingest::Lane& lane) : lane_(lane) {}
+  // `devices` null: nobody has a device's credential.
+  explicit IngestApi(ingest::Lane& lane, device::Registry* devices = nullptr) : lane_(lane), devices_(devices) {}
   rt::Task<void> accept(flow::Call& call, std::string source) const;
   rt::Task<void> socket(flow::Call& call, std::string source) const;
   rt::Task<void> events(flow::Call& call, std::string pipeline) const;
@@ -19,6 +21,7 @@ class IngestApi {
   rt::Task<Result<std::size_t>> take(flow::Call& call, std::string source, std::string type, std::string bytes) const;
   rt::Task<void> take_messages(flow::Call& call, flow::WebSocketSession& session, std::string source) const;
   ingest::Lane& lane_;
+  device::Registry* devices_;
 };
 
 }  // namespace penstock::ext

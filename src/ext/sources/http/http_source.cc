@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "ingest/speaker.h"
 #include "json/value.h"
 
 namespace penstock::ext {
@@ -77,11 +78,12 @@ ingest::Status HttpSource::status() const {
 
 void HttpSource::accept(std::string content_type, std::string body, Accepted done) {
   if (!emit_) return done(fail(Errc::unavailable, fmt::format("the source '{}' is not running", name_)));
-  auto samples = decode(content_type, body, {.device = name_, .now = clock_.wall()});
+  auto samples = decode(content_type, body, {.device = ingest::speaker_or(name_), .now = clock_.wall()});
   if (!samples) {
     dropped_.fetch_add(1, std::memory_order_relaxed);
     return done(std::unexpected(std::move(samples.error())));
   }
+  if (auto own = ingest::check_speaker(*samples); !own) return done(std::unexpected(std::move(own.error())));
   const std::size_t count = samples->size();
   if (count == 0) return done(count);
   emit_.store(std::move(*samples), [this, count, done = std::move(done)](bool stored) {
