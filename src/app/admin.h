@@ -9,6 +9,7 @@
 
 #include "app/admin_access.h"
 #include "app/admin_desk.h"
+#include "app/alarm_keeper.h"
 #include "app/piece_queue.h"
 #include "device/clerk.h"
 #include "flow/filter.h"
@@ -35,6 +36,7 @@ struct AdminParts {
   infer::Journal* journal = nullptr;
   ingest::Lane* ingest = nullptr;
   device::Clerk* devices = nullptr;
+  AlarmKeeper* alarms = nullptr;
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
   std::size_t threads = 1;
@@ -87,7 +89,6 @@ class Admin {
   json::Object status() const;
   json::Object requests(std::size_t limit) const;
   json::Object pipelines() const;
-  json::Object alarms() const;
   void collect(obs::MetricWriter& writer) const;
 
   AdminParts parts_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/secret.h"
+#include "broker/broker_user.h"
 #include "device/registry.h"
 #include "flow/key_table.h"
 #include "ingest/contracts.h"
@@ -21,5 +22,8 @@ class DeviceGate : public ingest::DevicePort {
 // Keeps the keys of devices as the store has the devices: each has one, known by its secrets and certificates, good for
 // its own readings, twin and commands. The table outlives what is returned.
 store::DeviceStore::Visitor keep_device_keys(flow::KeyTable& keys, base::Secret installation);
+
+// As the embedded broker takes them: by certificate, and by the newest of their secrets.
+std::vector<broker::BrokerUser> broker_users(const std::vector<device::BrokerIdentity>& identities);
 
 }  // namespace penstock::app
