@@ -19,7 +19,7 @@ ORDER = [
     ["rt"],
     ["obs", "config", "net", "store", "spool", "artifact"],
     ["mqtt", "price", "quota"],
-    ["broker"],
+    ["broker", "device"],
     ["http"],
     ["mock", "flow"],
     ["llm", "infer", "ingest"],

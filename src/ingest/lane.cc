@@ -1,5 +1,7 @@
 #include "ingest/lane.h"
 
+#include "ingest/speaker.h"
+
 namespace penstock::ingest {
 
 struct Lane::RunningSource {
@@ -10,6 +12,7 @@ struct Lane::RunningSource {
   std::string written;
   rt::Loop* loop = nullptr;
   const base::Clock* clock = nullptr;
+  DevicePort* devices = nullptr;
   std::unique_ptr<Source> source;
   std::atomic<std::uint64_t> samples{0};
   std::mutex mutex;  // guards the two below
@@ -27,7 +30,6 @@ struct Lane::RunningPipeline {
 
 // Any thread. Fills in what the source left open, then hands a copy to every pipeline and the original to the last.
 bool Lane::RunningSource::emit(std::vector<Sample> batch) {
-  samples.fetch_add(batch.size(), std::memory_order_relaxed);
   base::WallMicros now = 0;
   for (Sample& sample : batch) {
     if (sample.device.empty()) sample.device = name;
@@ -36,6 +38,9 @@ bool Lane::RunningSource::emit(std::vector<Sample> batch) {
     if (sample.ingest_time == 0) sample.ingest_time = now;
     if (sample.event_time == 0) sample.event_time = sample.ingest_time;
   }
+  if (devices != nullptr) std::erase_if(batch, [&](const Sample& one) { return !devices->admit(name, one.device); });
+  samples.fetch_add(batch.size(), std::memory_order_relaxed);
+  if (batch.empty()) return true;
   std::shared_ptr<const Readers> to;
   {
     std::lock_guard lock(mutex);
@@ -199,6 +204,7 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
     running->written = std::move(plan.written);
     running->loop = loop_for(plan.name);
     running->clock = options_.context.clock;
+    running->devices = options_.context.devices;
     running->source = std::move(plan.source);
     after.push_back(running);
     fresh.push_back(std::move(running));
@@ -276,7 +282,7 @@ std::shared_ptr<Lane::RunningSource> Lane::find_source(const std::string& name) 
 }
 
 void Lane::accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
-                  std::function<void(Result<std::size_t>)> done) {
+                  std::function<void(Result<std::size_t>)> done, std::string device) {
   std::shared_ptr<RunningSource> running = find_source(source);
   auto answer = [&reply, done = std::move(done)](Result<std::size_t> result) {
     reply.post([done, result = std::move(result)] { done(result); });
@@ -288,7 +294,9 @@ void Lane::accept(const std::string& source, std::string content_type, std::stri
     return answer(
         fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));
   }
-  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer]() mutable {
+  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer,
+                       device = std::move(device)]() mutable {
+    Speaking speaking(device);
     running->source->accept(std::move(content_type), std::move(body), [running, answer](auto taken) { answer(taken); });
   });
 }

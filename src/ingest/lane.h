@@ -52,10 +52,11 @@ class Lane : public WritePort {
   // start.
   void stop(std::function<void()> done);
 
-  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. Errors:
-  // not_found (no such source), unavailable (before the first apply() and after stop()), and the source's own.
+  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. `device`: who
+  // sends them, and speaks as itself alone; empty: anybody. Errors: not_found (no such source), unavailable (before the
+  // first apply() and after stop()), and the source's own.
   void accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
-              std::function<void(Result<std::size_t>)> done);
+              std::function<void(Result<std::size_t>)> done, std::string device = {});
 
   // WritePort: through the running source of that name.
   void write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) override;
