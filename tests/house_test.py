@@ -17,7 +17,7 @@ ORDER = [
     ["chat"],
     ["token"],
     ["rt"],
-    ["obs", "config", "net", "store", "artifact"],
+    ["obs", "config", "net", "store", "spool", "artifact"],
     ["mqtt", "price", "quota"],
     ["http"],
     ["mock", "flow"],

@@ -10,6 +10,7 @@
 #include "app/admin_routes.h"
 #include "app/alarm_keeper.h"
 #include "infer/repository.h"
+#include "ingest/lane.h"
 #include "llm/lane.h"
 #include "price/catalog.h"
 #include "quota/book.h"
@@ -26,8 +27,8 @@ struct Declared {
 struct AdminDesk {
   const base::Registry* registry = nullptr;
   infer::Repository* repository = nullptr;
-  infer::Journal* journal = nullptr;  // of local models; null: nothing is kept
   ingest::Lane* ingest = nullptr;
+  infer::Journal* journal = nullptr;  // of local models; null: nothing is kept
   AlarmKeeper* alarms = nullptr;
   std::function<std::shared_ptr<const llm::Plan>()> plan;
   store::State* state = nullptr;
@@ -47,6 +48,7 @@ std::vector<AdminRoute> usage_routes(AdminDesk& desk);
 std::vector<AdminRoute> price_routes(AdminDesk& desk);
 std::vector<AdminRoute> audit_routes(AdminDesk& desk);
 std::vector<AdminRoute> model_routes(AdminDesk& desk);
+std::vector<AdminRoute> pipeline_routes(AdminDesk& desk);
 std::vector<AdminRoute> alarm_routes(AdminDesk& desk);
 std::vector<AdminRoute> action_routes(AdminDesk& desk);
 

@@ -243,7 +243,7 @@ std::vector<Shape> shapes_of_views() {
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> kShapes = [] {
     std::vector<Shape> all = shapes_of_changes();
-    for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models, shapes_of_alarms}) {
+    for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models, shapes_of_pipelines, shapes_of_alarms}) {
       for (Shape& one : part()) all.push_back(std::move(one));
     }
     return all;

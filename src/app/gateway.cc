@@ -287,6 +287,7 @@ void Gateway::start_lanes() {
                   .clock = &base::system_clock(),
                   .models = model_port_.get(),
                   .http = http_port_.get(),
+                  .llm = &llm_port_,
                   .data_dir = config_.data_dir};
   alarm_keeper_->furnish(lane.context);
   lane.loops = loops;
@@ -306,6 +307,7 @@ void Gateway::start_lanes() {
   front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads, admission_);
   for (const std::string& name : registry_.names<flow::ApiFactory>())
     registry_.find<flow::ApiFactory>(name)->build(*front_);
+  llm_port_.open(front_.get());
   flow::Front* front = front_.get();
   for (std::size_t i = 0; i < config_.threads; ++i) {
     per_core_[i].server = std::make_unique<http::Server>(

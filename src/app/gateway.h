@@ -14,6 +14,7 @@
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
+#include "app/inner_llm.h"
 #include "app/listeners.h"
 #include "app/local_embeddings.h"
 #include "app/model_journal.h"
@@ -170,6 +171,7 @@ class Gateway {
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<ModelMetrics> model_metrics_;
   std::unique_ptr<LocalModels> model_port_;
+  InnerLlm llm_port_;
   std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
   std::unique_ptr<AlarmKeeper> alarm_keeper_;

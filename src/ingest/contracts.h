@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/registry.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "config/document.h"
 #include "ingest/alarm_rules.h"
 #include "ingest/sample.h"
@@ -52,11 +53,11 @@ class HttpPort {
   virtual void post(rt::Loop& loop, HttpPost request, std::function<void(Result<int>)> done) = 0;
 };
 
-// Asks a language model through the gateway's own routes: limits, budgets and the ledger see the call as one of the
-// declared key `key`. `done` is called exactly once on `loop`.
+// Asks a language model through the gateway's own routes: limits, budgets, guardrails and the ledger see the call as
+// any client's with this credential. `done` is called exactly once on `loop`, with the text of the answer.
 struct LlmQuestion {
-  std::string key;
-  std::string model;
+  base::Secret key;   // empty where the gateway has no keys
+  std::string model;  // a route, or provider/model
   std::string system;
   std::string prompt;
   std::int64_t max_tokens = 256;
