@@ -158,10 +158,12 @@ class DoStep : public ingest::Step {
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    return {.out = in,
-            .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
-                                kUnderWayMax * (sizeof(Run) + 1024),
-            .problems = {}};
+    ingest::StepPlan plan;
+    plan.out = in;
+    plan.memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
+                            kUnderWayMax * (sizeof(Run) + 1024);
+    if (settings_.only_if) (void)settings_.only_if->gives(in, plan);
+    return plan;
   }
 
   // --- on the loop, through the door ---
@@ -413,7 +415,8 @@ void DoStep::begin(Cause cause, std::string actor, RunRecord record, ingest::Rec
   runs_.emplace(
       id, Run{.cause = std::move(cause), .actor = std::move(actor), .receipt = std::move(receipt), .confirmed = {}});
   // The order that makes it safe: written down, then made. In this order a crash leaves a record of every attempt.
-  keep(std::move(record), [door = door_, id](Result<void> kept) {
+  keep(std::move(record), [this, door = door_, id](Result<void> kept) {
+    if (context_.loop->on_this_thread()) return noted(id, kept);  // at once, from within keep()
     door->pass([id, kept = std::move(kept)](DoStep& step) { step.noted(id, kept); });
   });
 }
