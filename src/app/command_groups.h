@@ -27,6 +27,7 @@ void add_artifact_commands(CLI::App& cli, Command& chosen);    // penstock artif
 
 // Hidden: the gateway starts it for models with `isolate: true`. Serves the socket that is descriptor 3.
 void add_model_worker(CLI::App& cli, const base::Registry& registry, Command& chosen);
+void add_broker_keeper(CLI::App& cli, Command& chosen);
 void add_tune(CLI::App& model_group, const base::Registry& registry, Command& chosen);  // penstock model tune
 
 }  // namespace penstock::app

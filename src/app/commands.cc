@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "app/data_folder.h"
+#include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/model_options.h"
@@ -52,6 +53,7 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
                        scopes.empty() ? "every model" : scopes, rules(key.rules));
   }
   if (!config.addresses.empty()) out += fmt::format("each address: {}\n", rules(config.addresses));
+  if (config.broker) out += describe_broker(*config.broker) + "\n";
   if (config.shared) out += describe(*config.shared) + "\n";
   out += fmt::format("filters {}\n", fmt::join(config.filters, ", "));
   for (const ingest::NotifyTarget& target : config.alarms.targets)

@@ -170,6 +170,7 @@ std::expected<void, StartFailure> Gateway::start() {
   publish(config_);
   observer_->start();
   cores_->start();
+  broker_->prepare(config_.broker);
   // Nobody is served before the rights of the start are given up.
   auto doors = privileges.bind([&] { return open_doors(privileges); });
   if (!doors) return std::unexpected(doors.error());
@@ -179,6 +180,7 @@ std::expected<void, StartFailure> Gateway::start() {
   if (predecessor_) take_over();
   alarm_keeper_->load();
   alarm_keeper_->apply(config_.alarms);
+  broker_->start();
   ingest_->apply(std::move(plan));
   return {};
 }
@@ -295,9 +297,15 @@ void Gateway::start_lanes() {
   lane.on_problem = log_lane_problem;
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   alarm_keeper_->watch(*ingest_);
+  broker_ = std::make_unique<EmbeddedBroker>(config_.data_dir);
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { broker_->collect(writer); });
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };
-  readiness_.notes = [this] { return sharing_->notes(); };
+  readiness_.notes = [this] {
+    std::vector<std::string> notes = sharing_->notes();
+    for (std::string& note : broker_->notes()) notes.push_back(std::move(note));
+    return notes;
+  };
   services_.put(llm_.get());
   services_.put(responses_.get());
   services_.put(repository_.get());
@@ -598,6 +606,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
   alarm_keeper_->apply(config_.alarms);
+  broker_->reload(config_.broker);
   ingest_->apply(std::move(plan));
   return {};
 }

@@ -11,6 +11,7 @@
 #include "app/admin.h"
 #include "app/alarm_keeper.h"
 #include "app/budget_metrics.h"
+#include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
@@ -175,6 +176,7 @@ class Gateway {
   std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
   std::unique_ptr<AlarmKeeper> alarm_keeper_;
+  std::unique_ptr<EmbeddedBroker> broker_;
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;
   std::unique_ptr<Admin> admin_;

@@ -264,6 +264,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
                       one.address()));
     }
   }
+  config.broker = broker::read_broker(root, config.insecure);
   place_pulled_models(config);
   return config;
 }

@@ -10,6 +10,7 @@
 #include "app/overload_config.h"
 #include "app/privilege.h"
 #include "base/registry.h"
+#include "broker/broker_config.h"
 #include "config/document.h"
 #include "flow/keys.h"
 #include "flow/websocket.h"
@@ -55,6 +56,7 @@ struct GatewayConfig {
   std::vector<infer::ModelConfig> models;
   std::optional<quota::ShareConfig> shared;  // with other gateways
   ingest::AlarmConfig alarms;
+  std::optional<broker::BrokerConfig> broker;  // the embedded one
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

@@ -29,7 +29,7 @@ WebhookTarget read_webhook(config::Map& map) {
       target.headers.emplace_back(name, std::move(text));
     }
   }
-  target.secret = map.secret("secret");
+  target.signer = read_webhook_signer(map);
   return target;
 }
 

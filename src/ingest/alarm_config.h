@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "config/document.h"
 #include "ingest/alarm_rules.h"
+#include "ingest/webhook_signature.h"
 #include "mqtt/options.h"
 
 namespace penstock::ingest {
@@ -16,7 +17,7 @@ namespace penstock::ingest {
 struct WebhookTarget {
   std::string url = {};
   std::vector<std::pair<std::string, std::string>> headers = {};
-  base::Secret secret = {};  // signs; empty: unsigned
+  WebhookSigner signer = WebhookSigner();
 };
 
 struct MqttTarget {

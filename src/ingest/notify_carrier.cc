@@ -18,7 +18,7 @@ class WebhookCarrier : public Carrier {
   void send(rt::Loop& loop, const Notice& notice, Done done) override {
     if (http_ == nullptr) return done(fail(Errc::failed_precondition, "this run has no HTTP client"));
     HttpPost post{.url = target_.url, .headers = target_.headers, .body = to_json(notice), .timeout = kWebhookTimeout};
-    for (auto& header : webhook_headers(target_.secret, notice.id, base::system_clock().wall(), post.body))
+    for (auto& header : target_.signer.headers(post.body, base::system_clock().wall(), notice.id))
       post.headers.push_back(std::move(header));
     http_->post(loop, std::move(post), [done = std::move(done)](Result<int> status) {
       if (!status) return done(std::unexpected(status.error()));

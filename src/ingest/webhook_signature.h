@@ -1,20 +1,36 @@
-// Signed POSTs, as https://www.standardwebhooks.com describes them: the receiver computes HMAC-SHA256 over
-// "ID.TIMESTAMP.BODY" and compares.
+// Signatures of webhooks as Standard Webhooks 1.0 has them (symmetric, `v1`):
+// https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "config/document.h"
 
 namespace penstock::ingest {
 
-// Headers webhook-id, webhook-timestamp (seconds) and, with a secret, webhook-signature ("v1,BASE64"). A secret that
-// begins with "whsec_" is Base64 of the key, any other one is the key itself.
-std::vector<std::pair<std::string, std::string>> webhook_headers(const base::Secret& secret, std::string_view id,
-                                                                 base::WallMicros at, std::string_view body);
+// Immutable; any thread.
+class WebhookSigner {
+ public:
+  // "whsec_" and 24 to 64 bytes in base64, or the key itself as 16 to 128 characters. The error never shows the secret.
+  static Result<base::Secret> key_of(const base::Secret& written);
+
+  // No keys: nothing is signed. More than one: a signature by each, so that a receiver may change over.
+  explicit WebhookSigner(std::vector<base::Secret> keys = {}) : keys_(std::move(keys)) {}
+
+  // webhook-id, webhook-timestamp and webhook-signature. Without `id` one is made of the body: a body that is sent again
+  // has the same one.
+  std::vector<std::pair<std::string, std::string>> headers(std::string_view body, base::WallMicros now,
+                                                           std::string_view id = {}) const;
+
+ private:
+  std::vector<base::Secret> keys_;
+};
+
+// `secret: ${NAME}` or a list of them, new one first. Mistakes are reported on the key.
+WebhookSigner read_webhook_signer(config::Map& map);
 
 }  // namespace penstock::ingest

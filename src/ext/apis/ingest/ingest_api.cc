@@ -97,7 +97,7 @@ rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession
     Result<void> admitted = still;
     if (still) admitted = co_await flow::admit(call);  // every message is a request
     if (admitted) {
-      std::string type = (*message)->text ? "application/json" : "application/octet-stream";
+      std::string type = (*message)->text ? "application/json" : "application/cbor";
       std::string bytes((*message)->data);
       taken = co_await take(call, source, std::move(type), std::move(bytes));
     } else {

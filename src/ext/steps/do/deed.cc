@@ -123,7 +123,7 @@ class PublishDeed : public Deed {
 
 class CallDeed : public Deed {
  public:
-  CallDeed(ingest::HttpPost post, base::Secret secret) : post_(std::move(post)), secret_(std::move(secret)) {}
+  CallDeed(ingest::HttpPost post, ingest::WebhookSigner signer) : post_(std::move(post)), signer_(std::move(signer)) {}
 
   std::string text() const override { return "call " + post_.url; }
   bool possible(const ingest::Context& context) const override { return context.http != nullptr; }
@@ -131,7 +131,7 @@ class CallDeed : public Deed {
   void make(rt::Loop& loop, const ingest::Context& context, const Cause& cause, Done done) override {
     ingest::HttpPost post = post_;
     post.body = body_of(post_.body, cause);
-    for (auto& header : ingest::webhook_headers(secret_, cause.id, cause.at, post.body))
+    for (auto& header : signer_.headers(post.body, cause.at, cause.id))
       post.headers.push_back(std::move(header));
     post.headers.emplace_back("idempotency-key", cause.id);
     context.http->post(loop, std::move(post), [url = post_.url, done = std::move(done)](Result<int> status) {
@@ -143,7 +143,7 @@ class CallDeed : public Deed {
 
  private:
   ingest::HttpPost post_;
-  base::Secret secret_;
+  ingest::WebhookSigner signer_;
 };
 
 Value value_of(const std::string& text) {
@@ -211,9 +211,9 @@ std::shared_ptr<Deed> read_call(const config::Node& node, base::Duration timeout
       post.headers.emplace_back(name, std::move(text));
     }
   }
-  base::Secret secret = map.secret("secret");
+  ingest::WebhookSigner signer = ingest::read_webhook_signer(map);
   map.done();
-  return std::make_shared<CallDeed>(std::move(post), std::move(secret));
+  return std::make_shared<CallDeed>(std::move(post), std::move(signer));
 }
 
 }  // namespace
