@@ -58,8 +58,9 @@ void Pipeline::add_step(std::string kind, std::unique_ptr<Step> step) {
   for (std::size_t i = 0; i + 1 < stages_.size(); ++i) stages_[i]->set_next(stages_[i + 1].get());
 }
 
-void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink) {
-  outlets_.push_back(std::make_shared<Outlet>(std::move(kind), std::move(sink)));
+void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink, OutletOptions options) {
+  options.store = parts_.buffers;
+  outlets_.push_back(std::make_shared<Outlet>(std::move(kind), std::move(sink), std::move(options)));
 }
 
 void Pipeline::start() {
@@ -97,8 +98,9 @@ void Pipeline::stop(std::function<void()> done) {
 
 bool Pipeline::offer(std::vector<Sample> samples) {
   if (samples.empty()) return true;
+  const bool blocked = std::any_of(outlets_.begin(), outlets_.end(), [](const auto& outlet) { return outlet->full(); });
   std::size_t before = queued_.fetch_add(samples.size(), std::memory_order_relaxed);
-  if (before > 0 && before + samples.size() > kQueueMax) {
+  if (blocked || (before > 0 && before + samples.size() > kQueueMax)) {
     queued_.fetch_sub(samples.size(), std::memory_order_relaxed);
     add(refused_, samples.size());
     return false;

@@ -48,6 +48,7 @@ struct PipelineParts {
   rt::Loop* loop = nullptr;
   AlarmBoard* board = nullptr;
   std::shared_ptr<EventHub> hub;
+  BufferStore* buffers = nullptr;  // null: nothing is put on the disk
 };
 
 // Made and filled on one thread, then started; from then on everything runs on its loop except where "any thread" is
@@ -66,7 +67,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   // For the step factories: valid as long as the pipeline.
   const StepContext& step_context() const { return step_context_; }
   void add_step(std::string kind, std::unique_ptr<Step> step);
-  void add_sink(std::string kind, std::unique_ptr<Sink> sink);
+  void add_sink(std::string kind, std::unique_ptr<Sink> sink, OutletOptions options = {});
   const std::string& name() const { return name_; }
   const std::vector<std::string>& step_kinds() const { return step_kinds_; }
 

@@ -15,6 +15,7 @@ struct PlannedSource {
   std::string kind;
   std::string written;  // canonical text, for telling changes at reload
   std::unique_ptr<Source> source;
+  BufferOptions journal;  // for a durable one
 };
 
 // One entry of a pipeline's `tests:`.
@@ -32,7 +33,8 @@ struct PlannedPipeline {
   std::vector<std::string> from;
   std::string written;
   std::shared_ptr<Pipeline> pipeline;
-  std::vector<std::string> sinks;  // kinds, in order
+  std::vector<std::string> sinks;         // kinds, in order
+  std::vector<std::string> buffers = {};  // names of those on disk
   std::vector<PlannedTest> tests;
 };
 
