@@ -1,5 +1,6 @@
 // What the admin API shows, as JSON. Never a secret, and every name a stranger chose is escaped.
 #include "app/admin.h"
+#include "app/admin_buffers.h"
 #include "app/admin_text.h"
 #include "app/admin_upstreams.h"
 #include "base/process.h"
@@ -72,6 +73,9 @@ Object describe(const ingest::Pipeline& pipeline, const ingest::Lane& lane) {
   for (const ingest::OutletStatus& sink : pipeline.sinks()) {
     Object s;
     s["kind"] = text(sink.kind);
+    s["buffer"] = sink.buffer.empty() ? Value(nullptr) : text(sink.buffer);
+    s["waiting"] = sink.waiting;
+    s["retries"] = sink.retries;
     add_status(s, sink.status);
     sinks.push_back(std::move(s));
   }
@@ -190,6 +194,7 @@ void Admin::collect(obs::MetricWriter& writer) const {
     plan = plan_;
   }
   collect_upstreams(*plan, writer);
+  collect_buffers(*parts_.ingest, writer);
   writer.family("penstock_samples_total", "counter", "Samples taken in.");
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
     writer.sample("penstock_samples_total", {{"source", source.name}}, static_cast<double>(source.samples));

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "app/abuse.h"
+#include "app/admin_buffers.h"
 #include "app/key_view.h"
 #include "app/model_options.h"
 #include "app/tls_metrics.h"
@@ -287,6 +288,7 @@ void Gateway::start_lanes() {
     obs::log(change.raised ? obs::Level::warn : obs::Level::info, change.raised ? "alarm raised" : "alarm cleared",
              {{"pipeline", change.pipeline}, {"alarm", change.name}, {"device", change.device}, {"why", change.why}});
   };
+  lane.on_buffer = log_buffer;
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };

@@ -246,7 +246,7 @@ void DurableQueue::stop() {
 }
 
 void DurableQueue::count() {
-  waiting_.store(unstored_.size() + (follower_ ? follower_->waiting() : 0), std::memory_order_relaxed);
+  waiting_.store(unstored_.size() + (follower_ ? follower_->backlog() : 0), std::memory_order_relaxed);
   if (follower_) replayed_.store(follower_->replayed(), std::memory_order_relaxed);
   if (options_.full == spool::Full::refuse)
     set_full(unstored_.size() >= options_.memory || (spool_ && !unstored_.empty()));

@@ -26,6 +26,7 @@ Follower::Follower(rt::Loop& loop, std::shared_ptr<spool::Spool> spool, Follower
       ready_(std::move(ready)),
       timer_(loop),
       cursor_(std::max(spool_->cursor(options_.cursors.front()), options_.after)),
+      newest_(spool_->stats().last_sequence),
       read_at_(cursor_) {}
 
 void Follower::name(Sample& sample, std::uint64_t sequence) const {
@@ -36,6 +37,7 @@ void Follower::name(Sample& sample, std::uint64_t sequence) const {
 void Follower::stored(std::uint64_t first, std::vector<Sample> samples) {
   if (samples.empty()) return;
   const std::uint64_t last = first + samples.size() - 1;
+  newest_ = std::max(newest_, last);
   std::deque<Sample>& where = options_.live_first ? live_ : window_;
   const bool room = where.size() + samples.size() <= options_.memory;
   // In order, only what follows the last one read may come from memory.

@@ -50,8 +50,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
 
   // Everything up to here is confirmed or gone.
   std::uint64_t cursor() const { return cursor_; }
-  // In memory, not handed out.
-  std::size_t waiting() const { return window_.size() + live_.size(); }
+  // Stored and not confirmed; an upper bound after gaps.
+  std::uint64_t backlog() const { return newest_ > cursor_ ? newest_ - cursor_ : 0; }
   std::uint64_t replayed() const { return replayed_; }      // samples from the backlog that were confirmed
   std::uint64_t unreadable() const { return unreadable_; }  // samples whose bytes no version knows
   const spool::Spool& spool() const { return *spool_; }
@@ -77,6 +77,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   SequenceSet done_;           // confirmed or absent, above the cursor
   SequenceSet claimed_;        // handed out, or in live_
   std::uint64_t cursor_ = 0;
+  std::uint64_t newest_ = 0;        // the last one that was stored
   std::uint64_t read_at_ = 0;       // everything up to here is done, claimed, in the window or passed over
   std::uint64_t from_disk_to_ = 0;  // samples in the window up to this were read from the disk
   std::uint64_t generation_ = 0;    // of readings: an answer to an older one is nobody's

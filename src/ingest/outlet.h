@@ -15,7 +15,7 @@ namespace penstock::ingest {
 struct OutletStatus {
   std::string kind;
   Status status;              // the sink's, with what was lost here added to `dropped`
-  std::uint64_t waiting = 0;  // in memory
+  std::uint64_t waiting = 0;  // samples that are not delivered yet, in memory or on the disk
   std::uint64_t retries = 0;
   std::string buffer = {};     // its name in the store; empty: in memory only
   std::uint64_t replayed = 0;  // delivered out of the buffer's backlog

@@ -15,7 +15,7 @@ class BufferStore;
 
 // For the status page and metrics.
 struct QueueFigures {
-  std::uint64_t waiting = 0;   // samples in memory
+  std::uint64_t waiting = 0;   // samples that are not delivered yet
   std::uint64_t dropped = 0;   // lost to a bound
   std::uint64_t replayed = 0;  // delivered out of the backlog
   std::string trouble = {};    // why nothing can be put on the disk; empty when it can
