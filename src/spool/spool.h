@@ -69,7 +69,7 @@ struct Options {
   std::function<void(const std::string&)> report;
 };
 
-// As of a moment ago (at most 50 ms under load, exact when idle).
+// As of at most 50 ms ago.
 struct Stats {
   std::uint64_t bytes = 0;    // segments on the disk, acknowledged entries of unfinished segments included
   std::uint64_t records = 0;  // in them
@@ -130,8 +130,8 @@ class Spool {
 
  private:
   class Worker;
-  explicit Spool(std::unique_ptr<Worker> worker);
-  std::unique_ptr<Worker> worker_;
+  explicit Spool(std::shared_ptr<Worker> worker);
+  std::shared_ptr<Worker> worker_;
 };
 
 }  // namespace penstock::spool
