@@ -67,6 +67,20 @@ Result<Object> remove(ingest::Lane& lane, AdminDesk& desk, const AdminCall& call
   return Object{{"removed", text(name)}};
 }
 
+// Of sinks with several ways to their peer.
+void collect_links(const ingest::Lane& lane, obs::MetricWriter& writer) {
+  bool any = false;
+  for (const auto& pipeline : lane.pipelines()) {
+    for (const ingest::OutletStatus& sink : pipeline->sinks()) {
+      if (sink.status.link.empty()) continue;
+      if (!std::exchange(any, true)) {
+        writer.family("penstock_uplink_link", "gauge", "1 for the link that is in use.");
+      }
+      writer.sample("penstock_uplink_link", {{"pipeline", pipeline->name()}, {"link", sink.status.link}}, 1);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<AdminRoute> buffer_routes(ingest::Lane& lane, AdminDesk& desk) {
@@ -116,6 +130,7 @@ void collect_buffers(const ingest::Lane& lane, obs::MetricWriter& writer) {
       {"penstock_buffer_syncs_total", "counter", "Times it was waited for the disk.",
        [](const spool::Stats& stats) { return static_cast<double>(stats.syncs); }},
   };
+  collect_links(lane, writer);
   const std::vector<BufferStatus> buffers = lane.buffers().status();
   if (buffers.empty()) return;
   for (const Figure& figure : kFigures) {

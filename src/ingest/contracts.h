@@ -174,6 +174,7 @@ struct Status {
   std::string detail;          // the last error or what it is connected to; never a secret
   std::uint64_t messages = 0;  // taken in or delivered
   std::uint64_t dropped = 0;   // refused, malformed or lost to a full queue
+  std::string link = {};       // of a sink with several ways to its peer: the one in use
 };
 
 class Source {

@@ -197,7 +197,7 @@ OutletQueue::Taken DurableQueue::take(std::size_t count_most, bool backlog) {
     Follower::Taken followed = follower_->take(count_most, backlog);
     taken = {std::move(followed.samples), followed.replayed};
   }
-  if (taken.samples.empty() && (open_failed_ || (follower_ && appending_ == 0))) {
+  if (taken.samples.empty() && (open_failed_ || (follower_ && appending_ == 0 && follower_->drained()))) {
     while (!unstored_.empty() && taken.samples.size() < count_most && unstored_.front().priority >= least_) {
       taken.samples.push_back(std::move(unstored_.front()));
       unstored_.pop_front();

@@ -50,6 +50,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
 
   // Everything up to here is confirmed or gone.
   std::uint64_t cursor() const { return cursor_; }
+  // Everything that was stored is handed out or confirmed.
+  bool drained() const { return !behind_ && window_.empty() && live_.empty(); }
   // Stored and not confirmed; an upper bound after gaps.
   std::uint64_t backlog() const { return newest_ > cursor_ ? newest_ - cursor_ : 0; }
   std::uint64_t replayed() const { return replayed_; }      // samples from the backlog that were confirmed

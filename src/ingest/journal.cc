@@ -104,6 +104,9 @@ void JournalReader::settled(Run run, bool abandoned) {
   if (abandoned) {
     follower_->put_back({run});
     follower_->rewind();
+    // What waits behind it is read again behind it: clearing tells the same of its receipt.
+    for (const Sample& sample : held_) sample.receipt->abandon();
+    held_.clear();
     return pump();
   }
   const std::uint64_t before = follower_->cursor();

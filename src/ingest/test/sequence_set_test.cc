@@ -16,13 +16,13 @@ TEST(SequenceSet, RunsThatTouchBecomeOne) {
   set.add({5, 9});
   set.add({1, 3});
   set.add({4, 4});
-  EXPECT_THAT(set.all(), ElementsAre(Run{1, 9}));
+  EXPECT_THAT(set.all(), ElementsAre(ingest::Run{1, 9}));
   EXPECT_EQ(set.end_of_run(1), 9U);
   EXPECT_EQ(set.end_of_run(10), 0U);
   set.remove({4, 6});
-  EXPECT_THAT(set.all(), ElementsAre(Run{1, 3}, Run{7, 9}));
+  EXPECT_THAT(set.all(), ElementsAre(ingest::Run{1, 3}, ingest::Run{7, 9}));
   set.remove_to(7);
-  EXPECT_THAT(set.all(), ElementsAre(Run{8, 9}));
+  EXPECT_THAT(set.all(), ElementsAre(ingest::Run{8, 9}));
 }
 
 TEST(SequenceSet, DoesWhatASetOfNumbersDoes) {
@@ -44,7 +44,7 @@ TEST(SequenceSet, DoesWhatASetOfNumbersDoes) {
         ASSERT_EQ(runs.contains(at), numbers.contains(at)) << "round " << round << " step " << step << " at " << at;
       }
       std::uint64_t before = 0;
-      for (const Run& run : runs.all()) {
+      for (const ingest::Run& run : runs.all()) {
         ASSERT_GT(run.first, before + (before == 0 ? 0 : 1)) << "runs that touch are one";
         before = run.last;
       }
@@ -58,7 +58,7 @@ TEST(SequenceSet, OfSamplesThatHaveOne) {
   samples[1].sequence = 4;
   samples[3].sequence = 9;
   samples[4].sequence = 10;
-  EXPECT_THAT(runs_of(samples), ElementsAre(Run{3, 4}, Run{9, 10}));
+  EXPECT_THAT(runs_of(samples), ElementsAre(ingest::Run{3, 4}, ingest::Run{9, 10}));
 }
 
 }  // namespace
