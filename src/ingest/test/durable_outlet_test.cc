@@ -44,7 +44,7 @@ class ScriptedSink : public Sink {
     done({});
   }
   void stop() override {}
-  Status status() const override { return {.connected = true}; }
+  Status status() const override { return {.connected = true, .detail = ""}; }
 
  private:
   Shared& shared_;

@@ -9,11 +9,10 @@ namespace penstock::ext {
 UplinkSink::UplinkSink(UplinkOptions options, const base::Clock& clock)
     : clock_(clock), back_after_(options.back_after), timeout_(options.timeout), probe_(std::move(options.probe)) {
   for (UplinkLink& link : options.links) {
-    links_.emplace_back();
-    links_.back().what = std::move(link);
+    const auto costs_more = [&](const Link& other) { return other.what.cost > link.cost; };
+    auto place = links_.emplace(std::find_if(links_.begin(), links_.end(), costs_more));
+    place->what = std::move(link);
   }
-  std::stable_sort(links_.begin(), links_.end(),
-                   [](const Link& a, const Link& b) { return a.what.cost < b.what.cost; });
 }
 
 Result<void> UplinkSink::start(rt::Loop& loop) {
