@@ -36,8 +36,10 @@ double cpu_seconds() {
 
 // A sample as a sink sends it: about 160 bytes, of which the measured values differ.
 std::string sample(std::uint64_t number) {
-  std::uint64_t random = number * 0x9E3779B97F4A7C15U;
-  random ^= random >> 29U;
+  std::uint64_t random = (number + 1) * 0x9E3779B97F4A7C15U;
+  random = (random ^ (random >> 30U)) * 0xBF58476D1CE4E5B9U;
+  random = (random ^ (random >> 27U)) * 0x94D049BB133111EBU;
+  random ^= random >> 31U;
   return fmt::format(R"({{"device":"press-{:02}","ts":{},"temperature":{}.{:03},"vibration":0.{:05},"pressure":{},)"
                      R"("state":"running","quality":"good","line":"hall-3/line-1","shift":{}}})",
                      random % 20, 1'790'000'000'000 + number * 10 + random % 7, 60 + random % 9, random / 16 % 1000,

@@ -117,7 +117,7 @@ TEST_P(PowerLoss, LosesNothingStoredAndRepeatsNoSequenceAtAnyStep) {
   ASSERT_GT(steps, 60U);
   bool synced = GetParam().sync == Sync::batch;
   for (std::uint64_t step = 1; step <= steps; ++step) {
-    for (std::uint32_t seed = 0; seed < 10; ++seed) {
+    for (std::uint32_t seed = 0; seed < 6; ++seed) {
       Unsynced what = seed < 2 ? static_cast<Unsynced>(seed) : seed % 2 == 0 ? Unsynced::torn : Unsynced::garbage;
       std::string where = fmt::format("{}: step {}, seed {}", GetParam().name, step, seed);
       FaultyStorage storage;
@@ -127,7 +127,7 @@ TEST_P(PowerLoss, LosesNothingStoredAndRepeatsNoSequenceAtAnyStep) {
       storage.lose_power(what, seed);
       base::FakeClock clock;
       // The next start is interrupted too, by ever other steps.
-      if (seed >= 4) {
+      if (seed >= 3) {
         storage.dies_at = 1 + (step + seed) % 9;
         {
           auto log = Log::open(options_of(GetParam()), storage, clock);
