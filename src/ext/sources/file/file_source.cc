@@ -19,7 +19,10 @@ constexpr base::Duration kLook = 200ms;     // for new lines and files
 constexpr base::Duration kSaveEvery = 1s;   // positions
 constexpr base::Duration kWhenFull = 20ms;  // before a full pipeline is tried again
 constexpr base::Duration kQuietBetweenLogs = 10s;
+// A file that is put aside may be written a little longer, and its successor may take a moment to come.
+constexpr base::Duration kGoneFor = 10s;
 constexpr std::size_t kFilesMax = 1'000;
+constexpr std::size_t kPositionsMax = 10'000;
 
 constexpr std::pair<std::string_view, ingest::Format> kExtensions[] = {
     {".csv", ingest::Format::csv}, {".json", ingest::Format::ndjson},   {".jsonl", ingest::Format::ndjson},
@@ -174,41 +177,47 @@ void FileSource::follow() {
   base::SteadyTime save_at = clock_.steady() + kSaveEvery;
   do {
     const std::vector<std::string> now = paths();
-    for (const std::string& path : now) follow_path(path, followed_[path]);
-    std::erase_if(followed_,
-                  [&](const auto& one) { return std::find(now.begin(), now.end(), one.first) == now.end(); });
+    for (const std::string& path : now) followed_[path].seen = clock_.steady();
+    std::erase_if(followed_, [&](auto& one) { return !follow_path(one.first, one.second); });
     if (clock_.steady() < save_at) continue;
-    progress_->keep(now);
+    if (progress_->size() > kPositionsMax) progress_->keep(now);
     progress_->save();
     save_at = clock_.steady() + kSaveEvery;
   } while (sleep(kLook));
 }
 
-void FileSource::follow_path(const std::string& path, Followed& followed) {
-  if (!open_followed(path, followed)) return;
+// False when the file is gone and read to its end.
+bool FileSource::follow_path(const std::string& path, Followed& followed) {
+  const bool gone = clock_.steady() - followed.seen > kGoneFor;
+  if (!followed.file && (gone || !open_followed(path, followed))) return !gone;
   while (take_lines(path, *followed.file, false)) {
-    if (!sleep({})) return;
+    if (!sleep({})) return true;
   }
   // Another file at the path: the old one was put aside, and is finished first.
   struct stat there{};
-  if (::stat(path.c_str(), &there) != 0 || followed.file->is(there.st_dev, there.st_ino)) return;
+  const bool replaced = ::stat(path.c_str(), &there) == 0 && !followed.file->is(there.st_dev, there.st_ino);
+  if (!replaced && !gone) return true;
   while (take_lines(path, *followed.file, true)) {
-    if (!sleep({})) return;
+    if (!sleep({})) return true;
   }
   followed.file.reset();
+  return !gone;
 }
 
 bool FileSource::open_followed(const std::string& path, Followed& followed) {
   if (followed.file) return true;
   auto opened = LineFile::open(path);
   if (!opened) {
-    if (!std::exchange(followed.reported, true)) set_detail(false, opened.error().detail);
+    // That one of several went away is no trouble.
+    const bool only = options_.path.find('*') == std::string::npos;
+    if (only && !std::exchange(followed.reported, true)) set_detail(false, opened.error().detail);
     return false;
   }
   followed.file = std::move(*opened);
   if (std::exchange(followed.reported, false)) set_detail(true, "reading " + options_.path);
+  const bool first = !std::exchange(followed.begun, true);
   const auto known = progress_->position(path);
-  if (!known || followed.file->resume(*known)) return true;
+  if (!known || followed.file->resume(*known) || !first) return true;
   // Put aside while nobody looked: it still has its inode, under another name in the same folder.
   std::error_code error;
   for (fs::directory_iterator entry(folder_of(path), error), end; !error && entry != end; entry.increment(error)) {

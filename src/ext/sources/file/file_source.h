@@ -39,7 +39,9 @@ class FileSource : public ingest::Source {
  private:
   struct Followed {
     std::unique_ptr<LineFile> file;
+    bool begun = false;     // was opened since the start
     bool reported = false;  // that it cannot be opened
+    base::SteadyTime seen;  // when the path was there last
   };
   struct ReplayClock {
     base::SteadyTime begun;
@@ -48,7 +50,7 @@ class FileSource : public ingest::Source {
   };
 
   void follow();
-  void follow_path(const std::string& path, Followed& followed);
+  bool follow_path(const std::string& path, Followed& followed);
   bool open_followed(const std::string& path, Followed& followed);
   // The lines there are now; true when there were some.
   bool take_lines(const std::string& path, LineFile& file, bool last);

@@ -124,6 +124,11 @@ void Progress::keep(const std::vector<std::string>& paths) {
              changed_;
 }
 
+std::size_t Progress::size() const {
+  std::lock_guard lock(mutex_);
+  return files_.size();
+}
+
 void Progress::save() {
   json::Object all;
   {
