@@ -124,9 +124,13 @@ void Progress::keep(const std::vector<std::string>& paths) {
              changed_;
 }
 
-std::size_t Progress::size() const {
+std::map<std::string, FileMark> Progress::positions() const {
   std::lock_guard lock(mutex_);
-  return files_.size();
+  std::map<std::string, FileMark> all;
+  for (const auto& [path, one] : files_) {
+    if (one.position) all.emplace(path, *one.position);
+  }
+  return all;
 }
 
 void Progress::save() {
