@@ -9,6 +9,8 @@ namespace {
 constexpr std::string_view kPrefix = "whsec_";
 constexpr std::size_t kKeyBytesLeast = 24;
 constexpr std::size_t kKeyBytesMost = 64;
+constexpr std::size_t kPlainBytesLeast = 16;
+constexpr std::size_t kPlainBytesMost = 128;
 constexpr std::size_t kKeysMax = 4;
 
 std::string base64(const unsigned char* bytes, std::size_t size) {
@@ -43,10 +45,13 @@ Result<base::Secret> WebhookSigner::key_of(const base::Secret& written) {
   std::string_view text = written.reveal();
   const auto refused = [] {
     return fail(Errc::invalid_argument,
-                "a webhook's secret is whsec_ and 24 to 64 random bytes in base64: "
-                "echo \"whsec_$(openssl rand -base64 32)\"");
+                "a webhook's secret is whsec_ and 24 to 64 random bytes in base64, as of "
+                "echo \"whsec_$(openssl rand -base64 32)\", or 16 to 128 characters");
   };
-  if (!text.starts_with(kPrefix)) return refused();
+  if (!text.starts_with(kPrefix)) {
+    if (text.size() < kPlainBytesLeast || text.size() > kPlainBytesMost) return refused();
+    return written;
+  }
   text.remove_prefix(kPrefix.size());
   std::string key(text.size(), '\0');
   const int length = text.empty() ? -1
@@ -61,10 +66,10 @@ Result<base::Secret> WebhookSigner::key_of(const base::Secret& written) {
   return secret;
 }
 
-std::vector<std::pair<std::string, std::string>> WebhookSigner::headers(std::string_view body,
-                                                                        base::WallMicros now) const {
+std::vector<std::pair<std::string, std::string>> WebhookSigner::headers(std::string_view body, base::WallMicros now,
+                                                                        std::string_view given_id) const {
   if (keys_.empty()) return {};
-  std::string id = id_of(body);
+  std::string id = given_id.empty() ? id_of(body) : std::string(given_id);
   std::string time = std::to_string(now / 1'000'000);
   const std::string content = fmt::format("{}.{}.{}", id, time, body);
   std::string signatures;
