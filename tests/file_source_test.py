@@ -68,7 +68,7 @@ def test_csv_keeps_its_header_over_rotation_and_restart():
 
 
 def test_a_file_that_gets_another_name_within_the_pattern_is_not_read_twice():
-    bench = Bench("*.ndjson*")
+    bench = Bench("*.ndjson*", options=", format: ndjson")
     bench.append("a.ndjson", '{"n":1}\n')
     with bench.gateway() as gateway:
         until(lambda: bench.numbers() == [1], "the first")
