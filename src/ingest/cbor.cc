@@ -343,10 +343,11 @@ void append_cbor_array_head(std::string& out, std::size_t items) { append_head(o
 void append_cbor(std::string& out, const Sample& sample) {
   const auto units = static_cast<std::size_t>(std::count_if(sample.fields.begin(), sample.fields.end(),
                                                             [](const Field& field) { return !field.unit.empty(); }));
+  const bool named = sample.sequence != 0 && sample.origin;
   const bool poor = sample.quality != Quality::good;
   append_head(out, kMap,
               2 + sample.fields.size() + (poor ? 1U : 0U) + (units > 0 ? 1U : 0U) + (sample.tags.empty() ? 0U : 1U) +
-                  (sample.alarm ? 1U : 0U) + (sample.sequence != 0 ? 1U : 0U));
+                  (sample.alarm ? 1U : 0U) + (named ? 2U : 0U));
   std::string time;
   append_time(time, sample.event_time);
   append_text(out, "time");
@@ -382,9 +383,11 @@ void append_cbor(std::string& out, const Sample& sample) {
     append_text(out, "alarm");
     append_alarm(out, *sample.alarm);
   }
-  if (sample.sequence != 0) {
+  if (named) {
     append_text(out, "seq");
     append_head(out, kUnsigned, sample.sequence);
+    append_text(out, "origin");
+    append_text(out, *sample.origin);
   }
 }
 

@@ -133,6 +133,8 @@ TEST(Cbor, WritesWhatItReads) {
   sample.set("on", true);
   sample.set("vib", std::vector<double>{1.5, -2.25});
   sample.tags.emplace_back("line", "A");
+  sample.sequence = 7;
+  sample.origin = std::make_shared<const std::string>("gw/p/1");
   std::string bytes;
   append_cbor_array_head(bytes, 2);
   append_cbor(bytes, sample);

@@ -1,7 +1,5 @@
 #include "ext/sinks/kafka/kafka_sink.h"
 
-#include <unistd.h>
-
 #include "ingest/sample_json.h"
 
 namespace penstock::ext {
@@ -12,11 +10,6 @@ using namespace std::chrono_literals;
 constexpr std::int64_t kBatchMax = 10'000;
 constexpr std::size_t kTopicBytesMax = 249;  // of Kafka itself
 constexpr base::Duration kTimeout = 30s;
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "penstock";
-}
 
 std::string read_topic(config::Map& map) {
   std::string topic = map.required_text("topic");
@@ -100,8 +93,8 @@ std::vector<KafkaMessage> KafkaSink::messages(const std::vector<ingest::Sample>&
       message.key = sample.device;
       message.value = std::move(value);
       message.time_millis = std::max<std::int64_t>(0, sample.event_time / 1'000);
-      if (sample.sequence != 0) {
-        message.headers = {{"origin", options_.origin}, {"seq", std::to_string(sample.sequence)}};
+      if (sample.sequence != 0 && sample.origin) {
+        message.headers = {{"origin", *sample.origin}, {"seq", std::to_string(sample.sequence)}};
       }
       positions.push_back(i);
     };
@@ -168,12 +161,11 @@ ingest::Status KafkaSink::status() const {
   return status_;
 }
 
-std::unique_ptr<ingest::Sink> make_kafka_sink(const std::string& pipeline, const config::Node&, config::Map& map,
+std::unique_ptr<ingest::Sink> make_kafka_sink(const std::string&, const config::Node&, config::Map& map,
                                               const ingest::Context&) {
   KafkaSinkOptions options;
   options.brokers = read_brokers(map);
   options.topic = read_topic(map);
-  options.origin = map.text("origin", host_name() + "/" + pipeline);
   options.batch = static_cast<std::size_t>(map.integer("batch", 1'000, 1, kBatchMax));
   const std::string what = map.choice("what", {"samples", "alarms", "all"}, "samples");
   options.samples = what != "alarms";

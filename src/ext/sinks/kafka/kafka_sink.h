@@ -16,7 +16,6 @@ struct KafkaSinkOptions {
   KafkaProducer::Settings settings;
   std::string brokers;
   std::string topic;
-  std::string origin = {};
   std::size_t batch = 1'000;
   bool samples = true;
   bool alarms = false;

@@ -1,7 +1,5 @@
 #include "ext/sinks/postgres/postgres_sink.h"
 
-#include <unistd.h>
-
 namespace penstock::ext {
 namespace {
 
@@ -9,11 +7,6 @@ using namespace std::chrono_literals;
 
 constexpr std::int64_t kBatchMax = 10'000;
 constexpr base::Duration kTimeout = 10s;
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "penstock";
-}
 
 std::string read_url(config::Map& map) {
   std::string url = map.required_text("url");
@@ -114,12 +107,11 @@ ingest::Status PostgresSink::status() const {
   return status_;
 }
 
-std::unique_ptr<ingest::Sink> make_postgres_sink(const std::string& pipeline, const config::Node&, config::Map& map,
+std::unique_ptr<ingest::Sink> make_postgres_sink(const std::string&, const config::Node&, config::Map& map,
                                                  const ingest::Context&) {
   std::string url = read_url(map);
-  PostgresSinkOptions options{.url = std::move(url),
-                              .password = map.secret("password"),
-                              .table = PostgresTable::read(map, host_name() + "/" + pipeline)};
+  PostgresSinkOptions options{
+      .url = std::move(url), .password = map.secret("password"), .table = PostgresTable::read(map)};
   options.create = map.boolean("create", true);
   options.batch = static_cast<std::size_t>(map.integer("batch", 1'000, 1, kBatchMax));
   options.timeout = map.duration("timeout", kTimeout);

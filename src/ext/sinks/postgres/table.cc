@@ -94,10 +94,10 @@ PostgresTable::Column read_column(const std::string& name, const config::Node& n
 
 }  // namespace
 
-PostgresTable::PostgresTable(std::string name, std::vector<Column> columns, std::string origin)
-    : name_(std::move(name)), columns_(std::move(columns)), origin_(std::move(origin)) {}
+PostgresTable::PostgresTable(std::string name, std::vector<Column> columns)
+    : name_(std::move(name)), columns_(std::move(columns)) {}
 
-PostgresTable PostgresTable::read(config::Map& map, std::string default_origin) {
+PostgresTable PostgresTable::read(config::Map& map) {
   std::string name = map.text("table", "samples");
   const std::size_t dot = name.find('.');
   check_name(map.get("table"), std::string_view(name).substr(dot == std::string::npos ? 0 : dot + 1));
@@ -106,8 +106,7 @@ PostgresTable PostgresTable::read(config::Map& map, std::string default_origin) 
     for (auto& [column, written] : node.map().entries()) columns.push_back(read_column(column, written));
     if (columns.size() > kColumnsMax) node.problem(fmt::format("at most {} columns", kColumnsMax));
   }
-  std::string origin = map.text("origin", default_origin);
-  return {std::move(name), std::move(columns), std::move(origin)};
+  return {std::move(name), std::move(columns)};
 }
 
 std::vector<std::string> PostgresTable::create_statements() const {
@@ -173,9 +172,9 @@ void PostgresTable::append_row(std::string& out, const ingest::Sample& sample) c
     json::append_quoted(out, sample.tags[i].second);
   }
   out += '}';
-  if (sample.sequence != 0) {
+  if (sample.sequence != 0 && sample.origin) {
     out += ",\"origin\":";
-    json::append_quoted(out, origin_);
+    json::append_quoted(out, *sample.origin);
     fmt::format_to(std::back_inserter(out), ",\"seq\":{}", sample.sequence);
   }
   for (const Column& column : columns_) {

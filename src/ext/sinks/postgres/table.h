@@ -25,10 +25,10 @@ class PostgresTable {
     std::string type;  // for creating it
   };
 
-  PostgresTable(std::string name, std::vector<Column> columns, std::string origin);
+  PostgresTable(std::string name, std::vector<Column> columns);
 
-  // `table` (samples; schema.table), `columns`, `origin`. Mistakes are reported on their keys.
-  static PostgresTable read(config::Map& map, std::string default_origin);
+  // `table` (samples; schema.table) and `columns`. Mistakes are reported on their keys.
+  static PostgresTable read(config::Map& map);
 
   std::vector<std::string> create_statements() const;
   std::string insert_statement() const;
@@ -41,7 +41,6 @@ class PostgresTable {
 
   std::string name_;
   std::vector<Column> columns_;
-  std::string origin_;
 };
 
 }  // namespace penstock::ext

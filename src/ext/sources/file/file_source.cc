@@ -19,7 +19,10 @@ constexpr base::Duration kLook = 200ms;     // for new lines and files
 constexpr base::Duration kSaveEvery = 1s;   // positions
 constexpr base::Duration kWhenFull = 20ms;  // before a full pipeline is tried again
 constexpr base::Duration kQuietBetweenLogs = 10s;
+// A file that is put aside may be written a little longer, and its successor may take a moment to come.
+constexpr base::Duration kGoneFor = 10s;
 constexpr std::size_t kFilesMax = 1'000;
+constexpr std::size_t kPositionsMax = 10'000;
 
 constexpr std::pair<std::string_view, ingest::Format> kExtensions[] = {
     {".csv", ingest::Format::csv}, {".json", ingest::Format::ndjson},   {".jsonl", ingest::Format::ndjson},
@@ -172,50 +175,83 @@ bool FileSource::hand_over(std::vector<ingest::Sample> samples, const std::strin
 
 void FileSource::follow() {
   base::SteadyTime save_at = clock_.steady() + kSaveEvery;
+  before_ = progress_->positions();
   do {
     const std::vector<std::string> now = paths();
-    for (const std::string& path : now) follow_path(path, followed_[path]);
-    std::erase_if(followed_,
-                  [&](const auto& one) { return std::find(now.begin(), now.end(), one.first) == now.end(); });
+    for (const std::string& path : now) followed_[path].seen = clock_.steady();
+    for (auto at = followed_.begin(); at != followed_.end();) {
+      at = follow_path(at->first, at->second) ? std::next(at) : followed_.erase(at);
+    }
     if (clock_.steady() < save_at) continue;
-    progress_->keep(now);
+    if (progress_->positions().size() > kPositionsMax) progress_->keep(now);
     progress_->save();
     save_at = clock_.steady() + kSaveEvery;
   } while (sleep(kLook));
 }
 
-void FileSource::follow_path(const std::string& path, Followed& followed) {
-  if (!open_followed(path, followed)) return;
+// False when the file is gone and read to its end.
+bool FileSource::follow_path(const std::string& path, Followed& followed) {
+  const bool gone = clock_.steady() - followed.seen > kGoneFor;
+  if (!followed.file && (gone || !open_followed(path, followed))) return !gone;
   while (take_lines(path, *followed.file, false)) {
-    if (!sleep({})) return;
+    if (!sleep({})) return true;
   }
   // Another file at the path: the old one was put aside, and is finished first.
   struct stat there{};
-  if (::stat(path.c_str(), &there) != 0 || followed.file->is(there.st_dev, there.st_ino)) return;
+  const bool replaced = ::stat(path.c_str(), &there) == 0 && !followed.file->is(there.st_dev, there.st_ino);
+  if (!replaced && !gone) return true;
   while (take_lines(path, *followed.file, true)) {
-    if (!sleep({})) return;
+    if (!sleep({})) return true;
   }
+  // It may turn up under a name that is followed, too.
+  const FileMark end = followed.file->mark();
+  if (before_.size() > kPositionsMax) before_.clear();
+  before_[fmt::format("{}\n{}", path, end.inode)] = end;
   followed.file.reset();
+  return !gone;
 }
 
 bool FileSource::open_followed(const std::string& path, Followed& followed) {
   if (followed.file) return true;
   auto opened = LineFile::open(path);
   if (!opened) {
-    if (!std::exchange(followed.reported, true)) set_detail(false, opened.error().detail);
+    // That one of several went away is no trouble.
+    const bool only = options_.path.find('*') == std::string::npos;
+    if (only && !std::exchange(followed.reported, true)) set_detail(false, opened.error().detail);
     return false;
   }
   followed.file = std::move(*opened);
   if (std::exchange(followed.reported, false)) set_detail(true, "reading " + options_.path);
-  const auto known = progress_->position(path);
-  if (!known || followed.file->resume(*known)) return true;
-  // Put aside while nobody looked: it still has its inode, under another name in the same folder.
+  // A file that has only another name now is gone on with.
+  for (auto& [other, one] : followed_) {
+    if (&one == &followed || !one.file || !one.file->is_same(*followed.file)) continue;
+    followed.file = std::move(one.file);
+    followed.begun = true;
+    return true;
+  }
+  return std::exchange(followed.begun, true) || go_on(path, *followed.file);
+}
+
+// Where the last run of this source stopped. False when it was stopped meanwhile.
+bool FileSource::go_on(const std::string& path, LineFile& file) {
+  for (const auto& [name, mark] : before_) {
+    if (file.resume(mark)) return true;
+  }
+  const auto known = before_.find(path);
+  return known == before_.end() || finish_moved(path, known->second);
+}
+
+// Put aside while nobody looked: it still has its inode, under another name in the same folder. One with a name that is
+// followed is left to that.
+bool FileSource::finish_moved(const std::string& path, const FileMark& mark) {
+  const std::vector<std::string> followed = paths();
   std::error_code error;
   for (fs::directory_iterator entry(folder_of(path), error), end; !error && entry != end; entry.increment(error)) {
     struct stat about{};
-    if (::stat(entry->path().c_str(), &about) != 0 || about.st_ino != known->inode) continue;
+    if (::stat(entry->path().c_str(), &about) != 0 || about.st_ino != mark.inode) continue;
+    if (std::find(followed.begin(), followed.end(), entry->path().string()) != followed.end()) continue;
     auto old = LineFile::open(entry->path());
-    if (!old || !(*old)->resume(*known)) continue;
+    if (!old || !(*old)->resume(mark)) continue;
     while (take_lines(path, **old, true)) {
       if (!sleep({})) return false;
     }

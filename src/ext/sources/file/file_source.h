@@ -39,7 +39,9 @@ class FileSource : public ingest::Source {
  private:
   struct Followed {
     std::unique_ptr<LineFile> file;
+    bool begun = false;     // was opened since the start
     bool reported = false;  // that it cannot be opened
+    base::SteadyTime seen;  // when the path was there last
   };
   struct ReplayClock {
     base::SteadyTime begun;
@@ -48,8 +50,10 @@ class FileSource : public ingest::Source {
   };
 
   void follow();
-  void follow_path(const std::string& path, Followed& followed);
+  bool follow_path(const std::string& path, Followed& followed);
   bool open_followed(const std::string& path, Followed& followed);
+  bool go_on(const std::string& path, LineFile& file);
+  bool finish_moved(const std::string& path, const FileMark& mark);
   // The lines there are now; true when there were some.
   bool take_lines(const std::string& path, LineFile& file, bool last);
   void replay();
@@ -70,7 +74,8 @@ class FileSource : public ingest::Source {
   ingest::Emit emit_;
   std::shared_ptr<Progress> progress_;
   std::thread thread_;
-  std::map<std::string, Followed> followed_;  // of the thread
+  std::map<std::string, Followed> followed_;  // of the thread, as the next one
+  std::map<std::string, FileMark> before_;    // where files were left, in the last run or this one
   base::SteadyTime quiet_until_{};
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

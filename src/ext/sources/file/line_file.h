@@ -35,6 +35,7 @@ class LineFile {
   bool resume(const FileMark& mark);
   FileMark mark();
   bool is(std::uint64_t device, std::uint64_t inode) const { return device_ == device && inode_ == inode; }
+  bool is_same(const LineFile& other) const { return is(other.device_, other.inode_); }
   // The first line, without its line break; nothing until it is whole.
   std::optional<std::string> first_line();
 

@@ -124,6 +124,15 @@ void Progress::keep(const std::vector<std::string>& paths) {
              changed_;
 }
 
+std::map<std::string, FileMark> Progress::positions() const {
+  std::lock_guard lock(mutex_);
+  std::map<std::string, FileMark> all;
+  for (const auto& [path, one] : files_) {
+    if (one.position) all.emplace(path, *one.position);
+  }
+  return all;
+}
+
 void Progress::save() {
   json::Object all;
   {

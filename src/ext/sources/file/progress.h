@@ -28,6 +28,7 @@ class Progress : public std::enable_shared_from_this<Progress> {
   std::shared_ptr<const Piece> begin(const std::string& path, const FileMark& end);
   // Forgets files that are not among `paths`.
   void keep(const std::vector<std::string>& paths);
+  std::map<std::string, FileMark> positions() const;
   // Writes what changed.
   void save();
 

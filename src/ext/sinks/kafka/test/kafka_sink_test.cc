@@ -19,6 +19,7 @@ std::vector<ingest::Sample> samples(int count) {
     sample.event_time = 1'769'860'800'000'000;
     sample.device = "press-1";
     sample.sequence = static_cast<std::uint64_t>(i);
+    sample.origin = std::make_shared<const std::string>("gw/p");
     sample.set("n", std::int64_t{i});
   }
   return out;

@@ -14,12 +14,13 @@ namespace {
 using testing::HasSubstr;
 
 TEST(PostgresTable, WritesRowsThatAreJson) {
-  const PostgresTable table("plant.readings", {{"temperature", "temp", "double precision"}}, "gw/p");
+  const PostgresTable table("plant.readings", {{"temperature", "temp", "double precision"}});
   ingest::Sample sample;
   sample.event_time = 1'769'860'800'000'000;
   sample.device = "p\"1\n";
   sample.quality = ingest::Quality::uncertain;
   sample.sequence = 7;
+  sample.origin = std::make_shared<const std::string>("gw/p");
   sample.set("temp", 21.5);
   sample.set("nan", std::nan(""));
   sample.set("vib", std::vector<double>{1, 2.5});
@@ -38,7 +39,7 @@ TEST(PostgresTable, WritesRowsThatAreJson) {
 }
 
 TEST(PostgresTable, QuotesEveryName) {
-  const PostgresTable table("s.a\"b", {{"c;d", "f", "text"}}, "o");
+  const PostgresTable table("s.a\"b", {{"c;d", "f", "text"}});
   EXPECT_THAT(table.insert_statement(), HasSubstr(R"(INSERT INTO "s"."a""b" ("time")"));
   EXPECT_THAT(table.insert_statement(), HasSubstr(R"("c;d")"));
   EXPECT_THAT(table.create_statements().front(), HasSubstr(R"(, "c;d" text))"));
