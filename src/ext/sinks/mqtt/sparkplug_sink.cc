@@ -42,10 +42,16 @@ Result<void> SparkplugSink::start(rt::Loop& loop) {
 }
 
 void SparkplugSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) {
-  std::lock_guard lock(order_);
-  auto messages = node_.encode(*batch);
+  std::optional<BatchMessages> messages;
+  {
+    std::lock_guard lock(order_);
+    messages = node_.encode(*batch);
+    if (messages && !messages->messages.empty())
+      return publish(connection_, std::move(*messages), *loop_, running_, std::move(done));
+  }
+  // Outside the lock: whoever hears it may send again.
   if (!messages) return done({.outcome = ingest::Sent::Outcome::again, .why = connection_.status().detail});
-  publish(connection_, std::move(*messages), *loop_, running_, std::move(done));
+  done(messages->sent({.confirmed = true}));
 }
 
 void SparkplugSink::stop() {
