@@ -7,6 +7,7 @@ import sys
 import accounting
 import alarm
 import connections
+import devices
 import footprint
 import infer
 import overload
@@ -19,7 +20,7 @@ import shared
 import tokenizer
 import translate
 
-BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "idle": footprint.idle,
+BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "devices": devices.devices, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
            "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared,
            "tokenize": tokenizer.tokenize}

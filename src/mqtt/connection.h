@@ -51,6 +51,7 @@ struct Handlers {
   std::function<void(Settled settled)> store = {};
   std::function<void()> burst_end = {};  // after one or more messages that arrived together, and were stored
   std::function<void()> greeted = {};    // connected, or connected again
+  std::function<void()> lost = {};       // the connection, or the attempt to make one
   // The will of the connection about to be made; over Options::will.
   std::function<Will()> will = {};
 };

@@ -152,6 +152,10 @@ void Worker::run() {
 // decides that, or the queue does: it begins anew.
 void Worker::lose(const std::string& reason) {
   const bool renew = !in_flight_.empty();
+  {
+    std::lock_guard lock(handlers_mutex_);
+    if (handlers_.lost) handlers_.lost();
+  }
   fail_deliveries(reason);
   for (auto one = in_flight_.rbegin(); one != in_flight_.rend(); ++one) {
     if (one->second.delivery) continue;

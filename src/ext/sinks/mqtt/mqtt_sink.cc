@@ -1,7 +1,6 @@
 #include "ext/sinks/mqtt/mqtt_sink.h"
 
-#include <algorithm>
-
+#include "ext/sinks/mqtt/sparkplug_sink.h"
 #include "ingest/sample_json.h"
 #include "mqtt/topic.h"
 
@@ -13,22 +12,6 @@ TopicTemplate read_topic(config::Map& map, const char* key, bool with_alarm) {
   if (topic) return std::move(*topic);
   if (map.has(key)) map.get(key).problem(topic.error().detail);
   return {};
-}
-
-// Each once, in order.
-void sort_out(std::vector<std::size_t>& positions) {
-  std::sort(positions.begin(), positions.end());
-  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
-}
-
-ingest::Sent sent_of(mqtt::Published published, const std::vector<std::size_t>& samples,
-                     std::vector<std::size_t> unfit) {
-  if (!published.confirmed) return {.outcome = ingest::Sent::Outcome::again, .why = std::move(published.why)};
-  ingest::Sent sent{.why = std::move(published.why), .rejected = std::move(unfit)};
-  if (sent.why.empty() && !sent.rejected.empty()) sent.why = "the sample makes no topic that MQTT allows";
-  for (std::size_t position : published.rejected) sent.rejected.push_back(samples[position]);
-  sort_out(sent.rejected);
-  return sent;
 }
 
 }  // namespace
@@ -48,7 +31,7 @@ void MqttSink::stop() {
 }
 
 void MqttSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) {
-  Messages out;
+  BatchMessages out;
   out.messages.reserve(batch->size());
   for (std::size_t i = 0; i < batch->size(); ++i) {
     const ingest::Sample& sample = (*batch)[i];
@@ -56,18 +39,11 @@ void MqttSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done)
     if (options_.alarms && sample.alarm)
       add(sample, i, options_.alarm_topic.value_or(options_.topic), ingest::to_json(*sample.alarm), out);
   }
-  if (out.messages.empty()) return done(sent_of({.confirmed = true}, {}, std::move(out.unfit)));
-  connection_.publish(std::move(out.messages),
-                      [loop = loop_, running = running_, samples = std::move(out.samples), unfit = std::move(out.unfit),
-                       done = std::move(done)](mqtt::Published published) {
-                        loop->post([running, done, sent = sent_of(std::move(published), samples, unfit)] {
-                          if (*running) done(sent);
-                        });
-                      });
+  publish(connection_, std::move(out), *loop_, running_, std::move(done));
 }
 
 void MqttSink::add(const ingest::Sample& sample, std::size_t position, const TopicTemplate& topic, std::string payload,
-                   Messages& out) const {
+                   BatchMessages& out) const {
   std::string name = topic.render(sample, pipeline_);
   // A device name may hold bytes that are no UTF-8, which the protocol forbids.
   if (!mqtt::check_topic(name)) return out.unfit.push_back(position);
@@ -91,6 +67,7 @@ std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const 
                                              const ingest::Context&) {
   MqttSinkOptions options;
   options.broker = mqtt::read_options(map.get("url"), map);
+  if (map.has("sparkplug")) return make_sparkplug_sink(std::move(options.broker), map.get("sparkplug"));
   const std::string what = map.choice("what", {"samples", "alarms", "all"}, "samples");
   options.samples = what != "alarms";
   options.alarms = what != "samples";

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ext/sinks/mqtt/batch_messages.h"
 #include "ext/sinks/mqtt/topic_template.h"
 #include "ingest/contracts.h"
 #include "mqtt/connection.h"
@@ -36,13 +37,8 @@ class MqttSink : public ingest::Sink {
   ingest::Status status() const override;
 
  private:
-  struct Messages {
-    std::vector<mqtt::Outgoing> messages;
-    std::vector<std::size_t> samples;  // the position in the batch of each
-    std::vector<std::size_t> unfit;    // positions of samples with no topic
-  };
   void add(const ingest::Sample& sample, std::size_t position, const TopicTemplate& topic, std::string payload,
-           Messages& out) const;
+           BatchMessages& out) const;
 
   const std::string pipeline_;
   const MqttSinkOptions options_;

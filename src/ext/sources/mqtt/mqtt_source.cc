@@ -68,6 +68,7 @@ MqttSource::MqttSource(std::string name, MqttSourceOptions options, MqttDecoder 
       durable_(options.durable),
       without_retained_(!options.subscriptions.empty() &&
                         options.subscriptions.front().retained == mqtt::Retained::none),
+      sparkplug_(std::move(options.sparkplug)),
       connection_(std::move(options.broker), std::move(options.subscriptions), handlers()),
       decoder_(std::move(decoder)) {}
 
@@ -96,10 +97,18 @@ ingest::Status MqttSource::status() const {
           .dropped = malformed_.load(std::memory_order_relaxed) + refused_.load(std::memory_order_relaxed)};
 }
 
+Result<void> MqttSource::decode(const mqtt::Incoming& message) {
+  if (!sparkplug_) return decoder_.decode(message.topic, message.payload, clock_.wall(), burst_);
+  std::vector<mqtt::Outgoing> requests;
+  auto decoded = sparkplug_->decode(message.topic, message.payload, clock_.wall(), clock_.steady(), burst_, requests);
+  for (mqtt::Outgoing& request : requests) connection_.publish(std::move(request));
+  return decoded;
+}
+
 void MqttSource::take(const mqtt::Incoming& message) {
   if (message.retained && without_retained_) return;
   const std::size_t before = burst_.size();
-  auto decoded = decoder_.decode(message.topic, message.payload, clock_.wall(), burst_);
+  auto decoded = decode(message);
   if (!decoded) return note_malformed(message.topic, decoded.error().detail);
   if (message.properties == nullptr) return;
   for (std::size_t i = before; i < burst_.size(); ++i)
@@ -143,15 +152,17 @@ std::unique_ptr<ingest::Source> make_mqtt_source(const std::string& name, const 
   options.broker.identity = {context.data_dir, name};
   read_subscriptions(map, options);
   read_session(map, options);
-  const MqttFormat format =
-      map.choice("format", {"json", "text"}, "json") == "text" ? MqttFormat::text : MqttFormat::json;
+  const std::string written = map.choice("format", {"json", "text", "sparkplug"}, "json");
+  const MqttFormat format = written == "text" ? MqttFormat::text : MqttFormat::json;
   const std::string field = map.text("field");
-  if (!field.empty() && format == MqttFormat::json) {
+  if (!field.empty() && format != MqttFormat::text) {
     map.get("field").problem("`field` names the value of `format: text`; JSON names its own");
   }
   std::vector<std::string> filters;
   for (const mqtt::Subscription& one : options.subscriptions) filters.push_back(one.filter);
-  MqttDecoder decoder(name, format, field, read_device(map), filters);
+  std::optional<DeviceName> device = read_device(map);
+  if (written == "sparkplug") options.sparkplug.emplace(device);
+  MqttDecoder decoder(name, format, field, std::move(device), filters);
   return std::make_unique<MqttSource>(name, std::move(options), std::move(decoder), *context.clock);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ext/sources/mqtt/decoder.h"
+#include "ext/sources/mqtt/sparkplug_decoder.h"
 #include "ingest/contracts.h"
 #include "mqtt/connection.h"
 
@@ -15,8 +16,9 @@ namespace penstock::ext {
 struct MqttSourceOptions {
   mqtt::Options broker;
   std::vector<mqtt::Subscription> subscriptions;
-  bool durable = false;     // acknowledges what the journal has
-  bool properties = false;  // MQTT 5 user properties become tags
+  bool durable = false;                                      // acknowledges what the journal has
+  bool properties = false;                                   // MQTT 5 user properties become tags
+  std::optional<SparkplugDecoder> sparkplug = std::nullopt;  // instead of the decoder
 };
 
 // Decodes and emits on the connection's own thread, one Emit per burst of messages. A durable one acknowledges a burst
@@ -34,6 +36,7 @@ class MqttSource : public ingest::Source {
  private:
   mqtt::Handlers handlers();
   void store(mqtt::Handlers::Settled settled);
+  Result<void> decode(const mqtt::Incoming& message);
   void take(const mqtt::Incoming& message);
   void hand_over();
   void note_malformed(std::string_view topic, const std::string& why);
@@ -42,6 +45,7 @@ class MqttSource : public ingest::Source {
   const base::Clock& clock_;
   const bool durable_;
   const bool without_retained_;
+  std::optional<SparkplugDecoder> sparkplug_;  // the connection's thread
   mqtt::Connection connection_;
   std::atomic<std::uint64_t> malformed_{0};  // messages
   std::atomic<std::uint64_t> refused_{0};    // samples a full pipeline queue did not take
