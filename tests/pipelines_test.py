@@ -233,7 +233,7 @@ def test_dead_letters_are_kept_and_sent_again():
             audit = harness.request(gateway.admin_port, "GET", "/admin/v1/audit").json()["audit"]
             equal([line["action"] for line in audit[:2]], ["dead_letters.remove", "dead_letters.replay"])
             answer = harness.request(gateway.admin_port, "POST", "/admin/v1/pipelines/p/dead_letters/replay", {"ids": ["x"]})
-            equal(answer.status, 400, answer)
+            equal(answer.status, 422, answer)
             answer = harness.request(gateway.admin_port, "GET", "/admin/v1/pipelines/none/dead_letters")
             equal(answer.status, 404, answer)
 
