@@ -233,7 +233,7 @@ def test_dead_letters_are_kept_and_sent_again():
             audit = harness.request(gateway.admin_port, "GET", "/admin/v1/audit").json()["audit"]
             equal([line["action"] for line in audit[:2]], ["dead_letters.remove", "dead_letters.replay"])
             answer = harness.request(gateway.admin_port, "POST", "/admin/v1/pipelines/p/dead_letters/replay", {"ids": ["x"]})
-            equal(answer.status, 400, answer)
+            equal(answer.status, 422, answer)
             answer = harness.request(gateway.admin_port, "GET", "/admin/v1/pipelines/none/dead_letters")
             equal(answer.status, 404, answer)
 
@@ -284,7 +284,7 @@ pipelines:
     err = mistake('filter: "state + 1 > 2"')
     check("column 1: arithmetic takes a number, not a text" in err, err)
     err = mistake('branch: [ { when: "temp > 1", steps: [ { filter: "tepm > 2" } ] } ]')
-    check("edge.yaml:8:56: " in err and "did you mean 'temp'?" in err, err)
+    check("edge.yaml:8:58: " in err and "did you mean 'temp'?" in err, err)
     status, _, err = check_file("sources: { in: { http: {} } }\npipelines:\n  a: { from: b }\n  b: { from: [in, a] }\n")
     equal(status, 2)
     check("edge.yaml:4:14: pipelines.b.from: pipelines read each other in a circle: a -> b -> a" in err, err)

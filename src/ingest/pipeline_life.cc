@@ -128,7 +128,8 @@ std::vector<std::string> Pipeline::written(const std::vector<SinkSlot>& sinks) {
 // buffer or the same name at a broker.
 void Pipeline::inherit_outlets(Pipeline& before, std::function<void()> others_stopped) {
   {
-    std::scoped_lock lock(shown_mutex_, before.shown_mutex_);
+    // Other threads look at sinks with either lock.
+    std::scoped_lock lock(shown_mutex_, before.shown_mutex_, incoming_mutex_, before.incoming_mutex_);
     const auto successor = successors(written(before.sinks_), written(sinks_));
     for (std::size_t i = 0; i < successor.size(); ++i) {
       if (successor[i]) std::swap(sinks_[*successor[i]], before.sinks_[i]);
