@@ -13,7 +13,7 @@ SRC = ROOT / "src"
 # A module may include and link what stands on a line above its own.
 ORDER = [
     ["base"],
-    ["json", "wire", "codec"],
+    ["json", "wire", "codec", "signal"],
     ["chat"],
     ["token"],
     ["rt"],

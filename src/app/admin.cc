@@ -1,6 +1,7 @@
 #include "app/admin.h"
 
 #include "app/abuse.h"
+#include "app/admin_buffers.h"
 #include "app/admin_text.h"
 #include "app/console.h"
 #include "app/listen_config.h"
@@ -218,6 +219,7 @@ void Admin::add_routes() {
                     pipeline_routes, alarm_routes, action_routes, device_routes}) {
     for (AdminRoute& route : part(desk_)) routes_.push_back(std::move(route));
   }
+  for (AdminRoute& route : buffer_routes(*parts_.ingest, desk_)) routes_.push_back(std::move(route));
   std::string description = json::dump(describe(routes_));
   for (const AdminRoute& route : routes_) {
     router_.add(std::string(route.method), std::string(route.path), "admin",

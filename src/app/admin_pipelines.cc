@@ -52,7 +52,7 @@ Result<std::shared_ptr<const ingest::Pipeline>> find(const AdminDesk& desk, cons
 Result<Object> show(const AdminDesk& desk, const AdminCall& call) {
   auto pipeline = find(desk, call);
   if (!pipeline) return std::unexpected(pipeline.error());
-  return describe(**pipeline, *desk.ingest);
+  return app::describe(**pipeline, *desk.ingest);
 }
 
 Result<Object> list_letters(const AdminDesk& desk, const AdminCall& call) {
@@ -185,6 +185,9 @@ Object describe(const ingest::Pipeline& pipeline, const ingest::Lane& lane) {
   for (const ingest::OutletStatus& sink : pipeline.sinks()) {
     Object s;
     s["kind"] = text(sink.kind);
+    s["buffer"] = sink.buffer.empty() ? Value(nullptr) : text(sink.buffer);
+    s["waiting"] = sink.waiting;
+    s["retries"] = sink.retries;
     add_status(s, sink.status);
     sinks.push_back(std::move(s));
   }

@@ -1,4 +1,5 @@
 // The table of shapes.
+#include "app/admin_buffers.h"
 #include "app/admin_shape.h"
 #include "store/usage.h"
 
@@ -242,7 +243,8 @@ std::vector<Shape> shapes_of_views() {
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> kShapes = [] {
     std::vector<Shape> all = shapes_of_changes();
-    for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models, shapes_of_pipelines, shapes_of_alarms, shapes_of_devices}) {
+    for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models, shapes_of_pipelines, shapes_of_alarms,
+                      shapes_of_devices, shapes_of_buffers}) {
       for (Shape& one : part()) all.push_back(std::move(one));
     }
     return all;

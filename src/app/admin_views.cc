@@ -1,5 +1,6 @@
 // What the admin API shows, as JSON. Never a secret, and every name a stranger chose is escaped.
 #include "app/admin.h"
+#include "app/admin_buffers.h"
 #include "app/admin_pipelines.h"
 #include "app/admin_text.h"
 #include "app/admin_upstreams.h"
@@ -120,6 +121,7 @@ void Admin::collect(obs::MetricWriter& writer) const {
     plan = plan_;
   }
   collect_upstreams(*plan, writer);
+  collect_buffers(*parts_.ingest, writer);
   writer.family("penstock_samples_total", "counter", "Samples taken in.");
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
     writer.sample("penstock_samples_total", {{"source", source.name}}, static_cast<double>(source.samples));

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "app/abuse.h"
+#include "app/admin_buffers.h"
 #include "app/key_view.h"
 #include "app/model_options.h"
 #include "app/tls_metrics.h"
@@ -314,6 +315,7 @@ void Gateway::start_lanes() {
   lane.loops = loops;
   lane.on_alarm = log_alarm;
   lane.on_problem = log_lane_problem;
+  lane.on_buffer = log_buffer;
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   alarm_keeper_->watch(*ingest_);
   broker_ = std::make_unique<EmbeddedBroker>(config_.data_dir);
