@@ -1,6 +1,9 @@
 """Devices: a registry that the command line, the admin API and the gateway share; who may speak, twins, commands, quarantine, onboarding."""
 
+import http.client
 import json
+import socket
+import subprocess
 import threading
 import time
 
@@ -267,7 +270,6 @@ def test_commands_come_as_events_too():
         cli(running, "add", "press-8", "--groups", "presses")
         cli(running, "change", "press-7", "--groups", "presses")
         until(lambda: running.request("GET", "/devices/press-7/commands", None, secret).status == 200, "the secret")
-        import http.client
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
         connection.request("GET", "/devices/press-7/commands", headers={"Authorization": f"Bearer {secret}", "Accept": "text/event-stream"})
         answer = connection.getresponse()
@@ -281,6 +283,59 @@ def test_commands_come_as_events_too():
         rest = answer.read()
         check(b"command" not in rest, "the stream ends with quarantine", rest)
         connection.close()
+
+
+class Listener:
+    """mosquitto_sub of one device; lines are "topic payload"."""
+
+    def __init__(self, port, name, secret, topic):
+        self.process = subprocess.Popen(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-u", name, "-P", secret, "-q", "1", "-v", "-t", topic],
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.lines = []
+        threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True).start()
+
+    def find(self, text):
+        return next((line for line in list(self.lines) if text in line), None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def publish(port, name, secret, topic, payload):
+    done = subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-u", name, "-P", secret, "-q", "1", "-t", topic, "-m", json.dumps(payload)],
+                          capture_output=True, text=True, check=False, timeout=30)
+    return done.returncode
+
+
+def test_twins_and_commands_go_over_the_embedded_broker_too():
+    harness.need("mosquitto", "mosquitto_sub", "mosquitto_pub")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with gateway(f"broker: {{ listen: \"127.0.0.1:{port}\" }}") as running:
+        admin = Admin(running)
+        secret = admin.ask("POST", "devices/press-7/secrets", {})["secret"]
+        other = admin.ask("POST", "devices/press-8/secrets", {})["secret"]
+        until(lambda: publish(port, "press-7", secret, "devices/press-7/hello", 1) == 0, "the broker", 30)
+        check(publish(port, "press-7", other, "devices/press-7/hello", 1) != 0, "somebody else's secret")
+        admin.ask("PATCH", "devices/press-7/twin", {"desired": {"rate": 5}})
+        with Listener(port, "press-7", secret, "devices/press-7/#") as own, Listener(port, "press-8", other, "devices/press-7/#") as stranger:
+            twin = until(lambda: own.find("twin/desired"), "the twin")
+            check('"rate":5' in twin and '"version":1' in twin, twin)
+            given = admin.ask("POST", "devices/press-7/commands", {"name": "blink"}, 201)
+            until(lambda: own.find(given["id"]), "the command")
+            equal(stranger.find("twin"), None, "a device hears of itself alone")
+            publish(port, "press-7", secret, "devices/press-7/commands/ack", {"id": given["id"], "state": "done", "result": 3})
+            ended = until(lambda: (lambda c: c if c["state"] == "done" else None)(admin.ask("GET", "devices/press-7/commands/" + given["id"])), "the answer")
+            equal(ended["result"], 3)
+            publish(port, "press-7", secret, "devices/press-7/twin/reported", {"rate": 5})
+            until(lambda: admin.ask("GET", "devices/press-7/twin")["reported"] == {"rate": 5}, "the report")
+        admin.ask("POST", "devices/press-7/quarantine", {"why": "no"})
+        until(lambda: publish(port, "press-7", secret, "devices/press-7/hello", 1) != 0, "its end at the broker")
 
 
 def test_devices_survive_a_restart():

@@ -117,6 +117,7 @@ Gateway::Gateway(const base::Registry& registry, RunOptions options)
 Gateway::~Gateway() {
   admin_.reset();
   if (model_pull_) model_pull_->stop();  // it tells the repository
+  if (device_mqtt_) device_mqtt_->serve(false);
   if (devices_) devices_->stop();
   if (alarm_keeper_) alarm_keeper_->stop();
   if (cores_) cores_->stop();
@@ -184,6 +185,7 @@ std::expected<void, StartFailure> Gateway::start() {
   alarm_keeper_->load();
   alarm_keeper_->apply(config_.alarms);
   broker_->start();
+  device_mqtt_->serve(config_.broker.has_value());
   ingest_->apply(std::move(plan));
   return {};
 }
@@ -246,6 +248,7 @@ std::expected<void, StartFailure> Gateway::open_devices() {
                                     .wake = [this] { devices_->refresh(); }});
   if (!clerk) return cannot_start(1, clerk.error().detail);
   devices_ = std::move(*clerk);
+  device_mqtt_ = std::make_unique<DeviceMqtt>(*devices_);
   device_gate_ = std::make_unique<DeviceGate>(devices_->registry());
   return {};
 }
@@ -630,6 +633,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   admin_->set_listen(listen_addresses());
   alarm_keeper_->apply(config_.alarms);
   broker_->reload(config_.broker);
+  device_mqtt_->serve(config_.broker.has_value());
   ingest_->apply(std::move(plan));
   return {};
 }

@@ -12,6 +12,7 @@
 #include "app/alarm_keeper.h"
 #include "app/budget_metrics.h"
 #include "app/device_gate.h"
+#include "app/device_mqtt.h"
 #include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
@@ -162,6 +163,7 @@ class Gateway {
   std::unique_ptr<rt::Cores> cores_;
   std::unique_ptr<store::ResponseStore> responses_;  // answers on the cores' loops
   std::unique_ptr<device::Clerk> devices_;           // the same
+  std::unique_ptr<DeviceMqtt> device_mqtt_;          // of devices_
   std::unique_ptr<DeviceGate> device_gate_;          // of devices_
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;

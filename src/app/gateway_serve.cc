@@ -261,6 +261,7 @@ void Gateway::stop_ingest() {
   ingest_->stop([stopped] { stopped->store(true); });
   wait_for([&] { return stopped->load(); }, kIngestPatience);
   alarm_keeper_->stop();
+  device_mqtt_->serve(false);
   broker_->stop();  // behind the last that was published
 }
 

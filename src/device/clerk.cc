@@ -97,6 +97,7 @@ void Clerk::tick(bool write_seen) {
     complain("commands to devices cannot be looked at", expired.error());
   }
   if (write_seen) {
+    publish_again();
     auto seen = registry_.take_seen();
     if (!seen.empty()) {
       if (auto noted = store_->note_seen(seen); !noted)

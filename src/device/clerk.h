@@ -91,6 +91,7 @@ class Clerk {
   void tell_watchers(const std::vector<std::string>& names);
   void tell_broker(const std::vector<std::string>& names);
   void publish_state(const std::string& device);
+  void publish_again();
   void quarantine(const std::string& device, const std::string& why, bool fresh);
 
   const Options options_;
@@ -104,7 +105,8 @@ class Clerk {
 
   store::State working_state_;  // the pool's thread's, as those below
   std::unique_ptr<store::DeviceStore> store_;
-  std::map<std::string, std::int64_t> published_;  // versions of desired twins
+  std::map<std::string, std::int64_t> published_;    // versions of desired twins
+  std::map<std::string, base::WallMicros> told_at_;  // commands that were published, by id
 
   std::mutex watch_mutex_;
   std::multimap<std::string, std::weak_ptr<Watch::State>> watches_;

@@ -71,10 +71,30 @@ void Clerk::publish_state(const std::string& device) {
   auto twin = store_->twin(device);
   if (twin && twin->desired_version != std::exchange(published_[device], twin->desired_version))
     publish(fmt::format("devices/{}/twin/desired", device), json::dump(desired_json(*twin)), true);
-  auto due = store_->deliver(device, options_.clock->wall());
-  if (!due) return;
-  for (const store::StoredCommand& command : *due)
+  base::WallMicros now = options_.clock->wall();
+  auto open = store_->open_commands(device, now);
+  if (!open) return;
+  for (const store::StoredCommand& command : *open) {
+    base::WallMicros& told = told_at_[command.id];
+    if (told != 0 && now - told < store::DeviceStore::kDeliverAgainAfter) continue;
+    told = now;
     publish(fmt::format("devices/{}/commands", device), json::dump(command_json(command)), false);
+  }
+}
+
+// On the store's thread: what nobody answered comes again. Whether a device heard of it only its answer says, so a
+// command that was published alone stays pending.
+void Clerk::publish_again() {
+  {
+    std::lock_guard lock(publish_mutex_);
+    if (!publish_) return;
+  }
+  base::WallMicros now = options_.clock->wall();
+  auto names = store_->told_devices(now);
+  if (!names) return;
+  for (const std::string& name : *names) publish_state(name);
+  std::erase_if(told_at_,
+                [&](const auto& one) { return now - one.second > 2 * store::DeviceStore::kDeliverAgainAfter; });
 }
 
 void Clerk::take_message(std::string_view device, std::string_view topic, std::string payload) {

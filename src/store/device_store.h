@@ -119,6 +119,10 @@ class DeviceStore {
   Result<std::vector<StoredCommand>> commands(std::string_view device, std::int64_t limit);  // newest first
   // Those to be delivered now, oldest first; they count as delivered from then on.
   Result<std::vector<StoredCommand>> deliver(std::string_view device, base::WallMicros now);
+  // Those that have neither ended nor expired, oldest first; they stay as they are.
+  Result<std::vector<StoredCommand>> open_commands(std::string_view device, base::WallMicros now);
+  // Who has such.
+  Result<std::vector<std::string>> told_devices(base::WallMicros now);
   // `state`: done, failed or cancelled. The same again changes nothing. Errors: not_found, failed_precondition (it has
   // ended otherwise).
   Result<StoredCommand> end_command(std::string_view device, std::string_view id, std::string_view state,

@@ -163,6 +163,24 @@ Result<std::vector<StoredCommand>> DeviceStore::deliver(std::string_view device,
   return due;
 }
 
+Result<std::vector<StoredCommand>> DeviceStore::open_commands(std::string_view device, base::WallMicros now) {
+  return read_commands("ended=0 AND expires>?2 ORDER BY created, rowid", device,
+                       [&](Statement& statement) { statement.bind(2, now); });
+}
+
+Result<std::vector<std::string>> DeviceStore::told_devices(base::WallMicros now) {
+  auto statement = database_.prepare("SELECT DISTINCT device FROM device_commands WHERE ended=0 AND expires>?1");
+  if (!statement) return std::unexpected(statement.error());
+  statement->bind(1, now);
+  std::vector<std::string> names;
+  while (true) {
+    auto row = statement->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return names;
+    names.push_back(statement->text(0));
+  }
+}
+
 Result<StoredCommand> DeviceStore::end_command(std::string_view device, std::string_view id, std::string_view state,
                                                std::string_view result, const Actor& actor) {
   StoredCommand ended;

@@ -134,7 +134,7 @@ TEST(Name, IsPlain) {
 TEST(Twin, ChangesMemberByMember) {
   auto patched = patch_twin(R"({"rate":5,"net":{"dns":"a","mtu":1500}})",
                             json::parse(R"({"rate":null,"net":{"dns":"b"},"new":1})")->get_object());
-  EXPECT_EQ(json::parse(*patched), json::parse(R"({"net":{"dns":"b","mtu":1500},"new":1})"));
+  EXPECT_EQ(*json::parse(*patched), *json::parse(R"({"net":{"dns":"b","mtu":1500},"new":1})"));
   EXPECT_EQ(read_twin("[]").error().code, Errc::invalid_argument);
   EXPECT_EQ(read_twin("{\"a\":\"" + std::string(kTwinBytesMax, 'x') + "\"}").error().code, Errc::invalid_argument);
 }
