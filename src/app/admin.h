@@ -9,7 +9,9 @@
 
 #include "app/admin_access.h"
 #include "app/admin_desk.h"
+#include "app/alarm_keeper.h"
 #include "app/piece_queue.h"
+#include "device/clerk.h"
 #include "flow/filter.h"
 #include "flow/readiness.h"
 #include "http/coded_exchange.h"
@@ -33,6 +35,8 @@ struct AdminParts {
   infer::Repository* repository = nullptr;
   infer::Journal* journal = nullptr;
   ingest::Lane* ingest = nullptr;
+  device::Clerk* devices = nullptr;
+  AlarmKeeper* alarms = nullptr;
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
   std::size_t threads = 1;
@@ -85,8 +89,6 @@ class Admin {
   json::Object status() const;
   json::Object requests(std::size_t limit) const;
   json::Object pipelines() const;
-  json::Object alarms() const;
-  json::Object devices() const;
   void collect(obs::MetricWriter& writer) const;
 
   AdminParts parts_;

@@ -9,10 +9,14 @@
 
 #include <unistd.h>
 #include "app/admin.h"
+#include "app/alarm_keeper.h"
 #include "app/budget_metrics.h"
+#include "app/device_gate.h"
+#include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
+#include "app/inner_llm.h"
 #include "app/listeners.h"
 #include "app/local_embeddings.h"
 #include "app/model_journal.h"
@@ -27,6 +31,7 @@
 #include "app/usage_writer.h"
 #include "base/registry.h"
 #include "base/services.h"
+#include "device/clerk.h"
 #include "flow/front.h"
 #include "flow/readiness.h"
 #include "http/server.h"
@@ -91,6 +96,7 @@ class Gateway {
   std::expected<void, StartFailure> enter(Doors doors);
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
+  std::expected<void, StartFailure> open_devices();
   void publish_policy(const GatewayConfig& config);
   void watch_budgets(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config,
@@ -155,6 +161,8 @@ class Gateway {
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::unique_ptr<store::ResponseStore> responses_;  // answers on the cores' loops
+  std::unique_ptr<device::Clerk> devices_;           // the same
+  std::unique_ptr<DeviceGate> device_gate_;          // of devices_
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;
@@ -169,8 +177,11 @@ class Gateway {
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<ModelMetrics> model_metrics_;
   std::unique_ptr<LocalModels> model_port_;
+  InnerLlm llm_port_;
   std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
+  std::unique_ptr<AlarmKeeper> alarm_keeper_;
+  std::unique_ptr<EmbeddedBroker> broker_;
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;
   std::unique_ptr<Admin> admin_;

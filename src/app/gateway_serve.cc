@@ -260,6 +260,8 @@ void Gateway::stop_ingest() {
   auto stopped = std::make_shared<std::atomic<bool>>(false);
   ingest_->stop([stopped] { stopped->store(true); });
   wait_for([&] { return stopped->load(); }, kIngestPatience);
+  alarm_keeper_->stop();
+  broker_->stop();  // behind the last that was published
 }
 
 void Gateway::drain(base::Duration idle_grace) {
@@ -280,6 +282,7 @@ void Gateway::drain(base::Duration idle_grace) {
   wait_for([&] { return left->load() == 0; }, config_.drain_timeout + std::chrono::seconds(3));
   stop_ingest();
   admin_->stop();
+  devices_->stop();
   cores_->stop();
   observer_->stop();
   usage_->flush();
