@@ -7,6 +7,14 @@
 
 namespace penstock::ext {
 void register_steps_window(base::Registry& registry);
+void register_steps_late(base::Registry& registry);
+void register_steps_lag(base::Registry& registry);
+void register_steps_derivative(base::Registry& registry);
+void register_steps_resample(base::Registry& registry);
+void register_steps_join(base::Registry& registry);
+void register_steps_fft(base::Registry& registry);
+void register_steps_envelope(base::Registry& registry);
+void register_steps_anomaly(base::Registry& registry);
 }  // namespace penstock::ext
 
 namespace {
@@ -50,6 +58,17 @@ constexpr Case kCases[] = {
     {"window", "{ last: 1s, every: sample, fields: { a: avg(vib), m: max(vib) } }"},
     {"window", "{ count: 100, every: 10, fields: { a: avg(vib), m: max(vib) } }"},
     {"window", "{ gap: 1s, max: 10s, fields: { a: avg(vib), m: max(vib) } }"},
+    {"window", "{ begin: \"vib > 900\", emit: \"vib < 100\", fields: { a: avg(vib), m: max(vib) } }"},
+    {"late", "{ tolerance: 100ms }"},
+    {"lag", "{ field: vib, samples: 10 }"},
+    {"lag", "{ field: vib, ago: 1s }"},
+    {"derivative", "{ field: vib }"},
+    {"resample", "{ every: 10ms, method: linear }"},
+    {"resample", "{ every: 10ms, method: previous }"},
+    {"join", "{ left: \"vib >= 500\", right: \"vib < 500\", within: 5ms, prefix: r_, type: left }"},
+    {"fft", "{ field: vib, size: 1024, overlap: 50%, bands: { a: 10Hz..100Hz }, peaks: 3 }"},
+    {"envelope", "{ field: vib, method: rectify, cutoff: 10Hz }"},
+    {"anomaly", "{ field: vib }"},
 };
 
 void run(const base::Registry& registry, const Case& one, std::int64_t samples) {
@@ -84,5 +103,13 @@ int main(int argc, char** argv) {
   std::int64_t samples = argc > 1 ? std::atoll(argv[1]) : 1'000'000;
   base::Registry registry;
   ext::register_steps_window(registry);
+  ext::register_steps_late(registry);
+  ext::register_steps_lag(registry);
+  ext::register_steps_derivative(registry);
+  ext::register_steps_resample(registry);
+  ext::register_steps_join(registry);
+  ext::register_steps_fft(registry);
+  ext::register_steps_envelope(registry);
+  ext::register_steps_anomaly(registry);
   for (const Case& one : kCases) run(registry, one, samples);
 }
