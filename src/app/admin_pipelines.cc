@@ -185,6 +185,9 @@ Object describe(const ingest::Pipeline& pipeline, const ingest::Lane& lane) {
   for (const ingest::OutletStatus& sink : pipeline.sinks()) {
     Object s;
     s["kind"] = text(sink.kind);
+    s["buffer"] = sink.buffer.empty() ? Value(nullptr) : text(sink.buffer);
+    s["waiting"] = sink.waiting;
+    s["retries"] = sink.retries;
     add_status(s, sink.status);
     sinks.push_back(std::move(s));
   }

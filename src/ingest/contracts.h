@@ -186,6 +186,7 @@ struct Status {
   std::string detail;          // the last error or what it is connected to; never a secret
   std::uint64_t messages = 0;  // taken in or delivered
   std::uint64_t dropped = 0;   // refused, malformed or lost to a full queue
+  std::string link = {};       // of a sink with several ways to its peer: the one in use
 };
 
 class Source {
@@ -340,6 +341,10 @@ class Sink {
   // Batches it can have under way at once. More than 1 only where the peer takes them in order and a failure of one
   // fails those behind it.
   virtual std::size_t in_flight_max() const { return 1; }
+  // Samples below this wait (the way to the peer costs money now). On the loop, asked before every batch.
+  virtual Priority least() const { return Priority::bulk; }
+  // `told` may be called, on the loop, when it is worth sending again at once: the peer is back. Before start().
+  virtual void on_ready(std::function<void()> told) { (void)told; }
   // On the loop. Never blocks. `done` is called exactly once, on the loop, during the call or later.
   virtual void send(Batch batch, std::function<void(Sent)> done) = 0;
   // On the loop. Answers nothing any more.

@@ -1,5 +1,8 @@
 #include "ingest/lane.h"
 
+#include "ingest/journal.h"
+#include "ingest/speaker.h"
+
 namespace penstock::ingest {
 
 struct Lane::RunningSource {
@@ -10,13 +13,17 @@ struct Lane::RunningSource {
   std::string written;
   rt::Loop* loop = nullptr;
   const base::Clock* clock = nullptr;
+  DevicePort* devices = nullptr;
   std::unique_ptr<Source> source;
+  std::shared_ptr<Journal> journal;  // of a durable source; else null
   std::atomic<std::uint64_t> samples{0};
   std::mutex mutex;  // guards the two below
   std::string start_error;
   std::shared_ptr<const Readers> readers = std::make_shared<Readers>();
 
+  void complete(std::vector<Sample>& batch);
   bool emit(std::vector<Sample> batch);
+  void store(std::vector<Sample> batch, Emit::Stored stored);
 };
 
 struct Lane::RunningPipeline {
@@ -25,9 +32,8 @@ struct Lane::RunningPipeline {
   std::shared_ptr<Pipeline> pipeline;
 };
 
-// Any thread. Fills in what the source left open, then hands a copy to every pipeline and the original to the last.
-bool Lane::RunningSource::emit(std::vector<Sample> batch) {
-  samples.fetch_add(batch.size(), std::memory_order_relaxed);
+// Fills in what the source left open, and leaves out the samples of devices that may not speak.
+void Lane::RunningSource::complete(std::vector<Sample>& batch) {
   base::WallMicros now = 0;
   for (Sample& sample : batch) {
     if (sample.device.empty()) sample.device = name;
@@ -36,6 +42,14 @@ bool Lane::RunningSource::emit(std::vector<Sample> batch) {
     if (sample.ingest_time == 0) sample.ingest_time = now;
     if (sample.event_time == 0) sample.event_time = sample.ingest_time;
   }
+  if (devices != nullptr) std::erase_if(batch, [&](const Sample& one) { return !devices->admit(name, one.device); });
+  samples.fetch_add(batch.size(), std::memory_order_relaxed);
+}
+
+// Any thread. Hands a copy to every pipeline and the original to the last.
+bool Lane::RunningSource::emit(std::vector<Sample> batch) {
+  complete(batch);
+  if (batch.empty()) return true;
   std::shared_ptr<const Readers> to;
   {
     std::lock_guard lock(mutex);
@@ -49,6 +63,13 @@ bool Lane::RunningSource::emit(std::vector<Sample> batch) {
   return all;
 }
 
+// Any thread.
+void Lane::RunningSource::store(std::vector<Sample> batch, Emit::Stored stored) {
+  complete(batch);
+  if (batch.empty()) return stored(true);
+  journal->append(std::move(batch), std::move(stored));
+}
+
 namespace {
 
 std::string dead_letter_folder(const std::string& data_dir) {
@@ -60,6 +81,7 @@ std::string dead_letter_folder(const std::string& data_dir) {
 Lane::Lane(LaneOptions options)
     : options_(std::move(options)),
       board_(options_.on_alarm),
+      buffers_(options_.context.data_dir, *options_.context.clock, options_.on_buffer),
       dead_letters_(dead_letter_folder(options_.context.data_dir), *options_.context.clock) {
   options_.context.writes = this;
   board_.attach(options_.context.state, options_.context.notify, options_.context.clock);
@@ -78,6 +100,7 @@ Plan Lane::plan(config::Map& root) {
     parts.loop = loop_for(name);
     parts.board = &board_;
     parts.dead_letters = dead_letters_.of(name);
+    parts.buffers = &buffers_;
     std::lock_guard lock(mutex_);
     parts.hub = hubs_[name].events;
     parts.taps = hubs_[name].taps;
@@ -151,10 +174,14 @@ void Lane::connect() {
   std::lock_guard lock(mutex_);
   for (const auto& source : sources_) {
     auto readers = std::make_shared<RunningSource::Readers>();
+    std::vector<JournalTarget> targets;
     for (const auto& running : pipelines_) {
       bool reads = std::find(running->from.begin(), running->from.end(), source->name) != running->from.end();
-      if (reads) readers->push_back(running->pipeline);
+      if (!reads) continue;
+      readers->push_back(running->pipeline);
+      targets.push_back({running->pipeline, loop_for(running->pipeline->name())});
     }
+    if (source->journal) source->journal->set_targets(targets);
     std::lock_guard source_lock(source->mutex);
     source->readers = std::move(readers);
   }
@@ -199,13 +226,20 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
     running->written = std::move(plan.written);
     running->loop = loop_for(plan.name);
     running->clock = options_.context.clock;
+    running->devices = options_.context.devices;
     running->source = std::move(plan.source);
+    if (running->source->durable() && !options_.context.data_dir.empty()) {
+      running->journal = std::make_shared<Journal>(plan.name, plan.journal, buffers_);
+    }
     after.push_back(running);
     fresh.push_back(std::move(running));
   }
   for (const auto& running : before) {
     if (std::find(after.begin(), after.end(), running) != after.end()) continue;
-    running->loop->post([running] { running->source->stop(); });
+    running->loop->post([running] {
+      running->source->stop();
+      if (running->journal) running->journal->close();
+    });
   }
   {
     std::lock_guard lock(mutex_);
@@ -215,9 +249,16 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
   for (const auto& running : fresh) {
     running->loop->post([running] {
       // The source is owned by `running`, so the way back must not own it.
-      auto started = running->source->start(*running->loop, Emit([to = running.get()](std::vector<Sample> samples) {
-        return to->emit(std::move(samples));
-      }));
+      RunningSource* to = running.get();
+      Emit::Store store;
+      if (to->journal) {
+        store = [to](std::vector<Sample> samples, Emit::Stored stored) {
+          to->store(std::move(samples), std::move(stored));
+        };
+      }
+      auto started = to->source->start(
+          *to->loop,
+          Emit([to](std::vector<Sample> samples) { return to->emit(std::move(samples)); }, std::move(store)));
       if (started) return;
       std::lock_guard lock(running->mutex);
       running->start_error = started.error().detail;
@@ -234,7 +275,8 @@ void Lane::stop(std::function<void()> done) {
     sources.swap(sources_);
     pipelines.swap(pipelines_);
   }
-  auto all_done = std::make_shared<std::function<void()>>(std::move(done));
+  auto all_done = std::make_shared<std::function<void()>>(
+      [this, sources, done = std::move(done)] { close_buffers(sources, done); });
   auto stop_all = [this, pipelines = std::move(pipelines), all_done] {
     stop_pipelines(pipelines, [all_done] { (*all_done)(); });
   };
@@ -269,6 +311,26 @@ void Lane::stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, st
   for (rt::Loop* loop : options_.loops) loop->post(one_done);
 }
 
+// Behind the pipelines. What their sinks' buffers stored settles receipts, which move the journals' cursors on the
+// loops: so first the buffers, then a turn of every loop, then the journals.
+void Lane::close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done) {
+  auto last = [this, done = std::move(done)] { buffers_.settle([this, done] { options_.loops.front()->post(done); }); };
+  std::vector<std::shared_ptr<Journal>> journals;
+  for (const auto& running : sources) {
+    if (running->journal) journals.push_back(running->journal);
+  }
+  buffers_.settle([this, journals = std::move(journals), last = std::move(last)] {
+    auto left = std::make_shared<std::atomic<std::size_t>>(options_.loops.size());
+    for (rt::Loop* loop : options_.loops) {
+      loop->post([journals, last, left] {
+        if (left->fetch_sub(1) != 1) return;
+        for (const auto& journal : journals) journal->close();
+        last();
+      });
+    }
+  });
+}
+
 std::shared_ptr<Lane::RunningSource> Lane::find_source(const std::string& name) const {
   std::lock_guard lock(mutex_);
   auto found = std::find_if(sources_.begin(), sources_.end(), [&](const auto& source) { return source->name == name; });
@@ -276,7 +338,7 @@ std::shared_ptr<Lane::RunningSource> Lane::find_source(const std::string& name) 
 }
 
 void Lane::accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
-                  std::function<void(Result<std::size_t>)> done) {
+                  std::function<void(Result<std::size_t>)> done, std::string device) {
   std::shared_ptr<RunningSource> running = find_source(source);
   auto answer = [&reply, done = std::move(done)](Result<std::size_t> result) {
     reply.post([done, result = std::move(result)] { done(result); });
@@ -288,7 +350,9 @@ void Lane::accept(const std::string& source, std::string content_type, std::stri
     return answer(
         fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));
   }
-  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer]() mutable {
+  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer,
+                       device = std::move(device)]() mutable {
+    Speaking speaking(device);
     running->source->accept(std::move(content_type), std::move(body), [running, answer](auto taken) { answer(taken); });
   });
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ingest/buffer_store.h"
 #include "ingest/plan.h"
 
 namespace penstock::ingest {
@@ -16,6 +17,8 @@ struct LaneOptions {
   std::vector<rt::Loop*> loops;                      // pipelines and sources are spread over them; at least one
   std::function<void(const AlarmChange&)> on_alarm;  // for the log; on the pipeline's thread
   std::function<void(const std::string&)> on_problem = [](const std::string&) {};  // the same: in words
+  // For the log: what happened to a buffer or journal on the disk, in words; on any thread.
+  std::function<void(const std::string& buffer, const std::string& what)> on_buffer = {};
 };
 
 struct SourceStatus {
@@ -52,10 +55,11 @@ class Lane : public WritePort {
   // start.
   void stop(std::function<void()> done);
 
-  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. Errors:
-  // not_found (no such source), unavailable (before the first apply() and after stop()), and the source's own.
+  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. `device`: who
+  // sends them, and speaks as itself alone; empty: anybody. Errors: not_found (no such source), unavailable (before the
+  // first apply() and after stop()), and the source's own.
   void accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
-              std::function<void(Result<std::size_t>)> done);
+              std::function<void(Result<std::size_t>)> done, std::string device = {});
 
   // WritePort: through the running source of that name.
   void write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) override;
@@ -65,6 +69,9 @@ class Lane : public WritePort {
   std::shared_ptr<const Pipeline> pipeline(const std::string& name) const;
   std::vector<std::string> pipeline_sources(const std::string& name) const;
   std::vector<LaneDevice> devices() const;
+  // On the disk: those of sinks and sources that run, and those that are left over.
+  BufferStore& buffers() { return buffers_; }
+  const BufferStore& buffers() const { return buffers_; }
   // Null when there is no such pipeline.
   std::shared_ptr<EventHub> events(const std::string& pipeline) const;
   // What passes one place of a pipeline (taps.h). Null when there is no such pipeline or place.
@@ -87,10 +94,12 @@ class Lane : public WritePort {
   void stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, std::function<void()> done);
   void stop_pipeline(const RunningPipeline& running, std::function<void()> done);
   void declare_alarms();
+  void close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done);
   std::shared_ptr<RunningSource> find_source(const std::string& name) const;
 
   LaneOptions options_;
   AlarmBoard board_;
+  BufferStore buffers_;
   std::atomic<bool> running_{false};  // between the first apply() and stop()
   mutable std::mutex mutex_;          // guards the three below; never held while calling out
   std::vector<std::shared_ptr<RunningSource>> sources_;

@@ -10,32 +10,43 @@ using namespace std::chrono_literals;
 constexpr base::Duration kBackoffLeast = 500ms;
 constexpr base::Duration kBackoffMost = 30s;
 
-void abandon(const Sample& sample) {
-  if (sample.receipt) sample.receipt->abandon();
+std::shared_ptr<OutletQueue> make_queue(const OutletOptions& options) {
+  if (options.buffer.durable() && options.store != nullptr) {
+    return durable_queue(options.name, options.buffer, *options.store);
+  }
+  return memory_queue(options.buffer);
 }
 
 }  // namespace
 
-Outlet::Outlet(std::string kind, std::unique_ptr<Sink> sink)
-    : kind_(std::move(kind)), sink_(std::move(sink)), backoff_(kBackoffLeast, kBackoffMost) {}
+Outlet::Outlet(std::string kind, std::unique_ptr<Sink> sink, OutletOptions options)
+    : kind_(std::move(kind)),
+      buffer_name_(options.buffer.durable() ? options.name : ""),
+      sink_(std::move(sink)),
+      queue_(make_queue(options)),
+      backoff_(kBackoffLeast, kBackoffMost) {}
 
 Outlet::~Outlet() = default;
 
 Result<void> Outlet::start(rt::Loop& loop) {
-  loop_ = &loop;
   timer_ = std::make_unique<rt::Timer>(loop);
   flush_timer_ = std::make_unique<rt::Timer>(loop);
   running_ = true;
-  return sink_->start(loop);
+  const auto wake = [weak = weak_from_this()](bool at_once) {
+    auto self = weak.lock();
+    if (!self || !self->running_) return;
+    if (at_once) self->timer_->cancel();
+    self->pump();
+  };
+  sink_->on_ready([wake] { wake(true); });
+  auto started = sink_->start(loop);
+  queue_->start(loop, [wake] { wake(false); });
+  return started;
 }
 
 void Outlet::deliver(const Sample& sample) {
   if (!running_ || stopped_) return;
-  waiting_.push_back(sample);
-  if (waiting_.size() > kWaitingMax) {
-    waiting_.pop_front();
-    dropped_.fetch_add(1, std::memory_order_relaxed);
-  }
+  queue_->push(sample);
   pump();
 }
 
@@ -43,27 +54,33 @@ void Outlet::deliver(const Sample& sample) {
 void Outlet::pump() {
   if (pumping_) return;
   pumping_ = true;
-  while (running_ && !waiting_.empty() && !timer_->armed() && under_way_.size() < sink_->in_flight_max()) send_next();
+  while (running_ && !timer_->armed() && !(stopped_ && queue_->keeps()) && under_way_.size() < sink_->in_flight_max() &&
+         send_next()) {
+  }
   pumping_ = false;
-  waiting_count_.store(waiting_.size(), std::memory_order_relaxed);
-  if (stopped_ && waiting_.empty() && under_way_.empty()) finish();
+  if (stopped_ && under_way_.empty() && (queue_->keeps() || queue_->empty())) finish();
 }
 
-void Outlet::send_next() {
-  const std::size_t count = std::min(waiting_.size(), std::max<std::size_t>(1, sink_->batch_max()));
-  auto batch = std::make_shared<std::vector<Sample>>();
-  batch->reserve(count);
-  std::move(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(*batch));
-  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+// False: nothing to send now.
+bool Outlet::send_next() {
+  queue_->set_least(sink_->least());
+  // The backlog never takes all of the ways there are: a live sample finds one free.
+  const bool backlog = replaying_ < std::max<std::size_t>(1, sink_->in_flight_max() / 2);
+  OutletQueue::Taken taken = queue_->take(std::max<std::size_t>(1, sink_->batch_max()), backlog);
+  if (taken.samples.empty()) return false;
+  auto batch = std::make_shared<const std::vector<Sample>>(std::move(taken.samples));
   const std::uint64_t number = next_number_++;
-  under_way_.emplace_back(number, batch);
+  under_way_.push_back({number, batch, taken.replayed});
+  if (taken.replayed) ++replaying_;
   sink_->send(std::move(batch), [weak = weak_from_this(), number](Sent sent) {
     if (auto self = weak.lock()) self->answered(number, sent);
   });
+  return true;
 }
 
 void Outlet::answered(std::uint64_t number, const Sent& sent) {
-  auto found = std::find_if(under_way_.begin(), under_way_.end(), [&](const auto& one) { return one.first == number; });
+  auto found =
+      std::find_if(under_way_.begin(), under_way_.end(), [&](const auto& one) { return one.number == number; });
   if (found == under_way_.end()) return;
   {
     std::lock_guard lock(detail_mutex_);
@@ -72,7 +89,9 @@ void Outlet::answered(std::uint64_t number, const Sent& sent) {
   if (sent.outcome == Sent::Outcome::again) {
     retry_later(number);
   } else {
-    refuse(found->second, sent);
+    refuse(found->batch, sent);
+    queue_->confirmed(*found->batch, found->replayed);
+    if (found->replayed) --replaying_;
     under_way_.erase(found);
     backoff_.reset();
   }
@@ -82,15 +101,13 @@ void Outlet::answered(std::uint64_t number, const Sent& sent) {
 // What failed and all that was sent behind it goes back, so that the order is kept.
 void Outlet::retry_later(std::uint64_t from) {
   retries_.fetch_add(1, std::memory_order_relaxed);
-  while (!under_way_.empty() && under_way_.back().first >= from) {
-    const Batch batch = std::move(under_way_.back().second);
+  while (!under_way_.empty() && under_way_.back().number >= from) {
+    const UnderWay last = std::move(under_way_.back());
     under_way_.pop_back();
-    waiting_.insert(waiting_.begin(), batch->begin(), batch->end());
+    if (last.replayed) --replaying_;
+    queue_->put_back(*last.batch);
   }
-  while (waiting_.size() > kWaitingMax) {
-    waiting_.pop_front();
-    dropped_.fetch_add(1, std::memory_order_relaxed);
-  }
+  queue_->failed();
   if (stopped_) return finish();
   timer_->arm_in(backoff_.next(), [this] { pump(); });
 }
@@ -125,25 +142,25 @@ void Outlet::finish() {
   timer_.reset();
   flush_timer_.reset();
   sink_->stop();
-  dropped_.fetch_add(waiting_.size(), std::memory_order_relaxed);
-  for (const auto& [number, batch] : under_way_) {
-    dropped_.fetch_add(batch->size(), std::memory_order_relaxed);
-    std::for_each(batch->begin(), batch->end(), abandon);
+  while (!under_way_.empty()) {
+    queue_->put_back(*under_way_.back().batch);
+    under_way_.pop_back();
   }
-  std::for_each(waiting_.begin(), waiting_.end(), abandon);
-  waiting_.clear();
-  under_way_.clear();
+  queue_->stop();
   auto done = std::exchange(stopped_, {});
   if (done) done();
 }
 
 OutletStatus Outlet::status() const {
-  OutletStatus result{.kind = kind_, .status = sink_->status()};
-  result.status.dropped += dropped_.load(std::memory_order_relaxed);
-  result.waiting = waiting_count_.load(std::memory_order_relaxed);
+  OutletStatus result{.kind = kind_, .status = sink_->status(), .buffer = buffer_name_};
+  const QueueFigures figures = queue_->figures();
+  result.status.dropped += dropped_.load(std::memory_order_relaxed) + figures.dropped;
+  result.waiting = figures.waiting;
+  result.replayed = figures.replayed;
   result.retries = retries_.load(std::memory_order_relaxed);
   std::lock_guard lock(detail_mutex_);
   if (!trouble_.empty()) result.status.detail = trouble_;
+  if (!figures.trouble.empty()) result.status.detail = figures.trouble;
   return result;
 }
 

@@ -44,8 +44,11 @@ Pipeline::Pipeline(std::string name, PipelineParts parts) : name_(std::move(name
 
 Pipeline::~Pipeline() = default;
 
-void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written) {
-  sinks_.push_back({std::move(written), std::make_shared<Outlet>(std::move(kind), std::move(sink))});
+void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written, OutletOptions options) {
+  options.store = parts_.buffers;
+  may_refuse_ = may_refuse_ || options.buffer.full == spool::Full::refuse;
+  sinks_.push_back(
+      {std::move(written), std::make_shared<Outlet>(std::move(kind), std::move(sink), std::move(options))});
 }
 
 std::vector<std::string> Pipeline::step_kinds() const {
@@ -69,9 +72,16 @@ bool Pipeline::offer(std::vector<Sample> samples) {
   return false;
 }
 
+// Any thread. A buffer that is to refuse rather than drop is full.
+bool Pipeline::sink_full() const {
+  std::lock_guard lock(shown_mutex_);
+  return std::any_of(sinks_.begin(), sinks_.end(), [](const SinkSlot& sink) { return sink.outlet->full(); });
+}
+
 // Leaves them where they are when there is no room.
 bool Pipeline::take(std::vector<Sample>& samples) {
   if (samples.empty()) return true;
+  const bool blocked = may_refuse_ && sink_full();
   const std::size_t count = samples.size();
   const std::size_t before = queued_.fetch_add(count, std::memory_order_relaxed);
   bool post = false;
@@ -79,7 +89,7 @@ bool Pipeline::take(std::vector<Sample>& samples) {
   {
     std::lock_guard lock(incoming_mutex_);
     next = next_.lock();
-    const bool full = before > 0 && before + count > kQueueMax;
+    const bool full = blocked || (before > 0 && before + count > kQueueMax);
     if (next || closed_ || full) {
       queued_.fetch_sub(count, std::memory_order_relaxed);
       if (!next) return false;

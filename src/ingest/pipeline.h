@@ -63,6 +63,7 @@ struct PipelineParts {
   std::shared_ptr<EventHub> hub;
   std::shared_ptr<Taps> taps = {};
   std::shared_ptr<DeadLetters> dead_letters = {};
+  BufferStore* buffers = nullptr;  // null: nothing is put on the disk
 };
 
 // Made and filled on one thread, then started; from then on everything runs on its loop except where "any thread" is
@@ -81,7 +82,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   // Builds the steps of a list; mistakes are reported on it.
   void read_steps(const config::Node& steps) { steps_->read(steps); }
   // `written` tells at a reload whether the sink is still the same.
-  void add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written = {});
+  void add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written = {},
+                OutletOptions options = {});
   const std::string& name() const { return name_; }
   std::vector<std::string> step_kinds() const;  // without those inside others
   const AlarmTable& alarms() const { return *frame_.alarms; }
@@ -131,6 +133,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     bool running = false;  // taken over from before a reload
   };
 
+  bool sink_full() const;
   void furnish();
   Pipeline& latest();
   static std::vector<std::string> written(const std::vector<SinkSlot>& sinks);
@@ -164,6 +167,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   PipelineParts parts_;
   StepFrame frame_;
   std::unique_ptr<End> end_;
+  bool may_refuse_ = false;  // a sink's buffer refuses when it is full
   std::vector<SinkSlot> sinks_;  // changed on the loop at a reload, with shown_mutex_
   std::unique_ptr<StepChain> steps_;
   std::unique_ptr<rt::Timer> timer_;

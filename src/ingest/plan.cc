@@ -44,14 +44,33 @@ void read_sources(const config::Node& node, const Context& context, Plan& plan) 
     const auto* factory = context.registry->find<SourceFactory>(kind);
     auto source = factory->make(name, map.get(kind), map, context);
     bool enabled = map.boolean("enabled", true);
+    BufferOptions journal = read_journal(map.get("journal"));
     map.done();
     // What is switched off is checked like the rest, and then left out.
     if (!enabled) {
       plan.disabled_sources.push_back(name);
       continue;
     }
-    if (source) plan.sources.push_back({name, kind, entry.dump(), std::move(source)});
+    if (source) plan.sources.push_back({name, kind, entry.dump(), std::move(source), std::move(journal)});
   }
+}
+
+// A buffer on disk is found again by its name: that of the pipeline and the kind of the sink, numbered when there are
+// more of them, or the one it was given.
+OutletOptions planned_buffer(PlannedPipeline& planned, const std::string& kind, const config::Node& node) {
+  OutletOptions options{.buffer = read_buffer(node)};
+  if (!options.buffer.durable()) return options;
+  const auto before = std::count(planned.sinks.begin(), planned.sinks.end(), kind);
+  const std::string given = options.buffer.name;
+  options.name = fmt::format("buffers/{}.{}", planned.name,
+                             !given.empty() ? given
+                             : before == 0  ? kind
+                                            : fmt::format("{}.{}", kind, before + 1));
+  if (std::find(planned.buffers.begin(), planned.buffers.end(), options.name) != planned.buffers.end()) {
+    node.problem("another sink of this pipeline has the buffer of this name; give each its own `name`");
+  }
+  planned.buffers.push_back(options.name);
+  return options;
 }
 
 void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& context) {
@@ -60,10 +79,11 @@ void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& 
     auto [kind, node] = detail::named_item<SinkFactory>(item, "sink", *context.registry);
     if (kind.empty()) continue;
     config::Map map = node.map();
+    OutletOptions options = planned_buffer(planned, kind, map.get("buffer"));
     auto sink = context.registry->find<SinkFactory>(kind)->make(planned.name, node, map, context);
     map.done();
     planned.sinks.push_back(kind);
-    if (sink) planned.pipeline->add_sink(kind, std::move(sink), item.dump());
+    if (sink) planned.pipeline->add_sink(kind, std::move(sink), item.dump(), std::move(options));
   }
 }
 

@@ -15,6 +15,7 @@ struct PlannedSource {
   std::string kind;
   std::string written;  // canonical text, for telling changes at reload
   std::unique_ptr<Source> source;
+  BufferOptions journal;  // for a durable one
 };
 
 // One entry of a pipeline's `tests:`.
@@ -39,7 +40,8 @@ struct PlannedPipeline {
   std::shared_ptr<Pipeline> pipeline;
   Shape in;
   StepPlan whole;                  // of all its steps
-  std::vector<std::string> sinks;  // kinds, in order
+  std::vector<std::string> sinks;         // kinds, in order
+  std::vector<std::string> buffers = {};  // names of those on disk
   std::vector<PlannedTest> tests;
 };
 

@@ -95,8 +95,9 @@ struct Sample {
   std::vector<Field> fields;
   std::vector<std::pair<std::string, std::string>> tags;
   std::shared_ptr<const AlarmChange> alarm;
-  // Given by a durable buffer, growing by one in each: names a sample that is delivered more than once. 0: none.
+  // Given by a durable buffer, growing in each: together they name a sample that is delivered more than once. 0: none.
   std::uint64_t sequence = 0;
+  std::shared_ptr<const std::string> origin;  // the buffer that gave the sequence
   Priority priority = Priority::normal;
   ReceiptPtr receipt;
 

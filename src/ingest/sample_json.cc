@@ -154,6 +154,17 @@ Result<void> read_quality(Sample& sample, const json::Value& value) {
   return {};
 }
 
+// What a durable buffer of another gateway said; both or none, so that fields of these names stay fields.
+bool read_name(Sample& sample, const json::Object& object) {
+  const json::Value* sequence = object.if_contains("seq");
+  const json::Value* origin = object.if_contains("origin");
+  if (sequence == nullptr || origin == nullptr || !sequence->is_int64() || !origin->is_string()) return false;
+  if (sequence->get_int64() <= 0) return false;
+  sample.sequence = static_cast<std::uint64_t>(sequence->get_int64());
+  sample.origin = std::make_shared<const std::string>(view(origin->get_string()));
+  return true;
+}
+
 void read_tags(Sample& sample, const json::Object& tags) {
   for (const auto& tag : tags) {
     if (sample.tags.size() >= kSampleFieldsMax) return;
@@ -214,6 +225,10 @@ void append_json(std::string& out, const Sample& sample) {
     out += ",\"alarm\":";
     append_alarm(out, *sample.alarm);
   }
+  if (sample.sequence != 0 && sample.origin) {
+    fmt::format_to(std::back_inserter(out), ",\"seq\":{},\"origin\":", sample.sequence);
+    json::append_quoted(out, *sample.origin);
+  }
   out += '}';
 }
 
@@ -238,6 +253,7 @@ Result<Sample> sample_from_json(const json::Value& value, const SampleDefaults& 
   sample.device = defaults.device;
   sample.fields.reserve(object->size());
   const json::Object* units = nullptr;
+  const bool named = read_name(sample, *object);
   for (const auto& member : *object) {
     std::string_view name = view(member.key());
     Result<void> read;
@@ -251,6 +267,8 @@ Result<Sample> sample_from_json(const json::Value& value, const SampleDefaults& 
       read_tags(sample, member.value().get_object());
     } else if (name == "units" && member.value().is_object()) {
       units = &member.value().get_object();
+    } else if (named && (name == "seq" || name == "origin")) {
+      continue;
     } else {
       read = read_member(sample, name, member.value(), 0);
     }

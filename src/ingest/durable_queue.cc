@@ -1,0 +1,274 @@
+#include <algorithm>
+#include <deque>
+#include <mutex>
+
+#include "ingest/buffer_store.h"
+#include "ingest/follower.h"
+#include "ingest/outlet_queue.h"
+#include "ingest/sample_bytes.h"
+
+namespace penstock::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view kCursor = "sink";
+constexpr base::Duration kAppendAgain = 1s;
+constexpr base::Duration kAppendSoon = 10ms;  // the disk is only slow
+constexpr base::Duration kOpenAgain = 10s;
+// A pipeline's own queue and what its steps hold come on top of `memory` when the source is refused.
+constexpr std::size_t kBeyond = 20'000;
+
+// Samples are appended by the turn and handed out once they are stored. Those that the disk does not take stay in
+// memory with their receipts, are tried again, and go out directly meanwhile: a broken disk costs durability, not
+// delivery.
+class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_shared_from_this<DurableQueue> {
+ public:
+  DurableQueue(std::string name, BufferOptions options, BufferStore& store)
+      : name_(std::move(name)), options_(std::move(options)), store_(store) {}
+
+  void start(rt::Loop& loop, std::function<void()> ready) override;
+  void push(const Sample& sample) override;
+  Taken take(std::size_t count, bool backlog) override;
+  void confirmed(const std::vector<Sample>& samples, bool replayed) override;
+  void put_back(const std::vector<Sample>& samples) override;
+  void failed() override;
+  void set_least(Priority least) override;
+  bool keeps() const override { return true; }
+  bool empty() const override { return false; }
+  void stop() override;
+  QueueFigures figures() const override;
+  void on_turn_end() override;
+
+ private:
+  void open();
+  void opened(Result<std::shared_ptr<spool::Spool>> spool);
+  void append(std::vector<Sample> samples);
+  void appended(std::vector<Sample> samples, const Result<std::uint64_t>& first);
+  void keep_in_memory(std::vector<Sample> samples);
+  void append_unstored();
+  // A batch is either from the disk or from unstored_.
+  bool on_disk(const std::vector<Sample>& batch) const {
+    return !batch.empty() && batch.front().origin == origin_ && origin_;
+  }
+  void count();
+  void set_trouble(std::string trouble);
+
+  const std::string name_;
+  const BufferOptions options_;
+  BufferStore& store_;
+  rt::Loop* loop_ = nullptr;
+  std::function<void()> ready_;
+  std::unique_ptr<rt::Timer> timer_;  // opening or appending again
+  std::shared_ptr<spool::Spool> spool_;
+  std::shared_ptr<Follower> follower_;
+  std::shared_ptr<const std::string> origin_;  // on samples that are on the disk
+  Priority least_ = Priority::bulk;
+  std::vector<Sample> fresh_;    // of this turn
+  std::deque<Sample> unstored_;  // oldest first
+  std::size_t appending_ = 0;    // appends under way
+  bool open_failed_ = false;     // delivery goes on without the disk
+  bool stopped_ = false;
+  std::atomic<std::uint64_t> waiting_{0};
+  std::atomic<std::uint64_t> dropped_{0};
+  std::atomic<std::uint64_t> replayed_{0};
+  mutable std::mutex trouble_mutex_;  // guards the one below
+  std::string trouble_;
+};
+
+void DurableQueue::start(rt::Loop& loop, std::function<void()> ready) {
+  loop_ = &loop;
+  ready_ = std::move(ready);
+  timer_ = std::make_unique<rt::Timer>(loop);
+  open();
+}
+
+void DurableQueue::open() {
+  store_.acquire(name_, options_, {std::string(kCursor)},
+                 [self = shared_from_this(), loop = loop_](Result<std::shared_ptr<spool::Spool>> spool) {
+                   loop->post([self, spool = std::move(spool)] { self->opened(spool); });
+                 });
+}
+
+void DurableQueue::opened(Result<std::shared_ptr<spool::Spool>> spool) {
+  if (stopped_) {
+    if (spool) store_.release(name_);
+    return;
+  }
+  open_failed_ = !spool;
+  set_trouble(spool ? "" : fmt::format("the buffer {} cannot be opened: {}", name_, spool.error().detail));
+  if (!spool) {
+    timer_->arm_in(kOpenAgain, [this] { open(); });
+    return ready_();
+  }
+  spool_ = std::move(*spool);
+  FollowerOptions following;
+  following.cursors = {std::string(kCursor)};
+  following.memory = options_.memory;
+  following.live_first = options_.live_first;
+  following.replay = options_.replay;
+  // A buffer that was removed begins to count again: the folder's identity keeps the names apart.
+  origin_ =
+      std::make_shared<const std::string>(fmt::format("{}/{}", name_.substr(name_.find('/') + 1), spool_->identity()));
+  following.origin = origin_;
+  follower_ = std::make_shared<Follower>(*loop_, spool_, std::move(following), ready_);
+  follower_->set_least(least_);
+  append_unstored();
+  ready_();
+}
+
+void DurableQueue::push(const Sample& sample) {
+  if (stopped_) return;
+  if (fresh_.empty()) loop_->at_turn_end(this);
+  fresh_.push_back(sample);
+}
+
+void DurableQueue::on_turn_end() {
+  if (!fresh_.empty()) append(std::exchange(fresh_, {}));
+}
+
+void DurableQueue::append(std::vector<Sample> samples) {
+  if (!spool_ || !unstored_.empty()) return keep_in_memory(std::move(samples));
+  spool::Spool::Entries entries(samples.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    append_bytes(entries[i].bytes, samples[i]);
+    entries[i].time = samples[i].ingest_time;
+    entries[i].priority = static_cast<std::uint8_t>(samples[i].priority);
+  }
+  ++appending_;
+  auto held = std::make_shared<std::vector<Sample>>(std::move(samples));
+  spool_->append(std::move(entries), [self = shared_from_this(), loop = loop_, held](Result<std::uint64_t> first) {
+    // Stored or dropped by rule: whoever waits for that is told now, not when this loop comes to it.
+    if (first) {
+      for (Sample& sample : *held) sample.receipt.reset();
+    }
+    loop->post([self, held, first = std::move(first)] { self->appended(std::move(*held), first); });
+  });
+}
+
+void DurableQueue::appended(std::vector<Sample> samples, const Result<std::uint64_t>& first) {
+  --appending_;
+  if (!first) {
+    set_trouble(fmt::format("the buffer {} takes nothing: {}", name_, first.error().detail));
+    if (stopped_) {
+      for (const Sample& sample : samples) {
+        if (sample.receipt) sample.receipt->abandon();
+      }
+      dropped_.fetch_add(samples.size(), std::memory_order_relaxed);
+      return;
+    }
+    keep_in_memory(std::move(samples));
+    timer_->arm_in(first.error().code == Errc::backpressure ? kAppendSoon : kAppendAgain,
+                   [this] { append_unstored(); });
+    return ready_();
+  }
+  if (stopped_) return;
+  if (*first == 0) {
+    dropped_.fetch_add(samples.size(), std::memory_order_relaxed);
+    return;
+  }
+  set_trouble("");
+  follower_->stored(*first, std::move(samples));
+  count();
+}
+
+// Behind what is there already: appends fail in the order in which they were made.
+void DurableQueue::keep_in_memory(std::vector<Sample> samples) {
+  std::move(samples.begin(), samples.end(), std::back_inserter(unstored_));
+  const std::size_t most = options_.full == spool::Full::refuse ? options_.memory + kBeyond : options_.memory;
+  while (unstored_.size() > most) {
+    unstored_.pop_front();
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+  }
+  count();
+  if (open_failed_) ready_();
+}
+
+void DurableQueue::append_unstored() {
+  if (!spool_ || unstored_.empty()) return;
+  std::vector<Sample> samples(std::make_move_iterator(unstored_.begin()), std::make_move_iterator(unstored_.end()));
+  unstored_.clear();
+  append(std::move(samples));
+}
+
+OutletQueue::Taken DurableQueue::take(std::size_t count_most, bool backlog) {
+  Taken taken;
+  if (follower_) {
+    Follower::Taken followed = follower_->take(count_most, backlog);
+    taken = {std::move(followed.samples), followed.replayed};
+  }
+  if (taken.samples.empty() && (open_failed_ || (follower_ && appending_ == 0 && follower_->drained()))) {
+    while (!unstored_.empty() && taken.samples.size() < count_most && unstored_.front().priority >= least_) {
+      taken.samples.push_back(std::move(unstored_.front()));
+      unstored_.pop_front();
+    }
+  }
+  count();
+  return taken;
+}
+
+void DurableQueue::confirmed(const std::vector<Sample>& samples, bool replayed) {
+  if (follower_ && on_disk(samples)) follower_->confirmed(runs_of(samples), replayed);
+  count();
+}
+
+void DurableQueue::put_back(const std::vector<Sample>& samples) {
+  if (follower_ && on_disk(samples)) return follower_->put_back(runs_of(samples));
+  unstored_.insert(unstored_.begin(), samples.begin(), samples.end());
+}
+
+void DurableQueue::failed() {
+  if (follower_) follower_->rewind();
+  count();
+}
+
+void DurableQueue::set_least(Priority least) {
+  least_ = least;
+  if (follower_) follower_->set_least(least);
+}
+
+void DurableQueue::stop() {
+  if (stopped_) return;
+  on_turn_end();
+  append_unstored();
+  stopped_ = true;
+  loop_->forget_turn_end(this);
+  timer_.reset();
+  for (const Sample& sample : unstored_) {
+    if (sample.receipt) sample.receipt->abandon();
+  }
+  dropped_.fetch_add(unstored_.size(), std::memory_order_relaxed);
+  unstored_.clear();
+  follower_.reset();
+  // What is being appended is written before it is closed.
+  if (std::exchange(spool_, nullptr)) store_.release(name_);
+  ready_ = [] {};
+}
+
+void DurableQueue::count() {
+  waiting_.store(unstored_.size() + (follower_ ? follower_->backlog() : 0), std::memory_order_relaxed);
+  if (follower_) replayed_.store(follower_->replayed(), std::memory_order_relaxed);
+  if (options_.full == spool::Full::refuse)
+    set_full(unstored_.size() >= options_.memory || (spool_ && !unstored_.empty()));
+}
+
+void DurableQueue::set_trouble(std::string trouble) {
+  std::lock_guard lock(trouble_mutex_);
+  trouble_ = std::move(trouble);
+}
+
+QueueFigures DurableQueue::figures() const {
+  std::lock_guard lock(trouble_mutex_);
+  return {.waiting = waiting_.load(std::memory_order_relaxed),
+          .dropped = dropped_.load(std::memory_order_relaxed),
+          .replayed = replayed_.load(std::memory_order_relaxed),
+          .trouble = trouble_};
+}
+
+}  // namespace
+
+std::shared_ptr<OutletQueue> durable_queue(std::string name, const BufferOptions& options, BufferStore& store) {
+  return std::make_shared<DurableQueue>(std::move(name), options, store);
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,206 @@
+#include "ingest/follower.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ingest/sample_bytes.h"
+
+namespace penstock::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Of entries, in one reading: thousands of samples.
+constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
+constexpr base::Duration kReadAgain = 1s;
+// What the replay rate allows may be saved up for a twentieth of a second, so that batches form.
+constexpr double kSavedSeconds = 0.05;
+
+}  // namespace
+
+Follower::Follower(rt::Loop& loop, std::shared_ptr<spool::Spool> spool, FollowerOptions options,
+                   std::function<void()> ready)
+    : loop_(loop),
+      spool_(std::move(spool)),
+      options_(std::move(options)),
+      ready_(std::move(ready)),
+      timer_(loop),
+      cursor_(std::max(spool_->cursor(options_.cursors.front()), options_.after)),
+      newest_(spool_->stats().last_sequence),
+      read_at_(cursor_) {}
+
+void Follower::name(Sample& sample, std::uint64_t sequence) const {
+  sample.sequence = sequence;
+  sample.origin = options_.origin;
+}
+
+void Follower::stored(std::uint64_t first, std::vector<Sample> samples) {
+  if (samples.empty()) return;
+  const std::uint64_t last = first + samples.size() - 1;
+  newest_ = std::max(newest_, last);
+  std::deque<Sample>& where = options_.live_first ? live_ : window_;
+  const bool room = where.size() + samples.size() <= options_.memory;
+  // In order, only what follows the last one read may come from memory.
+  if (paused_ || !room || first <= read_at_ || (behind_ && !options_.live_first)) {
+    behind_ = behind_ || last > read_at_;
+    return;
+  }
+  for (std::size_t i = 0; i < samples.size(); ++i) name(samples[i], first + i);
+  hold(where, std::move(samples));
+  if (!behind_) {
+    done_.add({read_at_ + 1, first - 1});  // numbers that were never given out
+    read_at_ = last;
+    advance();
+  }
+  ready_();
+}
+
+void Follower::hold(std::deque<Sample>& where, std::vector<Sample>&& samples) {
+  const auto unwanted = [this](const Sample& sample) { return !wanted(sample); };
+  passed_over_ = std::erase_if(samples, unwanted) > 0 || passed_over_;
+  if (&where == &live_) {
+    for (const Run& run : runs_of(samples)) claimed_.add(run);
+  }
+  std::move(samples.begin(), samples.end(), std::back_inserter(where));
+}
+
+Follower::Taken Follower::take(std::size_t count, bool backlog) {
+  paused_ = false;
+  if (!live_.empty()) return take_from(live_, count, live_.back().sequence);
+  if (!backlog) return {};
+  if (window_.empty()) {
+    read_more();
+    return {};
+  }
+  const bool replayed = window_.front().sequence <= from_disk_to_;
+  if (replayed) count = allowance(std::min(count, window_.size()));
+  Taken taken = take_from(window_, count, replayed ? from_disk_to_ : window_.back().sequence);
+  taken.replayed = replayed;
+  for (const Run& run : runs_of(taken.samples)) claimed_.add(run);
+  if (window_.size() < options_.memory / 2) read_more();
+  return taken;
+}
+
+// Those up to `last`.
+Follower::Taken Follower::take_from(std::deque<Sample>& from, std::size_t count, std::uint64_t last) {
+  Taken taken;
+  taken.samples.reserve(std::min(count, from.size()));
+  while (taken.samples.size() < count && !from.empty() && from.front().sequence <= last) {
+    taken.samples.push_back(std::move(from.front()));
+    from.pop_front();
+  }
+  return taken;
+}
+
+// How many of `wanted` the replay rate allows now; when none, `ready` is told when there are.
+std::size_t Follower::allowance(std::size_t wanted) {
+  if (options_.replay <= 0) return wanted;
+  const double saved_most = std::max(1.0, options_.replay * kSavedSeconds);
+  const double passed = std::chrono::duration<double>(loop_.now() - filled_at_).count();
+  tokens_ = std::min(saved_most, tokens_ + options_.replay * passed);
+  filled_at_ = loop_.now();
+  const double needed = std::floor(std::min(static_cast<double>(wanted), saved_most));
+  if (tokens_ >= needed) {
+    tokens_ -= needed;
+    return static_cast<std::size_t>(needed);
+  }
+  const std::chrono::duration<double> wait((needed - tokens_) / options_.replay);
+  timer_.arm_in(std::chrono::duration_cast<base::Duration>(wait) + 1ms, [this] { ready_(); });
+  return 0;
+}
+
+void Follower::read_more() {
+  if (!behind_ || reading_) return;
+  // What needs no reading is not read: after a long replay behind live samples that may be much.
+  while (true) {
+    const std::uint64_t end = std::max(done_.end_of_run(read_at_ + 1), claimed_.end_of_run(read_at_ + 1));
+    if (end == 0) break;
+    read_at_ = end;
+  }
+  reading_ = true;
+  spool_->read(
+      read_at_, kReadBytes,
+      [weak = weak_from_this(), loop = &loop_, generation = generation_](Result<spool::Spool::Entries> entries) {
+        auto shared = std::make_shared<Result<spool::Spool::Entries>>(std::move(entries));
+        loop->post([weak, generation, shared] {
+          if (auto self = weak.lock()) self->have_read(generation, std::move(*shared));
+        });
+      });
+}
+
+void Follower::have_read(std::uint64_t generation, Result<spool::Spool::Entries> entries) {
+  if (generation != generation_) return;
+  reading_ = false;
+  if (!entries) {
+    timer_.arm_in(kReadAgain, [this] { ready_(); });
+    return;
+  }
+  // What was stored since is told of by stored(), later.
+  if (entries->empty()) behind_ = false;
+  for (spool::Entry& entry : *entries) {
+    if (entry.sequence <= read_at_) continue;
+    done_.add({read_at_ + 1, entry.sequence - 1});  // dropped by a bound, damaged, or never given out
+    pass(entry);
+  }
+  advance();
+  if (!window_.empty()) return ready_();
+  read_more();
+}
+
+void Follower::pass(const spool::Entry& entry) {
+  read_at_ = entry.sequence;
+  if (done_.contains(read_at_) || claimed_.contains(read_at_)) return;
+  auto sample = sample_from_bytes(entry.bytes);
+  if (!sample) {
+    ++unreadable_;
+    done_.add({read_at_, read_at_});
+    return;
+  }
+  if (!wanted(*sample)) {
+    passed_over_ = true;
+    return;
+  }
+  name(*sample, read_at_);
+  window_.push_back(std::move(*sample));
+  from_disk_to_ = read_at_;
+}
+
+void Follower::confirmed(const std::vector<Run>& runs, bool replayed) {
+  for (const Run& run : runs) {
+    done_.add(run);
+    if (replayed) replayed_ += run.last - run.first + 1;
+  }
+  advance();
+}
+
+void Follower::advance() {
+  const std::uint64_t end = done_.end_of_run(cursor_ + 1);
+  if (end == 0) return;
+  cursor_ = end;
+  done_.remove_to(cursor_);
+  claimed_.remove_to(cursor_);
+  for (const std::string& cursor : options_.cursors) spool_->acknowledge(cursor, cursor_);
+}
+
+void Follower::put_back(const std::vector<Run>& runs) {
+  for (const Run& run : runs) claimed_.remove(run);
+}
+
+void Follower::rewind() {
+  for (const Sample& sample : live_) claimed_.remove({sample.sequence, sample.sequence});
+  live_.clear();
+  window_.clear();
+  read_at_ = cursor_;
+  behind_ = true;
+  reading_ = false;
+  ++generation_;
+  passed_over_ = false;
+  paused_ = true;
+}
+
+void Follower::set_least(Priority least) {
+  if (std::exchange(least_, least) == least) return;
+  if (least > Priority::bulk || passed_over_) rewind();
+}
+
+}  // namespace penstock::ingest

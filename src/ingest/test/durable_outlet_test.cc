@@ -1,0 +1,358 @@
+// Outlets with a buffer on a real disk, and a sink that answers when it is told to.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "ingest/buffer_store.h"
+#include "ingest/outlet.h"
+
+namespace penstock::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+// Everything but the constructor on the loop.
+class ScriptedSink : public Sink {
+ public:
+  struct Shared {
+    bool up = true;
+    bool holds = false;  // answers wait in `held`
+    std::size_t batch = 100;
+    Priority least = Priority::bulk;
+    std::vector<std::function<void(Sent)>> held;
+    std::vector<Sample> got;  // while up
+    std::function<void()> ready;
+  };
+  explicit ScriptedSink(Shared& shared) : shared_(shared) {}
+  Result<void> start(rt::Loop&) override { return {}; }
+  std::size_t batch_max() const override { return shared_.batch; }
+  Priority least() const override { return shared_.least; }
+  void on_ready(std::function<void()> told) override { shared_.ready = std::move(told); }
+  void send(Batch batch, std::function<void(Sent)> done) override {
+    if (!shared_.up) return done({.outcome = Sent::Outcome::again, .why = "nobody there"});
+    shared_.got.insert(shared_.got.end(), batch->begin(), batch->end());
+    for (Sample& sample : shared_.got) sample.receipt.reset();
+    if (shared_.holds) return shared_.held.push_back(std::move(done));
+    done({});
+  }
+  void stop() override {}
+  Status status() const override { return {.connected = true, .detail = ""}; }
+
+ private:
+  Shared& shared_;
+};
+
+struct Settled : Receipt {
+  explicit Settled(std::atomic<int>& count) : count_(count) {}
+  ~Settled() override {
+    if (!abandoned()) count_.fetch_add(1);
+  }
+  std::atomic<int>& count_;
+};
+
+class DurableOutlet : public testing::Test {
+ protected:
+  DurableOutlet() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "penstock-outlet-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    options_.disk = 50'000'000;
+    store_ = std::make_unique<BufferStore>(folder_, base::system_clock(), nullptr);
+    thread_ = std::thread([this] { loop_.run(); });
+  }
+  ~DurableOutlet() override {
+    stop();
+    loop_.stop();
+    thread_.join();
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void start() {
+    outlet_ =
+        std::make_shared<Outlet>("fake", std::make_unique<ScriptedSink>(sink_),
+                                 OutletOptions{.buffer = options_, .name = "buffers/line.fake", .store = store_.get()});
+    on_loop([&] { ASSERT_TRUE(outlet_->start(loop_)); });
+  }
+  void stop() {
+    if (!outlet_) return;
+    std::atomic<bool> done = false;
+    loop_.post([&] {
+      outlet_->stop([&] {
+        done = true;
+        done.notify_all();
+      });
+    });
+    done.wait(false);
+    std::atomic<bool> settled = false;
+    store_->settle([&] {
+      settled = true;
+      settled.notify_all();
+    });
+    settled.wait(false);
+    on_loop([] {});
+    outlet_.reset();
+  }
+  void on_loop(const std::function<void()>& work) {
+    std::atomic<bool> done = false;
+    loop_.post([&] {
+      work();
+      done = true;
+      done.notify_all();
+    });
+    done.wait(false);
+  }
+  // In turns of a few, as a pipeline does.
+  void deliver(int first, int last, Priority priority = Priority::normal, std::size_t padding = 0) {
+    for (int from = first; from < last; from += 50) {
+      on_loop([&] {
+        for (int n = from; n < std::min(from + 50, last); ++n) {
+          Sample sample;
+          sample.device = "d";
+          sample.event_time = sample.ingest_time = 1'700'000'000'000'000 + n;
+          sample.priority = priority;
+          sample.set("n", std::int64_t{n});
+          if (padding > 0) sample.set("text", std::string(padding, static_cast<char>('a' + n % 26)));
+          sample.receipt = std::make_shared<Settled>(settled_);
+          outlet_->deliver(sample);
+        }
+      });
+    }
+  }
+  // Looks on the loop until it is so.
+  bool until(const std::function<bool()>& so) {
+    for (int i = 0; i < 2'000; ++i) {
+      bool is = false;
+      on_loop([&] { is = so(); });
+      if (is) return true;
+      std::this_thread::sleep_for(5ms);
+    }
+    return false;
+  }
+  bool got(std::size_t count) {
+    return until([&] { return sink_.got.size() >= count; });
+  }
+  bool stored(std::uint64_t records) {
+    return until([&] {
+      auto all = store_->status();
+      return !all.empty() && all.front().stats.appended >= records;
+    });
+  }
+  std::vector<std::int64_t> numbers() {
+    std::vector<std::int64_t> result;
+    on_loop([&] {
+      for (const Sample& sample : sink_.got) result.push_back(std::get<std::int64_t>(sample.find("n")->value));
+    });
+    return result;
+  }
+  static std::vector<std::int64_t> range(int first, int last) {
+    std::vector<std::int64_t> result;
+    for (int n = first; n < last; ++n) result.push_back(n);
+    return result;
+  }
+  // The link is there again, and is tried at once.
+  void restore() {
+    on_loop([&] {
+      sink_.up = true;
+      sink_.ready();
+    });
+  }
+
+  std::string folder_;
+  BufferOptions options_;
+  ScriptedSink::Shared sink_;
+  std::atomic<int> settled_{0};
+  rt::Loop loop_;
+  std::thread thread_;
+  std::unique_ptr<BufferStore> store_;
+  std::shared_ptr<Outlet> outlet_;
+};
+
+TEST_F(DurableOutlet, NamesEverySampleAndSettlesItOnceItIsStored) {
+  sink_.holds = true;
+  start();
+  deliver(0, 3);
+  ASSERT_TRUE(got(1));
+  EXPECT_TRUE(until([&] { return settled_ == 3; })) << "stored is settled, whatever the sink says";
+  on_loop([&] {
+    EXPECT_EQ(sink_.got.front().sequence, 1U);
+    EXPECT_THAT(*sink_.got.front().origin, HasSubstr("line.fake/"));
+  });
+}
+
+TEST_F(DurableOutlet, SendsAgainWhatWasNotConfirmedInOrderAndUnderTheSameName) {
+  start();
+  deliver(0, 5);
+  ASSERT_TRUE(got(5));
+  on_loop([&] { sink_.up = false; });
+  deliver(5, 500);
+  ASSERT_TRUE(stored(500));
+  restore();
+  ASSERT_TRUE(got(500));
+  EXPECT_EQ(numbers(), range(0, 500));
+  on_loop([&] {
+    for (std::size_t i = 0; i < sink_.got.size(); ++i) ASSERT_EQ(sink_.got[i].sequence, i + 1);
+  });
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+}
+
+TEST_F(DurableOutlet, TheNextOneGoesOnWhereThisOneStopped) {
+  start();
+  deliver(0, 100);
+  ASSERT_TRUE(got(100));
+  on_loop([&] { sink_.up = false; });
+  deliver(100, 300);
+  stop();
+  EXPECT_EQ(settled_, 300) << "what is on the disk is settled, also while stopping";
+  sink_.up = true;
+  start();
+  deliver(300, 310);
+  ASSERT_TRUE(got(310));
+  EXPECT_EQ(numbers(), range(0, 310));
+}
+
+TEST_F(DurableOutlet, KeepsTheOrderWithLittleMemory) {
+  options_.memory = 7;
+  sink_.batch = 3;
+  sink_.up = false;
+  start();
+  deliver(0, 1'000);
+  ASSERT_TRUE(stored(1'000));
+  restore();
+  deliver(1'000, 1'500);
+  ASSERT_TRUE(got(1'500));
+  EXPECT_EQ(numbers(), range(0, 1'500));
+}
+
+TEST_F(DurableOutlet, SendsLiveOnesFirstAndTheBacklogAtItsRate) {
+  options_.live_first = true;
+  options_.replay = 400;
+  sink_.batch = 20;
+  sink_.up = false;
+  start();
+  deliver(0, 400);
+  ASSERT_TRUE(stored(400));
+  ASSERT_TRUE(until([&] { return outlet_->status().retries > 0; }));
+  restore();
+  ASSERT_TRUE(got(1)) << "the backlog";
+  deliver(1'000, 1'010);
+  ASSERT_TRUE(
+      until([&] { return std::ranges::count_if(sink_.got, [](const Sample& s) { return s.sequence > 400; }) == 10; }));
+  on_loop([&] { EXPECT_LT(sink_.got.size(), 400U) << "live samples waited for the backlog"; });
+  ASSERT_TRUE(got(410));
+  std::vector<std::int64_t> old = numbers();
+  std::erase_if(old, [](std::int64_t n) { return n >= 1'000; });
+  EXPECT_EQ(old, range(0, 400));
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; })) << "the cursor is behind all of them";
+  EXPECT_EQ(outlet_->status().replayed, 400U);
+}
+
+TEST_F(DurableOutlet, WhatWasSentLiveIsNotSentAgainBehindTheBacklog) {
+  options_.live_first = true;
+  sink_.batch = 10;
+  for (int round = 0; round < 5; ++round) {
+    sink_.up = false;
+    if (round == 0) start();
+    deliver(round * 100, round * 100 + 60);
+    ASSERT_TRUE(until([&] { return outlet_->status().retries > static_cast<std::uint64_t>(round); }));
+    restore();
+    deliver(round * 100 + 60, round * 100 + 100);
+    ASSERT_TRUE(got(static_cast<std::size_t>(round + 1) * 100));
+  }
+  std::vector<std::int64_t> all = numbers();
+  std::ranges::sort(all);
+  EXPECT_EQ(all, range(0, 500));
+}
+
+TEST_F(DurableOutlet, BulkWaitsWhileTheWayIsExpensive) {
+  sink_.least = Priority::normal;
+  start();
+  deliver(0, 50, Priority::bulk);
+  deliver(50, 60);
+  deliver(60, 65, Priority::alarm);
+  ASSERT_TRUE(got(15));
+  EXPECT_EQ(numbers(), range(50, 65));
+  on_loop([&] { sink_.least = Priority::bulk; });
+  restore();
+  ASSERT_TRUE(got(65));
+  on_loop([&] { EXPECT_EQ(sink_.got.size(), 65U); });
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+}
+
+TEST_F(DurableOutlet, WithoutADiskItDeliversAllTheSameAndSaysSo) {
+  std::ofstream(folder_ + "/buffers") << "in the way";
+  sink_.holds = true;
+  start();
+  deliver(0, 10);
+  ASSERT_TRUE(got(1));
+  EXPECT_THAT(outlet_->status().status.detail, HasSubstr("the buffer buffers/line.fake cannot be opened"));
+  EXPECT_EQ(settled_, 0) << "nothing is safe before the sink has it";
+  on_loop([&] {
+    sink_.holds = false;
+    for (auto& done : std::exchange(sink_.held, {})) done({});
+  });
+  ASSERT_TRUE(got(10));
+  EXPECT_EQ(numbers(), range(0, 10));
+  EXPECT_TRUE(until([&] { return settled_ == 10; }));
+}
+
+TEST_F(DurableOutlet, AFullBufferThatRefusesSaysSoUntilThereIsRoom) {
+  options_.disk = 1'000'000;
+  options_.full = spool::Full::refuse;
+  options_.compress = false;
+  options_.memory = 100;
+  sink_.up = false;
+  start();
+  int sent = 0;
+  while (!outlet_->full() && sent < 4'000) {
+    deliver(sent, sent + 50, Priority::normal, 2'000);
+    sent += 50;
+  }
+  ASSERT_TRUE(outlet_->full());
+  ASSERT_LT(sent, 4'000);
+  restore();
+  ASSERT_TRUE(got(static_cast<std::size_t>(sent)));
+  EXPECT_EQ(numbers(), range(0, sent)) << "nothing was dropped";
+  EXPECT_TRUE(until([&] { return !outlet_->full(); }));
+}
+
+TEST_F(DurableOutlet, WhatThePeerRefusesForGoodIsNotSentAgain) {
+  sink_.holds = true;
+  start();
+  deliver(0, 4);
+  ASSERT_TRUE(got(4));
+  on_loop([&] {
+    sink_.holds = false;
+    for (auto& done : std::exchange(sink_.held, {})) done({.outcome = Sent::Outcome::refused, .why = "no such table"});
+  });
+  deliver(4, 6);
+  ASSERT_TRUE(got(6));
+  EXPECT_EQ(outlet_->status().status.dropped, 4U);
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+  EXPECT_EQ(numbers(), range(0, 6));
+}
+
+TEST_F(DurableOutlet, ABufferInUseCannotBeRemovedAndOneLeftOverCan) {
+  sink_.up = false;
+  start();
+  deliver(0, 10);
+  ASSERT_TRUE(stored(10));
+  EXPECT_EQ(store_->remove("buffers/line.fake").error().code, Errc::failed_precondition);
+  stop();
+  ASSERT_THAT(store_->status(), SizeIs(1));
+  EXPECT_FALSE(store_->status().front().in_use);
+  EXPECT_GT(store_->status().front().stats.bytes, 0U);
+  EXPECT_EQ(store_->remove("buffers/../../etc").error().code, Errc::not_found);
+  EXPECT_TRUE(store_->remove("buffers/line.fake"));
+  EXPECT_THAT(store_->status(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace penstock::ingest

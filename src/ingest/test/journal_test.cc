@@ -1,0 +1,274 @@
+// A lane with a durable source, its journal on a real disk, and sinks that confirm when they are told to.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "ingest/lane.h"
+
+namespace penstock::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::IsEmpty;
+
+// What sinks of one name do and got; on the loop.
+struct Peer {
+  bool up = true;
+  std::vector<std::int64_t> got;
+};
+
+class PeerSink : public Sink {
+ public:
+  explicit PeerSink(Peer& peer) : peer_(peer) {}
+  Result<void> start(rt::Loop&) override { return {}; }
+  void send(Batch batch, std::function<void(Sent)> done) override {
+    if (!peer_.up) return done({.outcome = Sent::Outcome::again, .why = "away"});
+    for (const Sample& sample : *batch) peer_.got.push_back(std::get<std::int64_t>(sample.find("n")->value));
+    done({});
+  }
+  void stop() override {}
+  Status status() const override { return {}; }
+
+ private:
+  Peer& peer_;
+};
+
+class DurableSource : public Source {
+ public:
+  explicit DurableSource(Emit& emit) : emit_(emit) {}
+  Result<void> start(rt::Loop&, Emit emit) override {
+    emit_ = std::move(emit);
+    return {};
+  }
+  void stop() override {}
+  Status status() const override { return {}; }
+  bool durable() const override { return true; }
+
+ private:
+  Emit& emit_;
+};
+
+class Quarantine : public DevicePort {
+ public:
+  bool admit(std::string_view, std::string_view device) override { return device != "stranger"; }
+};
+
+class JournalTest : public testing::Test {
+ protected:
+  JournalTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "penstock-journal-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    registry_.add("fake", SourceFactory{[this](const std::string&, const config::Node&, config::Map&, const Context&) {
+                    return std::make_unique<DurableSource>(emit_);
+                  }});
+    registry_.add("peer",
+                  SinkFactory{[this](const std::string&, const config::Node&, config::Map& map, const Context&) {
+                    return std::make_unique<PeerSink>(peers_[map.text("name")]);
+                  }});
+    thread_ = std::thread([this] { loop_.run(); });
+    open();
+  }
+  ~JournalTest() override {
+    if (lane_) stop();
+    loop_.stop();
+    thread_.join();
+    lane_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void open() {
+    lane_ = std::make_unique<Lane>(LaneOptions{.context = {.registry = &registry_,
+                                                           .clock = &base::system_clock(),
+                                                           .devices = &quarantine_,
+                                                           .data_dir = folder_},
+                                               .loops = {&loop_},
+                                               .on_alarm = {}});
+  }
+  void stop() {
+    std::atomic<bool> done = false;
+    lane_->stop([&] {
+      done = true;
+      done.notify_all();
+    });
+    done.wait(false);
+    lane_.reset();
+  }
+  void apply(const std::string& pipelines) {
+    auto document = config::Document::parse("sources: { press: { fake: {} } }\npipelines:\n" + pipelines, "edge.yaml");
+    config::Map root = document->root().map();
+    Plan plan = lane_->plan(root);
+    root.done();
+    ASSERT_FALSE(document->failed()) << document->report();
+    lane_->apply(std::move(plan));
+    on_loop([] {});
+  }
+  void on_loop(const std::function<void()>& work) {
+    std::atomic<bool> done = false;
+    loop_.post([&] {
+      work();
+      done = true;
+      done.notify_all();
+    });
+    done.wait(false);
+  }
+  // True when all of it was stored.
+  bool store(int first, int last, const std::string& device = "d") {
+    std::vector<Sample> samples;
+    for (int n = first; n < last; ++n) {
+      samples.emplace_back();
+      samples.back().device = device;
+      samples.back().set("n", std::int64_t{n});
+    }
+    std::atomic<int> answer = 0;
+    emit_.store(std::move(samples), [&](bool stored) {
+      answer = stored ? 1 : -1;
+      answer.notify_all();
+    });
+    answer.wait(0);
+    return answer == 1;
+  }
+  bool until(const std::function<bool()>& so) {
+    for (int i = 0; i < 2'000; ++i) {
+      bool is = false;
+      on_loop([&] { is = so(); });
+      if (is) return true;
+      std::this_thread::sleep_for(5ms);
+    }
+    return false;
+  }
+  bool settled() {
+    return until([&] {
+      for (const BufferStatus& one : lane_->buffers().status()) {
+        if (one.name == "journals/press") return one.stats.backlog == 0;
+      }
+      return false;
+    });
+  }
+  static std::vector<std::int64_t> range(int first, int last) {
+    std::vector<std::int64_t> result;
+    for (int n = first; n < last; ++n) result.push_back(n);
+    return result;
+  }
+
+  std::string folder_;
+  base::Registry registry_;
+  Quarantine quarantine_;
+  Emit emit_;
+  std::map<std::string, Peer> peers_;
+  rt::Loop loop_;
+  std::thread thread_;
+  std::unique_ptr<Lane> lane_;
+};
+
+constexpr const char* kOne = "  one: { from: press, to: [ peer: { name: a } ] }\n";
+constexpr const char* kTwo =
+    "  one: { from: press, to: [ peer: { name: a } ] }\n"
+    "  two: { from: press, to: [ peer: { name: b } ] }\n";
+
+TEST_F(JournalTest, HandsOutWhatItStoredAndSettles) {
+  apply(kOne);
+  ASSERT_TRUE(store(0, 10));
+  ASSERT_TRUE(store(10, 20));
+  ASSERT_TRUE(until([&] { return peers_["a"].got.size() == 20; }));
+  EXPECT_EQ(peers_["a"].got, range(0, 20));
+  EXPECT_TRUE(settled());
+}
+
+TEST_F(JournalTest, WhatWasNotDeliveredIsOfferedAgainAfterARestart) {
+  apply(kOne);
+  ASSERT_TRUE(store(0, 100));
+  ASSERT_TRUE(settled());
+  on_loop([&] { peers_["a"].up = false; });
+  ASSERT_TRUE(store(100, 300));
+  stop();
+  peers_["a"].up = true;
+  open();
+  apply(kOne);
+  ASSERT_TRUE(store(300, 310));
+  ASSERT_TRUE(until([&] { return peers_["a"].got.size() >= 310; }));
+  EXPECT_EQ(peers_["a"].got, range(0, 310));
+  EXPECT_TRUE(settled());
+}
+
+TEST_F(JournalTest, APipelineThatIsFullDoesNotHoldUpTheOthers) {
+  apply(
+      "  one: { from: press, to: [ peer: { name: a, buffer: { memory: 50, full: refuse } } ] }\n"
+      "  two: { from: press, to: [ peer: { name: b } ] }\n");
+  on_loop([&] { peers_["a"].up = false; });
+  constexpr int kMany = 30'000;  // more than the queues of a pipeline hold
+  for (int n = 0; n < kMany; n += 500) ASSERT_TRUE(store(n, n + 500));
+  ASSERT_TRUE(until([&] { return peers_["b"].got.size() == kMany; }));
+  EXPECT_EQ(peers_["b"].got, range(0, kMany));
+  on_loop([&] { peers_["a"].up = true; });
+  ASSERT_TRUE(until([&] { return peers_["a"].got.size() >= kMany; }));
+  EXPECT_EQ(peers_["a"].got, range(0, kMany));
+  EXPECT_TRUE(settled());
+}
+
+TEST_F(JournalTest, ARestartDoesNotRepeatWhatOnePipelineHad) {
+  apply(kTwo);
+  on_loop([&] { peers_["a"].up = false; });
+  ASSERT_TRUE(store(0, 50));
+  ASSERT_TRUE(until([&] { return peers_["b"].got.size() == 50; }));
+  stop();
+  peers_["a"].up = true;
+  open();
+  apply(kTwo);
+  ASSERT_TRUE(until([&] { return peers_["a"].got.size() == 50; }));
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(peers_["a"].got, range(0, 50));
+  EXPECT_EQ(peers_["b"].got, range(0, 50));
+}
+
+TEST_F(JournalTest, AReloadOffersToTheNewPipelineWhatTheOldCouldNotDeliver) {
+  apply(kOne);
+  on_loop([&] { peers_["a"].up = false; });
+  ASSERT_TRUE(store(0, 40));
+  apply("  one: { from: press, to: [ peer: { name: b } ] }\n");
+  ASSERT_TRUE(store(40, 50));
+  ASSERT_TRUE(until([&] { return peers_["b"].got.size() >= 50; }));
+  EXPECT_EQ(peers_["b"].got, range(0, 50));
+  EXPECT_THAT(peers_["a"].got, IsEmpty());
+  EXPECT_TRUE(settled());
+}
+
+TEST_F(JournalTest, APipelineThatIsGoneHoldsNothingBack) {
+  apply(kTwo);
+  on_loop([&] { peers_["b"].up = false; });
+  ASSERT_TRUE(store(0, 40));
+  apply(kOne);
+  ASSERT_TRUE(store(40, 50));
+  ASSERT_TRUE(until([&] { return peers_["a"].got.size() == 50; }));
+  EXPECT_TRUE(settled());
+}
+
+TEST_F(JournalTest, SamplesOfDevicesThatMayNotSpeakAreLeftOut) {
+  apply(kOne);
+  ASSERT_TRUE(store(0, 5, "stranger"));
+  ASSERT_TRUE(store(5, 7));
+  EXPECT_TRUE(emit_([] {
+    std::vector<Sample> samples(2);
+    samples[0].device = "stranger";
+    samples[0].set("n", std::int64_t{8});
+    samples[1].set("n", std::int64_t{9});
+    return samples;
+  }()));
+  ASSERT_TRUE(until([&] { return peers_["a"].got.size() >= 3; }));
+  EXPECT_THAT(peers_["a"].got, testing::UnorderedElementsAre(5, 6, 9));
+}
+
+TEST_F(JournalTest, ADiskThatTakesNothingIsToldToTheSource) {
+  stop();
+  folder_ += "/nowhere";
+  ASSERT_FALSE(std::filesystem::exists(folder_));
+  std::filesystem::create_symlink("/dev/null", folder_);
+  open();
+  apply(kOne);
+  EXPECT_FALSE(store(0, 5));
+  folder_ = std::filesystem::path(folder_).parent_path().string();
+}
+
+}  // namespace
+}  // namespace penstock::ingest
