@@ -16,6 +16,7 @@ PATHS = ["/", "/metrics", "/healthz", "/readyz", "/admin/v1/openapi.json", "/adm
          "/admin/v1/pipelines", "/admin/v1/alarms", "/admin/v1/alarm-history", "/admin/v1/actions", "/admin/v1/action-history", "/admin/v1/devices", "/admin/v1/buffers"]
 CHANGES = [("POST", "/admin/v1/keys"), ("POST", "/admin/v1/teams"), ("POST", "/admin/v1/budgets/adjust"), ("PATCH", "/admin/v1/keys/{key}"), ("DELETE", "/admin/v1/keys/{key}"),
            ("POST", "/admin/v1/keys/{key}/rotate"), ("PATCH", "/admin/v1/teams/{team}"), ("DELETE", "/admin/v1/teams/{team}"), ("DELETE", "/admin/v1/buffers/{kind}/{name}"),
+           *(("POST", f"/admin/v1/alarms/{verb}") for verb in ("acknowledge", "shelve", "unshelve")), *(("POST", f"/admin/v1/actions/{verb}") for verb in ("hold", "release", "force")),
            ("PATCH", "/admin/v1/models/{model}/traffic"), *(("POST", f"/admin/v1/models/{{model}}/{verb}") for verb in ("load", "unload", "pin", "unpin", "promote", "rollback"))]
 
 
