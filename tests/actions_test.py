@@ -139,7 +139,9 @@ def test_killed_at_random_moments_nothing_is_made_twice():
                             return
                 sender = threading.Thread(target=alarm_on, args=(count,))
                 sender.start()
-                time.sleep(dice.uniform(0.01, 0.25))
+                before = len(hook.calls)
+                until(lambda: len(hook.calls) > before, "the first call", 30)
+                time.sleep(dice.uniform(0, 0.1))
                 gateway.kill()
                 sender.join()
                 count += 400
@@ -213,8 +215,7 @@ def test_people_hold_release_and_force():
             audit = request(again.admin_port, "GET", "/admin/v1/audit").json()["audit"]
             equal([line["action"] for line in reversed(audit)], ["action.hold", "action.force", "action.release"])
             status, _, err = command("action", "force", "line", "nothing", "--device", "x", "--admin", f"http://127.0.0.1:{again.admin_port}")
-            equal(status, 1)
-            check("has no action 'nothing'" in err, err)
+            check(status != 0 and "has no action 'nothing'" in err, status, err)
 
 
 def test_no_record_no_action():

@@ -13,9 +13,10 @@ from harness import Gateway, Mock, check, equal, request, until
 KEY = "admin-key-0123456789abcdef"
 PATHS = ["/", "/metrics", "/healthz", "/readyz", "/admin/v1/openapi.json", "/admin/v1/status", "/admin/v1/requests?limit=1000", "/admin/v1/models", "/admin/v1/model-history", "/admin/v1/hardware",
          "/admin/v1/keys", "/admin/v1/teams", "/admin/v1/budgets", "/admin/v1/limits", "/admin/v1/usage", "/admin/v1/prices", "/admin/v1/audit", "/admin/v1/audit/verify",
-         "/admin/v1/pipelines", "/admin/v1/alarms", "/admin/v1/devices", "/admin/v1/buffers"]
+         "/admin/v1/pipelines", "/admin/v1/alarms", "/admin/v1/alarm-history", "/admin/v1/actions", "/admin/v1/action-history", "/admin/v1/devices", "/admin/v1/buffers"]
 CHANGES = [("POST", "/admin/v1/keys"), ("POST", "/admin/v1/teams"), ("POST", "/admin/v1/budgets/adjust"), ("PATCH", "/admin/v1/keys/{key}"), ("DELETE", "/admin/v1/keys/{key}"),
            ("POST", "/admin/v1/keys/{key}/rotate"), ("PATCH", "/admin/v1/teams/{team}"), ("DELETE", "/admin/v1/teams/{team}"), ("DELETE", "/admin/v1/buffers/{kind}/{name}"),
+           *(("POST", f"/admin/v1/alarms/{verb}") for verb in ("acknowledge", "shelve", "unshelve")), *(("POST", f"/admin/v1/actions/{verb}") for verb in ("hold", "release", "force")),
            ("PATCH", "/admin/v1/models/{model}/traffic"), *(("POST", f"/admin/v1/models/{{model}}/{verb}") for verb in ("load", "unload", "pin", "unpin", "promote", "rollback"))]
 
 

@@ -120,8 +120,7 @@ def test_a_returned_alarm_waits_for_somebody():
         run(again, "alarm", "ack", "hot")
         equal(alarms(again)["returned"], [])
         status, _, err = command("alarm", "ack", "hot", "--admin", f"http://127.0.0.1:{again.admin_port}")
-        equal(status, 1)
-        check("no alarm 'hot'" in err, err)
+        check(status != 0 and "no alarm 'hot'" in err, status, err)
 
 
 def test_a_webhook_is_signed_and_told_until_it_listens():

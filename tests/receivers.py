@@ -100,7 +100,11 @@ class Mail:
                         self.setup()
                         encrypted = True
                     elif verb.startswith("AUTH PLAIN"):
-                        login = base64.b64decode(word.split()[2]).split(b"\0")[1:]
+                        words = word.split()
+                        if len(words) < 3:
+                            self.say("334 ")
+                            words.append(self.rfile.readline().decode())
+                        login = base64.b64decode(words[2]).split(b"\0")[1:]
                         self.say("235 welcome")
                     elif verb.startswith("MAIL FROM:"):
                         sender = word[10:].split(">")[0].strip("< ")

@@ -8,6 +8,7 @@
 #include "app/command_groups.h"
 #include "app/data_folder.h"
 #include "app/key_view.h"
+#include "app/setting_options.h"
 #include "app/text_table.h"
 
 namespace penstock::app {

@@ -66,6 +66,16 @@ std::string header_text(std::string_view text) {
   return out;
 }
 
+// One line of a body: at most 998 bytes (RFC 5322), nothing that ends it early.
+std::string line_text(std::string_view text) {
+  constexpr std::size_t kBytesMost = 900;
+  std::string out(text.substr(0, kBytesMost));
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return out;
+}
+
 std::string date_text(base::WallMicros at) {
   std::time_t seconds = at / 1'000'000;
   std::tm parts{};
@@ -87,20 +97,14 @@ std::string mail_of(const SmtpTarget& target, const Notice& notice) {
   out += "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n";
   std::string at;
   append_time(at, alarm.at);
-  std::string body =
-      fmt::format("Alarm     {} {}\nSeverity  {}\nDevice    {}\nPipeline  {}\nSince     {}\nWhy       {}\n", alarm.name,
-                  notice.event, alarm.severity, alarm.device, alarm.pipeline, at, alarm.why);
-  // Lines end with CR LF and hold nothing else that moves the cursor; libcurl doubles dots at their beginning.
-  std::size_t column = 0;
-  for (char c : body) {
-    if (c == '\n' || column >= 900) {
-      out += "\r\n";
-      column = 0;
-      if (c == '\n') continue;
-    }
-    out += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-    ++column;
-  }
+  for (const auto& [name, value] :
+       std::initializer_list<std::pair<std::string_view, std::string>>{{"Alarm", alarm.name + " " + notice.event},
+                                                                       {"Severity", alarm.severity},
+                                                                       {"Device", alarm.device},
+                                                                       {"Pipeline", alarm.pipeline},
+                                                                       {"Since", at},
+                                                                       {"Why", alarm.why}})
+    out += fmt::format("{:<10}{}\r\n", name, line_text(value));
   return out;
 }
 

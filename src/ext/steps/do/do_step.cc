@@ -1,15 +1,11 @@
 #include "ext/steps/do/do_step.h"
 
-#include <charconv>
-#include <deque>
-
 #include "base/quantity.h"
 #include "base/secret.h"
-#include "ext/steps/do/deed.h"
+#include "ext/steps/do/do_settings.h"
 #include "ext/steps/do/run_record.h"
 #include "ingest/action_board.h"
 #include "ingest/device_table.h"
-#include "ingest/expr.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -21,46 +17,12 @@ using ingest::Sample;
 
 // Attempts under way at once, over all devices.
 constexpr std::size_t kUnderWayMax = 64;
-// Of `at_most`: each start is remembered.
-constexpr std::int64_t kStartsMax = 1000;
 // A port that answers nothing at all is given up so much later than what it was told.
 constexpr base::Duration kGrace = std::chrono::seconds(1);
 
 WallMicros micros(base::Duration duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
 }
-
-// "wear.raised"
-struct Trigger {
-  std::string alarm;
-  bool raised = true;
-  std::string text() const { return alarm + (raised ? ".raised" : ".cleared"); }
-};
-
-struct Settings {
-  std::string name;
-  std::vector<Trigger> on;
-  std::vector<std::shared_ptr<Deed>> deeds;
-  base::Duration confirm_within{};
-  std::size_t most = 0;  // starts within `per`; 0: any number
-  base::Duration per{};
-  base::Duration max_age{};
-  std::optional<ingest::Expression> only_if;
-  bool dry_run = false;
-  bool alarm_on_failure = true;
-
-  std::string failure() const { return name + "-failed"; }
-  std::string on_text() const {
-    std::string out;
-    for (const Trigger& trigger : on) out += (out.empty() ? "" : ", ") + trigger.text();
-    return out;
-  }
-  std::string action_text() const {
-    std::string out;
-    for (const auto& deed : deeds) out += (out.empty() ? "" : "; ") + deed->text();
-    return out;
-  }
-};
 
 // One attempt under way.
 struct Run {
@@ -102,7 +64,7 @@ class Door : public ingest::ActionHandle, public std::enable_shared_from_this<Do
 
 class DoStep : public ingest::Step {
  public:
-  DoStep(Settings settings, ingest::StepContext context)
+  DoStep(DoSettings settings, ingest::StepContext context)
       : settings_(std::move(settings)), context_(std::move(context)) {
     if (context_.loop != nullptr) door_ = std::make_shared<Door>(this, context_.loop);
   }
@@ -200,7 +162,7 @@ class DoStep : public ingest::Step {
     return deeds_under_way_.empty() ? settings_.deeds : deeds_under_way_;
   }
 
-  Settings settings_;
+  DoSettings settings_;
   ingest::StepContext context_;
   std::shared_ptr<Door> door_;                          // null where there is no loop
   std::map<std::string, RunRecord> records_;            // by device
@@ -406,7 +368,7 @@ void DoStep::begin(Cause cause, std::string actor, RunRecord record, ingest::Rec
   record.id = cause.id;
   record.began = cause.at;
   record.starts.push_back(cause.at);
-  if (record.starts.size() > static_cast<std::size_t>(kStartsMax)) record.starts.erase(record.starts.begin());
+  if (record.starts.size() > kDoStartsMax) record.starts.erase(record.starts.begin());
   if (settings_.dry_run || !possible) {
     record.stage = "dry_run";
     keep(std::move(record));
@@ -506,88 +468,12 @@ void DoStep::set_failure(const std::string& device, bool raised, const std::stri
   context_.tell(change);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------------
-
-std::vector<Trigger> read_on(config::Map& map, const ingest::StepContext& context) {
-  std::vector<Trigger> triggers;
-  map.required("on");
-  for (const std::string& text : map.texts("on")) {
-    std::size_t dot = text.rfind('.');
-    std::string event = dot == std::string::npos ? "" : text.substr(dot + 1);
-    if (dot == 0 || (event != "raised" && event != "cleared")) {
-      map.get("on").problem(fmt::format("'{}' is no event: write an alarm's name with .raised or .cleared", text));
-      continue;
-    }
-    Trigger trigger{.alarm = text.substr(0, dot), .raised = event == "raised"};
-    if (context.alarms && !context.alarms->contains(trigger.alarm)) {
-      std::vector<std::string> known;
-      for (const auto& [name, rules] : *context.alarms) known.push_back(name);
-      auto hint = base::closest(trigger.alarm, known);
-      map.get("on").problem(fmt::format("no step before this one has an alarm '{}'{}", trigger.alarm,
-                                        hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
-      continue;
-    }
-    triggers.push_back(std::move(trigger));
-  }
-  return triggers;
-}
-
-// "3/min", "1/10s"
-void read_at_most(const config::Node& node, Settings& settings) {
-  if (!node.present()) return;
-  std::string text = node.text();
-  std::size_t slash = text.find('/');
-  std::int64_t most = 0;
-  const char* end = text.data() + std::min(slash, text.size());
-  auto read = std::from_chars(text.data(), end, most);
-  std::string per = slash == std::string::npos ? "" : text.substr(slash + 1);
-  if (per == "min") per = "m";
-  if (!per.empty() && std::isdigit(static_cast<unsigned char>(per.front())) == 0) per = "1" + per;
-  auto period = base::parse_duration(per);
-  if (read.ec != std::errc() || read.ptr != end || most < 1 || most > kStartsMax || !period ||
-      *period <= base::Duration::zero()) {
-    return node.problem("write how many in which time, such as 1/min, 3/h or 1/10s");
-  }
-  settings.most = static_cast<std::size_t>(most);
-  settings.per = *period;
-}
-
 }  // namespace
 
 std::unique_ptr<ingest::Step> make_do(const config::Node& node, const ingest::StepContext& context) {
-  config::Map map = node.map();
-  Settings settings;
-  settings.on = read_on(map, context);
-  settings.name = map.text("name");
-  settings.confirm_within = map.duration("confirm_within", std::chrono::seconds(5));
-  settings.deeds = read_deeds(map, settings.confirm_within);
-  read_at_most(map.get("at_most"), settings);
-  settings.max_age = map.duration("max_age", std::chrono::seconds(30));
-  config::Node only_if = map.get("only_if");
-  if (only_if.present()) {
-    settings.only_if = ingest::Expression::compile(only_if, ingest::Expression::Wants::condition);
-    if (!settings.only_if) return map.done(), nullptr;
-  }
-  settings.dry_run = map.boolean("dry_run", false);
-  settings.alarm_on_failure = map.choice("on_failure", {"alarm", "log"}, "alarm") == "alarm";
-  map.done();
-  if (settings.on.empty()) return nullptr;
-  if (settings.deeds.empty()) {
-    node.problem("says nothing to do: write `write`, `publish` or `call`");
-    return nullptr;
-  }
-  if (settings.name.empty())
-    settings.name = settings.on.front().alarm + "-" + (settings.on.front().raised ? "raised" : "cleared");
-  if (settings.name.size() > 128 || settings.name.find('\n') != std::string::npos) {
-    map.get("name").problem("a name is one line of at most 128 bytes");
-    return nullptr;
-  }
-  if (context.alarms && !context.alarms->try_emplace(settings.failure()).second) {
-    node.problem(fmt::format(
-        "this pipeline has an action or alarm of that name already: give it another `name` than '{}'", settings.name));
-    return nullptr;
-  }
-  return std::make_unique<DoStep>(std::move(settings), context);
+  auto settings = read_do(node, context);
+  if (!settings) return nullptr;
+  return std::make_unique<DoStep>(std::move(*settings), context);
 }
 
 }  // namespace penstock::ext::steps
