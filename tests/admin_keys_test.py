@@ -76,7 +76,7 @@ def test_the_description_is_whole_and_knows_every_route():
             answer = request(admin.gateway.admin_port, "PUT", concrete, {})
             equal(answer.status, 405, path)
             equal(sorted(answer.headers["allow"].split(", ")), sorted(method.upper() for method in item), path)
-        for path in ("status", "requests", "models", "keys", "teams", "budgets", "limits", "usage", "prices", "audit", "audit/verify", "pipelines", "alarms", "devices", "model-history", "hardware"):
+        for path in ("status", "requests", "models", "keys", "teams", "budgets", "limits", "usage", "prices", "audit", "audit/verify", "pipelines", "alarms", "alarm-history", "actions", "action-history", "devices", "model-history", "hardware"):
             admin.ask("GET", path)
 
 

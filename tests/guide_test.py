@@ -84,7 +84,7 @@ class Shell:
 
 def show(shell, command, shown):
     """What was used stands in the ledger some 100 ms later: whoever reads there asks again."""
-    patience = time.time() + (5 if command.startswith(("penstock doctor", "penstock usage", "penstock budget")) else 0)
+    patience = time.time() + (5 if command.startswith(("penstock doctor", "penstock usage", "penstock budget", "penstock alarm list", "penstock action list", "penstock action history")) else 0)
     while True:
         try:
             return compare(command, shell.run(command), shown)
@@ -136,6 +136,10 @@ def follow(guide):
 
 def test_keys_and_budgets():
     follow("keys-and-budgets.md")
+
+
+def test_alarms_and_actions():
+    follow("alarms-and-actions.md")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ ORDER = [
     ["rt"],
     ["obs", "config", "net", "store", "spool", "artifact"],
     ["mqtt", "price", "quota"],
+    ["broker"],
     ["http"],
     ["mock", "flow"],
     ["llm", "infer", "ingest"],

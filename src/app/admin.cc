@@ -172,7 +172,9 @@ void Admin::furnish() {
   desk_.data_dir = parts_.data_dir;
   desk_.registry = parts_.registry;
   desk_.repository = parts_.repository;
+  desk_.ingest = parts_.ingest;
   desk_.journal = parts_.journal;
+  desk_.alarms = parts_.alarms;
   desk_.plan = [this] {
     std::lock_guard lock(mutex_);
     return plan_;
@@ -212,7 +214,8 @@ void Admin::add_routes() {
                 flow::readiness_json(obstacles, parts_.readiness->shedding(), parts_.readiness->notes()));
   });
   routes_ = view_routes();
-  for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes, model_routes}) {
+  for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes, model_routes,
+                    pipeline_routes, alarm_routes, action_routes}) {
     for (AdminRoute& route : part(desk_)) routes_.push_back(std::move(route));
   }
   for (AdminRoute& route : buffer_routes(*parts_.ingest, desk_)) routes_.push_back(std::move(route));

@@ -9,6 +9,7 @@
 
 #include "app/admin_access.h"
 #include "app/admin_desk.h"
+#include "app/alarm_keeper.h"
 #include "app/piece_queue.h"
 #include "flow/filter.h"
 #include "flow/readiness.h"
@@ -33,6 +34,7 @@ struct AdminParts {
   infer::Repository* repository = nullptr;
   infer::Journal* journal = nullptr;
   ingest::Lane* ingest = nullptr;
+  AlarmKeeper* alarms = nullptr;
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
   std::size_t threads = 1;
@@ -85,7 +87,6 @@ class Admin {
   json::Object status() const;
   json::Object requests(std::size_t limit) const;
   json::Object pipelines() const;
-  json::Object alarms() const;
   json::Object devices() const;
   void collect(obs::MetricWriter& writer) const;
 

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "app/admin_routes.h"
+#include "app/alarm_keeper.h"
 #include "infer/repository.h"
+#include "ingest/lane.h"
 #include "llm/lane.h"
 #include "price/catalog.h"
 #include "quota/book.h"
@@ -25,7 +27,9 @@ struct Declared {
 struct AdminDesk {
   const base::Registry* registry = nullptr;
   infer::Repository* repository = nullptr;
+  ingest::Lane* ingest = nullptr;
   infer::Journal* journal = nullptr;  // of local models; null: nothing is kept
+  AlarmKeeper* alarms = nullptr;
   std::function<std::shared_ptr<const llm::Plan>()> plan;
   store::State* state = nullptr;
   quota::Book* book = nullptr;
@@ -44,6 +48,9 @@ std::vector<AdminRoute> usage_routes(AdminDesk& desk);
 std::vector<AdminRoute> price_routes(AdminDesk& desk);
 std::vector<AdminRoute> audit_routes(AdminDesk& desk);
 std::vector<AdminRoute> model_routes(AdminDesk& desk);
+std::vector<AdminRoute> pipeline_routes(AdminDesk& desk);
+std::vector<AdminRoute> alarm_routes(AdminDesk& desk);
+std::vector<AdminRoute> action_routes(AdminDesk& desk);
 
 // The declared key or team of that name; null when there is none.
 const json::Object* declared(const std::vector<json::Object>& all, std::string_view name);

@@ -45,8 +45,11 @@ struct Shape {
   std::vector<Field> fields;
 };
 
-// A part of the table: admin_model_shapes.cc.
+// Parts of the table: admin_model_shapes.cc, admin_pipelines.cc.
 std::vector<Shape> shapes_of_models();
+std::vector<Shape> shapes_of_pipelines();
+// The same: admin_alarm_shapes.cc.
+std::vector<Shape> shapes_of_alarms();
 // All that routes name. shape() takes a name of the table.
 const std::vector<Shape>& shapes();
 const Shape& shape(std::string_view name);

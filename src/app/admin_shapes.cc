@@ -235,10 +235,6 @@ std::vector<Shape> shapes_of_views() {
        "The lane of devices.",
        {words("sources", Kind::any, "Where samples come from."),
         words("pipelines", Kind::any, "What is done with them.")}},
-      {"Alarms",
-       "Alarms.",
-       {words("active", Kind::any, "Those that stand."),
-        words("history", Kind::any, "Raised and cleared, newest first.")}},
       {"Devices", "Devices.", {words("devices", Kind::any, "Those that sent something.")}},
   };
 }
@@ -248,7 +244,8 @@ std::vector<Shape> shapes_of_views() {
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> kShapes = [] {
     std::vector<Shape> all = shapes_of_changes();
-    for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models, shapes_of_buffers}) {
+    for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models, shapes_of_pipelines, shapes_of_alarms,
+                      shapes_of_buffers}) {
       for (Shape& one : part()) all.push_back(std::move(one));
     }
     return all;

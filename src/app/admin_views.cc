@@ -1,11 +1,11 @@
 // What the admin API shows, as JSON. Never a secret, and every name a stranger chose is escaped.
 #include "app/admin.h"
 #include "app/admin_buffers.h"
+#include "app/admin_pipelines.h"
 #include "app/admin_text.h"
 #include "app/admin_upstreams.h"
 #include "base/process.h"
 #include "base/version.h"
-#include "ingest/sample_json.h"
 #include "json/value.h"
 
 namespace penstock::app {
@@ -42,55 +42,6 @@ Object describe(const obs::RequestEvent& event) {
   o["cached_tokens"] = event.cached_tokens;
   o["bytes_in"] = event.bytes_in;
   o["bytes_out"] = event.bytes_out;
-  return o;
-}
-
-Object describe(const ingest::AlarmChange& change) {
-  Object o;
-  o["pipeline"] = text(change.pipeline);
-  o["name"] = text(change.name);
-  o["device"] = text(change.device);
-  o["raised"] = change.raised;
-  o["at"] = text(base::to_rfc3339(change.at));
-  o["why"] = text(change.why);
-  return o;
-}
-
-void add_status(Object& o, const ingest::Status& status) {
-  o["connected"] = status.connected;
-  o["detail"] = text(status.detail);
-  o["messages"] = status.messages;
-  o["dropped"] = status.dropped;
-}
-
-Object describe(const ingest::Pipeline& pipeline, const ingest::Lane& lane) {
-  ingest::PipelineStats stats = pipeline.stats();
-  Object o;
-  o["name"] = text(pipeline.name());
-  o["from"] = texts(lane.pipeline_sources(pipeline.name()));
-  o["steps"] = texts(pipeline.step_kinds());
-  Array sinks;
-  for (const ingest::OutletStatus& sink : pipeline.sinks()) {
-    Object s;
-    s["kind"] = text(sink.kind);
-    s["buffer"] = sink.buffer.empty() ? Value(nullptr) : text(sink.buffer);
-    s["waiting"] = sink.waiting;
-    s["retries"] = sink.retries;
-    add_status(s, sink.status);
-    sinks.push_back(std::move(s));
-  }
-  o["sinks"] = std::move(sinks);
-  o["in"] = stats.in;
-  o["out"] = stats.out;
-  o["refused"] = stats.refused;
-  o["dropped"] = stats.dropped;
-  o["errors"] = stats.errors;
-  o["alarms"] = stats.alarms;
-  o["queued"] = stats.queued;
-  o["busy_seconds"] = stats.busy_seconds;
-  o["last_error"] = text(stats.last_error);
-  auto last = stats.last ? json::parse(ingest::to_json(*stats.last)) : Result<Value>(Value(nullptr));
-  o["last"] = last ? *last : Value(nullptr);
   return o;
 }
 
@@ -137,14 +88,6 @@ Object Admin::pipelines() const {
   return Object{{"sources", std::move(sources)}, {"pipelines", std::move(pipelines)}};
 }
 
-Object Admin::alarms() const {
-  Array active;
-  for (const ingest::AlarmChange& change : parts_.ingest->alarms().active()) active.push_back(describe(change));
-  Array history;
-  for (const ingest::AlarmChange& change : parts_.ingest->alarms().history()) history.push_back(describe(change));
-  return Object{{"active", std::move(active)}, {"history", std::move(history)}};
-}
-
 Object Admin::devices() const {
   Array devices;
   for (const ingest::LaneDevice& device : parts_.ingest->devices()) {
@@ -173,8 +116,6 @@ std::vector<AdminRoute> Admin::view_routes() {
            [this](const AdminCall& call) { return requests(static_cast<std::size_t>(call.integer("limit", 50))); }),
       view("/admin/v1/pipelines", "listPipelines", "Sources and pipelines.", "Pipelines",
            [this](const AdminCall&) { return pipelines(); }),
-      view("/admin/v1/alarms", "listAlarms", "Alarms that stand, and those before.", "Alarms",
-           [this](const AdminCall&) { return alarms(); }),
       view("/admin/v1/devices", "listDevices", "Devices that sent something.", "Devices",
            [this](const AdminCall&) { return devices(); })};
   routes[1].query = {{"limit", Kind::integer, "How many, 50 unless told.", {}, false, false, 1, 1000}};
@@ -187,7 +128,6 @@ void Admin::collect(obs::MetricWriter& writer) const {
     writer.sample(name, {}, value);
   };
   gauge("penstock_process_resident_bytes", "Physical memory in use.", static_cast<double>(base::resident_bytes()));
-  gauge("penstock_alarms_active", "Alarms that stand.", static_cast<double>(parts_.ingest->alarms().active_count()));
   std::shared_ptr<const llm::Plan> plan;
   {
     std::lock_guard lock(mutex_);
@@ -199,19 +139,7 @@ void Admin::collect(obs::MetricWriter& writer) const {
   for (const ingest::SourceStatus& source : parts_.ingest->sources()) {
     writer.sample("penstock_samples_total", {{"source", source.name}}, static_cast<double>(source.samples));
   }
-  writer.family("penstock_pipeline_seconds", "histogram", "From a sample's arrival to its leaving the last step.");
-  for (const auto& pipeline : parts_.ingest->pipelines()) {
-    ingest::PipelineStats stats = pipeline->stats();
-    std::uint64_t below = 0;
-    for (std::size_t i = 0; i < stats.latency.size(); ++i) {
-      below += stats.latency[i];
-      std::string bound = i < ingest::kLatencyBounds.size() ? fmt::format("{}", ingest::kLatencyBounds[i]) : "+Inf";
-      writer.sample("penstock_pipeline_seconds_bucket", {{"pipeline", pipeline->name()}, {"le", bound}},
-                    static_cast<double>(below));
-    }
-    writer.sample("penstock_pipeline_seconds_sum", {{"pipeline", pipeline->name()}}, stats.latency_seconds);
-    writer.sample("penstock_pipeline_seconds_count", {{"pipeline", pipeline->name()}}, static_cast<double>(below));
-  }
+  collect_pipelines(*parts_.ingest, writer);
 }
 
 }  // namespace penstock::app

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "app/data_folder.h"
+#include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/model_options.h"
@@ -15,6 +16,7 @@
 #include "app/sharing.h"
 #include "base/version.h"
 #include "infer/engine.h"
+#include "ingest/notify.h"
 #include "ingest/rehearsal.h"
 
 namespace penstock::app {
@@ -51,8 +53,11 @@ void print_plan(const GatewayConfig& config, const ingest::Plan& plan, const std
                        scopes.empty() ? "every model" : scopes, rules(key.rules));
   }
   if (!config.addresses.empty()) out += fmt::format("each address: {}\n", rules(config.addresses));
+  if (config.broker) out += describe_broker(*config.broker) + "\n";
   if (config.shared) out += describe(*config.shared) + "\n";
   out += fmt::format("filters {}\n", fmt::join(config.filters, ", "));
+  for (const ingest::NotifyTarget& target : config.alarms.targets)
+    out += fmt::format("notify {} {}\n", target.name, ingest::describe(target));
   out += plan.describe();
   std::fputs(out.c_str(), stdout);
 }
@@ -77,7 +82,8 @@ int check(const base::Registry& registry, const std::string& file) {
   if (!document) return complain(2, document.error().detail);
   config::Map root = document->root().map();
   GatewayConfig config = read_gateway_config(root, registry);
-  ingest::Context context{.registry = &registry, .clock = &base::system_clock()};
+  ingest::SilentNotifier notifier(config.alarms.names());
+  ingest::Context context{.registry = &registry, .clock = &base::system_clock(), .notify = &notifier};
   ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
   root.done();
   if (!document->failed()) report_denied_providers(config, root);
@@ -95,7 +101,9 @@ int test(const base::Registry& registry, const std::string& file) {
   infer::Repository repository(registry, model_options(config));
   infer::Engine engine(repository, {});
   LocalModels models(repository, engine);
-  ingest::Context context{.registry = &registry, .clock = &base::system_clock(), .models = &models};
+  ingest::SilentNotifier notifier(config.alarms.names());
+  ingest::Context context{
+      .registry = &registry, .clock = &base::system_clock(), .models = &models, .notify = &notifier};
   ingest::Plan plan = ingest::read_plan(root, context, [&](const std::string&) { return parts_for_check(context); });
   root.done();
   if (document->failed()) return complain(2, document->report());

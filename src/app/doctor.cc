@@ -1,6 +1,7 @@
 #include "app/commands.h"
 #include "app/doctor_keys.h"
 #include "app/doctor_report.h"
+#include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/model_options.h"
@@ -143,6 +144,7 @@ int doctor(const base::Registry& registry, const DoctorOptions& options) {
     report.note("no model is configured: every call would be answered 404");
   check_providers(config, report);
   check_models(config, registry, report);
+  if (config.broker) check_broker(*config.broker, report);
   std::printf("%d problem%s found\n", report.bad_count(), report.bad_count() == 1 ? "" : "s");
   return report.bad_count() == 0 ? 0 : 1;
 }

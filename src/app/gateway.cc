@@ -117,6 +117,7 @@ Gateway::Gateway(const base::Registry& registry, RunOptions options)
 Gateway::~Gateway() {
   admin_.reset();
   if (model_pull_) model_pull_->stop();  // it tells the repository
+  if (alarm_keeper_) alarm_keeper_->stop();
   if (cores_) cores_->stop();
   listeners_.reset();
   front_.reset();
@@ -170,6 +171,7 @@ std::expected<void, StartFailure> Gateway::start() {
   publish(config_);
   observer_->start();
   cores_->start();
+  broker_->prepare(config_.broker);
   // Nobody is served before the rights of the start are given up.
   auto doors = privileges.bind([&] { return open_doors(privileges); });
   if (!doors) return std::unexpected(doors.error());
@@ -177,6 +179,9 @@ std::expected<void, StartFailure> Gateway::start() {
   sharing_->configure(config_.shared);
   if (auto entered = enter(std::move(*doors)); !entered) return entered;
   if (predecessor_) take_over();
+  alarm_keeper_->load();
+  alarm_keeper_->apply(config_.alarms);
+  broker_->start();
   ingest_->apply(std::move(plan));
   return {};
 }
@@ -277,22 +282,32 @@ void Gateway::start_lanes() {
   embeddings_ = std::make_unique<LocalEmbeddings>(*repository_, *engine_);
   llm_->set_local(embeddings_.get());
   http_port_ = std::make_unique<WebhookClient>(pools);
+  alarm_keeper_ = std::make_unique<AlarmKeeper>(config_.data_dir, cores_->loop(0), http_port_.get());
+  alarm_keeper_->stage(config_.alarms);
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { alarm_keeper_->collect(writer); });
   ingest::LaneOptions lane;
   lane.context = {.registry = &registry_,
                   .clock = &base::system_clock(),
                   .models = model_port_.get(),
                   .http = http_port_.get(),
+                  .llm = &llm_port_,
                   .data_dir = config_.data_dir};
+  alarm_keeper_->furnish(lane.context);
   lane.loops = loops;
-  lane.on_alarm = [](const ingest::AlarmChange& change) {
-    obs::log(change.raised ? obs::Level::warn : obs::Level::info, change.raised ? "alarm raised" : "alarm cleared",
-             {{"pipeline", change.pipeline}, {"alarm", change.name}, {"device", change.device}, {"why", change.why}});
-  };
+  lane.on_alarm = log_alarm;
+  lane.on_problem = log_lane_problem;
   lane.on_buffer = log_buffer;
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
+  alarm_keeper_->watch(*ingest_);
+  broker_ = std::make_unique<EmbeddedBroker>(config_.data_dir);
+  observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { broker_->collect(writer); });
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };
-  readiness_.notes = [this] { return sharing_->notes(); };
+  readiness_.notes = [this] {
+    std::vector<std::string> notes = sharing_->notes();
+    for (std::string& note : broker_->notes()) notes.push_back(std::move(note));
+    return notes;
+  };
   services_.put(llm_.get());
   services_.put(responses_.get());
   services_.put(repository_.get());
@@ -302,6 +317,7 @@ void Gateway::start_lanes() {
   front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads, admission_);
   for (const std::string& name : registry_.names<flow::ApiFactory>())
     registry_.find<flow::ApiFactory>(name)->build(*front_);
+  llm_port_.open(front_.get());
   flow::Front* front = front_.get();
   for (std::size_t i = 0; i < config_.threads; ++i) {
     per_core_[i].server = std::make_unique<http::Server>(
@@ -365,6 +381,7 @@ std::expected<void, StartFailure> Gateway::enter(Doors doors) {
   parts.repository = repository_.get();
   parts.journal = model_journal_.get();
   parts.ingest = ingest_.get();
+  parts.alarms = alarm_keeper_.get();
   parts.readiness = &readiness_;
   parts.data_dir = config_.data_dir;
   parts.threads = config_.threads;
@@ -559,6 +576,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   config::Map root = document->root().map();
   GatewayConfig fresh = read_config(root);
   std::int64_t fresh_stamp = files_stamp(fresh);
+  alarm_keeper_->stage(fresh.alarms);
   ingest::Plan plan = ingest_->plan(root);
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
@@ -589,6 +607,8 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   listeners_->apply(std::move(*change));
   admin_->change(std::move(*door));
   admin_->set_listen(listen_addresses());
+  alarm_keeper_->apply(config_.alarms);
+  broker_->reload(config_.broker);
   ingest_->apply(std::move(plan));
   return {};
 }

@@ -9,10 +9,13 @@
 
 #include <unistd.h>
 #include "app/admin.h"
+#include "app/alarm_keeper.h"
 #include "app/budget_metrics.h"
+#include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
 #include "app/inherited_sockets.h"
+#include "app/inner_llm.h"
 #include "app/listeners.h"
 #include "app/local_embeddings.h"
 #include "app/model_journal.h"
@@ -169,8 +172,11 @@ class Gateway {
   std::unique_ptr<infer::Engine> engine_;
   std::unique_ptr<ModelMetrics> model_metrics_;
   std::unique_ptr<LocalModels> model_port_;
+  InnerLlm llm_port_;
   std::unique_ptr<LocalEmbeddings> embeddings_;  // of engine_ and repository_
   std::unique_ptr<WebhookClient> http_port_;
+  std::unique_ptr<AlarmKeeper> alarm_keeper_;
+  std::unique_ptr<EmbeddedBroker> broker_;
   std::unique_ptr<ingest::Lane> ingest_;
   std::unique_ptr<flow::Front> front_;
   std::unique_ptr<Admin> admin_;

@@ -242,6 +242,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.filters = read_filters(root.get("filters"), registry);
   config.shared = quota::parse_shared(root.get("shared"), registry);
   config.compression = read_compression(root.get("compression"));
+  config.alarms = ingest::read_alarm_config(root.get("alarms"));
   config.websocket = read_websocket(root.get("websocket"));
   const std::vector<std::string> apis = registry.names<flow::ApiFactory>();
   config.teams = flow::parse_teams(root.get("teams"), apis);
@@ -263,6 +264,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
                       one.address()));
     }
   }
+  config.broker = broker::read_broker(root, config.insecure);
   place_pulled_models(config);
   return config;
 }

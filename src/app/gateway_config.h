@@ -10,6 +10,7 @@
 #include "app/overload_config.h"
 #include "app/privilege.h"
 #include "base/registry.h"
+#include "broker/broker_config.h"
 #include "config/document.h"
 #include "flow/keys.h"
 #include "flow/websocket.h"
@@ -17,6 +18,7 @@
 #include "http/server.h"
 #include "infer/inference_config.h"
 #include "infer/model_config.h"
+#include "ingest/alarm_config.h"
 #include "llm/plan.h"
 #include "net/address.h"
 #include "net/egress.h"
@@ -53,6 +55,8 @@ struct GatewayConfig {
   infer::InferenceConfig inference;
   std::vector<infer::ModelConfig> models;
   std::optional<quota::ShareConfig> shared;  // with other gateways
+  ingest::AlarmConfig alarms;
+  std::optional<broker::BrokerConfig> broker;  // the embedded one
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

@@ -260,6 +260,8 @@ void Gateway::stop_ingest() {
   auto stopped = std::make_shared<std::atomic<bool>>(false);
   ingest_->stop([stopped] { stopped->store(true); });
   wait_for([&] { return stopped->load(); }, kIngestPatience);
+  alarm_keeper_->stop();
+  broker_->stop();  // behind the last that was published
 }
 
 void Gateway::drain(base::Duration idle_grace) {

@@ -136,7 +136,10 @@ int main(int argc, char** argv) {
   app::add_budget_commands(cli, chosen);
   app::add_price_commands(cli, chosen);
   app::add_audit_commands(cli, chosen);
+  app::add_alarm_commands(cli, chosen);
+  app::add_action_commands(cli, chosen);
   app::add_model_worker(cli, registry, chosen);
+  app::add_broker_keeper(cli, chosen);
   app::add_tune(*app::add_model_commands(cli, chosen), registry, chosen);
   app::add_artifact_commands(cli, chosen);
 

@@ -1,68 +1,343 @@
 #include "ingest/alarm_board.h"
 
+#include "base/quantity.h"
+#include "base/secret.h"
+
 namespace penstock::ingest {
+namespace {
+
+constexpr std::string_view kRecordPrefix = ".alarm/";
+constexpr std::string_view kShelfPrefix = ".shelf/";
+
+// No pipeline's name begins with a dot, and none holds a slash.
+std::string key_of(std::string_view prefix, std::string_view pipeline, std::string_view name, std::string_view device) {
+  return fmt::format("{}{}/{}\n{}", prefix, pipeline, name, device);
+}
+
+base::WallMicros micros(base::Duration duration) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+}
+
+}  // namespace
+
+void AlarmBoard::attach(StatePort* state, NotifyPort* notify, const base::Clock* clock) {
+  state_ = state;
+  notify_ = notify;
+  clock_ = clock;
+}
+
+void AlarmBoard::set_flood(FloodLimit flood) {
+  std::lock_guard lock(mutex_);
+  flood_ = flood;
+}
+
+std::vector<std::string> AlarmBoard::restore() {
+  std::vector<std::string> unreadable;
+  if (state_ == nullptr) return unreadable;
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, text] : state_->entries(std::string(kRecordPrefix))) {
+    auto record = alarm_record_from(text);
+    if (!record) {
+      unreadable.push_back(record.error().detail);
+      continue;
+    }
+    const AlarmChange& change = record->change;
+    bool raised = record->raised();
+    if (records_.try_emplace(Key(change.pipeline, change.name, change.device), *record).second && raised) ++raised_;
+  }
+  for (const auto& [key, text] : state_->entries(std::string(kShelfPrefix))) {
+    auto shelf = alarm_shelf_from(text);
+    if (shelf) {
+      shelves_.try_emplace(Key(shelf->pipeline, shelf->name, shelf->device), *shelf);
+    } else {
+      unreadable.push_back(shelf.error().detail);
+    }
+  }
+  return unreadable;
+}
+
+// --- under the lock --------------------------------------------------------------------------------------------------
+
+const AlarmRules& AlarmBoard::rules_of(const AlarmChange& change) const {
+  static const AlarmRules kNone;
+  auto pipeline = rules_.find(change.pipeline);
+  if (pipeline == rules_.end()) return kNone;
+  auto rules = pipeline->second.find(change.name);
+  return rules == pipeline->second.end() ? kNone : rules->second;
+}
+
+const AlarmShelf* AlarmBoard::shelf_of(const AlarmChange& change) const {
+  if (shelves_.empty()) return nullptr;
+  for (const std::string& device : {change.device, std::string()}) {
+    auto found = shelves_.find(Key(change.pipeline, change.name, device));
+    if (found != shelves_.end() && found->second.until > now()) return &found->second;
+  }
+  return nullptr;
+}
+
+void AlarmBoard::keep(const AlarmRecord& record) {
+  if (state_ == nullptr) return;
+  const AlarmChange& change = record.change;
+  state_->put(key_of(kRecordPrefix, change.pipeline, change.name, change.device), to_text(record));
+}
+
+void AlarmBoard::forget(const AlarmChange& change) {
+  if (state_ != nullptr) state_->erase(key_of(kRecordPrefix, change.pipeline, change.name, change.device));
+}
 
 void AlarmBoard::remember(const AlarmChange& change) {
   if (history_.size() >= kHistoryMax) history_.pop_front();
   history_.push_back(change);
 }
 
+void AlarmBoard::note(const AlarmChange& change, std::string what, Outbox& out, std::string actor, std::string why) {
+  out.events.push_back({.change = change,
+                        .what = std::move(what),
+                        .at = now() == 0 ? change.at : now(),
+                        .actor = std::move(actor),
+                        .why = why.empty() ? change.why : std::move(why)});
+}
+
+void AlarmBoard::notify(const std::vector<std::string>& targets, std::string event, const AlarmChange& change,
+                        Outbox& out) {
+  if (notify_ == nullptr || targets.empty()) return;
+  std::string id = base::hmac_sha256_hex(
+      event, fmt::format("{}\n{}\n{}\n{}", change.pipeline, change.name, change.device, change.at));
+  out.notices.emplace_back(targets,
+                           Notice{.id = id.substr(0, 32), .event = std::move(event), .alarm = change, .at = now()});
+}
+
+void AlarmBoard::raise(const AlarmChange& change, Outbox& out) {
+  ++raised_total_;
+  remember(change);
+  Key key(change.pipeline, change.name, change.device);
+  auto found = records_.find(key);
+  bool again = found != records_.end() && found->second.raised();
+  bool quiet = flooded(change, out);
+  AlarmRecord record{.change = change, .noted = now(), .suppressed = quiet};
+  if (again) {  // the pipeline does not know that it stands: what people did about it stays
+    record = found->second;
+    record.change = change;
+  }
+  if (found != records_.end() || records_.size() < kActiveMax) {
+    if (!again) ++raised_;
+    records_.insert_or_assign(std::move(key), record);
+    keep(record);
+  }
+  note(change, quiet ? "suppressed" : "raised", out);
+  if (quiet) return;
+  out.told.push_back(change);
+  if (!again && shelf_of(change) == nullptr) notify(rules_of(change).notify, "raised", change, out);
+}
+
+void AlarmBoard::clear(const AlarmChange& change, Outbox& out) {
+  remember(change);
+  note(change, "cleared", out);
+  bool quiet = false;
+  auto found = records_.find(Key(change.pipeline, change.name, change.device));
+  if (found != records_.end() && found->second.raised()) {
+    AlarmRecord& record = found->second;
+    --raised_;
+    quiet = record.suppressed;
+    bool shelved = shelf_of(change) != nullptr;
+    const AlarmRules& rules = rules_of(change);
+    std::vector<std::string> targets = rules.notify;
+    if (record.escalated) targets.insert(targets.end(), rules.escalate_notify.begin(), rules.escalate_notify.end());
+    if (!quiet && !shelved) notify(targets, "cleared", change, out);
+    if (rules.acknowledge && record.state == AlarmRecord::State::unacknowledged) {
+      record.state = AlarmRecord::State::returned;
+      record.cleared = change.at;
+      keep(record);
+    } else {
+      records_.erase(found);
+      forget(change);
+    }
+  }
+  if (!quiet) out.told.push_back(change);
+}
+
+bool AlarmBoard::flooded(const AlarmChange& change, Outbox& out) {
+  if (clock_ == nullptr || flood_.most == 0 || change.name == kFloodAlarm) return false;
+  Flood& flood = floods_[change.pipeline];
+  base::WallMicros at = now();
+  // A clock that was set back must not make a flood endless.
+  std::erase_if(flood.raises, [&](base::WallMicros one) { return one > at || one + micros(flood_.per) <= at; });
+  flood.raises.push_back(at);
+  if (flood.raises.size() > flood_.most * 2 + 1) flood.raises.pop_front();
+  if (!flood.standing && flood.raises.size() <= flood_.most) return false;
+  ++suppressed_total_;
+  ++flood.count;
+  for (const std::string& target : rules_of(change).notify) flood.targets.insert(target);
+  if (!flood.standing) {
+    flood.standing = true;
+    put_flood_alarm(change.pipeline, flood, true, out);
+  }
+  return true;
+}
+
+void AlarmBoard::put_flood_alarm(const std::string& pipeline, const Flood& flood, bool raised, Outbox& out) {
+  AlarmChange change{.pipeline = pipeline, .name = kFloodAlarm, .device = "", .raised = raised, .at = now(), .why = {}};
+  change.why =
+      raised ? fmt::format("more than {} alarms within {}: those that follow are listed, and nobody is told of each",
+                           flood_.most, base::format_duration(flood_.per))
+             : fmt::format("no more than {} alarms within {}; {} were not told of", flood_.most / 2,
+                           base::format_duration(flood_.per), flood.count);
+  remember(change);
+  note(change, raised ? "raised" : "cleared", out);
+  out.told.push_back(change);
+  notify({flood.targets.begin(), flood.targets.end()}, raised ? "raised" : "cleared", change, out);
+  Key key(pipeline, kFloodAlarm, "");
+  if (raised) {
+    ++raised_total_;
+    if (records_.insert_or_assign(key, AlarmRecord{.change = change, .noted = now()}).second) ++raised_;
+  } else if (records_.erase(key) > 0) {
+    --raised_;
+  }
+}
+
+void AlarmBoard::end_floods(Outbox& out) {
+  base::WallMicros at = now();
+  for (auto& [pipeline, flood] : floods_) {
+    if (!flood.standing) continue;
+    std::erase_if(flood.raises, [&](base::WallMicros one) { return one > at || one + micros(flood_.per) <= at; });
+    if (flood.raises.size() > flood_.most / 2) continue;
+    put_flood_alarm(pipeline, flood, false, out);
+    flood = {};
+  }
+}
+
+void AlarmBoard::clear_where(const std::function<bool(const Key&)>& which, base::WallMicros at, const std::string& why,
+                             Outbox& out) {
+  std::vector<AlarmChange> gone;
+  std::vector<AlarmChange> returned;
+  for (const auto& [key, record] : records_) {
+    if (!which(key)) continue;
+    AlarmChange change = record.change;
+    change.raised = false;
+    change.at = at;
+    change.why = why;
+    (record.raised() ? gone : returned).push_back(std::move(change));
+  }
+  for (const AlarmChange& change : gone) {
+    clear(change, out);
+    returned.push_back(change);
+  }
+  // Nobody can be asked about what there is no more.
+  for (const AlarmChange& change : returned) {
+    if (records_.erase(Key(change.pipeline, change.name, change.device)) > 0) forget(change);
+  }
+}
+
+// --- pipelines -------------------------------------------------------------------------------------------------------
+
+void AlarmBoard::deliver(const Outbox& out) {
+  if (noted_) {
+    for (const AlarmEvent& event : out.events) noted_(event);
+  }
+  if (told_) {
+    for (const AlarmChange& change : out.told) told_(change);
+  }
+  for (const auto& [targets, notice] : out.notices) notify_->tell(targets, notice);
+}
+
 void AlarmBoard::change(const AlarmChange& change) {
+  Outbox out;
   {
     std::lock_guard lock(mutex_);
-    Key key(change.pipeline, change.name, change.device);
     if (change.raised) {
-      ++raised_total_;
-      if (active_.size() < kActiveMax || active_.contains(key)) active_.insert_or_assign(std::move(key), change);
+      raise(change, out);
     } else {
-      active_.erase(key);
+      clear(change, out);
     }
-    remember(change);
   }
-  if (told_) told_(change);
+  deliver(out);
+}
+
+std::vector<AlarmChange> AlarmBoard::raised(const std::string& pipeline, const std::string& name) const {
+  std::lock_guard lock(mutex_);
+  std::vector<AlarmChange> found;
+  for (auto at = records_.lower_bound(Key(pipeline, name, "")); at != records_.end(); ++at) {
+    const auto& [of_pipeline, of_name, device] = at->first;
+    if (of_pipeline != pipeline || of_name != name) break;
+    if (at->second.raised()) found.push_back(at->second.change);
+  }
+  return found;
+}
+
+void AlarmBoard::declare(const std::string& pipeline, const AlarmTable& alarms, base::WallMicros at) {
+  Outbox out;
+  {
+    std::lock_guard lock(mutex_);
+    rules_[pipeline] = alarms;
+    auto undeclared = [&](const Key& key) {
+      return std::get<0>(key) == pipeline && !alarms.contains(std::get<1>(key)) && std::get<1>(key) != kFloodAlarm;
+    };
+    clear_where(undeclared, at, "the pipeline has this alarm no more", out);
+  }
+  deliver(out);
 }
 
 void AlarmBoard::clear_pipeline(const std::string& pipeline, base::WallMicros at, const std::string& why) {
-  std::vector<AlarmChange> cleared;
+  Outbox out;
   {
     std::lock_guard lock(mutex_);
-    auto first = active_.lower_bound(Key(pipeline, "", ""));
-    auto last = first;
-    for (; last != active_.end() && std::get<0>(last->first) == pipeline; ++last) {
-      AlarmChange& change = cleared.emplace_back(last->second);
-      change.raised = false;
-      change.at = at;
-      change.why = why;
-      remember(change);
+    clear_where([&](const Key& key) { return std::get<0>(key) == pipeline; }, at, why, out);
+    rules_.erase(pipeline);
+    floods_.erase(pipeline);
+  }
+  deliver(out);
+}
+
+void AlarmBoard::clear_others(const std::set<std::string>& pipelines, base::WallMicros at, const std::string& why) {
+  Outbox out;
+  {
+    std::lock_guard lock(mutex_);
+    clear_where([&](const Key& key) { return !pipelines.contains(std::get<0>(key)); }, at, why, out);
+    std::erase_if(rules_, [&](const auto& one) { return !pipelines.contains(one.first); });
+    std::erase_if(floods_, [&](const auto& one) { return !pipelines.contains(one.first); });
+  }
+  deliver(out);
+}
+
+void AlarmBoard::tick() {
+  Outbox out;
+  {
+    std::lock_guard lock(mutex_);
+    base::WallMicros at = now();
+    end_floods(out);
+    std::vector<AlarmShelf> ended;
+    std::erase_if(shelves_, [&](const auto& one) {
+      if (one.second.until > at) return false;
+      ended.push_back(one.second);
+      return true;
+    });
+    for (const AlarmShelf& shelf : ended) {
+      if (state_ != nullptr) state_->erase(key_of(kShelfPrefix, shelf.pipeline, shelf.name, shelf.device));
+      note({.pipeline = shelf.pipeline, .name = shelf.name, .device = shelf.device, .why = {}}, "unshelved", out, "",
+           "its time is over");
     }
-    active_.erase(first, last);
+    for (auto& [key, record] : records_) {
+      const AlarmChange& change = record.change;
+      if (record.state != AlarmRecord::State::unacknowledged || record.suppressed) continue;
+      const AlarmRules& rules = rules_of(change);
+      bool off_the_shelf = std::any_of(ended.begin(), ended.end(), [&](const AlarmShelf& shelf) {
+        return shelf.pipeline == change.pipeline && shelf.name == change.name &&
+               (shelf.device.empty() || shelf.device == change.device);
+      });
+      if (shelf_of(change) != nullptr) continue;
+      if (off_the_shelf) notify(rules.notify, "raised", change, out);
+      if (record.escalated || rules.escalate_after == base::Duration::zero() ||
+          at < record.noted + micros(rules.escalate_after))
+        continue;
+      record.escalated = true;
+      if (!rules.escalate_severity.empty()) record.change.severity = rules.escalate_severity;
+      keep(record);
+      note(change, "escalated", out, "",
+           fmt::format("nobody acknowledged it within {}", base::format_duration(rules.escalate_after)));
+      notify(rules.escalate_notify.empty() ? rules.notify : rules.escalate_notify, "escalated", change, out);
+    }
   }
-  for (const AlarmChange& change : cleared) {
-    if (told_) told_(change);
-  }
-}
-
-std::vector<AlarmChange> AlarmBoard::active() const {
-  std::lock_guard lock(mutex_);
-  std::vector<AlarmChange> result;
-  result.reserve(active_.size());
-  for (const auto& [key, change] : active_) result.push_back(change);
-  return result;
-}
-
-std::vector<AlarmChange> AlarmBoard::history() const {
-  std::lock_guard lock(mutex_);
-  return {history_.rbegin(), history_.rend()};
-}
-
-std::size_t AlarmBoard::active_count() const {
-  std::lock_guard lock(mutex_);
-  return active_.size();
-}
-
-std::uint64_t AlarmBoard::raised_total() const {
-  std::lock_guard lock(mutex_);
-  return raised_total_;
+  deliver(out);
 }
 
 }  // namespace penstock::ingest

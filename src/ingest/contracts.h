@@ -14,7 +14,9 @@
 #include "base/clock.h"
 #include "base/registry.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "config/document.h"
+#include "ingest/alarm_rules.h"
 #include "ingest/sample.h"
 #include "json/value.h"
 #include "rt/loop.h"
@@ -51,11 +53,11 @@ class HttpPort {
   virtual void post(rt::Loop& loop, HttpPost request, std::function<void(Result<int>)> done) = 0;
 };
 
-// Asks a language model through the gateway's own routes: limits, budgets and the ledger see the call as one of the
-// declared key `key`. `done` is called exactly once on `loop`.
+// Asks a language model through the gateway's own routes: limits, budgets, guardrails and the ledger see the call as
+// any client's with this credential. `done` is called exactly once on `loop`, with the text of the answer.
 struct LlmQuestion {
-  std::string key;
-  std::string model;
+  base::Secret key;   // empty where the gateway has no keys
+  std::string model;  // a route, or provider/model
   std::string system;
   std::string prompt;
   std::int64_t max_tokens = 256;
@@ -90,6 +92,11 @@ class StatePort {
   virtual std::optional<std::string> get(const std::string& key) const = 0;
   virtual void put(std::string key, std::string value, Kept kept = {}) = 0;
   virtual void erase(const std::string& key) = 0;
+  // All whose key begins so.
+  virtual std::vector<std::pair<std::string, std::string>> entries(const std::string& prefix) const {
+    (void)prefix;
+    return {};
+  }
 };
 
 // Which devices may speak: quarantined and unknown ones may not, when the registry says so. Any thread.
@@ -99,6 +106,9 @@ class DevicePort {
   // False: the samples of this device are not taken (and counted by the port).
   virtual bool admit(std::string_view source, std::string_view device) = 0;
 };
+
+class NotifyPort;   // notify.h
+class ActionBoard;  // action_board.h
 
 // What every extension of this lane may use. Outlives all of them. `penstock check` and `penstock test` leave ports
 // null.
@@ -111,6 +121,8 @@ struct Context {
   WritePort* writes = nullptr;
   StatePort* state = nullptr;
   DevicePort* devices = nullptr;
+  NotifyPort* notify = nullptr;
+  ActionBoard* actions = nullptr;
   std::string data_dir = {};  // where journals and buffers live; empty where nothing may be written
 };
 
@@ -273,6 +285,9 @@ struct StepContext {
   std::function<void(std::string_view what)> failed = {};  // one sample could not be worked on; counted, last one shown
   std::function<void(std::uint64_t samples)> dropped = {};  // samples given up by rule: late, over a limit; counted
   std::function<void(DeadLetter letter)> dead = {};         // a sample that failed, for the dead-letter store
+  std::shared_ptr<AlarmTable> alarms = {};                  // of the pipeline, as far as it is built
+  // What is raised on the board under that name: a new step goes on with it. On the loop.
+  std::function<std::vector<AlarmChange>(const std::string& alarm)> raised = {};
   // Builds the steps of a list, or null after a reported mistake. What leaves them goes to `out`, which outlives them.
   std::function<std::unique_ptr<Chain>(const config::Node& steps, std::string place, Output& out)> chain = {};
 

@@ -44,6 +44,19 @@ class DeviceTable {
     return at(device, [](Entry&) {});
   }
 
+  // Takes over the states of another table, as many as there is room for, the newest first. The other is empty then but
+  // for what had no room. For a table that has none yet.
+  void adopt(DeviceTable& other) {
+    std::size_t skip = other.order_.size() - std::min(other.order_.size(), most_);
+    std::size_t count = other.order_.size() - skip;
+    for (; count > 0; --count) {
+      Entry& entry = *std::prev(other.order_.end(), static_cast<std::ptrdiff_t>(skip) + 1);
+      at(entry.device) = std::move(entry.state);
+      other.index_.erase(entry.device);
+      other.order_.erase(std::prev(other.order_.end(), static_cast<std::ptrdiff_t>(skip) + 1));
+    }
+  }
+
   // Newest first.
   std::list<Entry>& entries() { return order_; }
   std::size_t size() const { return order_.size(); }

@@ -71,21 +71,16 @@ Result<void> check_wanted(const Program& program, Expression::Wants wants) {
   // Arithmetic on fields gives a number or an array, in no case a condition.
   Term::Kind type = root.type == Term::Kind::null && detail::is_arithmetic(root.op) ? Term::Kind::number : root.type;
   if (type == Term::Kind::null && root.op != Op::literal) return {};
-  std::string_view wanted;
+  bool fits = true;
   switch (wants) {
-    case Expression::Wants::any: return {};
-    case Expression::Wants::condition:
-      if (type != Term::Kind::boolean) wanted = "a condition that is true or false, such as temp > 80degC";
-      break;
-    case Expression::Wants::number:
-      if (type != Term::Kind::number && type != Term::Kind::boolean) wanted = "a number";
-      break;
-    case Expression::Wants::array:
-      if (type != Term::Kind::array && type != Term::Kind::number) wanted = "an array, such as vib[] or [a, b]";
-      break;
+    case Expression::Wants::any: break;
+    case Expression::Wants::condition: fits = type == Term::Kind::boolean; break;
+    case Expression::Wants::number: fits = type == Term::Kind::number || type == Term::Kind::boolean; break;
+    case Expression::Wants::array: fits = type == Term::Kind::array || type == Term::Kind::number; break;
   }
-  if (wanted.empty()) return {};
-  return detail::at_column(root.column, fmt::format("this gives {}; expected is {}", detail::describe(type), wanted));
+  if (fits) return {};
+  return detail::at_column(
+      root.column, fmt::format("this gives {}; expected is {}", detail::describe(type), detail::expected(wants)));
 }
 
 }  // namespace
@@ -100,6 +95,7 @@ Result<Expression> Expression::compile(std::string_view text, Wants wants) {
   auto parsed = detail::parse_expression(text, false, *program);
   if (!parsed) return std::unexpected(parsed.error());
   if (auto fits = check_wanted(*program, wants); !fits) return std::unexpected(fits.error());
+  program->wants = wants;
   return Expression(std::move(program));
 }
 
@@ -166,6 +162,7 @@ Result<Condition> Condition::compile(std::string_view text) {
   auto parsed = detail::parse_expression(text, true, *program);
   if (!parsed) return std::unexpected(parsed.error());
   if (auto fits = check_wanted(*program, Expression::Wants::condition); !fits) return std::unexpected(fits.error());
+  program->wants = Expression::Wants::condition;
   return Condition{Expression(std::move(program)), parsed->hold};
 }
 

@@ -53,6 +53,10 @@ std::optional<Value> to_value(const Term& term);
 // As people read it: 81.5degC, "line 1", [3 numbers].
 std::string to_text(const Term& term);
 
+struct FieldType;
+struct Shape;
+struct StepPlan;
+
 namespace detail {
 struct Program;
 }
@@ -80,6 +84,9 @@ class Expression {
   const std::vector<std::string>& names() const;
   // False when the sample has none of the fields that the expression names: it says nothing about this sample.
   bool concerns(const Sample& sample) const;
+  // What it gives for samples of this shape, for Step::plan(). What can never work (a field that cannot be there, a
+  // text in arithmetic, units that do not fit) is added to plan.problems; what it gives is unknown then.
+  FieldType gives(const Shape& in, StepPlan& plan) const;
   // "score = 0.93, temp = 81degC": the values behind a decision.
   std::string explain(const Sample& sample) const;
 

@@ -139,7 +139,8 @@ Result<void> check_arithmetic(const Program& program, ExprNode& node) {
     if (temperatures && node.op == Op::add) {
       return at_column(node.column, "two temperatures cannot be added; write the difference in K: temp + 5K");
     }
-    node.unit = temperatures ? find_unit("K") : left.unit;
+    const Unit* unit = left.unit == nullptr && left.op == Op::literal ? right.unit : left.unit;
+    node.unit = temperatures ? find_unit("K") : unit;
   }
   return {};
 }
@@ -206,6 +207,16 @@ std::string_view describe(Kind kind) {
     case Kind::array: return "an array";
   }
   return "a value";
+}
+
+std::string_view expected(Expression::Wants wants) {
+  switch (wants) {
+    case Expression::Wants::condition: return "a condition that is true or false, such as temp > 80degC";
+    case Expression::Wants::number: return "a number";
+    case Expression::Wants::array: return "an array, such as vib[] or [a, b]";
+    case Expression::Wants::any: break;
+  }
+  return "any value";
 }
 
 bool is_comparison(Op op) { return op >= Op::less && op <= Op::not_equal; }

@@ -7,6 +7,8 @@ namespace penstock::ingest::detail {
 
 // "a number", "true or false", ...
 std::string_view describe(Term::Kind kind);
+// "a number", "a condition that ...": what a place wants.
+std::string_view expected(Expression::Wants wants);
 bool is_comparison(Op op);
 bool is_arithmetic(Op op);
 

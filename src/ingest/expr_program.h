@@ -109,6 +109,7 @@ struct Program {
   std::deque<std::string> texts;
   std::vector<std::string> mentioned;  // for Expression::names()
   std::uint16_t root = 0;
+  Expression::Wants wants = Expression::Wants::any;
   mutable Scratch scratch;
 
   const ExprNode& kid(const ExprNode& node, std::size_t i) const { return nodes[kids[node.first + i]]; }

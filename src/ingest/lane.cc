@@ -68,11 +68,21 @@ void Lane::RunningSource::store(std::vector<Sample> batch, Emit::Stored stored) 
   journal->append(std::move(batch), std::move(stored));
 }
 
+namespace {
+
+std::string dead_letter_folder(const std::string& data_dir) {
+  return data_dir.empty() ? std::string() : data_dir + "/dead_letters";
+}
+
+}  // namespace
+
 Lane::Lane(LaneOptions options)
     : options_(std::move(options)),
       board_(options_.on_alarm),
+      dead_letters_(dead_letter_folder(options_.context.data_dir), *options_.context.clock),
       buffers_(options_.context.data_dir, *options_.context.clock, options_.on_buffer) {
   options_.context.writes = this;
+  board_.attach(options_.context.state, options_.context.notify, options_.context.clock);
 }
 Lane::~Lane() = default;
 
@@ -88,26 +98,39 @@ Plan Lane::plan(config::Map& root) {
     parts.loop = loop_for(name);
     parts.board = &board_;
     parts.buffers = &buffers_;
+    parts.dead_letters = dead_letters_.of(name);
     std::lock_guard lock(mutex_);
-    std::shared_ptr<EventHub>& hub = hubs_[name];
-    if (!hub) hub = std::make_shared<EventHub>();
-    parts.hub = hub;
+    parts.hub = hubs_[name].events;
+    parts.taps = hubs_[name].taps;
     return parts;
   });
 }
 
 void Lane::apply(Plan plan) {
-  running_.store(true);
+  if (!running_.exchange(true)) {
+    for (const std::string& problem : board_.restore()) options_.on_problem(problem);
+  }
   replace_pipelines(std::move(plan.pipelines));
+  connect_pipelines();
+  declare_alarms();
   connect();
   replace_sources(std::move(plan.sources));
 }
 
-void Lane::stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done) {
-  running.pipeline->stop([this, name = running.pipeline->name(), why = std::move(why), done = std::move(done)] {
-    board_.clear_pipeline(name, options_.context.clock->wall(), why);
-    if (done) done();
-  });
+// What a pipeline raised while it worked off its queue is cleared with the rest, unless its successor has that alarm.
+void Lane::stop_pipeline(const RunningPipeline& running, std::function<void()> done) {
+  running.pipeline->stop(std::move(done));
+}
+
+// Alarms that the configuration still has stay as they are, over reloads and restarts.
+void Lane::declare_alarms() {
+  base::WallMicros now = options_.context.clock->wall();
+  std::set<std::string> names;
+  for (const auto& pipeline : pipelines()) {
+    names.insert(pipeline->name());
+    board_.declare(pipeline->name(), pipeline->alarms(), now);
+  }
+  if (running_.load()) board_.clear_others(names, now, "the pipeline was removed");
 }
 
 void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
@@ -117,7 +140,6 @@ void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
     before = pipelines_;
   }
   std::vector<std::shared_ptr<RunningPipeline>> after;
-  std::vector<std::shared_ptr<Pipeline>> fresh;
   for (PlannedPipeline& plan : planned) {
     auto same = std::find_if(before.begin(), before.end(), [&](const auto& running) {
       return running->pipeline->name() == plan.name && running->written == plan.written;
@@ -126,15 +148,17 @@ void Lane::replace_pipelines(std::vector<PlannedPipeline> planned) {
       after.push_back(*same);
       continue;
     }
-    fresh.push_back(plan.pipeline);
+    auto old = std::find_if(before.begin(), before.end(),
+                            [&](const auto& running) { return running->pipeline->name() == plan.name; });
+    plan.pipeline->start(old == before.end() ? nullptr : (*old)->pipeline);
     after.push_back(std::make_shared<RunningPipeline>(
         RunningPipeline{std::move(plan.written), std::move(plan.from), std::move(plan.pipeline)}));
   }
   for (const auto& running : before) {
-    if (std::find(after.begin(), after.end(), running) != after.end()) continue;
-    stop_pipeline(*running, "the pipeline was changed or removed", {});
+    bool stays = std::any_of(after.begin(), after.end(),
+                             [&](const auto& now) { return now->pipeline->name() == running->pipeline->name(); });
+    if (!stays) stop_pipeline(*running, [this] { declare_alarms(); });
   }
-  for (const auto& pipeline : fresh) pipeline->start();
   std::lock_guard lock(mutex_);
   pipelines_ = std::move(after);
   std::erase_if(hubs_, [&](const auto& hub) {
@@ -158,6 +182,23 @@ void Lane::connect() {
     if (source->journal) source->journal->set_targets(targets);
     std::lock_guard source_lock(source->mutex);
     source->readers = std::move(readers);
+  }
+}
+
+// The same for pipelines that read pipelines.
+void Lane::connect_pipelines() {
+  std::vector<std::shared_ptr<RunningPipeline>> all;
+  {
+    std::lock_guard lock(mutex_);
+    all = pipelines_;
+  }
+  for (const auto& running : all) {
+    std::vector<std::shared_ptr<Pipeline>> readers;
+    for (const auto& other : all) {
+      bool reads = std::find(other->from.begin(), other->from.end(), running->pipeline->name()) != other->from.end();
+      if (reads) readers.push_back(other->pipeline);
+    }
+    running->pipeline->set_readers(std::move(readers));
   }
 }
 
@@ -234,21 +275,15 @@ void Lane::stop(std::function<void()> done) {
   }
   auto all_done = std::make_shared<std::function<void()>>(
       [this, sources, done = std::move(done)] { close_buffers(sources, done); });
-  auto stop_pipelines = [this, pipelines = std::move(pipelines), all_done] {
-    auto left = std::make_shared<std::atomic<std::size_t>>(pipelines.size() + options_.loops.size());
-    auto one_done = [left, all_done] {
-      if (left->fetch_sub(1) == 1) (*all_done)();
-    };
-    for (const auto& running : pipelines) stop_pipeline(*running, "the gateway stops", one_done);
-    // A pipeline that a reload took out may still be on its way to stop: behind it on every loop.
-    for (rt::Loop* loop : options_.loops) loop->post(one_done);
+  auto stop_all = [this, pipelines = std::move(pipelines), all_done] {
+    stop_pipelines(pipelines, [all_done] { (*all_done)(); });
   };
-  if (sources.empty()) return options_.loops.front()->post(std::move(stop_pipelines));
+  if (sources.empty()) return options_.loops.front()->post(std::move(stop_all));
   auto left = std::make_shared<std::atomic<std::size_t>>(sources.size());
   for (const auto& running : sources) {
-    running->loop->post([running, left, stop_pipelines] {
+    running->loop->post([running, left, stop_all] {
       running->source->stop();
-      if (left->fetch_sub(1) == 1) stop_pipelines();
+      if (left->fetch_sub(1) == 1) stop_all();
     });
   }
 }
@@ -271,6 +306,27 @@ void Lane::close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sour
       });
     }
   });
+}
+
+// Those that read no other of them first, so that what they still hold is taken by the ones that read them.
+void Lane::stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, std::function<void()> done) {
+  const auto reads_none = [&](const std::shared_ptr<RunningPipeline>& running) {
+    return std::none_of(left.begin(), left.end(), [&](const auto& other) {
+      return std::find(running->from.begin(), running->from.end(), other->pipeline->name()) != running->from.end();
+    });
+  };
+  std::vector<std::shared_ptr<RunningPipeline>> now;
+  std::copy_if(left.begin(), left.end(), std::back_inserter(now), reads_none);
+  std::erase_if(left, [&](const auto& running) { return std::find(now.begin(), now.end(), running) != now.end(); });
+  // A pipeline that a reload took out may still be on its way to stop: behind it on every loop.
+  auto waits = std::make_shared<std::atomic<std::size_t>>(now.size() + options_.loops.size());
+  auto one_done = [this, waits, left = std::move(left), done = std::move(done)] {
+    if (waits->fetch_sub(1) != 1) return;
+    if (left.empty()) return done();
+    stop_pipelines(left, done);
+  };
+  for (const auto& running : now) stop_pipeline(*running, one_done);
+  for (rt::Loop* loop : options_.loops) loop->post(one_done);
 }
 
 std::shared_ptr<Lane::RunningSource> Lane::find_source(const std::string& name) const {
@@ -370,7 +426,33 @@ std::vector<LaneDevice> Lane::devices() const {
 std::shared_ptr<EventHub> Lane::events(const std::string& pipeline) const {
   std::lock_guard lock(mutex_);
   auto found = hubs_.find(pipeline);
-  return found == hubs_.end() ? nullptr : found->second;
+  return found == hubs_.end() ? nullptr : found->second.events;
+}
+
+std::shared_ptr<EventHub> Lane::tap(const std::string& pipeline, const std::string& place) const {
+  std::lock_guard lock(mutex_);
+  auto found = hubs_.find(pipeline);
+  return found == hubs_.end() ? nullptr : found->second.taps->find(place);
+}
+
+void Lane::replay_dead_letters(const std::string& pipeline, const std::set<std::uint64_t>& ids,
+                               std::function<void(Replayed)> done) const {
+  std::shared_ptr<Pipeline> to;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& running : pipelines_) {
+      if (running->pipeline->name() == pipeline) to = running->pipeline;
+    }
+  }
+  if (!to) return done({});
+  std::shared_ptr<DeadLetters> store = to->dead_letters();
+  std::vector<KeptLetter> letters = store->take(ids);
+  const std::size_t count = letters.size();
+  to->replay(std::move(letters), [store, count, done = std::move(done)](std::vector<KeptLetter> left) {
+    Replayed replayed{count - left.size(), left.size()};
+    store->put_back(std::move(left));
+    done(replayed);
+  });
 }
 
 }  // namespace penstock::ingest

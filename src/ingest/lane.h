@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct LaneOptions {
   std::function<void(const AlarmChange&)> on_alarm;  // for the log; on the pipeline's thread
   // For the log: what happened to a buffer or journal on the disk, in words; on any thread.
   std::function<void(const std::string& buffer, const std::string& what)> on_buffer = {};
+  std::function<void(const std::string&)> on_problem = [](const std::string&) {};  // the same: in words
 };
 
 struct SourceStatus {
@@ -32,6 +34,11 @@ struct LaneDevice {
   std::vector<std::string> pipelines;
 };
 
+struct Replayed {
+  std::size_t replayed = 0;
+  std::size_t left = 0;  // their step or sink is gone
+};
+
 // apply() and stop() are called by one thread at a time while the loops run or before they do; everything else may be
 // called by any thread. The loops and the context outlive the lane, and the lane is stopped before the loops are.
 class Lane : public WritePort {
@@ -42,9 +49,10 @@ class Lane : public WritePort {
   // Reads the configuration for this lane; see read_plan(). Look at the document before applying.
   Plan plan(config::Map& root);
   // Starts what is new, replaces what is written differently, stops what is gone; the rest is not touched. A replaced
-  // pipeline works off its queue first; its windows are closed and its alarms cleared.
+  // pipeline loses nothing: see Pipeline::start().
   void apply(Plan plan);
-  // Sources first, then pipelines with all they hold; `done` once, on one of the loops.
+  // Sources first, then pipelines with all they hold; `done` once, on one of the loops. Alarms stand for the next
+  // start.
   void stop(std::function<void()> done);
 
   // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. Errors:
@@ -65,6 +73,11 @@ class Lane : public WritePort {
   const BufferStore& buffers() const { return buffers_; }
   // Null when there is no such pipeline.
   std::shared_ptr<EventHub> events(const std::string& pipeline) const;
+  // What passes one place of a pipeline (taps.h). Null when there is no such pipeline or place.
+  std::shared_ptr<EventHub> tap(const std::string& pipeline, const std::string& place) const;
+  // Gives dead letters (all without ids) to where they failed; `done` once, on any thread.
+  void replay_dead_letters(const std::string& pipeline, const std::set<std::uint64_t>& ids,
+                           std::function<void(Replayed)> done) const;
   AlarmBoard& alarms() { return board_; }
   const AlarmBoard& alarms() const { return board_; }
 
@@ -76,8 +89,11 @@ class Lane : public WritePort {
   void replace_sources(std::vector<PlannedSource> planned);
   void replace_pipelines(std::vector<PlannedPipeline> planned);
   void connect();
-  void stop_pipeline(const RunningPipeline& running, std::string why, std::function<void()> done);
   void close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done);
+  void connect_pipelines();
+  void stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, std::function<void()> done);
+  void stop_pipeline(const RunningPipeline& running, std::function<void()> done);
+  void declare_alarms();
   std::shared_ptr<RunningSource> find_source(const std::string& name) const;
 
   LaneOptions options_;
@@ -87,7 +103,12 @@ class Lane : public WritePort {
   mutable std::mutex mutex_;          // guards the three below; never held while calling out
   std::vector<std::shared_ptr<RunningSource>> sources_;
   std::vector<std::shared_ptr<RunningPipeline>> pipelines_;
-  std::map<std::string, std::shared_ptr<EventHub>> hubs_;
+  struct Hubs {
+    std::shared_ptr<EventHub> events = std::make_shared<EventHub>();
+    std::shared_ptr<Taps> taps = std::make_shared<Taps>();
+  };
+  std::map<std::string, Hubs> hubs_;
+  DeadLetterStore dead_letters_;
 };
 
 }  // namespace penstock::ingest

@@ -14,120 +14,99 @@ void add(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
 
 }  // namespace
 
-// The input of one step; as an Output it is where the step before puts its samples. The one behind the last step has no
-// step and hands samples to the sinks.
-class Pipeline::Stage : public Output {
+// Behind the last step.
+class Pipeline::End : public Output {
  public:
-  Stage(Pipeline& pipeline, std::unique_ptr<Step> step) : pipeline_(pipeline), step_(std::move(step)) {}
-  void emit(Sample sample) override {
-    if (step_) {
-      step_->push(std::move(sample), *next_);
-    } else {
-      pipeline_.leave(std::move(sample));
-    }
-  }
-  Step* step() const { return step_.get(); }
-  Stage& next() const { return *next_; }
-  void set_next(Stage* next) { next_ = next; }
+  explicit End(Pipeline& pipeline) : pipeline_(pipeline) {}
+  void emit(Sample sample) override { pipeline_.leave(std::move(sample)); }
 
  private:
   Pipeline& pipeline_;
-  std::unique_ptr<Step> step_;
-  Stage* next_ = nullptr;
 };
 
 Pipeline::Pipeline(std::string name, PipelineParts parts) : name_(std::move(name)), parts_(std::move(parts)) {
-  step_context_.shared = &parts_.context;
-  step_context_.pipeline = name_;
-  step_context_.loop = parts_.loop;
-  step_context_.alarm_changed = [this](const AlarmChange& change) { changed(change); };
-  step_context_.failed = [this](std::string_view what) {
-    add(errors_);
-    std::lock_guard lock(shown_mutex_);
-    last_error_ = what;
+  if (!parts_.taps) parts_.taps = std::make_shared<Taps>();
+  frame_.context = parts_.context;
+  frame_.pipeline = name_;
+  frame_.loop = parts_.loop;
+  frame_.taps = parts_.taps;
+  frame_.alarm_changed = [this](const AlarmChange& change) { changed(change); };
+  frame_.failed = [this](std::string_view what) { failed(what); };
+  frame_.dropped = [this](std::uint64_t samples) { add(latest().dropped_, samples); };
+  frame_.dead = [this](DeadLetter letter) { dead(std::move(letter)); };
+  frame_.alarms = std::make_shared<AlarmTable>();
+  frame_.raised = [this](const std::string& alarm) {
+    return parts_.board == nullptr ? std::vector<AlarmChange>() : parts_.board->raised(name_, alarm);
   };
-  step_context_.dropped = [this](std::uint64_t samples) { add(dropped_, samples); };
-  stages_.push_back(std::make_unique<Stage>(*this, nullptr));
+  end_ = std::make_unique<End>(*this);
+  steps_ = std::make_unique<StepChain>(frame_, "", *end_);
 }
 
 Pipeline::~Pipeline() = default;
 
-void Pipeline::add_step(std::string kind, std::unique_ptr<Step> step) {
-  step_kinds_.push_back(std::move(kind));
-  stages_.insert(stages_.end() - 1, std::make_unique<Stage>(*this, std::move(step)));
-  for (std::size_t i = 0; i + 1 < stages_.size(); ++i) stages_[i]->set_next(stages_[i + 1].get());
-}
-
-void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink, OutletOptions options) {
+void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written, OutletOptions options) {
   options.store = parts_.buffers;
-  outlets_.push_back(std::make_shared<Outlet>(std::move(kind), std::move(sink), std::move(options)));
+  auto outlet = std::make_shared<Outlet>(std::move(kind), std::move(sink), std::move(options));
+  sinks_.push_back({std::move(written), std::move(outlet)});
 }
 
-void Pipeline::start() {
-  parts_.loop->post([self = shared_from_this()] {
-    for (const auto& outlet : self->outlets_) {
-      auto started = outlet->start(*self->parts_.loop);
-      if (!started) self->step_context_.error(fmt::format("sink {}: {}", outlet->kind(), started.error().detail));
-    }
-    self->timer_ = std::make_unique<rt::Timer>(*self->parts_.loop);
-    self->on_tick();
-  });
+std::vector<std::string> Pipeline::step_kinds() const {
+  std::vector<std::string> kinds;
+  for (const auto& slot : frame_.slots) {
+    if (slot->place.find('.') == std::string::npos) kinds.push_back(slot->kind);
+  }
+  return kinds;
 }
 
-void Pipeline::stop(std::function<void()> done) {
-  parts_.loop->post([self = shared_from_this(), done = std::move(done)] {
-    self->timer_.reset();
-    std::vector<Sample> rest(
-        std::make_move_iterator(self->working_.begin() + static_cast<std::ptrdiff_t>(self->working_at_)),
-        std::make_move_iterator(self->working_.end()));
-    {
-      std::lock_guard lock(self->incoming_mutex_);
-      self->closed_ = true;
-      std::move(self->incoming_.begin(), self->incoming_.end(), std::back_inserter(rest));
-      self->incoming_.clear();
-    }
-    self->working_.clear();
-    self->working_at_ = 0;
-    for (Sample& sample : rest) self->push(std::move(sample));
-    self->queued_.fetch_sub(rest.size(), std::memory_order_relaxed);
-    self->flush();
-    self->stopped_ = true;
-    self->stop_outlets(std::move(done));
-  });
+StepPlan Pipeline::plan(const Shape& in) {
+  if (!frame_.complete) return {.out = {}, .memory_bytes_max = 0, .problems = {}};
+  frame_.lines.clear();
+  return steps_->plan(in);
 }
 
 bool Pipeline::offer(std::vector<Sample> samples) {
+  const std::size_t count = samples.size();
+  if (take(samples)) return true;
+  add(refused_, count);
+  return false;
+}
+
+// Leaves them where they are when there is no room.
+bool Pipeline::take(std::vector<Sample>& samples) {
   if (samples.empty()) return true;
-  const bool blocked = std::any_of(outlets_.begin(), outlets_.end(), [](const auto& outlet) { return outlet->full(); });
-  std::size_t before = queued_.fetch_add(samples.size(), std::memory_order_relaxed);
-  if (blocked || (before > 0 && before + samples.size() > kQueueMax)) {
-    queued_.fetch_sub(samples.size(), std::memory_order_relaxed);
-    add(refused_, samples.size());
-    return false;
-  }
-  std::size_t count = samples.size();
+  const std::size_t count = samples.size();
+  const std::size_t before = queued_.fetch_add(count, std::memory_order_relaxed);
   bool post = false;
+  std::shared_ptr<Pipeline> next;
   {
     std::lock_guard lock(incoming_mutex_);
-    if (closed_) {
+    next = next_.lock();
+    const bool full = blocked_.load(std::memory_order_relaxed) || (before > 0 && before + count > kQueueMax);
+    if (next || closed_ || full) {
       queued_.fetch_sub(count, std::memory_order_relaxed);
-      add(refused_, count);
-      return false;
-    }
-    if (incoming_.empty()) {
-      incoming_ = std::move(samples);
+      if (!next) return false;
     } else {
-      std::move(samples.begin(), samples.end(), std::back_inserter(incoming_));
+      if (incoming_.empty()) {
+        incoming_ = std::move(samples);
+      } else {
+        std::move(samples.begin(), samples.end(), std::back_inserter(incoming_));
+      }
+      samples.clear();
+      post = !std::exchange(posted_, true);
     }
-    post = !std::exchange(posted_, true);
   }
+  if (next) return next->take(samples);
   add(in_, count);
   if (post) parts_.loop->post([self = shared_from_this()] { self->work(); });
   return true;
 }
 
 void Pipeline::work() {
-  if (stopped_) return;
+  if (stopped_ || opening_ || heir_ != nullptr) return;
+  if (stalled()) {
+    work_waits_ = true;
+    return;
+  }
   if (working_at_ >= working_.size()) {
     working_.clear();
     working_at_ = 0;
@@ -138,9 +117,10 @@ void Pipeline::work() {
   burst_now_ = parts_.context.clock->wall();
   std::size_t count = std::min(kBurst, working_.size() - working_at_);
   note_devices(std::span(working_).subspan(working_at_, count));
-  for (std::size_t i = 0; i < count; ++i) stages_.front()->emit(std::move(working_[working_at_ + i]));
+  for (std::size_t i = 0; i < count; ++i) push_timed(std::move(working_[working_at_ + i]));
   working_at_ += count;
   queued_.fetch_sub(count, std::memory_order_relaxed);
+  hand_on();
   add(busy_nanos_, static_cast<std::uint64_t>((parts_.context.clock->steady() - begin).count()));
   if (working_at_ >= working_.size()) {
     std::lock_guard lock(incoming_mutex_);
@@ -150,28 +130,31 @@ void Pipeline::work() {
   parts_.loop->post([self = shared_from_this()] { self->work(); });
 }
 
+void Pipeline::push_timed(Sample sample) {
+  if (++untimed_ < StepFrame::kTimedEvery) return steps_->push(std::move(sample));
+  untimed_ = 0;
+  frame_.timing = true;
+  frame_.scale = StepFrame::kTimedEvery;
+  steps_->push(std::move(sample));
+  frame_.timing = false;
+}
+
 void Pipeline::push(Sample sample) {
   burst_now_ = sample.ingest_time;
-  stages_.front()->emit(std::move(sample));
+  steps_->push(std::move(sample));
 }
 
 void Pipeline::tick(base::WallMicros now) {
   burst_now_ = now;
-  for (const auto& stage : stages_) {
-    if (stage->step() != nullptr) stage->step()->tick(now, stage->next());
-  }
+  frame_.timing = true;
+  frame_.scale = 1;
+  steps_->tick(now);
+  frame_.timing = false;
 }
 
-void Pipeline::flush() {
-  for (const auto& stage : stages_) {
-    if (stage->step() != nullptr) stage->step()->flush(stage->next());
-  }
-}
+void Pipeline::flush() { steps_->flush(); }
 
-bool Pipeline::busy() const {
-  return std::any_of(stages_.begin(), stages_.end(),
-                     [](const auto& stage) { return stage->step() != nullptr && stage->step()->busy(); });
-}
+bool Pipeline::busy() const { return steps_->busy(); }
 
 void Pipeline::on_tick() {
   tick(parts_.context.clock->wall());
@@ -180,20 +163,37 @@ void Pipeline::on_tick() {
     std::lock_guard lock(shown_mutex_);
     shown_ = newest_;
   }
+  retire_idle();
+  hand_on();
+  blocked_.store(std::any_of(sinks_.begin(), sinks_.end(), [](const SinkSlot& sink) { return sink.outlet->full(); }),
+                 std::memory_order_relaxed);
   timer_->arm_in(kTick, [this] { on_tick(); });
 }
 
 void Pipeline::leave(Sample sample) {
+  if (heir_ != nullptr) return heir_->leave(std::move(sample));
   // A model's late answer may come after stop(): its sinks are closed.
   if (stopped_) return;
+  if (opening_) {
+    held_.push_back(std::move(sample));
+    return;
+  }
   add(out_);
   count_latency(sample.ingest_time);
-  for (const auto& outlet : outlets_) outlet->deliver(sample);
+  for (const SinkSlot& sink : sinks_) {
+    sink.outlet->deliver(sample);
+    if (sink.outlet->full()) blocked_.store(true, std::memory_order_relaxed);
+  }
+  for (Reader& reader : readers_) {
+    if (reader.waiting.empty()) hand_on_soon();
+    reader.waiting.push_back(sample);
+  }
   if (parts_.hub && parts_.hub->watched()) {
     parts_.hub->publish({Event::Kind::sample, std::make_shared<const std::string>(to_json(sample))});
   }
   if (on_output_) on_output_(sample);
   newest_ = std::move(sample);
+  newest_.receipt.reset();
   newest_fresh_ = true;
 }
 
@@ -207,11 +207,22 @@ void Pipeline::count_latency(base::WallMicros ingest_time) {
 }
 
 void Pipeline::changed(const AlarmChange& change) {
-  if (change.raised) add(alarms_);
+  if (change.raised) add(latest().alarms_);
   if (parts_.board != nullptr) parts_.board->change(change);
   if (parts_.hub && parts_.hub->watched()) {
     parts_.hub->publish({Event::Kind::alarm, std::make_shared<const std::string>(to_json(change))});
   }
+}
+
+void Pipeline::failed(std::string_view what) {
+  Pipeline& shown = latest();
+  add(shown.errors_);
+  std::lock_guard lock(shown.shown_mutex_);
+  shown.last_error_ = what;
+}
+
+void Pipeline::dead(DeadLetter letter) {
+  if (parts_.dead_letters) parts_.dead_letters->add(std::move(letter));
 }
 
 void Pipeline::note_devices(std::span<const Sample> samples) {
@@ -262,19 +273,29 @@ std::vector<DeviceStatus> Pipeline::devices() const {
 }
 
 std::vector<OutletStatus> Pipeline::sinks() const {
+  std::vector<std::shared_ptr<Outlet>> outlets;
+  {
+    std::lock_guard lock(shown_mutex_);
+    for (const SinkSlot& sink : sinks_) outlets.push_back(sink.outlet);
+  }
   std::vector<OutletStatus> result;
-  for (const auto& outlet : outlets_) result.push_back(outlet->status());
+  for (const auto& outlet : outlets) result.push_back(outlet->status());
   return result;
 }
 
-// `done` is called once every outlet has flushed.
-void Pipeline::stop_outlets(std::function<void()> done) {
-  auto left = std::make_shared<std::size_t>(outlets_.size() + 1);
-  auto one_done = [self = shared_from_this(), left, done = std::move(done)] {
-    if (--*left == 0 && done) done();
-  };
-  for (const auto& outlet : outlets_) outlet->stop(one_done);
-  one_done();
+std::vector<StepStats> Pipeline::steps() const {
+  std::vector<StepStats> result;
+  for (const auto& slot : frame_.slots) {
+    StepStats& stats = result.emplace_back();
+    stats.place = slot->place;
+    stats.kind = slot->kind;
+    stats.in = slot->in.load(std::memory_order_relaxed);
+    stats.out = slot->out.load(std::memory_order_relaxed);
+    stats.errors = slot->errors.load(std::memory_order_relaxed);
+    stats.dropped = slot->dropped.load(std::memory_order_relaxed);
+    stats.seconds = static_cast<double>(slot->nanos.load(std::memory_order_relaxed)) / 1e9;
+  }
+  return result;
 }
 
 }  // namespace penstock::ingest

@@ -1,6 +1,7 @@
 #include "ingest/plan.h"
 
-#include "base/quantity.h"
+#include "ingest/layout.h"
+#include "ingest/named_item.h"
 
 namespace penstock::ingest {
 namespace {
@@ -12,13 +13,6 @@ bool check_name(const std::string& name, const config::Node& node) {
   });
   if (!good) node.problem(fmt::format("'{}' is no name: use up to 64 letters, digits, - and _", name));
   return good;
-}
-
-std::string unknown(std::string_view what, std::string_view name, const std::vector<std::string>& known) {
-  auto hint = base::closest(name, known);
-  if (hint) return fmt::format("unknown {} '{}'; did you mean '{}'?", what, name, *hint);
-  return fmt::format("unknown {} '{}'; there {} {}", what, name, known.empty() ? "is" : "are",
-                     known.empty() ? "none" : fmt::format("{}", fmt::join(known, ", ")));
 }
 
 // The one key of a source's entry that is a kind of source; empty after a reported mistake.
@@ -35,7 +29,7 @@ std::string source_kind(const config::Map& map, const Context& context) {
   } else {
     std::vector<std::string> keys = map.keys();
     map.node().problem(keys.empty() ? fmt::format("names no kind of source; there are {}", fmt::join(kinds, ", "))
-                                    : unknown("kind of source", keys.front(), kinds));
+                                    : detail::unknown_name("kind of source", keys.front(), kinds));
   }
   return {};
 }
@@ -61,35 +55,6 @@ void read_sources(const config::Node& node, const Context& context, Plan& plan) 
   }
 }
 
-// A list item with one key: the name of a step or sink. Empty after a reported mistake.
-template <class Factory>
-std::pair<std::string, config::Node> named_item(const config::Node& item, std::string_view what,
-                                                const Context& context) {
-  config::Map map = item.map();
-  std::vector<std::string> keys = map.keys();
-  if (keys.size() != 1) {
-    if (item.kind() == config::Node::Kind::map) {
-      item.problem(fmt::format("expected one {} per list item; start each with its own '-'", what));
-    }
-    return {};
-  }
-  if (context.registry->find<Factory>(keys.front()) == nullptr) {
-    item.problem(unknown(what, keys.front(), context.registry->names<Factory>()));
-    return {};
-  }
-  return {keys.front(), map.get(keys.front())};
-}
-
-void add_steps(Pipeline& pipeline, const config::Node& steps, const Context& context) {
-  if (!steps.present()) return;
-  for (const config::Node& item : steps.items()) {
-    auto [kind, node] = named_item<StepFactory>(item, "step", context);
-    if (kind.empty()) continue;
-    auto step = context.registry->find<StepFactory>(kind)->make(node, pipeline.step_context());
-    if (step) pipeline.add_step(kind, std::move(step));
-  }
-}
-
 // A buffer on disk is found again by its name: that of the pipeline and the kind of the sink, numbered when there are
 // more of them, or the one it was given.
 OutletOptions planned_buffer(PlannedPipeline& planned, const std::string& kind, const config::Node& node) {
@@ -111,15 +76,47 @@ OutletOptions planned_buffer(PlannedPipeline& planned, const std::string& kind, 
 void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& context) {
   if (!to.present()) return;
   for (const config::Node& item : to.items()) {
-    auto [kind, node] = named_item<SinkFactory>(item, "sink", context);
+    auto [kind, node] = detail::named_item<SinkFactory>(item, "sink", *context.registry);
     if (kind.empty()) continue;
     config::Map map = node.map();
     OutletOptions options = planned_buffer(planned, kind, map.get("buffer"));
     auto sink = context.registry->find<SinkFactory>(kind)->make(planned.name, node, map, context);
     map.done();
     planned.sinks.push_back(kind);
-    if (sink) planned.pipeline->add_sink(kind, std::move(sink), std::move(options));
+    if (sink) planned.pipeline->add_sink(kind, std::move(sink), item.dump(), std::move(options));
   }
+}
+
+std::vector<std::pair<std::string, std::string>> read_writes(const config::Node& node) {
+  std::vector<std::pair<std::string, std::string>> writes;
+  for (const config::Node& item : node.items()) {
+    const auto entries = item.map().entries();
+    if (entries.size() != 1) item.problem("expected one write per list item, such as { plc.stop: true }");
+    for (const auto& [point, value] : entries) writes.emplace_back(point, value.text());
+  }
+  return writes;
+}
+
+void read_expectations(const config::Node& expect, PlannedTest& test) {
+  constexpr std::int64_t kMost = 1'000'000'000;
+  config::Map wanted = expect.map();
+  test.alarms = wanted.texts("alarms");
+  test.no_alarms = wanted.boolean("no_alarms", false);
+  if (wanted.has("outputs")) test.outputs = static_cast<std::uint64_t>(wanted.integer("outputs", 0, 0, kMost));
+  if (wanted.has("writes")) test.writes = read_writes(wanted.get("writes"));
+  if (wanted.has("notifies")) test.notifies = wanted.texts("notifies");
+  if (wanted.has("dead_letters")) {
+    test.dead_letters = static_cast<std::uint64_t>(wanted.integer("dead_letters", 0, 0, kMost));
+  }
+  wanted.done();
+  const bool nothing =
+      test.alarms.empty() && !test.no_alarms && !test.outputs && !test.writes && !test.notifies && !test.dead_letters;
+  if (nothing) {
+    expect.problem(
+        "expects nothing; write alarms: [name], no_alarms: true, outputs: 10, writes: [ { plc.stop: true } ], "
+        "notifies: [url] or dead_letters: 0");
+  }
+  if (!test.alarms.empty() && test.no_alarms) expect.problem("alarms and no_alarms exclude each other");
 }
 
 PlannedTest read_test(const config::Node& node) {
@@ -128,44 +125,38 @@ PlannedTest read_test(const config::Node& node) {
   config::Map map = node.map();
   test.feed = map.required_text("feed");
   config::Node expect = map.required("expect");
-  if (expect.present()) {
-    config::Map wanted = expect.map();
-    test.alarms = wanted.texts("alarms");
-    test.no_alarms = wanted.boolean("no_alarms", false);
-    if (wanted.has("outputs")) {
-      test.outputs = static_cast<std::uint64_t>(wanted.integer("outputs", 0, 0, 1'000'000'000));
-    }
-    wanted.done();
-    if (test.alarms.empty() && !test.no_alarms && !test.outputs) {
-      expect.problem("expects nothing; write alarms: [name], no_alarms: true or outputs: 10");
-    }
-    if (!test.alarms.empty() && test.no_alarms) expect.problem("alarms and no_alarms exclude each other");
-  }
+  if (expect.present()) read_expectations(expect, test);
   if (map.has("within")) test.within = map.duration("within", {});
+  if (map.has("llm")) test.llm = map.text("llm");
   map.done();
   return test;
 }
 
 void read_pipelines(const config::Node& node, const Context& context, const PartsFor& parts_for, Plan& plan) {
   config::Map all = node.map();
-  std::vector<std::string> sources;
-  for (const PlannedSource& source : plan.sources) sources.push_back(source.name);
-  sources.insert(sources.end(), plan.disabled_sources.begin(), plan.disabled_sources.end());
+  std::vector<std::string> known;
+  for (const PlannedSource& source : plan.sources) known.push_back(source.name);
+  known.insert(known.end(), plan.disabled_sources.begin(), plan.disabled_sources.end());
+  const std::vector<std::string> sources = known;
+  for (const std::string& name : all.keys()) known.push_back(name);
   for (const auto& [name, entry] : all.entries()) {
     if (!check_name(name, entry)) continue;
+    if (std::find(sources.begin(), sources.end(), name) != sources.end()) {
+      entry.problem(fmt::format("there is a source '{}' too; give the pipeline another name", name));
+    }
     config::Map map = entry.map();
     PlannedPipeline planned;
     planned.name = name;
     planned.written = entry.dump();
     map.required("from");
     planned.from = map.texts("from");
-    for (const std::string& source : planned.from) {
-      if (std::find(sources.begin(), sources.end(), source) == sources.end()) {
-        map.get("from").problem(unknown("source", source, sources));
+    for (const std::string& from : planned.from) {
+      if (std::find(known.begin(), known.end(), from) == known.end()) {
+        map.get("from").problem(detail::unknown_name("source", from, known));
       }
     }
     planned.pipeline = std::make_shared<Pipeline>(name, parts_for(name));
-    add_steps(*planned.pipeline, map.get("steps"), context);
+    planned.pipeline->read_steps(map.get("steps"));
     add_sinks(planned, map.get("to"), context);
     config::Node tests = map.get("tests");
     if (tests.present()) {
@@ -179,30 +170,18 @@ void read_pipelines(const config::Node& node, const Context& context, const Part
 
 }  // namespace
 
-std::string Plan::describe() const {
-  std::string out;
-  for (const PlannedSource& source : sources) out += fmt::format("source {}: {}\n", source.name, source.kind);
-  for (const PlannedPipeline& pipeline : pipelines) {
-    out += fmt::format("pipeline {}: {}", pipeline.name, fmt::join(pipeline.from, " + "));
-    for (const std::string& step : pipeline.pipeline->step_kinds()) out += fmt::format(" -> {}", step);
-    if (!pipeline.sinks.empty()) out += fmt::format(" => {}", fmt::join(pipeline.sinks, ", "));
-    if (!pipeline.tests.empty()) out += fmt::format(" ({} tests)", pipeline.tests.size());
-    out += '\n';
-  }
-  return out;
-}
-
 Plan read_plan(config::Map& root, const Context& context, const PartsFor& parts_for) {
   Plan plan;
   read_sources(root.get("sources"), context, plan);
-  read_pipelines(root.get("pipelines"), context, parts_for, plan);
+  config::Node pipelines = root.get("pipelines");
+  read_pipelines(pipelines, context, parts_for, plan);
+  lay_out(plan, pipelines);
   return plan;
 }
 
 std::shared_ptr<Pipeline> build_steps(const std::string& name, const config::Node& entry, PipelineParts parts) {
-  Context context = parts.context;
   auto pipeline = std::make_shared<Pipeline>(name, std::move(parts));
-  add_steps(*pipeline, entry.map().get("steps"), context);
+  pipeline->read_steps(entry.map().get("steps"));
   return pipeline;
 }
 

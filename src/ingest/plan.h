@@ -25,14 +25,21 @@ struct PlannedTest {
   std::vector<std::string> alarms;       // each must be raised
   bool no_alarms = false;                // none may be raised
   std::optional<std::uint64_t> outputs;  // samples that leave the last step
+  // In this order and no others: "plc.stop" and the value, and the URLs of posts.
+  std::optional<std::vector<std::pair<std::string, std::string>>> writes;
+  std::optional<std::vector<std::string>> notifies;
+  std::optional<std::uint64_t> dead_letters;
+  std::optional<std::string> llm;        // what every language model answers
   std::optional<base::Duration> within;  // the alarms' event time counted from the first sample of the feed
 };
 
 struct PlannedPipeline {
   std::string name;
-  std::vector<std::string> from;
+  std::vector<std::string> from;  // sources and pipelines
   std::string written;
   std::shared_ptr<Pipeline> pipeline;
+  Shape in;
+  StepPlan whole;                         // of all its steps
   std::vector<std::string> sinks;         // kinds, in order
   std::vector<std::string> buffers = {};  // names of those on disk
   std::vector<PlannedTest> tests;
@@ -42,7 +49,8 @@ struct Plan {
   std::vector<PlannedSource> sources;
   std::vector<std::string> disabled_sources;  // written with `enabled: false`; pipelines may still name them
   std::vector<PlannedPipeline> pipelines;
-  // One line per source and pipeline, for `penstock check`. Holds no secrets: names and kinds only.
+  // For `penstock check`: a line per source and pipeline, and below it what is known of the samples behind every step
+  // and how much memory it may take. Holds no secrets: names, kinds and units only.
   std::string describe() const;
 };
 

@@ -1,11 +1,13 @@
 #include "ingest/rehearsal.h"
 
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "base/quantity.h"
 #include "ingest/csv.h"
+#include "ingest/rehearsal_ports.h"
 
 namespace penstock::ingest {
 namespace {
@@ -43,16 +45,38 @@ Result<std::vector<Sample>> load_feed(const std::filesystem::path& path) {
   return samples;
 }
 
+std::string to_text(const Value& value) {
+  if (const auto* boolean = std::get_if<bool>(&value)) return *boolean ? "true" : "false";
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return std::to_string(*integer);
+  if (const auto* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  return fmt::format("[{}]", fmt::join(std::get<std::vector<double>>(value), ", "));
+}
+
+// "81.50" is 81.5.
+bool same_value(const std::string& wanted, const std::string& got) {
+  if (wanted == got) return true;
+  double left = 0;
+  double right = 0;
+  const auto reads = [](const std::string& text, double& number) {
+    auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return ec == std::errc{} && end == text.data() + text.size();
+  };
+  return reads(wanted, left) && reads(got, right) && left == right;
+}
+
 // Feeds one pipeline from within its own loop, so that a model's answer can come from anywhere.
 class Rehearsal {
  public:
-  Rehearsal(std::string name, const config::Node& entry, const Context& context, std::vector<Sample> feed)
-      : feed_(std::move(feed)) {
+  Rehearsal(const PlannedPipeline& planned, const PlannedTest& test, const config::Node& entry, const Context& context,
+            std::vector<Sample> feed)
+      : ports_(context, test.llm, [this] { go_on_soon(); }), feed_(std::move(feed)) {
     PipelineParts parts;
-    parts.context = context;
+    parts.context = ports_.context();
     parts.loop = &loop_;
     parts.board = &board_;
-    pipeline_ = build_steps(name, entry, std::move(parts));
+    parts.dead_letters = dead_letters_;
+    pipeline_ = build_steps(planned.name, entry, std::move(parts));
     pipeline_->on_output([this](const Sample&) { ++outputs_; });
   }
 
@@ -62,15 +86,22 @@ class Rehearsal {
     pipeline_.reset();
   }
 
-  std::uint64_t outputs() const { return outputs_; }
   bool stuck() const { return stuck_; }
-  std::vector<AlarmChange> alarms() const { return {alarms_.begin(), alarms_.end()}; }
   std::string last_error() const { return last_error_; }
+  void tell(TestReport& report) const {
+    report.outputs = outputs_;
+    report.alarms = alarms_;
+    report.dead_letters = dead_letters_->total();
+    for (const PointWrite& write : ports_.writes()) {
+      report.writes.emplace_back(fmt::format("{}.{}", write.source, write.point), to_text(write.value));
+    }
+    for (const HttpPost& post : ports_.posts()) report.notifies.push_back(post.url);
+  }
 
  private:
   void advance() {
     while (at_ < feed_.size()) {
-      if (pipeline_->busy()) return wait();
+      if (busy()) return wait();
       waiting_since_.reset();
       Sample& sample = feed_[at_];
       if (now_ == 0) now_ = sample.event_time;
@@ -78,14 +109,16 @@ class Rehearsal {
         // A long silence is told in one go after the first minute: steps only compare times.
         constexpr base::WallMicros kMinute = 60'000'000;
         now_ = sample.event_time - now_ > kMinute ? sample.event_time - kMinute / 2 : now_ + kTickMicros;
+        ports_.clock().set(now_);
         pipeline_->tick(now_);
         continue;
       }
       sample.ingest_time = sample.event_time;
+      ports_.clock().set(sample.event_time);
       pipeline_->push(std::move(sample));
       ++at_;
     }
-    if (pipeline_->busy()) return wait();
+    if (busy()) return wait();
     if (!flushed_) {
       flushed_ = true;
       pipeline_->flush();
@@ -94,24 +127,41 @@ class Rehearsal {
     finish();
   }
 
+  bool busy() const { return ports_.waiting() || pipeline_->busy(); }
+
+  // An answer came: what it left to be done is posted already, so the feed goes on behind it.
+  void go_on_soon() {
+    if (!waiting_since_ || std::exchange(going_on_, true)) return;
+    loop_.post([this] {
+      going_on_ = false;
+      advance();
+    });
+  }
+
+  // The timer is for steps that wait for something else than the ports' answers.
   void wait() {
     if (!waiting_since_) waiting_since_ = std::chrono::steady_clock::now();
     if (std::chrono::steady_clock::now() - *waiting_since_ > kAnswerMax) {
       stuck_ = true;
       return finish();
     }
-    timer_.arm_in(std::chrono::milliseconds(1), [this] { advance(); });
+    timer_.arm_in(std::chrono::milliseconds(20), [this] { advance(); });
   }
 
   void finish() {
+    timer_.cancel();
+    if (std::exchange(finished_, true)) return;
     last_error_ = pipeline_->stats().last_error;
     loop_.stop();
   }
 
   rt::Loop loop_;
   rt::Timer timer_{loop_};
+  RehearsalPorts ports_;
   std::vector<AlarmChange> alarms_;
   AlarmBoard board_{[this](const AlarmChange& change) { alarms_.push_back(change); }};
+  std::shared_ptr<DeadLetters> dead_letters_ =
+      std::make_shared<DeadLetters>(std::string(), ports_.clock(), std::function<void()>());
   std::shared_ptr<Pipeline> pipeline_;
   std::vector<Sample> feed_;
   std::size_t at_ = 0;
@@ -119,6 +169,8 @@ class Rehearsal {
   std::uint64_t outputs_ = 0;
   bool flushed_ = false;
   bool stuck_ = false;
+  bool going_on_ = false;
+  bool finished_ = false;
   std::string last_error_;
   std::optional<std::chrono::steady_clock::time_point> waiting_since_;
 };
@@ -148,6 +200,32 @@ void check_alarms(const PlannedTest& test, base::WallMicros begin, TestReport& r
   }
 }
 
+std::string listed(const std::vector<std::pair<std::string, std::string>>& writes) {
+  std::vector<std::string> texts;
+  for (const auto& [point, value] : writes) texts.push_back(fmt::format("{}: {}", point, value));
+  return texts.empty() ? "none" : fmt::format("{}", fmt::join(texts, ", "));
+}
+
+void check_effects(const PlannedTest& test, TestReport& report) {
+  if (test.outputs && *test.outputs != report.outputs) {
+    report.failures.push_back(fmt::format("expected {} outputs, got {}", *test.outputs, report.outputs));
+  }
+  if (test.dead_letters && *test.dead_letters != report.dead_letters) {
+    report.failures.push_back(fmt::format("expected {} dead letters, got {}", *test.dead_letters, report.dead_letters));
+  }
+  const auto same = [](const auto& wanted, const auto& got) {
+    return wanted.first == got.first && same_value(wanted.second, got.second);
+  };
+  if (test.writes &&
+      !std::equal(test.writes->begin(), test.writes->end(), report.writes.begin(), report.writes.end(), same)) {
+    report.failures.push_back(fmt::format("expected writes {}, got {}", listed(*test.writes), listed(report.writes)));
+  }
+  if (test.notifies && *test.notifies != report.notifies) {
+    report.failures.push_back(fmt::format("expected posts to [{}], got [{}]", fmt::join(*test.notifies, ", "),
+                                          fmt::join(report.notifies, ", ")));
+  }
+}
+
 TestReport run_one(const PlannedPipeline& planned, const PlannedTest& test, const config::Node& entry,
                    const Context& context, const std::filesystem::path& folder) {
   TestReport report;
@@ -161,19 +239,16 @@ TestReport run_one(const PlannedPipeline& planned, const PlannedTest& test, cons
   }
   report.samples = feed->size();
   base::WallMicros begin = feed->front().event_time;
-  auto rehearsal = std::make_unique<Rehearsal>(planned.name, entry, context, std::move(*feed));
+  auto rehearsal = std::make_unique<Rehearsal>(planned, test, entry, context, std::move(*feed));
   rehearsal->run();
-  report.outputs = rehearsal->outputs();
-  report.alarms = rehearsal->alarms();
+  rehearsal->tell(report);
   std::string last_error = rehearsal->last_error();
   if (rehearsal->stuck()) {
     report.failures.push_back("a step still waits for an answer after 30s");
     (void)rehearsal.release();  // the answer may yet come and needs the loop; the program ends soon
   }
   check_alarms(test, begin, report);
-  if (test.outputs && *test.outputs != report.outputs) {
-    report.failures.push_back(fmt::format("expected {} outputs, got {}", *test.outputs, report.outputs));
-  }
+  check_effects(test, report);
   report.passed = report.failures.empty();
   if (!report.passed && !last_error.empty()) {
     report.failures.push_back(fmt::format("the last error of a step: {}", last_error));

@@ -34,6 +34,10 @@ void Connection::stop(base::Duration flush) {
 
 bool Connection::publish(Outgoing message) { return worker_->publish(std::move(message)); }
 
+void Connection::publish(std::vector<Outgoing> messages, std::function<void(Published)> done) {
+  worker_->publish(std::move(messages), std::move(done));
+}
+
 ConnectionStatus Connection::status() const { return worker_->status(); }
 
 }  // namespace penstock::mqtt

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -24,17 +25,41 @@ struct Incoming {
   std::string_view topic;
   std::string_view payload;
   bool retained = false;
+  // MQTT 5 only, and only with Subscription::properties.
+  std::string_view content_type = {};
+  const std::vector<std::pair<std::string, std::string>>* properties = nullptr;  // the user's; null: none
 };
+
+// Which retained messages a subscription brings; only `none` is known below MQTT 5, and there the receiver sees to it.
+enum class Retained : std::uint8_t { all, if_new, none };
 
 struct Subscription {
   std::string filter;
   int qos = 0;  // 0, 1 or 2
+  Retained retained = Retained::all;
+  bool properties = false;
 };
 
 // All called on the connection's thread, never after stop(). They must not block.
 struct Handlers {
-  std::function<void(const Incoming&)> message;
-  std::function<void()> burst_end;  // after one or more messages that arrived together
+  using Settled = std::function<void(bool)>;
+
+  std::function<void(const Incoming&)> message = {};
+  // Makes what was read in one go safe. It calls `settled` once, on any thread; after false it is called again a while
+  // later, with the same messages. Until true nothing more is read and nothing acknowledged: what is lost before comes
+  // again in the next connection, when the broker keeps the session.
+  std::function<void(Settled settled)> store = {};
+  std::function<void()> burst_end = {};  // after one or more messages that arrived together, and were stored
+  std::function<void()> greeted = {};    // connected, or connected again
+  // The will of the connection about to be made; over Options::will.
+  std::function<Will()> will = {};
+};
+
+// What became of messages that were published together.
+struct Published {
+  bool confirmed = false;                  // acknowledged (at QoS 0: written), but for those refused
+  std::string why = {};                    // when not confirmed, or some were refused
+  std::vector<std::size_t> rejected = {};  // positions the broker will not take
 };
 
 struct ConnectionStatus {
@@ -63,8 +88,12 @@ class Connection {
   // a second. While the broker is unreachable nothing is waited for.
   void stop(base::Duration flush);
 
-  // Any thread, never blocks. False when an older message was dropped to make room.
+  // Any thread, never blocks. Waits for the broker in the queue. False when an older message was dropped to make room.
   bool publish(Outgoing message);
+  // All of them, in order, or why not: while there is no connection, and when it is lost before all are acknowledged,
+  // the answer comes at once and nothing is kept. `done` is called once on the connection's thread, not after stop().
+  // Any thread.
+  void publish(std::vector<Outgoing> messages, std::function<void(Published)> done);
   // Any thread.
   ConnectionStatus status() const;
 

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "mqtt/topic.h"
+
 namespace penstock::mqtt {
 namespace {
 
@@ -38,9 +40,32 @@ void read_tls(config::Map& map, Options& options) {
   if (!options.tls) node.problem("`tls` has no effect on a mqtt:// address; write mqtts://");
 }
 
+void read_will(const config::Node& node, Options& options) {
+  if (!node.present()) return;
+  config::Map map = node.map();
+  Will will;
+  will.topic = map.required_text("topic");
+  will.payload = map.text("payload");
+  will.qos = static_cast<int>(map.integer("qos", 0, 0, 2));
+  will.retain = map.boolean("retain", false);
+  map.done();
+  if (auto checked = check_topic(will.topic); !checked && map.has("topic")) {
+    map.get("topic").problem(checked.error().detail);
+  }
+  options.will = std::move(will);
+}
+
+// Host, port, name and password of the gateway's own broker are its own business.
+void refuse_with_embedded(config::Map& map) {
+  for (const char* key : {"username", "password", "tls"}) {
+    if (map.has(key)) map.get(key).problem("not with `embedded`: the gateway makes its own credentials for its broker");
+  }
+}
+
 }  // namespace
 
 std::string Options::address() const {
+  if (embedded) return "the embedded broker";
   const bool v6 = host.find(':') != std::string::npos;
   return fmt::format("{}://{}{}{}:{}", tls ? "mqtts" : "mqtt", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
@@ -80,6 +105,9 @@ Options read_options(const config::Node& url, config::Map& map) {
   Options options;
   if (!url.present()) {
     map.node().problem("the broker's address is missing: mqtt://host:1883");
+  } else if (url.text() == "embedded") {
+    options.embedded = true;
+    refuse_with_embedded(map);
   } else if (auto parsed = parse_url(url.text()); parsed) {
     options = std::move(*parsed);
   } else {
@@ -98,7 +126,8 @@ Options read_options(const config::Node& url, config::Map& map) {
   if (!options.password.empty() && options.username.empty()) {
     map.get("password").problem("a password needs a `username`");
   }
-  read_tls(map, options);
+  if (!options.embedded) read_tls(map, options);
+  read_will(map.get("will"), options);
   return options;
 }
 

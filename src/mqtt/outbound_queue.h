@@ -5,6 +5,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace penstock::mqtt {
 
@@ -13,6 +15,9 @@ struct Outgoing {
   std::string payload;
   int qos = 0;
   bool retain = false;
+  // MQTT 5 only; left out below.
+  std::string content_type = {};
+  std::vector<std::pair<std::string, std::string>> properties = {};  // the user's
   bool operator==(const Outgoing&) const = default;
 };
 

@@ -3,11 +3,45 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 
+#include <cstdlib>
+
 #include "mqtt/reason.h"
 #include "mqtt/worker.h"
 #include "obs/log.h"
 
 namespace penstock::mqtt {
+namespace {
+
+// MQTT 5.0 section 3.8.3.1.
+int retain_option(Retained retained) {
+  if (retained == Retained::none) return MQTT_SUB_OPT_SEND_RETAIN_NEVER;
+  return retained == Retained::if_new ? MQTT_SUB_OPT_SEND_RETAIN_NEW : MQTT_SUB_OPT_SEND_RETAIN_ALWAYS;
+}
+
+struct Properties {
+  std::string content_type;
+  std::vector<std::pair<std::string, std::string>> pairs;
+};
+
+Properties read_properties(const mosquitto_property* from) {
+  Properties read;
+  char* name = nullptr;
+  char* value = nullptr;
+  if (mosquitto_property_read_string(from, MQTT_PROP_CONTENT_TYPE, &value, false) != nullptr) {
+    read.content_type = value;
+    std::free(value);
+  }
+  bool again = false;
+  while ((from = mosquitto_property_read_string_pair(from, MQTT_PROP_USER_PROPERTY, &name, &value, again)) != nullptr) {
+    read.pairs.emplace_back(name, value);
+    std::free(name);
+    std::free(value);
+    again = true;
+  }
+  return read;
+}
+
+}  // namespace
 
 void Worker::install_callbacks() {
   mosquitto_connect_v5_callback_set(mosq_, [](mosquitto*, void* self, int code, int, const mosquitto_property*) {
@@ -19,9 +53,10 @@ void Worker::install_callbacks() {
   mosquitto_publish_v5_callback_set(mosq_, [](mosquitto*, void* self, int id, int code, const mosquitto_property*) {
     static_cast<Worker*>(self)->on_publish(id, code);
   });
-  mosquitto_message_callback_set(mosq_, [](mosquitto*, void* self, const mosquitto_message* message) {
-    static_cast<Worker*>(self)->on_message(*message);
-  });
+  mosquitto_message_v5_callback_set(
+      mosq_, [](mosquitto*, void* self, const mosquitto_message* message, const mosquitto_property* properties) {
+        static_cast<Worker*>(self)->on_message(*message, properties);
+      });
   mosquitto_disconnect_v5_callback_set(mosq_, [](mosquitto*, void* self, int code, const mosquitto_property*) {
     static_cast<Worker*>(self)->on_disconnect(code);
   });
@@ -43,6 +78,7 @@ void Worker::on_connect(int code) {
   set_status(true, fmt::format("connected to {} (MQTT {})", options_.address(),
                                options_.version == Version::v5 ? "5" : "3.1.1"));
   subscribe_all();
+  if (handlers_.greeted) handlers_.greeted();
 }
 
 void Worker::subscribe_all() {
@@ -50,7 +86,9 @@ void Worker::subscribe_all() {
   refused_filters_ = 0;
   for (const Subscription& one : subscriptions_) {
     int id = 0;
-    const int code = mosquitto_subscribe(mosq_, &id, one.filter.c_str(), one.qos);
+    const int code = options_.version == Version::v5 ? mosquitto_subscribe_v5(mosq_, &id, one.filter.c_str(), one.qos,
+                                                                              retain_option(one.retained), nullptr)
+                                                     : mosquitto_subscribe(mosq_, &id, one.filter.c_str(), one.qos);
     if (code == MOSQ_ERR_SUCCESS) {
       pending_filters_[id] = one.filter;
     } else {
@@ -74,23 +112,32 @@ void Worker::on_subscribe(int message_id, int granted) {
 }
 
 void Worker::on_publish(int message_id, int code) {
-  if (unacknowledged_.erase(message_id) == 0 && unwritten_ > 0) --unwritten_;
-  if (code < MQTT_RC_UNSPECIFIED) {
-    delivered_.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
-  dropped_.fetch_add(1, std::memory_order_relaxed);
-  set_status(true, fmt::format("{}: a message was refused: {}", options_.address(), request_refusal(code)));
+  auto found = in_flight_.find(message_id);
+  if (found == in_flight_.end()) return;
+  const InFlight one = std::move(found->second);
+  in_flight_.erase(found);
+  const bool taken = code < MQTT_RC_UNSPECIFIED;
+  (taken ? delivered_ : dropped_).fetch_add(1, std::memory_order_relaxed);
+  if (!taken) set_status(true, fmt::format("{}: a message was refused: {}", options_.address(), request_refusal(code)));
+  if (!one.delivery) return;
+  if (!taken) one.delivery->reject(one.position, request_refusal(code));
+  --one.delivery->open;
+  if (one.delivery->finished()) answer(*one.delivery);
 }
 
-void Worker::on_message(const mosquitto_message& message) {
+void Worker::on_message(const mosquitto_message& message, const mqtt5__property* properties) {
   received_.fetch_add(1, std::memory_order_relaxed);
   burst_open_ = true;
   if (!handlers_.message) return;
-  handlers_.message(
-      {.topic = message.topic,
-       .payload = {static_cast<const char*>(message.payload), static_cast<std::size_t>(message.payloadlen)},
-       .retained = message.retain});
+  Incoming incoming{
+      .topic = message.topic,
+      .payload = {static_cast<const char*>(message.payload), static_cast<std::size_t>(message.payloadlen)},
+      .retained = message.retain};
+  if (!wants_properties_ || properties == nullptr) return handlers_.message(incoming);
+  const Properties read = read_properties(properties);
+  incoming.content_type = read.content_type;
+  incoming.properties = &read.pairs;
+  handlers_.message(incoming);
 }
 
 void Worker::on_disconnect(int code) {

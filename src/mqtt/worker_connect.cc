@@ -2,12 +2,16 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <mosquitto.h>
+#include <mqtt_protocol.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
+#include "mqtt/client_id.h"
+#include "mqtt/embedded.h"
 #include "mqtt/reason.h"
 #include "mqtt/worker.h"
 #include "net/egress.h"
@@ -18,6 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration kConnectWithin = 10s;
+// Messages above QoS 0 that a broker may send before the first is acknowledged, with MQTT 5; below it decides itself.
+constexpr int kReceiveMax = 1024;
 
 void init_library() {
   static const int once = mosquitto_lib_init();
@@ -51,18 +57,54 @@ Result<std::vector<std::string>> numeric(const addrinfo* found, bool all_must) {
 
 Result<void> Worker::configure() {
   init_library();
-  const std::string id = options_.client_id.empty() ? random_client_id() : options_.client_id;
-  mosq_ = mosquitto_new(id.c_str(), true, this);
+  if (client_id_.empty()) {
+    if (!options_.client_id.empty()) {
+      client_id_ = options_.client_id;
+    } else if (options_.session.count() > 0 && !options_.identity.data_dir.empty()) {
+      auto stable = stable_client_id(options_.identity);
+      if (!stable) return std::unexpected(stable.error());
+      client_id_ = std::move(*stable);
+    } else {
+      client_id_ = random_client_id();
+    }
+  }
+  mosq_ = mosquitto_new(client_id_.c_str(), options_.session.count() == 0, this);
   if (mosq_ == nullptr) return fail(Errc::resource_exhausted, "no memory for a MQTT connection");
   install_callbacks();
   mosquitto_int_option(mosq_, MOSQ_OPT_PROTOCOL_VERSION,
                        options_.version == Version::v5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
   mosquitto_int_option(mosq_, MOSQ_OPT_TCP_NODELAY, 1);
-  if (!options_.username.empty()) {
-    const std::string password(options_.password.reveal());
-    mosquitto_username_pw_set(mosq_, options_.username.c_str(), options_.password.empty() ? nullptr : password.c_str());
-  }
+  mosquitto_int_option(mosq_, MOSQ_OPT_RECEIVE_MAXIMUM, kReceiveMax);
+  mosquitto_max_inflight_messages_set(mosq_, 0);  // the worker bounds them
+  // Its thread is another's: the library then writes nothing by itself, see Worker::write_out().
+  mosquitto_threaded_set(mosq_, true);
+  if (!options_.username.empty()) set_credentials(options_.username, options_.password);
   return options_.tls ? configure_tls() : Result<void>();
+}
+
+void Worker::set_credentials(const std::string& username, const base::Secret& password) {
+  const std::string revealed(password.reveal());
+  mosquitto_username_pw_set(mosq_, username.c_str(), password.empty() ? nullptr : revealed.c_str());
+}
+
+void Worker::set_will() {
+  std::optional<Will> will = options_.will;
+  {
+    std::lock_guard lock(handlers_mutex_);
+    if (handlers_.will) will = handlers_.will();
+  }
+  if (!will) return;
+  mosquitto_will_clear(mosq_);
+  mosquitto_will_set(mosq_, will->topic.c_str(), static_cast<int>(will->payload.size()), will->payload.data(),
+                     will->qos, will->retain);
+}
+
+// Its credentials change with every start of the gateway, its address with the configuration.
+Result<void> Worker::take_embedded() {
+  const auto found = Embedded::find();
+  if (!found) return fail(Errc::unavailable, "it is not running");
+  set_credentials(found->username, found->password);
+  return connect_blocking(found->host, found->port);
 }
 
 Result<void> Worker::configure_tls() {
@@ -98,42 +140,79 @@ Result<std::vector<std::string>> Worker::lookup() const {
 // the blocking call: this thread has nothing else to do.
 Result<void> Worker::connect() {
   library_log_.clear();
+  if (mosq_ == nullptr) {
+    if (auto configured = configure(); !configured) return configured;
+  }
+  set_will();
+  if (options_.embedded) return take_embedded();
   auto hosts = lookup();
   if (!hosts) return std::unexpected(hosts.error());
   if (stopping() && flush_done()) return fail(Errc::cancelled, "stopped");
-  if (options_.tls && hosts->size() > 1) {
-    errno = 0;
-    const int code =
-        mosquitto_connect(mosq_, options_.host.c_str(), options_.port, static_cast<int>(options_.keepalive.count()));
-    if (code == MOSQ_ERR_SUCCESS) return {};
-    return fail(Errc::unavailable, disconnect_reason(code, errno, library_log_));
-  }
+  if (options_.tls && hosts->size() > 1) return connect_blocking(options_.host, options_.port);
+  return connect_any(*hosts);
+}
+
+Result<void> Worker::connect_any(const std::vector<std::string>& hosts) {
   Result<void> result = fail(Errc::unavailable, lookup_reason(options_.host, EAI_NONAME));
-  for (const std::string& host : *hosts) {
-    result = connect_one(options_.tls ? options_.host : host);
+  for (const std::string& host : hosts) {
+    result = connect_one(options_.tls ? options_.host : host, host);
     if (result || stopping()) break;
   }
   return result;
 }
 
-Result<void> Worker::connect_one(const std::string& host) {
+Result<void> Worker::connect_one(const std::string& host, const std::string& numeric_host) {
+  // The library takes the session's length in its blocking call only, which waits for minutes where nobody answers.
+  if (options_.version == Version::v5 && options_.session.count() > 0) {
+    if (auto reached = probe(numeric_host); !reached) return reached;
+    return connect_blocking(host, options_.port);
+  }
   errno = 0;
   const int code =
       mosquitto_connect_async(mosq_, host.c_str(), options_.port, static_cast<int>(options_.keepalive.count()));
   if (code != MOSQ_ERR_SUCCESS) return fail(Errc::unavailable, disconnect_reason(code, errno, library_log_));
-  return await_socket();
+  return await_socket(mosquitto_socket(mosq_));
+}
+
+// Port 0: a local socket.
+Result<void> Worker::connect_blocking(const std::string& host, int port) {
+  mosquitto_property* properties = nullptr;
+  if (options_.version == Version::v5 && options_.session.count() > 0) {
+    mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+                                 static_cast<std::uint32_t>(options_.session.count()));
+  }
+  errno = 0;
+  const int code = mosquitto_connect_bind_v5(mosq_, host.c_str(), port, static_cast<int>(options_.keepalive.count()),
+                                             nullptr, properties);
+  const int error_number = errno;
+  mosquitto_property_free_all(&properties);
+  if (code == MOSQ_ERR_SUCCESS) return {};
+  return fail(Errc::unavailable, disconnect_reason(code, error_number, library_log_));
+}
+
+// Whether somebody accepts connections there.
+Result<void> Worker::probe(const std::string& numeric_host) const {
+  auto endpoint = net::parse_endpoint({numeric_host, options_.port});
+  if (!endpoint) return std::unexpected(endpoint.error());
+  const int fd = ::socket(endpoint->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fail(Errc::resource_exhausted, socket_reason(errno));
+  Result<void> reached;
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint->storage), endpoint->length) != 0) {
+    reached = errno == EINPROGRESS ? await_socket(fd) : Result<void>(fail(Errc::unavailable, socket_reason(errno)));
+  }
+  ::close(fd);
+  return reached;
 }
 
 // Waits for the TCP connection, so that its failure can be told apart from the broker's.
-Result<void> Worker::await_socket() {
-  const int socket = mosquitto_socket(mosq_);
+Result<void> Worker::await_socket(int socket) const {
   const base::SteadyTime until = base::system_clock().steady() + kConnectWithin;
-  std::array<pollfd, 2> waiting{{{socket, POLLOUT, 0}, {wake_.get(), POLLIN, 0}}};
+  std::array<pollfd, 2> waiting{{{socket, POLLOUT, 0}, {wake_->get(), POLLIN, 0}}};
   while (waiting[0].revents == 0) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - base::system_clock().steady()).count();
     if (left <= 0) return fail(Errc::deadline_exceeded, socket_reason(ETIMEDOUT));
     poll(waiting.data(), waiting.size(), static_cast<int>(left));
-    if (waiting[1].revents != 0) wake_.drain();
+    if (waiting[1].revents != 0) wake_->drain();
     if (stopping() && flush_done()) return fail(Errc::cancelled, "stopped");
   }
   int error = 0;

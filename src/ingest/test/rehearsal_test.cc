@@ -94,7 +94,7 @@ struct RehearsalTest : testing::Test {
                           [this](const std::string&) { return PipelineParts{context, nullptr, nullptr, nullptr}; });
     root.done();
     EXPECT_FALSE(document->failed()) << document->report();
-    EXPECT_EQ(plan.describe(), fmt::format("source s: none\npipeline p: s -> hot (1 tests)\n"));
+    EXPECT_THAT(plan.describe(), HasSubstr("source s: none\npipeline p: s -> "));
     return run_tests(root, plan, context, (folder / "edge.yaml").string());
   }
 
@@ -140,6 +140,58 @@ TEST_F(RehearsalTest, ReadsLinesOfJson) {
 TEST_F(RehearsalTest, WaitsForModels) {
   write("hot.csv", kFeed);
   EXPECT_TRUE(run("{ feed: hot.csv, expect: { outputs: 2 } }", "hot: { model: true }")[0].passed);
+}
+
+// Writes, posts and asks for every sample above 80; fails without a temp.
+class ActStep : public Step {
+ public:
+  explicit ActStep(StepContext context) : context_(std::move(context)) {}
+  void push(Sample sample, Output& out) override {
+    const Field* temp = sample.find("temp");
+    if (temp == nullptr) return context_.error("no temp", std::move(sample));
+    if (std::get<double>(temp->value) > 80) act(context_.shared->clock->wall());
+    sample.set("answer", answer_);
+    out.emit(std::move(sample));
+  }
+  void tick(base::WallMicros now, Output&) override { late = late || (asked_at_ != 0 && now > asked_at_); }
+  static inline bool late = false;
+
+ private:
+  void act(base::WallMicros now) {
+    const Context& ports = *context_.shared;
+    asked_at_ = now;
+    ports.writes->write(*context_.loop, {"plc", "stop", true, {}}, [this](Result<Value> value) {
+      asked_at_ = 0;
+      EXPECT_EQ(value.value(), Value(true));
+    });
+    ports.http->post(*context_.loop, {"http://hub/hook", {}, "{}", {}},
+                     [](Result<int> status) { EXPECT_EQ(status.value(), 200); });
+    ports.llm->ask(*context_.loop, {.key = "k", .model = "m", .system = "", .prompt = "?"},
+                   [this](Result<std::string> said) { answer_ = said ? *said : said.error().detail; });
+    ports.state->put("p/act", "yes");
+    EXPECT_EQ(ports.state->get("p/act"), "yes");
+  }
+  StepContext context_;
+  std::string answer_;
+  base::WallMicros asked_at_ = 0;
+};
+
+TEST_F(RehearsalTest, ActsOnDoubles) {
+  registry.add("act", StepFactory{[](const config::Node& node, const StepContext& step) {
+                 node.map().done();
+                 return std::make_unique<ActStep>(step);
+               }});
+  write("hot.csv", std::string(kFeed) + "2026-01-01T00:00:02Z,d,\n2026-01-01T00:00:03Z,d,70\n");
+  auto good =
+      run("{ feed: hot.csv, llm: \"yes\", expect: { outputs: 3, writes: [ { plc.stop: true } ], "
+          "notifies: [ 'http://hub/hook' ], dead_letters: 1 } }",
+          "act: {}");
+  EXPECT_TRUE(good[0].passed) << good[0].line();
+  EXPECT_FALSE(ActStep::late);  // no time passes between a question and its answer
+  auto bad = run("{ feed: hot.csv, expect: { writes: [], notifies: [], dead_letters: 0 } }", "act: {}");
+  EXPECT_THAT(bad[0].failures,
+              ElementsAre("expected 0 dead letters, got 1", "expected writes none, got plc.stop: true",
+                          "expected posts to [], got [http://hub/hook]", "the last error of a step: no temp"));
 }
 
 }  // namespace

@@ -155,6 +155,115 @@ TEST(MqttConnection, KeepsWhatItCouldNotSendWhileTheBrokerIsDown) {
   EXPECT_TRUE(eventually([&] { return heard.has("kept=4"); }));
 }
 
+TEST(MqttConnection, KeepsASessionUnderAStableName) {
+  NEED_BROKER();
+  Broker broker;
+  test::Folder data;
+  for (Version version : {Version::v311, Version::v5}) {
+    Options options = options_for(broker, version);
+    options.session = 60s;
+    options.identity = {data.file("data"), version == Version::v5 ? "five" : "three"};
+    Heard heard;
+    {
+      Connection first(options, {{"kept/#", 1}}, heard.handlers());
+      ASSERT_TRUE(first.start());
+      Connection publisher(options_for(broker), {}, {});
+      ASSERT_TRUE(publisher.start());
+      ASSERT_TRUE(subscribed(publisher, heard, "kept/a")) << first.status().detail;
+      first.stop({});
+      publisher.publish({.topic = "kept/b", .payload = "while away", .qos = 1});
+      ASSERT_TRUE(eventually([&] { return publisher.status().delivered > 1; }));
+      publisher.stop(2s);
+    }
+    Heard later;
+    Connection second(options, {{"kept/#", 1}}, later.handlers());
+    ASSERT_TRUE(second.start());
+    EXPECT_TRUE(eventually([&] { return later.has("kept/b=while away"); })) << second.status().detail;
+  }
+}
+
+TEST(MqttConnection, LeavesAWillBehind) {
+  NEED_BROKER();
+  Broker broker;
+  Heard heard;
+  Connection listener(options_for(broker), {{"will/#", 1}}, heard.handlers());
+  Connection publisher(options_for(broker), {}, {});
+  ASSERT_TRUE(listener.start() && publisher.start());
+  ASSERT_TRUE(subscribed(publisher, heard, "will/ready"));
+  Options options = options_for(broker);
+  options.client_id = "mortal";
+  options.will = Will{.topic = "will/a", .payload = "gone", .qos = 1};
+  Connection mortal(options, {}, {});
+  ASSERT_TRUE(mortal.start());
+  ASSERT_TRUE(eventually([&] { return mortal.status().connected; }));
+  // Whoever comes with the same name throws it out.
+  options.will.reset();
+  Connection usurper(options, {}, {});
+  ASSERT_TRUE(usurper.start());
+  EXPECT_TRUE(eventually([&] { return heard.has("will/a=gone"); }));
+}
+
+TEST(MqttConnection, LeavesRetainedMessagesOutWhenAskedTo) {
+  NEED_BROKER();
+  Broker broker;
+  Connection publisher(options_for(broker), {}, {});
+  ASSERT_TRUE(publisher.start());
+  publisher.publish({.topic = "old", .payload = "1", .qos = 1, .retain = true});
+  ASSERT_TRUE(eventually([&] { return publisher.status().delivered == 1; }));
+  Heard heard;
+  Connection subscriber(options_for(broker, Version::v5), {{"#", 0, Retained::none}}, heard.handlers());
+  ASSERT_TRUE(subscriber.start());
+  ASSERT_TRUE(subscribed(publisher, heard, "new"));
+  EXPECT_EQ(heard.count_of("old="), 0U);
+}
+
+TEST(MqttConnection, CarriesPropertiesOfMqtt5) {
+  NEED_BROKER();
+  Broker broker;
+  std::mutex mutex;
+  std::vector<std::string> got;
+  Handlers handlers{.message = [&](const Incoming& message) {
+    std::lock_guard lock(mutex);
+    got.emplace_back(message.content_type);
+    if (message.properties == nullptr) return;
+    for (const auto& [name, value] : *message.properties) got.push_back(name + "=" + value);
+  }};
+  Connection subscriber(options_for(broker, Version::v5),
+                        {{.filter = "p", .qos = 1, .retained = Retained::all, .properties = true}}, handlers);
+  Connection publisher(options_for(broker, Version::v5), {}, {});
+  ASSERT_TRUE(subscriber.start() && publisher.start());
+  ASSERT_TRUE(eventually([&] {
+    publisher.publish(
+        {.topic = "p", .payload = "x", .content_type = "text/plain", .properties = {{"a", "1"}, {"b", "2"}}});
+    std::lock_guard lock(mutex);
+    return !got.empty();
+  }));
+  std::lock_guard lock(mutex);
+  got.resize(3);
+  EXPECT_THAT(got, testing::ElementsAre("text/plain", "a=1", "b=2"));
+}
+
+TEST(MqttConnection, ShowsItsCertificateToABrokerThatWantsOne) {
+  NEED_BROKER();
+  test::Folder folder;
+  const test::Certificates good(folder, "IP:127.0.0.1");
+  if (!good.made) GTEST_SKIP() << "no openssl program here to make certificates with";
+  Broker broker(fmt::format("allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n",
+                            good.ca, good.cert, good.key));
+  ASSERT_TRUE(broker.running()) << broker.log();
+  Options options = *parse_url(broker.url("mqtts"));
+  options.ca = good.ca;
+  Connection without(options, {}, {});
+  options.cert = good.cert;
+  options.key = good.key;
+  Connection with(options, {}, {});
+  ASSERT_TRUE(with.start() && without.start());
+  EXPECT_TRUE(eventually([&] { return with.status().connected; })) << with.status().detail;
+  EXPECT_TRUE(eventually(
+      [&] { return !without.status().connected && without.status().detail.find(": ") != std::string::npos; }));
+  EXPECT_FALSE(without.status().connected) << without.status().detail;
+}
+
 TEST(MqttConnection, SaysThatThePasswordIsWrong) {
   NEED_BROKER();
   test::Folder folder;

@@ -97,7 +97,7 @@ rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession
     Result<void> admitted = still;
     if (still) admitted = co_await flow::admit(call);  // every message is a request
     if (admitted) {
-      std::string type = (*message)->text ? "application/json" : "application/octet-stream";
+      std::string type = (*message)->text ? "application/json" : "application/cbor";
       std::string bytes((*message)->data);
       taken = co_await take(call, source, std::move(type), std::move(bytes));
     } else {
@@ -116,18 +116,43 @@ rt::Task<void> IngestApi::take_messages(flow::Call& call, flow::WebSocketSession
   }
 }
 
+Result<void> IngestApi::no_pipeline(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& known : lane_.pipelines()) names.push_back(known->name());
+  auto hint = base::closest(name, names);
+  return fail(Errc::not_found, fmt::format("there is no pipeline '{}'{}", name.substr(0, 100),
+                                           hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+}
+
 rt::Task<void> IngestApi::events(flow::Call& call, std::string pipeline) const {
   call.needs.add(flow::Capability::ingest);
   Result<void> passed = flow::identify(call);
   if (passed) passed = co_await flow::admit(call);
   std::shared_ptr<ingest::EventHub> hub = lane_.events(pipeline);
+  if (passed && !hub) passed = no_pipeline(pipeline);
+  co_await stream(call, std::move(pipeline), std::move(hub), std::move(passed));
+}
+
+rt::Task<void> IngestApi::tap(flow::Call& call, std::string pipeline) const {
+  call.needs.add(flow::Capability::ingest);
+  Result<void> passed = flow::identify(call);
+  if (passed) passed = co_await flow::admit(call);
+  std::string place = http::query_value(call.exchange.request().query, "step");
+  auto running = lane_.pipeline(pipeline);
+  if (passed && !running) passed = no_pipeline(pipeline);
+  std::shared_ptr<ingest::EventHub> hub = lane_.tap(pipeline, place.empty() ? "0" : place);
   if (passed && !hub) {
-    std::vector<std::string> names;
-    for (const auto& known : lane_.pipelines()) names.push_back(known->name());
-    auto hint = base::closest(pipeline, names);
-    passed = fail(Errc::not_found, fmt::format("there is no pipeline '{}'{}", pipeline.substr(0, 100),
-                                               hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+    passed =
+        fail(Errc::not_found,
+             fmt::format("the pipeline '{}' has no step '{}'; write step=0 for what comes in, step=1 to step={} for "
+                         "what comes out of a step, step=3.1.2 inside one",
+                         pipeline, place.substr(0, 40), running->step_kinds().size()));
   }
+  co_await stream(call, std::move(pipeline), std::move(hub), std::move(passed));
+}
+
+rt::Task<void> IngestApi::stream(flow::Call& call, std::string pipeline, std::shared_ptr<ingest::EventHub> hub,
+                                 Result<void> passed) const {
   rt::Loop& loop = call.exchange.loop();
   rt::Event wake(loop);
   std::vector<ingest::Event> waiting;

@@ -17,6 +17,9 @@ void build(flow::ApiBuilder& builder) {
   builder.route("GET", "/pipelines/{name}/events", "ingest", [api](flow::Call& call, http::Params params) {
     return api->events(call, std::string(http::param(params, "name")));
   });
+  builder.route("GET", "/pipelines/{name}/tap", "ingest", [api](flow::Call& call, http::Params params) {
+    return api->tap(call, std::string(http::param(params, "name")));
+  });
 }
 
 }  // namespace

@@ -34,11 +34,8 @@ void LogSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) 
 }
 
 void LogSink::put_sample(const ingest::Sample& sample) {
-  if (sample.alarm) {
-    put(sample.alarm->raised ? "warn" : "info", sample.alarm->raised ? "alarm raised" : "alarm cleared", "alarm",
-        ingest::to_json(*sample.alarm));
-  }
-  if (due(sample.device)) put("info", "sample", "sample", ingest::to_json(sample));
+  // The gateway's log tells of every alarm itself; here stands the sample that decided it.
+  if (due(sample.device) || sample.alarm) put("info", "sample", "sample", ingest::to_json(sample));
 }
 
 bool LogSink::due(const std::string& device) {

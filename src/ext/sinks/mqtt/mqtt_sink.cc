@@ -1,62 +1,90 @@
 #include "ext/sinks/mqtt/mqtt_sink.h"
 
+#include <algorithm>
+
 #include "ingest/sample_json.h"
 #include "mqtt/topic.h"
 
 namespace penstock::ext {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr std::size_t kQueueMessages = 10'000;
-constexpr base::Duration kFlushWithin = 2s;
-
-TopicTemplate read_topic(config::Map& map, bool with_alarm) {
-  auto topic = TopicTemplate::parse(map.required_text("topic"), with_alarm);
+TopicTemplate read_topic(config::Map& map, const char* key, bool with_alarm) {
+  auto topic = TopicTemplate::parse(map.required_text(key), with_alarm);
   if (topic) return std::move(*topic);
-  if (map.has("topic")) map.get("topic").problem(topic.error().detail);
+  if (map.has(key)) map.get(key).problem(topic.error().detail);
   return {};
+}
+
+// Each once, in order.
+void sort_out(std::vector<std::size_t>& positions) {
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+}
+
+ingest::Sent sent_of(mqtt::Published published, const std::vector<std::size_t>& samples,
+                     std::vector<std::size_t> unfit) {
+  if (!published.confirmed) return {.outcome = ingest::Sent::Outcome::again, .why = std::move(published.why)};
+  ingest::Sent sent{.why = std::move(published.why), .rejected = std::move(unfit)};
+  if (sent.why.empty() && !sent.rejected.empty()) sent.why = "the sample makes no topic that MQTT allows";
+  for (std::size_t position : published.rejected) sent.rejected.push_back(samples[position]);
+  sort_out(sent.rejected);
+  return sent;
 }
 
 }  // namespace
 
 MqttSink::MqttSink(std::string pipeline, MqttSinkOptions options)
-    : pipeline_(std::move(pipeline)),
-      topic_(std::move(options.topic)),
-      qos_(options.qos),
-      retain_(options.retain),
-      samples_(options.samples),
-      alarms_(options.alarms),
-      connection_(std::move(options.broker), {}, {}, kQueueMessages) {}
+    : pipeline_(std::move(pipeline)), options_(std::move(options)), connection_(options_.broker, {}, {}) {}
 
-Result<void> MqttSink::start(rt::Loop&) { return connection_.start(); }
-
-void MqttSink::stop() { connection_.stop(kFlushWithin); }
-
-void MqttSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) {
-  for (const ingest::Sample& sample : *batch) {
-    if (samples_) publish(sample, ingest::to_json(sample));
-    if (alarms_ && sample.alarm) publish(sample, ingest::to_json(*sample.alarm));
-  }
-  done({});
+Result<void> MqttSink::start(rt::Loop& loop) {
+  loop_ = &loop;
+  *running_ = true;
+  return connection_.start();
 }
 
-void MqttSink::publish(const ingest::Sample& sample, std::string payload) {
-  std::string topic = topic_.render(sample, pipeline_);
-  // A device name may hold bytes that are no UTF-8, which the protocol forbids.
-  if (!mqtt::check_topic(topic)) {
-    unfit_.fetch_add(1, std::memory_order_relaxed);
-    return;
+void MqttSink::stop() {
+  *running_ = false;
+  connection_.stop({});
+}
+
+void MqttSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done) {
+  Messages out;
+  out.messages.reserve(batch->size());
+  for (std::size_t i = 0; i < batch->size(); ++i) {
+    const ingest::Sample& sample = (*batch)[i];
+    if (options_.samples) add(sample, i, options_.topic, ingest::to_json(sample), out);
+    if (options_.alarms && sample.alarm)
+      add(sample, i, options_.alarm_topic.value_or(options_.topic), ingest::to_json(*sample.alarm), out);
   }
-  connection_.publish({.topic = std::move(topic), .payload = std::move(payload), .qos = qos_, .retain = retain_});
+  if (out.messages.empty()) return done(sent_of({.confirmed = true}, {}, std::move(out.unfit)));
+  connection_.publish(std::move(out.messages),
+                      [loop = loop_, running = running_, samples = std::move(out.samples), unfit = std::move(out.unfit),
+                       done = std::move(done)](mqtt::Published published) {
+                        loop->post([running, done, sent = sent_of(std::move(published), samples, unfit)] {
+                          if (*running) done(sent);
+                        });
+                      });
+}
+
+void MqttSink::add(const ingest::Sample& sample, std::size_t position, const TopicTemplate& topic, std::string payload,
+                   Messages& out) const {
+  std::string name = topic.render(sample, pipeline_);
+  // A device name may hold bytes that are no UTF-8, which the protocol forbids.
+  if (!mqtt::check_topic(name)) return out.unfit.push_back(position);
+  mqtt::Outgoing message{
+      .topic = std::move(name), .payload = std::move(payload), .qos = options_.qos, .retain = options_.retain};
+  if (options_.properties) {
+    message.content_type = "application/json";
+    message.properties = sample.tags;
+  }
+  out.messages.push_back(std::move(message));
+  out.samples.push_back(position);
 }
 
 ingest::Status MqttSink::status() const {
   mqtt::ConnectionStatus status = connection_.status();
-  return {.connected = status.connected,
-          .detail = std::move(status.detail),
-          .messages = status.delivered,
-          .dropped = status.dropped + unfit_.load(std::memory_order_relaxed)};
+  return {
+      .connected = status.connected, .detail = std::move(status.detail), .messages = status.delivered, .dropped = 0};
 }
 
 std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const config::Node&, config::Map& map,
@@ -66,9 +94,16 @@ std::unique_ptr<ingest::Sink> make_mqtt_sink(const std::string& pipeline, const 
   const std::string what = map.choice("what", {"samples", "alarms", "all"}, "samples");
   options.samples = what != "alarms";
   options.alarms = what != "samples";
-  options.topic = read_topic(map, what == "alarms");
+  options.topic = read_topic(map, "topic", what == "alarms");
+  if (map.has("alarm_topic")) {
+    options.alarm_topic = read_topic(map, "alarm_topic", true);
+    if (!options.alarms) map.get("alarm_topic").problem("no alarms go out; add `what: all`, or `what: alarms`");
+  }
   options.qos = static_cast<int>(map.integer("qos", 0, 0, 2));
   options.retain = map.boolean("retain", false);
+  options.properties = map.boolean("properties", false);
+  if (options.properties && options.broker.version != mqtt::Version::v5)
+    map.get("properties").problem("only MQTT 5 has properties: write `version: 5`");
   return std::make_unique<MqttSink>(pipeline, std::move(options));
 }
 

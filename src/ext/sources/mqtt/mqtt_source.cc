@@ -13,18 +13,43 @@ using namespace std::chrono_literals;
 // A device that sends rubbish all day must not fill the log.
 constexpr base::Duration kQuietBetweenLogs = 10s;
 
-std::vector<mqtt::Subscription> read_subscriptions(config::Map& map) {
+// How long a broker keeps messages for a source that must not lose any.
+constexpr base::Duration kSession = std::chrono::hours(7 * 24);
+constexpr base::Duration kSessionMost = std::chrono::hours(365 * 24);
+
+mqtt::Retained read_retained(config::Map& map, mqtt::Version version) {
+  const std::string retained = map.choice("retained", {"all", "new", "none"}, "all");
+  if (retained == "new" && version != mqtt::Version::v5)
+    map.get("retained").problem("only MQTT 5 tells new subscriptions from old ones: write `version: 5`");
+  if (retained == "none") return mqtt::Retained::none;
+  return retained == "new" ? mqtt::Retained::if_new : mqtt::Retained::all;
+}
+
+void read_subscriptions(config::Map& map, MqttSourceOptions& options) {
   const int qos = static_cast<int>(map.integer("qos", 0, 0, 2));
-  std::vector<mqtt::Subscription> subscriptions;
+  options.properties = map.boolean("properties", false);
+  if (options.properties && options.broker.version != mqtt::Version::v5)
+    map.get("properties").problem("only MQTT 5 has properties: write `version: 5`");
+  const mqtt::Retained retained = read_retained(map, options.broker.version);
   for (const std::string& filter : map.texts("topic")) {
     if (auto checked = mqtt::check_filter(filter); checked) {
-      subscriptions.push_back({filter, qos});
+      options.subscriptions.push_back({filter, qos, retained, options.properties});
     } else {
       map.get("topic").problem(checked.error().detail);
     }
   }
   if (!map.has("topic")) map.required("topic");
-  return subscriptions;
+  options.durable = map.boolean("durable", qos == 1);
+  // The library takes a message of QoS 2 out of its own memory after the broker was told that it is safe.
+  if (options.durable && qos != 1)
+    map.get("durable").problem("`durable` goes with `qos: 1`: nothing is acknowledged at 0, and at 2 too early");
+}
+
+void read_session(config::Map& map, MqttSourceOptions& options) {
+  const base::Duration session = map.duration("session", options.durable ? kSession : base::Duration::zero());
+  if (session < base::Duration::zero() || session > kSessionMost)
+    map.get("session").problem("a session is kept from 0s (not at all) to 365d");
+  options.broker.session = std::chrono::duration_cast<std::chrono::seconds>(session);
 }
 
 std::optional<DeviceName> read_device(config::Map& map) {
@@ -40,10 +65,18 @@ std::optional<DeviceName> read_device(config::Map& map) {
 MqttSource::MqttSource(std::string name, MqttSourceOptions options, MqttDecoder decoder, const base::Clock& clock)
     : name_(std::move(name)),
       clock_(clock),
-      connection_(
-          std::move(options.broker), std::move(options.subscriptions),
-          {.message = [this](const mqtt::Incoming& message) { take(message); }, .burst_end = [this] { hand_over(); }}),
+      durable_(options.durable),
+      without_retained_(!options.subscriptions.empty() &&
+                        options.subscriptions.front().retained == mqtt::Retained::none),
+      connection_(std::move(options.broker), std::move(options.subscriptions), handlers()),
       decoder_(std::move(decoder)) {}
+
+mqtt::Handlers MqttSource::handlers() {
+  mqtt::Handlers handlers{.message = [this](const mqtt::Incoming& message) { take(message); },
+                          .burst_end = [this] { hand_over(); }};
+  if (durable_) handlers.store = [this](mqtt::Handlers::Settled settled) { store(std::move(settled)); };
+  return handlers;
+}
 
 // Before the members that the connection's thread uses go.
 MqttSource::~MqttSource() { connection_.stop({}); }
@@ -64,15 +97,28 @@ ingest::Status MqttSource::status() const {
 }
 
 void MqttSource::take(const mqtt::Incoming& message) {
+  if (message.retained && without_retained_) return;
+  const std::size_t before = burst_.size();
   auto decoded = decoder_.decode(message.topic, message.payload, clock_.wall(), burst_);
-  if (!decoded) note_malformed(message.topic, decoded.error().detail);
+  if (!decoded) return note_malformed(message.topic, decoded.error().detail);
+  if (message.properties == nullptr) return;
+  for (std::size_t i = before; i < burst_.size(); ++i)
+    burst_[i].tags.insert(burst_[i].tags.end(), message.properties->begin(), message.properties->end());
 }
 
+// A copy, because the journal may refuse it and is then asked again.
+void MqttSource::store(mqtt::Handlers::Settled settled) {
+  if (burst_.empty()) return settled(true);
+  emit_.store(burst_, std::move(settled));
+}
+
+// What is durable has been stored.
 void MqttSource::hand_over() {
   if (burst_.empty()) return;
   const std::size_t count = burst_.size();
   std::vector<ingest::Sample> samples;
   samples.swap(burst_);
+  if (durable_) return;
   burst_.reserve(count);
   if (!emit_(std::move(samples))) refused_.fetch_add(count, std::memory_order_relaxed);
 }
@@ -94,7 +140,9 @@ std::unique_ptr<ingest::Source> make_mqtt_source(const std::string& name, const 
                                                  const ingest::Context& context) {
   MqttSourceOptions options;
   options.broker = mqtt::read_options(kind, map);
-  options.subscriptions = read_subscriptions(map);
+  options.broker.identity = {context.data_dir, name};
+  read_subscriptions(map, options);
+  read_session(map, options);
   const MqttFormat format =
       map.choice("format", {"json", "text"}, "json") == "text" ? MqttFormat::text : MqttFormat::json;
   const std::string field = map.text("field");

@@ -3,6 +3,7 @@
 #include "base/quantity.h"
 #include "ingest/device_table.h"
 #include "ingest/expr.h"
+#include "ingest/notify.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -20,6 +21,11 @@ struct Settings {
   std::string severity;
   Condition raise;
   std::optional<Condition> clear;  // absent: cleared as soon as `raise` no longer holds
+
+  bool same_conditions(const Settings& other) const {
+    return raise.text() == other.raise.text() && clear.has_value() == other.clear.has_value() &&
+           (!clear || clear->text() == other.clear->text());
+  }
 };
 
 // One device. A condition "holds" from the first sample that met it until one that does not.
@@ -37,6 +43,7 @@ class Alarm : public ingest::Step {
       : settings_(std::move(settings)), context_(std::move(context)) {}
 
   void push(Sample sample, ingest::Output& out) override {
+    take_up();
     Watch& watch = devices_.at(sample.device, [this](auto& oldest) { forget(oldest); });
     const Condition& condition = watch.raised && settings_.clear ? *settings_.clear : settings_.raise;
     if (!condition.when.concerns(sample)) return out.emit(std::move(sample));
@@ -50,9 +57,14 @@ class Alarm : public ingest::Step {
         watch.since = sample.event_time;
       }
       if (sample.event_time - watch.since >= hold(watch)) {
+        // Another alarm was decided by the same sample: each travels with one of its own.
+        if (sample.alarm) out.emit(sample);
         decide(watch, sample, sample.event_time);
       } else {
         watch.latest = sample;
+        // It goes its way by itself; what a hold makes of it later is no part of it.
+        watch.latest.receipt = nullptr;
+        watch.latest.alarm = nullptr;
       }
     }
     out.emit(std::move(sample));
@@ -75,7 +87,30 @@ class Alarm : public ingest::Step {
     }
   }
 
+  // Raised alarms stay raised; holds go on where the conditions are the same.
+  void adopt(Step& before) override {
+    auto* alarm = dynamic_cast<Alarm*>(&before);
+    if (alarm == nullptr || alarm->settings_.name != settings_.name) return;
+    devices_ = std::exchange(alarm->devices_, ingest::DeviceTable<Watch>());
+    taken_up_ = std::exchange(alarm->taken_up_, true);
+    if (settings_.same_conditions(alarm->settings_)) return;
+    for (auto& entry : devices_.entries()) entry.state.holding = false;
+  }
+
+  ingest::StepPlan plan(const ingest::Shape& in) const override {
+    // A sample with the fields there may be, their names and units.
+    std::uint64_t fields = in.open ? std::max<std::size_t>(in.fields.size(), 16) : in.fields.size();
+    std::uint64_t sample = sizeof(Sample) + fields * (sizeof(ingest::Field) + 32);
+    return {.out = in, .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(Watch) + 128 + sample), .problems = {}};
+  }
+
  private:
+  // What was raised before a restart still is.
+  void take_up() {
+    if (std::exchange(taken_up_, true) || !context_.raised) return;
+    for (const ingest::AlarmChange& change : context_.raised(settings_.name)) devices_.at(change.device).raised = true;
+  }
+
   WallMicros hold(const Watch& watch) const {
     if (!watch.raised) return micros(settings_.raise.hold);
     return settings_.clear ? micros(settings_.clear->hold) : 0;
@@ -84,6 +119,7 @@ class Alarm : public ingest::Step {
   void decide(Watch& watch, Sample& sample, WallMicros at) {
     watch.raised = !watch.raised;
     watch.holding = false;
+    watch.latest = {};
     auto change = std::make_shared<ingest::AlarmChange>();
     change->pipeline = context_.pipeline;
     change->name = settings_.name;
@@ -96,6 +132,7 @@ class Alarm : public ingest::Step {
     change->why = fmt::format("{}{}; {}", no_longer, condition.text(), condition.when.explain(sample));
     context_.tell(*change);
     sample.alarm = std::move(change);
+    sample.priority = ingest::Priority::alarm;
   }
 
   // There are more devices than can be watched: what this one had raised cannot be cleared later.
@@ -115,7 +152,38 @@ class Alarm : public ingest::Step {
   Settings settings_;
   ingest::StepContext context_;
   ingest::DeviceTable<Watch> devices_;
+  bool taken_up_ = false;
 };
+
+std::vector<std::string> read_targets(config::Map& map, const ingest::StepContext& context) {
+  std::vector<std::string> targets = map.texts("notify");
+  if (context.shared == nullptr || context.shared->notify == nullptr) return targets;
+  std::vector<std::string> known = context.shared->notify->targets();
+  for (const std::string& target : targets) {
+    if (std::find(known.begin(), known.end(), target) != known.end()) continue;
+    auto hint = base::closest(target, known);
+    map.get("notify").problem(
+        hint ? fmt::format("there is no '{}' under `alarms: notify:`; did you mean '{}'?", target, *hint)
+             : fmt::format("there is no '{}' under `alarms: notify:`; declare it there", target));
+  }
+  return targets;
+}
+
+ingest::AlarmRules read_rules(config::Map& map, const ingest::StepContext& context) {
+  ingest::AlarmRules rules;
+  rules.acknowledge = map.boolean("acknowledge", false);
+  rules.notify = read_targets(map, context);
+  if (config::Node node = map.get("escalate"); node.present()) {
+    config::Map escalate = node.map();
+    if (escalate.required("after").present()) rules.escalate_after = escalate.duration("after", {});
+    rules.escalate_severity = escalate.choice("severity", {"", "info", "warning", "critical"}, "");
+    rules.escalate_notify = read_targets(escalate, context);
+    escalate.done();
+    if (rules.escalate_after == base::Duration::zero() && escalate.has("after"))
+      node.problem("`after` is the time that somebody has for acknowledging it, such as 10m");
+  }
+  return rules;
+}
 
 }  // namespace
 
@@ -127,8 +195,19 @@ std::unique_ptr<ingest::Step> make_alarm(const config::Node& node, const ingest:
   auto raise = raise_node.present() ? Condition::compile(raise_node) : std::nullopt;
   config::Node clear_node = map.get("clear");
   auto clear = clear_node.present() ? Condition::compile(clear_node) : std::nullopt;
+  ingest::AlarmRules rules = read_rules(map, context);
   map.done();
   if (!raise || name.empty() || (clear_node.present() && !clear)) return nullptr;
+  if (name == ingest::kFloodAlarm || name.size() > 128) {
+    map.get("name").problem(name.size() > 128
+                                ? "a name has at most 128 bytes"
+                                : "'flood' is the alarm that stands for too many others; name it otherwise");
+    return nullptr;
+  }
+  if (context.alarms && !context.alarms->try_emplace(name, std::move(rules)).second) {
+    map.get("name").problem(fmt::format("this pipeline has an alarm '{}' already; each has a name of its own", name));
+    return nullptr;
+  }
   return std::make_unique<Alarm>(Settings{name, severity, std::move(*raise), std::move(clear)}, context);
 }
 

@@ -4,11 +4,14 @@
 #include <optional>
 #include <set>
 
+#include "ingest/shape_lookup.h"
+
 namespace penstock::ext::anomaly {
 namespace {
 
 constexpr std::int64_t kDevicesDefault = 500;
 constexpr std::int64_t kDevicesMost = 100'000;
+constexpr std::uint64_t kDetectorBytes = 64 * 1024;  // of one warm detector, with room to spare
 
 // Booleans count as 0 and 1.
 std::optional<double> number(const ingest::Field* field) {
@@ -95,6 +98,34 @@ AnomalyStep::Device& AnomalyStep::device(std::string_view name) {
   recent_first_.push_front({std::string(name), std::vector<Detector>(fields_.size(), Detector(settings_))});
   by_name_.emplace(recent_first_.front().name, recent_first_.begin());
   return recent_first_.front();
+}
+
+void AnomalyStep::adopt(ingest::Step& before) {
+  auto* other = dynamic_cast<AnomalyStep*>(&before);
+  if (other == nullptr || !(other->settings_ == settings_)) return;
+  std::size_t skip = other->recent_first_.size() - std::min(other->recent_first_.size(), devices_most_);
+  auto oldest = std::next(other->recent_first_.rbegin(), static_cast<std::ptrdiff_t>(skip));
+  for (auto theirs = oldest; theirs != other->recent_first_.rend(); ++theirs) {
+    Device& mine = device(theirs->name);
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      for (std::size_t j = 0; j < other->fields_.size(); ++j) {
+        if (other->fields_[j].name == fields_[i].name) mine.detectors[i] = std::move(theirs->detectors[j]);
+      }
+    }
+  }
+  other->by_name_.clear();
+  other->recent_first_.clear();
+}
+
+ingest::StepPlan AnomalyStep::plan(const ingest::Shape& in) const {
+  ingest::StepPlan plan;
+  plan.out = in;
+  for (const WatchedField& field : fields_) {
+    (void)ingest::numeric_type_of(in, field.name, plan.problems);
+    plan.out.fields[field.score] = {ingest::FieldType::Kind::number, {}};
+  }
+  plan.memory_bytes_max = devices_most_ * fields_.size() * kDetectorBytes;
+  return plan;
 }
 
 std::unique_ptr<ingest::Step> make_step(const config::Node& kind) {

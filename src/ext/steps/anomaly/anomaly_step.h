@@ -26,6 +26,9 @@ class AnomalyStep : public ingest::Step {
   // Every sample goes on, in order and at once. No score is added where there is nothing to judge: the field is
   // missing, no number, not finite, or the sample's quality is bad; nothing is learned from it either.
   void push(ingest::Sample sample, ingest::Output& out) override;
+  // What was learned of a field is kept as long as it is judged the same way.
+  void adopt(ingest::Step& before) override;
+  ingest::StepPlan plan(const ingest::Shape& in) const override;
 
   std::size_t devices() const { return by_name_.size(); }
 

@@ -25,6 +25,7 @@ struct Settings {
   Season season = Season::automatic;  // automatic looks for an hour, a day and a week
   base::Duration period{};            // of a fixed season
   Sensitivity sensitivity = Sensitivity::normal;
+  bool operator==(const Settings&) const = default;
 };
 
 // Not thread-safe. About 50 KiB once warm.

@@ -4,6 +4,7 @@
 
 #include "base/quantity.h"
 #include "ingest/device_table.h"
+#include "ingest/field_access.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -24,22 +25,13 @@ struct Reported {
   std::vector<double> values;  // one per band; NaN: no number
 };
 
-double number_of(const Sample& sample, const std::string& name) {
-  const ingest::Field* field = sample.find(name);
-  if (field == nullptr) return std::nan("");
-  if (const auto* number = std::get_if<double>(&field->value)) return *number;
-  if (const auto* integer = std::get_if<std::int64_t>(&field->value)) return static_cast<double>(*integer);
-  if (const auto* boolean = std::get_if<bool>(&field->value)) return *boolean ? 1 : 0;
-  return std::nan("");
-}
-
 class Deadband : public ingest::Step {
  public:
   Deadband(std::vector<Band> bands, base::WallMicros at_least_every)
       : bands_(std::move(bands)), at_least_every_(at_least_every), now_(bands_.size()) {}
 
   void push(Sample sample, ingest::Output& out) override {
-    for (std::size_t i = 0; i < bands_.size(); ++i) now_[i] = number_of(sample, bands_[i].field);
+    for (std::size_t i = 0; i < bands_.size(); ++i) now_[i] = ingest::number_of(sample, bands_[i].field);
     Reported& reported = devices_.at(sample.device);
     if (!passes(sample, reported)) return;
     reported.at = sample.event_time;
@@ -50,6 +42,24 @@ class Deadband : public ingest::Step {
       if (!std::isnan(now_[i])) reported.values[i] = now_[i];
     }
     out.emit(std::move(sample));
+  }
+
+  void adopt(Step& before) override {
+    auto* other = dynamic_cast<Deadband*>(&before);
+    if (other == nullptr || other->bands_.size() != bands_.size()) return;
+    for (std::size_t i = 0; i < bands_.size(); ++i) {
+      if (other->bands_[i].field != bands_[i].field) return;
+    }
+    devices_ = std::move(other->devices_);
+  }
+
+  ingest::StepPlan plan(const ingest::Shape& in) const override {
+    ingest::StepPlan plan{.out = in, .problems = {}};
+    plan.memory_bytes_max = ingest::kDevicesPerStepMax * (bands_.size() * sizeof(double) + 256);
+    for (const Band& band : bands_) {
+      if (auto problem = missing_field(in, band.field); !problem.empty()) plan.problems.push_back(std::move(problem));
+    }
+    return plan;
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <deque>
 
 #include "ingest/expr.h"
+#include "ingest/shape_lookup.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -28,6 +29,7 @@ struct Settings {
 
 struct Entry {
   enum class State { waiting, asked, done, failed };
+  std::shared_ptr<const Settings> settings;  // it came in with; a reload may have changed the queue's
   Sample sample;
   std::vector<NamedArray> inputs;
   State state = State::waiting;
@@ -36,21 +38,29 @@ struct Entry {
 // Shared with the callbacks, so that an answer after the step's end finds nobody and does no harm.
 class Queue : public std::enable_shared_from_this<Queue> {
  public:
-  Queue(Settings settings, ingest::StepContext context)
+  Queue(std::shared_ptr<const Settings> settings, ingest::StepContext context)
       : settings_(std::move(settings)), context_(std::move(context)) {}
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
 
   void push(Sample sample, ingest::Output& out);
+  // What came behind a standstill (a reload) goes on.
+  void tick(ingest::Output& out);
   bool busy() const { return !entries_.empty(); }
+  // From here on for another step, with its settings.
+  void belong_to(std::shared_ptr<const Settings> settings, ingest::StepContext context);
 
  private:
   bool fill(Entry& entry) const;
   void ask_next();
   void ask(const std::shared_ptr<Entry>& entry);
   void answered(Entry& entry, Result<std::vector<NamedArray>> answer);
-  bool store(Sample& sample, std::vector<NamedArray> outputs) const;
+  void fail(Entry& entry, const std::string& what) const;
+  bool store(Entry& entry, std::vector<NamedArray> outputs) const;
   void emit_ready();
 
-  Settings settings_;
+  std::shared_ptr<const Settings> settings_;
   ingest::StepContext context_;
   ingest::Output* out_ = nullptr;
   std::deque<std::shared_ptr<Entry>> entries_;  // in order of arrival; leave from the front only
@@ -58,8 +68,30 @@ class Queue : public std::enable_shared_from_this<Queue> {
   bool asking_ = false;
 };
 
+// Samples nobody answered for are not delivered: their source gives them again.
+Queue::~Queue() {
+  for (const auto& entry : entries_) {
+    if (entry->sample.receipt) entry->sample.receipt->abandon();
+  }
+}
+
+void Queue::belong_to(std::shared_ptr<const Settings> settings, ingest::StepContext context) {
+  settings_ = std::move(settings);
+  context_ = std::move(context);
+  out_ = nullptr;
+}
+
+// Counted, shown, and put into the dead-letter store where the sample ends here.
+void Queue::fail(Entry& entry, const std::string& what) const {
+  entry.state = Entry::State::failed;
+  if (entry.settings->on_error != OnError::skip) return context_.error(what);
+  Sample letter = entry.sample;
+  letter.receipt.reset();
+  context_.error(what, std::move(letter));
+}
+
 bool Queue::fill(Entry& entry) const {
-  for (const auto& [name, expression] : settings_.inputs) {
+  for (const auto& [name, expression] : settings_->inputs) {
     ingest::Term term = expression.evaluate(entry.sample);
     NamedArray array;
     array.name = name;
@@ -68,7 +100,7 @@ bool Queue::fill(Entry& entry) const {
     } else if (term.kind == ingest::Term::Kind::number) {
       array.data.assign(1, term.number);
     } else {
-      context_.error(fmt::format("infer: input '{}' ({}) has no value in this sample", name, expression.text()));
+      fail(entry, fmt::format("infer: input '{}' ({}) has no value in this sample", name, expression.text()));
       return false;
     }
     array.shape = {1, static_cast<std::int64_t>(array.data.size())};
@@ -80,15 +112,22 @@ bool Queue::fill(Entry& entry) const {
 void Queue::push(Sample sample, ingest::Output& out) {
   out_ = &out;
   auto entry = std::make_shared<Entry>();
+  entry->settings = settings_;
   entry->sample = std::move(sample);
   if (entries_.size() >= kWaitingMax) {
-    context_.error(fmt::format("infer: {} samples wait for model '{}': it is too slow for this rate", kWaitingMax,
-                               settings_.model));
-    entry->state = Entry::State::failed;
-  } else if (!fill(*entry)) {
-    entry->state = Entry::State::failed;
+    fail(*entry, fmt::format("infer: {} samples wait for model '{}': it is too slow for this rate", kWaitingMax,
+                             settings_->model));
+  } else {
+    (void)fill(*entry);
   }
   entries_.push_back(std::move(entry));
+  ask_next();
+  emit_ready();
+}
+
+void Queue::tick(ingest::Output& out) {
+  if (out_ != nullptr) return;
+  out_ = &out;
   ask_next();
   emit_ready();
 }
@@ -106,13 +145,11 @@ void Queue::ask_next() {
 void Queue::ask(const std::shared_ptr<Entry>& entry) {
   const ingest::Context* shared = context_.shared;
   if (shared == nullptr || shared->models == nullptr || context_.loop == nullptr) {
-    context_.error("infer: there are no models here");
-    entry->state = Entry::State::failed;
-    return;
+    return fail(*entry, "infer: there are no models here");
   }
   entry->state = Entry::State::asked;
   ++in_flight_;
-  shared->models->infer(*context_.loop, settings_.model, std::move(entry->inputs), settings_.timeout,
+  shared->models->infer(*context_.loop, entry->settings->model, std::move(entry->inputs), entry->settings->timeout,
                         [weak = weak_from_this(), entry](Result<std::vector<NamedArray>> answer) {
                           if (auto self = weak.lock()) self->answered(*entry, std::move(answer));
                         });
@@ -120,10 +157,9 @@ void Queue::ask(const std::shared_ptr<Entry>& entry) {
 
 void Queue::answered(Entry& entry, Result<std::vector<NamedArray>> answer) {
   --in_flight_;
-  entry.state = Entry::State::failed;
   if (!answer) {
-    context_.error(fmt::format("infer: model '{}': {}", settings_.model, answer.error().detail));
-  } else if (store(entry.sample, std::move(*answer))) {
+    fail(entry, fmt::format("infer: model '{}': {}", entry.settings->model, answer.error().detail));
+  } else if (store(entry, std::move(*answer))) {
     entry.state = Entry::State::done;
   }
   if (asking_) return;
@@ -132,16 +168,17 @@ void Queue::answered(Entry& entry, Result<std::vector<NamedArray>> answer) {
 }
 
 // Output expressions see the model's outputs as fields of their names.
-bool Queue::store(Sample& sample, std::vector<NamedArray> outputs) const {
+bool Queue::store(Entry& entry, std::vector<NamedArray> outputs) const {
+  Sample& sample = entry.sample;
   Sample answer;
   answer.device = sample.device;
   answer.event_time = sample.event_time;
   for (NamedArray& output : outputs) answer.fields.push_back({std::move(output.name), std::move(output.data), {}});
-  for (const auto& [name, expression] : settings_.outputs) {
+  for (const auto& [name, expression] : entry.settings->outputs) {
     auto value = ingest::to_value(expression.evaluate(answer));
     if (!value) {
-      context_.error(fmt::format("infer: output '{}' ({}) is not in the answer of model '{}'", name, expression.text(),
-                                 settings_.model));
+      fail(entry, fmt::format("infer: output '{}' ({}) is not in the answer of model '{}'", name, expression.text(),
+                              entry.settings->model));
       return false;
     }
     sample.set(name, std::move(*value));
@@ -150,13 +187,14 @@ bool Queue::store(Sample& sample, std::vector<NamedArray> outputs) const {
 }
 
 void Queue::emit_ready() {
-  while (!entries_.empty() && entries_.front()->state >= Entry::State::done) {
+  while (out_ != nullptr && !entries_.empty() && entries_.front()->state >= Entry::State::done) {
     std::shared_ptr<Entry> entry = std::move(entries_.front());
     entries_.pop_front();
-    if (entry->state == Entry::State::failed && settings_.on_error == OnError::skip) continue;
-    if (entry->state == Entry::State::failed && settings_.on_error == OnError::null) {
-      std::erase_if(entry->sample.fields, [this](const ingest::Field& field) {
-        return std::any_of(settings_.outputs.begin(), settings_.outputs.end(),
+    OnError on_error = entry->settings->on_error;
+    if (entry->state == Entry::State::failed && on_error == OnError::skip) continue;
+    if (entry->state == Entry::State::failed && on_error == OnError::null) {
+      std::erase_if(entry->sample.fields, [&](const ingest::Field& field) {
+        return std::any_of(entry->settings->outputs.begin(), entry->settings->outputs.end(),
                            [&](const auto& output) { return output.first == field.name; });
       });
     }
@@ -166,11 +204,35 @@ void Queue::emit_ready() {
 
 class Infer : public ingest::Step {
  public:
-  explicit Infer(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+  Infer(Settings settings, ingest::StepContext context)
+      : settings_(std::make_shared<const Settings>(std::move(settings))),
+        context_(std::move(context)),
+        queue_(std::make_shared<Queue>(settings_, context_)) {}
+
   void push(Sample sample, ingest::Output& out) override { queue_->push(std::move(sample), out); }
+  void tick(base::WallMicros, ingest::Output& out) override { queue_->tick(out); }
   bool busy() const override { return queue_->busy(); }
 
+  // Samples under way are answered as they were asked; those behind them keep their order.
+  void adopt(Step& before) override {
+    auto* other = dynamic_cast<Infer*>(&before);
+    if (other == nullptr) return;
+    queue_ = std::exchange(other->queue_, std::make_shared<Queue>(other->settings_, other->context_));
+    queue_->belong_to(settings_, context_);
+  }
+
+  ingest::StepPlan plan(const ingest::Shape& in) const override {
+    ingest::StepPlan plan;
+    plan.out = in;
+    for (const auto& [name, expression] : settings_->inputs) ingest::check_names(in, expression, plan.problems);
+    for (const auto& [name, expression] : settings_->outputs) plan.out.fields[name] = {};
+    plan.memory_bytes_max = kWaitingMax * (sizeof(Entry) + ingest::held_bytes(in));
+    return plan;
+  }
+
  private:
+  std::shared_ptr<const Settings> settings_;
+  ingest::StepContext context_;
   std::shared_ptr<Queue> queue_;
 };
 
@@ -203,7 +265,7 @@ std::unique_ptr<ingest::Step> make_infer(const config::Node& node, const ingest:
   settings.on_error = on_error == "pass" ? OnError::pass : on_error == "null" ? OnError::null : OnError::skip;
   map.done();
   if (settings.model.empty() || settings.inputs.empty() || settings.outputs.empty()) return nullptr;
-  return std::make_unique<Infer>(std::make_shared<Queue>(std::move(settings), context));
+  return std::make_unique<Infer>(std::move(settings), context);
 }
 
 }  // namespace penstock::ext::steps

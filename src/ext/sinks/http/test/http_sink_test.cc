@@ -11,15 +11,14 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using Outcome = ingest::Sent::Outcome;
 
 // Answers when told to.
 class FakeHttp : public ingest::HttpPort {
  public:
   void post(rt::Loop&, ingest::HttpPost request, std::function<void(Result<int>)> done) override {
     requests.push_back(std::move(request));
-    if (at_once != 0) return done(at_once);
     pending.push_back(std::move(done));
-    if (on_post) on_post();
   }
   void answer(Result<int> with) {
     auto done = std::move(pending.at(0));
@@ -28,8 +27,6 @@ class FakeHttp : public ingest::HttpPort {
   }
   std::vector<ingest::HttpPost> requests;
   std::vector<std::function<void(Result<int>)>> pending;
-  std::function<void()> on_post;
-  int at_once = 0;
 };
 
 ingest::Sample sample(int n, bool with_alarm = false) {
@@ -42,11 +39,14 @@ ingest::Sample sample(int n, bool with_alarm = false) {
 
 class HttpSinkTest : public testing::Test {
  protected:
-  HttpSink& sink(HttpSinkOptions options) {
+  void make(HttpSinkOptions options) {
     options.url = "http://127.0.0.1/x";
-    sink_ = std::make_unique<HttpSink>(std::move(options), &http_);
+    sink_ = std::make_unique<HttpSink>(std::move(options), &http_, clock_);
     EXPECT_TRUE(sink_->start(loop_));
-    return *sink_;
+  }
+  void send(std::vector<ingest::Sample> samples) {
+    sink_->send(std::make_shared<std::vector<ingest::Sample>>(std::move(samples)),
+                [this](ingest::Sent sent) { answers_.push_back(std::move(sent)); });
   }
   // The `n` of each object of a body.
   static std::vector<std::int64_t> numbers(const std::string& body) {
@@ -62,112 +62,134 @@ class HttpSinkTest : public testing::Test {
   }
 
   rt::Loop loop_;
+  base::FakeClock clock_;
   FakeHttp http_;
   std::unique_ptr<HttpSink> sink_;
+  std::vector<ingest::Sent> answers_;
 };
 
-TEST_F(HttpSinkTest, SendsOneAtATimeInOrder) {
-  HttpSink& out = sink({});
-  for (int i = 0; i < 3; ++i) out.deliver(sample(i));
-  ASSERT_EQ(http_.requests.size(), 1U);
-  for (int i = 0; i < 3; ++i) http_.answer(200);
-  ASSERT_EQ(http_.requests.size(), 3U);
-  EXPECT_THAT(numbers(http_.requests[2].body), ElementsAre(2));
-  EXPECT_EQ(out.status().messages, 3U);
-  EXPECT_TRUE(out.status().connected);
+TEST_F(HttpSinkTest, SendsOneObjectOrAnArrayInOrder) {
+  make({});
+  EXPECT_EQ(sink_->batch_max(), 1U);
+  EXPECT_EQ(sink_->in_flight_max(), 1U);
+  send({sample(7)});
+  EXPECT_THAT(numbers(http_.requests[0].body), ElementsAre(7));
+  EXPECT_EQ(http_.requests[0].body.front(), '{');
+  make({.url = {}, .headers = {}, .batch = 3});
+  EXPECT_EQ(sink_->batch_max(), 3U);
+  send({sample(1), sample(2)});
+  EXPECT_THAT(numbers(http_.requests[1].body), ElementsAre(1, 2));
+  send({sample(3)});
+  EXPECT_EQ(http_.requests[2].body.front(), '[');
 }
 
-TEST_F(HttpSinkTest, BatchesWhatWaits) {
-  HttpSink& out = sink({.url = {}, .headers = {}, .batch = 3});
-  for (int i = 0; i < 5; ++i) out.deliver(sample(i));
-  http_.answer(204);
-  http_.answer(204);
-  ASSERT_EQ(http_.requests.size(), 3U);
-  EXPECT_THAT(numbers(http_.requests[0].body), ElementsAre(0));
-  EXPECT_THAT(numbers(http_.requests[1].body), ElementsAre(1, 2, 3));
-  EXPECT_THAT(numbers(http_.requests[2].body), ElementsAre(4));
+struct Answer {
+  int status;  // 0: no connection
+  Outcome outcome;
+};
+class HttpSinkAnswer : public HttpSinkTest, public testing::WithParamInterface<Answer> {};
+
+TEST_P(HttpSinkAnswer, MeansWhatItSays) {
+  make({});
+  send({sample(1)});
+  EXPECT_TRUE(answers_.empty()) << "nothing is confirmed before the answer";
+  const int status = GetParam().status;
+  http_.answer(status == 0 ? Result<int>(fail(Errc::unavailable, "refused")) : Result<int>(status));
+  ASSERT_EQ(answers_.size(), 1U);
+  EXPECT_EQ(answers_[0].outcome, GetParam().outcome);
+  const bool confirmed = GetParam().outcome == Outcome::confirmed;
+  EXPECT_EQ(answers_[0].why.empty(), confirmed);
+  EXPECT_EQ(sink_->status().messages, confirmed ? 1U : 0U);
+  if (status > 299) EXPECT_THAT(sink_->status().detail, HasSubstr(std::to_string(status)));
 }
 
-TEST_F(HttpSinkTest, ToleratesAnswersDuringTheCall) {
-  http_.at_once = 200;
-  HttpSink& out = sink({});
-  for (int i = 0; i < 5; ++i) out.deliver(sample(i));
-  EXPECT_EQ(out.status().messages, 5U);
-}
+INSTANTIATE_TEST_SUITE_P(All, HttpSinkAnswer,
+                         testing::Values(Answer{200, Outcome::confirmed}, Answer{204, Outcome::confirmed},
+                                         Answer{0, Outcome::again}, Answer{307, Outcome::again},
+                                         Answer{401, Outcome::again}, Answer{404, Outcome::again},
+                                         Answer{408, Outcome::again}, Answer{429, Outcome::again},
+                                         Answer{500, Outcome::again}, Answer{503, Outcome::again},
+                                         Answer{400, Outcome::refused}, Answer{413, Outcome::refused},
+                                         Answer{422, Outcome::refused}));
 
-class HttpSinkRetry : public testing::TestWithParam<int> {};
-
-// 0 stands for a connection that failed.
-TEST_P(HttpSinkRetry, TriesAgain) {
-  FakeHttp http;
-  rt::Loop loop;
-  HttpSink out({.url = "http://127.0.0.1/x", .headers = {}}, &http);
-  ASSERT_TRUE(out.start(loop));
-  out.deliver(sample(1));
-  http.on_post = [&] { loop.stop(); };
-  http.answer(GetParam() == 0 ? Result<int>(fail(Errc::unavailable, "refused")) : Result<int>(GetParam()));
-  EXPECT_FALSE(out.status().connected);
-  EXPECT_EQ(http.requests.size(), 1U);
-  rt::Timer deadline(loop);
-  deadline.arm_in(5s, [&] { loop.stop(); });
-  loop.run();
-  ASSERT_EQ(http.requests.size(), 2U);
-  EXPECT_EQ(http.requests[1].body, http.requests[0].body);
-  http.answer(200);
-  EXPECT_EQ(out.status().messages, 1U);
-  EXPECT_EQ(out.status().dropped, 0U);
-}
-
-INSTANTIATE_TEST_SUITE_P(Failures, HttpSinkRetry, testing::Values(0, 408, 429, 500, 503));
-
-TEST_F(HttpSinkTest, DropsWhatTheServerRefuses) {
-  HttpSink& out = sink({});
-  out.deliver(sample(1));
-  out.deliver(sample(2));
-  http_.answer(401);
-  EXPECT_THAT(out.status().detail, HasSubstr("401"));
-  ASSERT_EQ(http_.requests.size(), 2U);
+TEST_F(HttpSinkTest, AnswersNothingAfterStop) {
+  make({});
+  send({sample(1)});
+  sink_->stop();
   http_.answer(200);
-  EXPECT_EQ(out.status().dropped, 1U);
-  EXPECT_EQ(out.status().messages, 1U);
-}
-
-TEST_F(HttpSinkTest, DropsTheOldestOfAFullQueue) {
-  HttpSink& out = sink({.url = {}, .headers = {}, .batch = 1000});
-  for (int i = 0; i < 1003; ++i) out.deliver(sample(i));
-  EXPECT_EQ(out.status().dropped, 2U);
-  http_.answer(503);
-  EXPECT_EQ(out.status().dropped, 3U);
-  out.stop();
-  EXPECT_EQ(out.status().dropped, 1003U);
-}
-
-TEST_F(HttpSinkTest, IgnoresAnswersAfterStop) {
-  HttpSink& out = sink({});
-  out.deliver(sample(1));
-  out.stop();
-  http_.answer(200);
-  EXPECT_EQ(out.status().messages, 0U);
-  EXPECT_EQ(out.status().dropped, 1U);
+  EXPECT_TRUE(answers_.empty());
+  EXPECT_EQ(sink_->status().messages, 0U);
 }
 
 TEST_F(HttpSinkTest, SendsAlarmsWhenToldSo) {
-  HttpSink& out = sink({.url = {}, .headers = {}, .samples = false, .alarms = true});
-  out.deliver(sample(1));
+  make({.url = {}, .headers = {}, .samples = false, .alarms = true});
+  send({sample(1)});
   EXPECT_TRUE(http_.requests.empty());
-  out.deliver(sample(2, true));
+  ASSERT_EQ(answers_.size(), 1U);
+  EXPECT_EQ(answers_[0].outcome, Outcome::confirmed);
+  send({sample(2, true)});
   ASSERT_EQ(http_.requests.size(), 1U);
   EXPECT_THAT(http_.requests[0].body, HasSubstr("\"raised\""));
+}
+
+std::string header(const ingest::HttpPost& post, std::string_view name) {
+  for (const auto& [key, value] : post.headers) {
+    if (key == name) return value;
+  }
+  return "";
+}
+
+TEST_F(HttpSinkTest, SignsTheBodyWithItsIdAndTime) {
+  auto key = ingest::WebhookSigner::key_of(base::Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+  ASSERT_TRUE(key) << key.error().detail;
+  make({.url = {}, .headers = {}, .signer = ingest::WebhookSigner({*key, *key})});
+  send({sample(1)});
+  http_.answer(503);
+  clock_.advance(5s);
+  send({sample(1)});
+  http_.answer(200);
+  send({sample(2)});
+  EXPECT_EQ(header(http_.requests[0], "webhook-id"), header(http_.requests[1], "webhook-id"));
+  EXPECT_NE(header(http_.requests[0], "webhook-id"), header(http_.requests[2], "webhook-id"));
+  EXPECT_NE(header(http_.requests[0], "webhook-timestamp"), header(http_.requests[1], "webhook-timestamp"));
+  const std::string both = header(http_.requests[0], "webhook-signature");
+  const std::size_t half = both.size() / 2;
+  EXPECT_TRUE(both.starts_with("v1,"));
+  EXPECT_EQ(both.substr(0, half), both.substr(half + 1));
+}
+
+// Computed with Python's hmac module.
+TEST(WebhookSignature, IsWhatOthersCompute) {
+  auto key = ingest::WebhookSigner::key_of(base::Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+  ASSERT_TRUE(key);
+  const auto headers = ingest::WebhookSigner({*key}).headers("{\"n\":1}", 1'700'000'000'900'000);
+  EXPECT_THAT(headers,
+              ElementsAre(testing::Pair("webhook-id", "msg_2bfd14f43d17fc7cea24e0917a8879b4"),
+                          testing::Pair("webhook-timestamp", "1700000000"),
+                          testing::Pair("webhook-signature", "v1,9nJH+s5dR+zsovGfPmI25brAJeT9mRznTqolx2rWaEw=")));
+}
+
+TEST(WebhookSignature, RefusesSecretsThatAreNone) {
+  for (const char* written :
+       {"", "whsec_", "plain", "whsec_c2hvcnQ=", "whsec_!!!!"}) {
+    auto key = ingest::WebhookSigner::key_of(base::Secret(written));
+    ASSERT_FALSE(key) << written;
+    EXPECT_THAT(key.error().detail, HasSubstr("openssl rand"));
+  }
 }
 
 TEST(HttpSinkConfiguration, ReadsHeadersAndReportsMistakes) {
   FakeHttp http;
   ingest::Context context;
   context.http = &http;
+  context.clock = &base::system_clock();
   const auto make = [&](const char* yaml, std::string& report) {
     auto document = config::Document::parse(yaml, "t.yaml", [](const std::string&) { return "s3cret"; });
     EXPECT_TRUE(document);
-    auto sink = make_http_sink("p", document->root().map().get("http"), context);
+    config::Node kind = document->root().map().get("http");
+    config::Map map = kind.map();
+    auto sink = make_http_sink("p", kind, map, context);
+    map.done();
     report = document->report();
     return sink;
   };
@@ -176,7 +198,7 @@ TEST(HttpSinkConfiguration, ReadsHeadersAndReportsMistakes) {
   EXPECT_EQ(report, "");
   rt::Loop loop;
   ASSERT_TRUE(good->start(loop));
-  good->deliver(sample(1));
+  good->send(std::make_shared<std::vector<ingest::Sample>>(1, sample(1)), [](const ingest::Sent&) {});
   ASSERT_EQ(http.requests.size(), 1U);
   EXPECT_THAT(http.requests[0].headers, ElementsAre(testing::Pair("authorization", "Bearer s3cret"),
                                                     testing::Pair("content-type", "application/json")));
@@ -185,6 +207,9 @@ TEST(HttpSinkConfiguration, ReadsHeadersAndReportsMistakes) {
   EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 3) << report;
   make("http: { url: \"http://u:${P}@h/\" }", report);
   EXPECT_THAT(report, HasSubstr("no credentials"));
+  EXPECT_EQ(report.find("s3cret"), std::string::npos);
+  make("http: { url: \"http://h/\", secret: \"${P}\" }", report);
+  EXPECT_THAT(report, HasSubstr("whsec_"));
   EXPECT_EQ(report.find("s3cret"), std::string::npos);
   make("http: {}", report);
   EXPECT_THAT(report, HasSubstr("'url' is missing"));

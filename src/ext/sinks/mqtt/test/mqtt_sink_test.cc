@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <mutex>
+#include <thread>
 
 #include "json/value.h"
 #include "mqtt/test/broker.h"
@@ -15,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using mqtt::test::Broker;
 using mqtt::test::eventually;
+namespace test = mqtt::test;
 
 #define NEED_BROKER() \
   if (!Broker::installed()) GTEST_SKIP() << "no mosquitto program here: install the package mosquitto"
@@ -22,7 +25,10 @@ using mqtt::test::eventually;
 std::unique_ptr<ingest::Sink> make(const std::string& yaml, std::string* report = nullptr) {
   auto document = config::Document::parse(yaml, "t.yaml");
   EXPECT_TRUE(document);
-  auto sink = make_mqtt_sink("guard", document->root().map().get("mqtt"), {});
+  config::Node node = document->root().map().get("mqtt");
+  config::Map map = node.map();
+  auto sink = make_mqtt_sink("guard", node, map, {});
+  map.done();
   if (report != nullptr) {
     *report = document->report();
   } else {
@@ -30,6 +36,56 @@ std::unique_ptr<ingest::Sink> make(const std::string& yaml, std::string* report 
   }
   return sink;
 }
+
+// A sink on a loop of its own, as the lane has it.
+class Running {
+ public:
+  explicit Running(const std::string& yaml) : sink_(make(yaml)), thread_([this] { loop_.run(); }) {
+    on_loop([this] { EXPECT_TRUE(sink_->start(loop_)); });
+  }
+  ~Running() {
+    stop();
+    loop_.stop();
+    thread_.join();
+  }
+  void send(std::vector<ingest::Sample> samples) {
+    auto batch = std::make_shared<const std::vector<ingest::Sample>>(std::move(samples));
+    on_loop([&] {
+      sink_->send(batch, [this](ingest::Sent sent) {
+        std::lock_guard lock(mutex_);
+        answers_.push_back(std::move(sent));
+      });
+    });
+  }
+  void stop() {
+    on_loop([this] { sink_->stop(); });
+  }
+  std::vector<ingest::Sent> answers(std::size_t count) {
+    EXPECT_TRUE(eventually([&] {
+      std::lock_guard lock(mutex_);
+      return answers_.size() >= count;
+    })) << sink_->status().detail;
+    std::lock_guard lock(mutex_);
+    return answers_;
+  }
+  ingest::Status status() const { return sink_->status(); }
+
+ private:
+  void on_loop(std::function<void()> work) {
+    std::promise<void> done;
+    loop_.post([&] {
+      work();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  rt::Loop loop_;
+  std::unique_ptr<ingest::Sink> sink_;
+  std::mutex mutex_;
+  std::vector<ingest::Sent> answers_;
+  std::thread thread_;
+};
 
 ingest::Sample sample(const std::string& device, double score, bool with_alarm = false) {
   ingest::Sample out;
@@ -83,64 +139,99 @@ TEST(MqttSink, DeliversSamplesAndAlarms) {
   Broker broker;
   ASSERT_TRUE(broker.running()) << broker.log();
   Listener listener(broker);
-  rt::Loop loop;
-  auto sink = make(fmt::format(
-      "mqtt: {{ url: {}, topic: \"site/{{device}}/{{pipeline}}\", what: all, qos: 1, version: 5 }}", broker.url()));
-  ASSERT_TRUE(sink->start(loop));
-  sink->deliver(sample("press/3", 0.5, true));
-  ASSERT_TRUE(eventually([&] { return listener.messages("site/press_3/guard").size() == 2; })) << sink->status().detail;
+  Running sink(
+      fmt::format("mqtt: {{ url: {}, topic: \"site/{{device}}/{{pipeline}}\", what: all, alarm_topic: "
+                  "\"alarms/{{alarm}}\", qos: 1, version: 5, properties: true }}",
+                  broker.url()));
+  ASSERT_TRUE(eventually([&] { return sink.status().connected; }));
+  sink.send({sample("press/3", 0.5, true), sample("a", 1)});
+  EXPECT_EQ(sink.answers(1)[0].outcome, ingest::Sent::Outcome::confirmed);
+  ASSERT_TRUE(eventually([&] { return listener.messages("alarms/wear").size() == 1; }));
   const auto got = listener.messages("site/press_3/guard");
+  ASSERT_EQ(got.size(), 1U);
   auto first = json::parse(got[0]);
   ASSERT_TRUE(first) << got[0];
   EXPECT_EQ(json::string_or(*first, "device", ""), "press/3");
   EXPECT_DOUBLE_EQ(json::find(*first, "score")->to_number<double>(), 0.5);
-  auto second = json::parse(got[1]);
-  ASSERT_TRUE(second) << got[1];
+  auto second = json::parse(listener.messages("alarms/wear")[0]);
+  ASSERT_TRUE(second);
   EXPECT_EQ(json::string_or(*second, "name", ""), "wear");
   EXPECT_TRUE(json::bool_or(*second, "raised", false));
-  EXPECT_TRUE(eventually([&] { return sink->status().messages == 2; }));
-  sink->stop();
-  EXPECT_EQ(sink->status().dropped, 0U);
+  EXPECT_EQ(sink.status().messages, 3U);
 }
 
 TEST(MqttSink, DeliversOnlyAlarmsWhenToldSo) {
   NEED_BROKER();
   Broker broker;
   Listener listener(broker);
-  rt::Loop loop;
-  auto sink = make(fmt::format("mqtt: {{ url: {}, topic: \"alarms/{{alarm}}\", what: alarms }}", broker.url()));
-  ASSERT_TRUE(sink->start(loop));
-  sink->deliver(sample("a", 0.1));
-  sink->deliver(sample("a", 0.9, true));
+  Running sink(fmt::format("mqtt: {{ url: {}, topic: \"alarms/{{alarm}}\", what: alarms }}", broker.url()));
+  ASSERT_TRUE(eventually([&] { return sink.status().connected; }));
+  sink.send({sample("a", 0.1)});
+  sink.send({sample("a", 0.9, true)});
+  for (const ingest::Sent& sent : sink.answers(2)) EXPECT_EQ(sent.outcome, ingest::Sent::Outcome::confirmed);
   EXPECT_TRUE(eventually([&] { return listener.messages("alarms/wear").size() == 1; }));
-  EXPECT_TRUE(eventually([&] { return sink->status().messages == 1; }));
+  EXPECT_EQ(sink.status().messages, 1U);
 }
 
-TEST(MqttSink, FlushesAtStopAndKeepsTheNewestWhileTheBrokerIsAway) {
+TEST(MqttSink, AsksToTryAgainWhileTheBrokerIsAway) {
   NEED_BROKER();
   Broker broker;
   broker.kill();
-  rt::Loop loop;
-  auto sink = make(fmt::format("mqtt: {{ url: {}, topic: \"s/{{device}}\", qos: 1, retain: true }}", broker.url()));
-  ASSERT_TRUE(sink->start(loop));
-  for (int i = 0; i < 10'005; ++i) sink->deliver(sample("d", i));
-  EXPECT_EQ(sink->status().dropped, 5U);
-  EXPECT_FALSE(sink->status().connected);
+  Running sink(fmt::format("mqtt: {{ url: {}, topic: \"s/{{device}}\", qos: 1, retain: true }}", broker.url()));
+  sink.send({sample("d", 1)});
+  const ingest::Sent refused = sink.answers(1)[0];
+  EXPECT_EQ(refused.outcome, ingest::Sent::Outcome::again);
+  EXPECT_THAT(refused.why, testing::HasSubstr("connection refused"));
   broker.start();
-  ASSERT_TRUE(eventually([&] { return sink->status().messages == 10'000; })) << sink->status().detail;
-  sink->deliver(sample("last", 1));
-  sink->stop();
-  EXPECT_EQ(sink->status().messages, 10'001U);
+  ASSERT_TRUE(eventually([&] { return sink.status().connected; })) << sink.status().detail;
+  sink.send({sample("d", 2)});
+  EXPECT_EQ(sink.answers(2)[1].outcome, ingest::Sent::Outcome::confirmed);
   Listener listener(broker);
-  EXPECT_TRUE(eventually([&] { return !listener.messages("s/last").empty() && !listener.messages("s/d").empty(); }));
-  EXPECT_THAT(listener.messages("s/d").back(), testing::HasSubstr("10004"));
+  EXPECT_TRUE(eventually([&] { return !listener.messages("s/d").empty(); }));
+  EXPECT_THAT(listener.messages("s/d").back(), testing::HasSubstr("\"score\":2"));
 }
 
-TEST(MqttSink, DropsWhatHasNoTopic) {
-  rt::Loop loop;
-  auto sink = make("mqtt: { url: \"mqtt://127.0.0.1:1\", topic: \"s/{device}\" }");
-  sink->deliver(sample("\xff", 1));
-  EXPECT_EQ(sink->status().dropped, 1U);
+// What is acknowledged is there; what was under way when the broker died is asked for again.
+TEST(MqttSink, AnswersEveryBatchOnceWhenTheBrokerDies) {
+  NEED_BROKER();
+  Broker broker;
+  Running sink(fmt::format("mqtt: {{ url: {}, topic: \"s/{{device}}\", qos: 1 }}", broker.url()));
+  ASSERT_TRUE(eventually([&] { return sink.status().connected; }));
+  std::vector<ingest::Sample> many(5'000, sample("d", 1));
+  for (int i = 0; i < 3; ++i) sink.send(many);
+  broker.kill();
+  sink.send({sample("d", 2)});
+  const auto answers = sink.answers(4);
+  EXPECT_EQ(answers.size(), 4U);
+  EXPECT_EQ(answers.back().outcome, ingest::Sent::Outcome::again);
+}
+
+TEST(MqttSink, SaysWhichSamplesHaveNoTopicAndWhichTheBrokerRefuses) {
+  NEED_BROKER();
+  test::Folder folder;
+  const std::string acl = folder.write("acl", "topic readwrite open/#\n");
+  Broker broker("allow_anonymous true\nacl_file " + acl + "\n");
+  Running sink(
+      fmt::format("mqtt: {{ url: {}, topic: \"{{field:zone}}/{{device}}\", qos: 1, version: 5 }}", broker.url()));
+  ASSERT_TRUE(eventually([&] { return sink.status().connected; }));
+  std::vector<ingest::Sample> samples{sample("a", 1), sample("\xff", 1), sample("b", 1)};
+  for (auto& one : samples) one.set("zone", std::string("open"));
+  samples[2].set("zone", std::string("closed"));
+  sink.send(samples);
+  const ingest::Sent sent = sink.answers(1)[0];
+  EXPECT_EQ(sent.outcome, ingest::Sent::Outcome::confirmed);
+  EXPECT_EQ(sent.rejected, (std::vector<std::size_t>{1, 2}));
+  EXPECT_THAT(sent.why, testing::HasSubstr("access list"));
+}
+
+TEST(MqttSink, AnswersNothingAfterItsStop) {
+  Running sink("mqtt: { url: \"mqtt://127.0.0.1:1\", topic: \"s/{device}\" }");
+  sink.send({sample("\xff", 1)});
+  EXPECT_EQ(sink.answers(1)[0].rejected, (std::vector<std::size_t>{0}));
+  sink.stop();
+  sink.send({sample("a", 1)});
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(sink.answers(1).size(), 1U);
 }
 
 TEST(MqttSink, ReportsMistakesOfItsConfiguration) {
@@ -149,6 +240,10 @@ TEST(MqttSink, ReportsMistakesOfItsConfiguration) {
   EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 3) << report;
   make("mqtt: { topic: a }", &report);
   EXPECT_THAT(report, testing::HasSubstr("address is missing"));
+  make("mqtt: { url: mqtt://h, topic: t, alarm_topic: a, properties: true }", &report);
+  EXPECT_THAT(report, testing::AllOf(testing::HasSubstr("no alarms go out"), testing::HasSubstr("version: 5")));
+  make("mqtt: { url: embedded, topic: t, username: me }", &report);
+  EXPECT_THAT(report, testing::HasSubstr("its own credentials"));
   make("mqtt: { url: mqtt://h }", &report);
   EXPECT_THAT(report, testing::HasSubstr("'topic' is missing"));
   EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 0) << report;

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "mqtt/test/broker.h"
+#include "mqtt/test/scripted_broker.h"
 
 namespace penstock::ext {
 namespace {
@@ -21,12 +22,12 @@ using mqtt::test::eventually;
 class Pipeline {
  public:
   ingest::Emit emit() {
-    return [this](std::vector<ingest::Sample> samples) {
+    return ingest::Emit([this](std::vector<ingest::Sample> samples) {
       std::lock_guard lock(mutex_);
       if (full_) return false;
       for (auto& sample : samples) taken_.push_back(std::move(sample));
       return true;
-    };
+    });
   }
   void set_full(bool full) {
     std::lock_guard lock(mutex_);
@@ -48,12 +49,14 @@ class Pipeline {
   bool full_ = false;
 };
 
-std::unique_ptr<ingest::Source> make(const std::string& yaml, std::string* report = nullptr) {
+std::unique_ptr<ingest::Source> make(const std::string& yaml, std::string* report = nullptr,
+                                     const std::string& data_dir = {}) {
   auto document = config::Document::parse(yaml, "t.yaml");
   EXPECT_TRUE(document);
   config::Map map = document->root().map();
   ingest::Context context;
   context.clock = &base::system_clock();
+  context.data_dir = data_dir;
   auto source = make_mqtt_source("press", map.get("mqtt"), map, context);
   map.done();
   if (report != nullptr) {
@@ -165,10 +168,151 @@ TEST(MqttSource, FlowsAgainAfterTheBrokerWasKilled) {
   EXPECT_TRUE(publisher.reaches(pipeline, "after")) << source->status().detail;
 }
 
+// Stands for a journal: keeps what it is given and answers when the test says so.
+class Journal {
+ public:
+  ingest::Emit emit() {
+    return ingest::Emit([](std::vector<ingest::Sample>) { return true; },
+                        [this](std::vector<ingest::Sample> samples, ingest::Emit::Stored stored) {
+                          std::lock_guard lock(mutex_);
+                          asked_ += 1;
+                          samples_ = std::move(samples);
+                          stored_ = std::move(stored);
+                        });
+  }
+  bool asked(int times) {
+    return eventually([&] {
+      std::lock_guard lock(mutex_);
+      return asked_ >= times && stored_;
+    });
+  }
+  void answer(bool stored) {
+    ingest::Emit::Stored tell;
+    {
+      std::lock_guard lock(mutex_);
+      tell = std::exchange(stored_, {});
+    }
+    tell(stored);
+  }
+  std::size_t size() {
+    std::lock_guard lock(mutex_);
+    return samples_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  int asked_ = 0;
+  std::vector<ingest::Sample> samples_;
+  ingest::Emit::Stored stored_;
+};
+
+TEST(MqttSource, AcknowledgesWhatIsStoredAndNothingBefore) {
+  mqtt::test::ScriptedBroker broker;
+  Journal journal;
+  rt::Loop loop;
+  auto source = make(fmt::format("mqtt: {}\ntopic: t\nqos: 1\n", broker.url()));
+  EXPECT_TRUE(source->durable());
+  ASSERT_TRUE(source->start(loop, journal.emit()));
+  ASSERT_TRUE(eventually([&] { return broker.count(broker.kSubscribe) == 1; }));
+  broker.publish("t", R"({"x":1})", 7);
+  ASSERT_TRUE(journal.asked(1));
+  std::this_thread::sleep_for(100ms);
+  EXPECT_THAT(broker.acknowledged(), testing::IsEmpty());
+  journal.answer(true);
+  EXPECT_TRUE(eventually([&] { return broker.acknowledged() == std::vector<int>{7}; }));
+  EXPECT_EQ(source->status().dropped, 0U);
+}
+
+TEST(MqttSource, AsksTheJournalAgainAndReadsNothingMeanwhile) {
+  mqtt::test::ScriptedBroker broker;
+  Journal journal;
+  rt::Loop loop;
+  auto source = make(fmt::format("mqtt: {}\ntopic: t\nqos: 1\n", broker.url()));
+  ASSERT_TRUE(source->start(loop, journal.emit()));
+  ASSERT_TRUE(eventually([&] { return broker.count(broker.kSubscribe) == 1; }));
+  broker.publish("t", R"({"x":1})", 1);
+  ASSERT_TRUE(journal.asked(1));
+  broker.publish("t", R"({"x":2})", 2);
+  journal.answer(false);
+  ASSERT_TRUE(journal.asked(2));
+  EXPECT_EQ(journal.size(), 1U);
+  EXPECT_THAT(source->status().detail, testing::HasSubstr("could not be stored"));
+  EXPECT_THAT(broker.acknowledged(), testing::IsEmpty());
+  journal.answer(true);
+  ASSERT_TRUE(journal.asked(3));
+  EXPECT_EQ(broker.acknowledged(), std::vector<int>{1});
+  journal.answer(true);
+  EXPECT_TRUE(eventually([&] { return broker.acknowledged() == std::vector<int>({1, 2}); }));
+}
+
+TEST(MqttSource, StopsWithoutAcknowledgingWhatIsNotStored) {
+  mqtt::test::ScriptedBroker broker;
+  Journal journal;
+  rt::Loop loop;
+  auto source = make(fmt::format("mqtt: {}\ntopic: t\nqos: 1\n", broker.url()));
+  ASSERT_TRUE(source->start(loop, journal.emit()));
+  ASSERT_TRUE(eventually([&] { return broker.count(broker.kSubscribe) == 1; }));
+  broker.publish("t", R"({"x":1})", 1);
+  ASSERT_TRUE(journal.asked(1));
+  source->stop();
+  source.reset();
+  journal.answer(true);
+  EXPECT_TRUE(eventually([&] { return broker.closed(); }));
+  EXPECT_THAT(broker.acknowledged(), testing::IsEmpty());
+}
+
+// The broker keeps what was not acknowledged, and sends it to the next process of the same data folder.
+TEST(MqttSource, GetsAgainWhatItsPredecessorDidNotStore) {
+  NEED_BROKER();
+  Broker broker;
+  mqtt::test::Folder data;
+  Publisher publisher(broker);
+  rt::Loop loop;
+  const std::string yaml = fmt::format("mqtt: {}\ntopic: plant/#\nqos: 1\nversion: 5\n", broker.url());
+  Journal first;
+  auto source = make(yaml, nullptr, data.file("data"));
+  ASSERT_TRUE(source->start(loop, first.emit()));
+  ASSERT_TRUE(eventually([&] { return source->status().connected; }));
+  ASSERT_TRUE(eventually([&] {
+    publisher.send("plant/p1/vibration", R"({"vib":1})");
+    return first.asked(1);
+  }));
+  source->stop();
+  Pipeline pipeline;
+  auto next = make(yaml, nullptr, data.file("data"));
+  ASSERT_TRUE(next->start(loop, pipeline.emit()));
+  EXPECT_TRUE(eventually([&] { return pipeline.has_device("p1"); })) << next->status().detail;
+}
+
+TEST(MqttSource, MakesTagsOfPropertiesAndLeavesRetainedMessagesOut) {
+  NEED_BROKER();
+  Broker broker;
+  Pipeline pipeline;
+  rt::Loop loop;
+  mqtt::Options options = *mqtt::parse_url(broker.url());
+  options.version = mqtt::Version::v5;
+  mqtt::Connection publisher(options, {}, {});
+  ASSERT_TRUE(publisher.start());
+  publisher.publish({.topic = "plant/old/v", .payload = R"({"x":1})", .qos = 1, .retain = true});
+  ASSERT_TRUE(eventually([&] { return publisher.status().delivered == 1; }));
+  auto source =
+      make(fmt::format("mqtt: {}\ntopic: plant/#\nversion: 5\nproperties: true\nretained: none\n", broker.url()));
+  ASSERT_TRUE(source->start(loop, pipeline.emit()));
+  ASSERT_TRUE(eventually([&] {
+    publisher.publish({.topic = "plant/p1/v", .payload = R"({"x":1})", .properties = {{"line", "7"}}});
+    std::this_thread::sleep_for(5ms);
+    return pipeline.count() > 0;
+  }));
+  EXPECT_FALSE(pipeline.has_device("old"));
+  EXPECT_THAT(pipeline.taken()[0].tags, testing::ElementsAre(std::pair<std::string, std::string>("line", "7")));
+}
+
 TEST(MqttSource, ReportsMistakesOfItsConfiguration) {
   std::string report;
   make("mqtt: mqtt://h\ntopic: [a/#/b]\nformat: jsn\nqos: 3\ndevice: \"{\"\nfield: x\n", &report);
   EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 4) << report;
+  make("mqtt: mqtt://h\ntopic: t\nqos: 2\ndurable: true\nretained: new\nsession: 400d\n", &report);
+  EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 2) << report;
   make("mqtt: mqtt://h\n", &report);
   EXPECT_THAT(report, testing::HasSubstr("'topic' is missing"));
 }

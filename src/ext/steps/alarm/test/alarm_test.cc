@@ -7,7 +7,10 @@
 namespace penstock::ext::steps {
 namespace {
 
+using ingest::AlarmChange;
+using ingest::Sample;
 using ingest::sample_at;
+using ingest::StepContext;
 using ingest::StepHarness;
 
 constexpr const char* kWear =
@@ -82,6 +85,86 @@ TEST(Alarm, WatchesEveryDeviceByItself) {
   ASSERT_EQ(harness.changes.size(), 2U);
   EXPECT_EQ(harness.changes[0].device, "a");
   EXPECT_EQ(harness.changes[1].device, "b");
+}
+
+TEST(Alarm, GoesOnOverAHotSwap) {
+  StepHarness before(make_alarm, kWear);
+  before.push(sample_at(0, "score", 0.9, "a"));
+  before.push(sample_at(5000, "score", 0.9, "a"));  // raised
+  before.push(sample_at(5000, "score", 0.9, "b"));  // holds
+  StepHarness same(make_alarm, kWear);
+  same.step->adopt(*before.step);
+  same.push(sample_at(8000, "score", 0.9, "b"));
+  same.push(sample_at(8000, "score", 0.9, "a"));
+  ASSERT_EQ(same.changes.size(), 1U);
+  EXPECT_EQ(same.changes[0].device, "b");
+  // Other conditions: what is raised stays so, and holds begin anew.
+  StepHarness other(make_alarm, "{ name: wear, raise: score > 0.95 for 3s, clear: score < 0.7 }");
+  other.step->adopt(*same.step);
+  other.push(sample_at(9000, "score", 0.65, "a"));
+  ASSERT_EQ(other.changes.size(), 1U);
+  EXPECT_FALSE(other.changes[0].raised);
+  StepHarness another(make_alarm, "{ name: wrong, raise: score > 0.8 }");
+  another.step->adopt(*other.step);
+  another.push(sample_at(9000, "score", 0.9, "b"));
+  EXPECT_EQ(another.changes.size(), 1U);
+}
+
+TEST(Alarm, AskedWhetherItStandsTheBoardDecides) {
+  StepContext context;
+  context.raised = [](const std::string& name) {
+    AlarmChange stands;
+    stands.name = name;
+    stands.device = "a";
+    return std::vector<AlarmChange>{stands};
+  };
+  context.alarms = std::make_shared<ingest::AlarmTable>();
+  std::vector<AlarmChange> changes;
+  context.alarm_changed = [&](const AlarmChange& change) { changes.push_back(change); };
+  auto document =
+      config::Document::parse("step: { name: hot, raise: temp > 80, clear: temp < 75, acknowledge: true }\n", "t");
+  auto step = make_alarm(document->root().map().get("step"), context);
+  ASSERT_TRUE(step);
+  EXPECT_TRUE(context.alarms->at("hot").acknowledge);
+  struct Out : ingest::Output {
+    void emit(Sample) override {}
+  } out;
+  step->push(sample_at(0, "temp", 90.0, "a"), out);
+  EXPECT_TRUE(changes.empty());
+  step->push(sample_at(1, "temp", 70.0, "a"), out);
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_FALSE(changes[0].raised);
+}
+
+TEST(Alarm, TwoAlarmsOfOneSampleTravelWithOneEach) {
+  StepHarness harness(make_alarm, "{ name: hot, raise: temp > 80 }");
+  auto sample = sample_at(0, "temp", 90.0);
+  auto other = std::make_shared<AlarmChange>();
+  other->name = "warm";
+  sample.alarm = other;
+  harness.push(sample);
+  ASSERT_EQ(harness.out.size(), 2U);
+  EXPECT_EQ(harness.out[0].alarm->name, "warm");
+  EXPECT_EQ(harness.out[1].alarm->name, "hot");
+}
+
+TEST(Alarm, AHoldKeepsNoReceipt) {
+  StepHarness harness(make_alarm, kWear);
+  auto sample = sample_at(0, "score", 0.9);
+  sample.receipt = std::make_shared<ingest::Receipt>();
+  std::weak_ptr<const ingest::Receipt> receipt = sample.receipt;
+  harness.push(std::move(sample));
+  harness.out.clear();
+  EXPECT_TRUE(receipt.expired());
+}
+
+TEST(Alarm, PlansWhatComesOutAndItsMemory) {
+  StepHarness harness(make_alarm, kWear);
+  ingest::Shape shape;
+  shape.fields["score"] = {.kind = ingest::FieldType::Kind::number, .unit = ""};
+  ingest::StepPlan plan = harness.step->plan(shape);
+  EXPECT_EQ(plan.out, shape);
+  EXPECT_GT(plan.memory_bytes_max, 1'000'000U);
 }
 
 TEST(Alarm, RefusesIncompleteSettings) {

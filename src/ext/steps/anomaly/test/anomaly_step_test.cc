@@ -107,6 +107,33 @@ TEST(AnomalyStep, TakesIntegersAndBooleansAndPassesOnTheRest) {
   EXPECT_EQ(out.samples.size(), 6U);
 }
 
+TEST(AnomalyStep, KeepsWhatItLearnedOverAReload) {
+  Made before("{fields: [cpu, memory]}");
+  Made after("{field: cpu, score: odd}");
+  Made other("{field: cpu, sensitivity: low}");
+  Collected out;
+  for (int i = 0; i < 1000; ++i) before.step->push(sample("d", i, usual(i)), out);
+  other.step->adopt(*before.step);
+  other.step->push(sample("d", 1000, 50.0), out);
+  EXPECT_EQ(score_of(out.samples.back()), 0) << "judged differently: it warms up";
+  after.step->adopt(*before.step);
+  after.step->push(sample("d", 1000, 50.0), out);
+  EXPECT_GE(score_of(out.samples.back(), "odd"), 0.5);
+}
+
+TEST(AnomalyStep, PlansAScoreAndItsMemory) {
+  Made made("{field: cpu, devices: 10}");
+  ingest::Shape in;
+  in.open = false;
+  in.fields["cpu"] = {ingest::FieldType::Kind::number, "%"};
+  ingest::StepPlan plan = made.step->plan(in);
+  EXPECT_TRUE(plan.problems.empty());
+  EXPECT_EQ(plan.out.fields.at("cpu_anomaly").kind, ingest::FieldType::Kind::number);
+  EXPECT_GT(plan.memory_bytes_max, 10 * 50'000U);
+  in.fields["cpu"].kind = ingest::FieldType::Kind::text;
+  EXPECT_THAT(made.step->plan(in).problems, testing::ElementsAre(HasSubstr("is text")));
+}
+
 TEST(AnomalyStep, ExplainsMistakesInTheConfiguration) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"{season: auto}", "either field"},

@@ -49,6 +49,17 @@ TEST(Deadband, PassesAChangeOfQualityAndSamplesItDoesNotConcern) {
   EXPECT_EQ(harness.out.size(), 2U + 1U);
 }
 
+TEST(Deadband, KeepsWhatItReportedOverAReload) {
+  StepHarness before(make_deadband, "{ temp: 1 }");
+  before.push(sample_at(0, "temp", 20.0));
+  StepHarness after(make_deadband, "{ temp: 2 }");
+  after.step->adopt(*before.step);
+  after.push(sample_at(1, "temp", 21.5));
+  EXPECT_TRUE(after.out.empty());
+  after.push(sample_at(2, "temp", 22.0));
+  EXPECT_EQ(after.out.size(), 1U);
+}
+
 TEST(Deadband, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_deadband, "{ temp: -1 }").report, testing::HasSubstr("must not be negative"));
   EXPECT_THAT(StepHarness(make_deadband, "{ at_least_every: 3s }").report, testing::HasSubstr("names no field"));

@@ -132,6 +132,57 @@ TEST_F(Infer, AnAnswerAfterTheEndDoesNoHarm) {
   models.waiting.at(0)();
 }
 
+struct Noted : ingest::Receipt {
+  explicit Noted(bool& noted) : given_up(noted) {}
+  ~Noted() override { given_up = abandoned(); }
+  bool& given_up;
+};
+
+TEST_F(Infer, GivesUpWhatItCouldNotAskBeforeTheEnd) {
+  models.at_once = false;
+  bool given_up = false;
+  {
+    StepHarness harness = make();
+    auto sample = sample_at(0, "vib[]", std::vector<double>{1});
+    sample.receipt = std::make_shared<Noted>(given_up);
+    harness.push(std::move(sample));
+  }
+  models.waiting.clear();
+  EXPECT_TRUE(given_up);
+}
+
+TEST_F(Infer, AReloadKeepsWhatIsUnderWay) {
+  models.at_once = false;
+  StepHarness before = make();
+  StepHarness after = make(", on_error: pass");
+  for (int i = 0; i < 70; ++i) before.push(sample_at(i, "vib[]", std::vector<double>{double(i)}));
+  after.step->adopt(*before.step);
+  EXPECT_FALSE(before.step->busy());
+  for (std::size_t i = 0; i < 64; ++i) models.waiting[i]();
+  EXPECT_TRUE(after.out.empty()) << "there is nowhere to put them yet";
+  after.push(sample_at(70, "vib[]", std::vector<double>{70}));
+  for (std::size_t i = 64; i < models.waiting.size(); ++i) models.waiting[i]();
+  after.tick(0);
+  EXPECT_TRUE(before.out.empty());
+  ASSERT_EQ(after.out.size(), 70U);  // 13 failed, and was to be skipped when it came
+  for (std::size_t i = 1; i < after.out.size(); ++i) {
+    EXPECT_GT(number(after.out[i], "score"), number(after.out[i - 1], "score"));
+  }
+}
+
+TEST_F(Infer, PlansItsFieldsAndMemory) {
+  StepHarness harness = make();
+  ingest::Shape in;
+  in.open = false;
+  in.fields["vib"] = {ingest::FieldType::Kind::number, "g"};
+  EXPECT_TRUE(harness.step->plan(in).problems.empty());
+  EXPECT_TRUE(harness.step->plan(in).out.fields.contains("score"));
+  EXPECT_GT(harness.step->plan(in).memory_bytes_max, 1024 * sizeof(ingest::Sample));
+  in.fields.clear();
+  in.fields["vibe"] = {};
+  EXPECT_THAT(harness.step->plan(in).problems, testing::ElementsAre(HasSubstr("did you mean 'vibe'?")));
+}
+
 TEST_F(Infer, RefusesIncompleteSettings) {
   EXPECT_THAT(StepHarness(make_infer, "{ model: m }").report, HasSubstr("'input' is missing"));
   EXPECT_THAT(make(", timeout: 20").report, HasSubstr("not a duration"));

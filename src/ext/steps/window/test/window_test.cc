@@ -201,13 +201,13 @@ TEST(Window, BoundsTheDevicesItKeeps) {
 }
 
 TEST(Window, RefusesNonsense) {
-  EXPECT_THAT(StepHarness(make_window, "{ every: 1s }").report, HasSubstr("'last' is missing"));
+  EXPECT_THAT(StepHarness(make_window, "{ every: 1s }").report, HasSubstr("says no kind of window"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 2s, every: 3s }").report, HasSubstr("whole multiple"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 1s, by: devise }").report, HasSubstr("is not one of device"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 1s, fields: { a: averge(v) } }").report,
               HasSubstr("unknown aggregate"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 1s, fields: { a: percentile(v) } }").report,
-              HasSubstr("needs a percentage"));
+              HasSubstr("needs a rank from 0 to 100"));
   EXPECT_THAT(StepHarness(make_window, "{ last: 10h, every: 1ms }").report, HasSubstr("make every longer"));
 }
 

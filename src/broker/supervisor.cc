@@ -1,0 +1,326 @@
+#include "broker/supervisor.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+
+#include "base/backoff.h"
+#include "broker/password_hash.h"
+#include "mqtt/embedded.h"
+#include "obs/log.h"
+
+namespace penstock::broker {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* kOwnName = "penstock-gateway";
+constexpr std::size_t kPacketMax = 1024;
+constexpr base::Duration kStopWithin = 6s;
+// What a start is waited for.
+constexpr base::Duration kStartWithin = 1s;
+// Between a keeper that was killed and the next.
+constexpr base::Duration kKeeperPause = 1s;
+
+// Warnings about what we mean: a root that stays root, and a local socket that has no such option.
+bool worth_telling(std::string_view line) {
+  return !line.contains("should not be run as root") && !line.contains("Unable to set TCP_NODELAY");
+}
+
+// Whether somebody accepts connections on the local socket.
+bool answers(const std::string& path) {
+  auto endpoint = net::local_endpoint(path);
+  if (!endpoint) return false;
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const bool accepted = ::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint->storage), endpoint->length) == 0;
+  ::close(fd);
+  return accepted;
+}
+
+std::string hint(const std::string& why, const BrokerConfig& config) {
+  if (why.find("ddress already in use") == std::string::npos) return {};
+  return fmt::format(
+      "; another program listens on {}, perhaps a broker that the system started (`systemctl disable "
+      "--now mosquitto`): end it, or choose another `listen` for `broker:`",
+      config.address());
+}
+
+}  // namespace
+
+Supervisor::Supervisor(std::string data_dir, LaunchKeeper launch)
+    : files_(data_dir),
+      launch_(std::move(launch)),
+      password_(base::random_token(24)),
+      password_hash_(hash_password(password_)),
+      trouble_("it was not started yet") {}
+
+Supervisor::~Supervisor() { stop(); }
+
+void Supervisor::set_trouble(std::string why) {
+  std::lock_guard lock(mutex_);
+  trouble_ = std::move(why);
+}
+
+// With mutex_ held.
+std::vector<BrokerUser> Supervisor::all_users() const {
+  std::vector<BrokerUser> users{{kOwnName, password_hash_, {"#"}, {"#", "$SYS/#"}}};
+  const auto add = [&](const std::vector<BrokerUser>& more) {
+    for (const BrokerUser& user : more) {
+      const auto same = [&](const BrokerUser& one) { return one.name == user.name; };
+      auto good = check_user(user);
+      if (good && std::any_of(users.begin(), users.end(), same)) good = fail(Errc::already_exists, "the name is taken");
+      if (good) {
+        users.push_back(user);
+      } else {
+        obs::log(obs::Level::warn, "broker: a user is left out", {{"user", user.name}, {"why", good.error().detail}});
+      }
+    }
+  };
+  add(declared_);
+  add(devices_);
+  return users;
+}
+
+// With mutex_ held. The users go first: a broker that starts with the new settings finds them.
+Result<void> Supervisor::write_users() {
+  const std::vector<BrokerUser> users = all_users();
+  auto passwords = replace_file(files_.passwords(), passwords_text(users));
+  if (!passwords) return std::unexpected(passwords.error());
+  auto access = replace_file(files_.access(), access_text(users, config_.allow_anonymous));
+  if (!access) return std::unexpected(access.error());
+  if ((*passwords || *access) && pid_ > 0) order(Order::reread);
+  return {};
+}
+
+Result<void> Supervisor::write_files(bool& settings_changed) {
+  if (auto made = make_folder(files_); !made) return made;
+  if (auto written = write_users(); !written) return written;
+  auto settings = replace_file(files_.settings(), settings_text(config_, files_));
+  if (!settings) return std::unexpected(settings.error());
+  settings_changed = *settings;
+  return {};
+}
+
+Result<void> Supervisor::prepare(const BrokerConfig& config) {
+  std::lock_guard lock(mutex_);
+  config_ = config;
+  declared_.clear();
+  for (const DeclaredUser& declared : config.users) {
+    declared_.push_back(declared.user);
+    if (!declared.password.empty()) declared_.back().password_hash = hash_password(declared.password);
+  }
+  auto program = find_program(config.program);
+  Result<void> ready = program ? Result<void>() : std::unexpected(program.error());
+  bool changed = false;
+  if (ready) program_ = *program, ready = write_files(changed);
+  if (ready && keeper_ < 0) ready = launch();
+  if (ready && changed && started_) order(Order::again);
+  if (!ready) trouble_ = ready.error().detail;
+  return ready;
+}
+
+Result<void> Supervisor::apply(const BrokerConfig& config) {
+  const std::string before = [this] {
+    std::lock_guard lock(mutex_);
+    return program_;
+  }();
+  auto program = find_program(config.program);
+  if (program && !before.empty() && *program != before) stop();  // a keeper keeps one program
+  auto ready = prepare(config);
+  if (ready) run();
+  return ready;
+}
+
+// With mutex_ held.
+Result<void> Supervisor::launch() {
+  std::array<int, 2> ends{-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    return fail(Errc::resource_exhausted, fmt::format("no socket for the broker's keeper: {}", std::strerror(errno)));
+  keeper_ = launch_(ends[1], program_, files_.settings());
+  const int why = errno;
+  ::close(ends[1]);
+  if (keeper_ < 0) {
+    ::close(ends[0]);
+    const bool forbidden = why == EPERM || why == EACCES;
+    return fail(Errc::unavailable,
+                fmt::format("the process that keeps the broker cannot be started: {}{}", std::strerror(why),
+                            forbidden ? "; with security.seccomp it starts only with the gateway: "
+                                        "restart it, or set security.upgrade"
+                                      : ""));
+  }
+  socket_ = ends[0];
+  finished_ = false;
+  return {};
+}
+
+// With mutex_ held.
+void Supervisor::order(Order order) {
+  const char packet = static_cast<char>(order);
+  if (socket_ >= 0) ::send(socket_, &packet, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void Supervisor::run() {
+  {
+    std::lock_guard lock(mutex_);
+    if (keeper_ < 0 || std::exchange(started_, true)) return;
+    stopping_ = false;
+    trouble_ = "it is being started";
+    order(Order::start);
+  }
+  listener_ = std::thread([this] { listen(); });
+  // Mostly 20 ms: whoever connects next then needs no second attempt.
+  const base::SteadyTime until = base::system_clock().steady() + kStartWithin;
+  while (!answers(files_.socket()) && base::system_clock().steady() < until) {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, 5ms, [this] { return pid_ < 0 && starts_ > 0; })) break;
+  }
+  mqtt::Embedded::use(mqtt::EmbeddedAddress{files_.socket(), 0, kOwnName, password_});
+  watch();
+}
+
+// Its own thread, while there is a keeper.
+void Supervisor::listen() {
+  sigset_t all;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  std::array<char, kPacketMax> packet{};
+  std::unique_lock lock(mutex_);
+  while (!finished_) {
+    const int socket = socket_;
+    lock.unlock();
+    const ssize_t size = socket < 0 ? 0 : ::recv(socket, packet.data(), packet.size(), 0);
+    lock.lock();
+    if (size > 0) {
+      hear({packet.data(), static_cast<std::size_t>(size)});
+      continue;
+    }
+    if (size < 0 && errno == EINTR) continue;
+    // The keeper is gone, and the system ends its broker.
+    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+    if (keeper_ > 0) ::waitpid(std::exchange(keeper_, -1), nullptr, 0);
+    pid_ = -1;
+    if (stopping_) break;
+    trouble_ = "the process that keeps it was ended";
+    obs::log(obs::Level::error, "broker: the process that keeps it was ended; another one is started");
+    if (changed_.wait_for(lock, kKeeperPause, [this] { return stopping_; })) break;
+    if (auto again = launch(); again) {
+      order(Order::start);
+    } else {
+      trouble_ = again.error().detail;
+    }
+  }
+  finished_ = true;
+  changed_.notify_all();
+}
+
+// With mutex_ held.
+void Supervisor::hear(std::string_view packet) {
+  const std::string text(packet.substr(1));
+  switch (static_cast<News>(packet.front())) {
+    case News::running:
+      std::from_chars(text.data(), text.data() + text.size(), pid_);
+      ++starts_;
+      trouble_ = "it was started and does not answer yet";
+      obs::log(obs::Level::info, "broker: started", {{"pid", text}, {"listen", config_.address()}});
+      return;
+    case News::ended:
+      pid_ = -1;
+      trouble_ = text + hint(text, config_);
+      if (!stopping_) obs::log(obs::Level::warn, "broker: ended, and is started again", {{"why", trouble_}});
+      return;
+    case News::line:
+      if (worth_telling(text)) obs::log(obs::Level::warn, "broker says", {{"line", text}});
+      return;
+    case News::finished:
+      finished_ = true;
+      changed_.notify_all();
+      return;
+  }
+}
+
+// A client of the broker: whether it answers, and what it counts.
+void Supervisor::watch() {
+  mqtt::Options options;
+  options.embedded = true;
+  options.client_id = fmt::format("{}-watch-{}", kOwnName, ::getpid());
+  watch_ = std::make_unique<mqtt::Connection>(
+      options,
+      std::vector<mqtt::Subscription>{{"$SYS/broker/clients/connected", 0},
+                                      {"$SYS/broker/messages/received", 0},
+                                      {"$SYS/broker/messages/sent", 0},
+                                      {"$SYS/broker/publish/messages/dropped", 0}},
+      mqtt::Handlers{.message = [this](const mqtt::Incoming& message) { note(message); }});
+  if (auto started = watch_->start(); !started) set_trouble(started.error().detail);
+}
+
+void Supervisor::note(const mqtt::Incoming& message) {
+  std::uint64_t value = 0;
+  std::from_chars(message.payload.data(), message.payload.data() + message.payload.size(), value);
+  const std::pair<std::string_view, std::atomic<std::uint64_t>*> counts[] = {
+      {"$SYS/broker/clients/connected", &clients_},
+      {"$SYS/broker/messages/received", &received_},
+      {"$SYS/broker/messages/sent", &sent_},
+      {"$SYS/broker/publish/messages/dropped", &dropped_}};
+  for (const auto& [topic, place] : counts) {
+    if (topic == message.topic) place->store(value, std::memory_order_relaxed);
+  }
+}
+
+void Supervisor::set_devices(std::vector<BrokerUser> devices) {
+  std::lock_guard lock(mutex_);
+  if (devices == devices_) return;
+  devices_ = std::move(devices);
+  if (program_.empty()) return;
+  if (auto written = write_users(); !written)
+    obs::log(obs::Level::error, "broker: its users cannot be written; those before stay",
+             {{"why", written.error().detail}});
+}
+
+void Supervisor::stop() {
+  mqtt::Embedded::use(std::nullopt);
+  if (watch_) watch_->stop({});
+  watch_.reset();
+  {
+    std::unique_lock lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+    order(Order::finish);
+    if (started_ && keeper_ > 0 && !changed_.wait_for(lock, kStopWithin, [this] { return finished_; })) {
+      obs::log(obs::Level::error, "broker: it does not end, and is killed");
+      if (pid_ > 0) ::kill(pid_, SIGKILL);
+      if (keeper_ > 0) ::kill(keeper_, SIGKILL);
+    }
+    if (socket_ >= 0) ::shutdown(socket_, SHUT_RDWR);
+  }
+  if (listener_.joinable()) listener_.join();
+  std::lock_guard lock(mutex_);
+  if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+  if (keeper_ > 0) ::waitpid(std::exchange(keeper_, -1), nullptr, 0);
+  started_ = false;
+  pid_ = -1;
+  trouble_ = "stopped";
+}
+
+BrokerStatus Supervisor::status() const {
+  std::lock_guard lock(mutex_);
+  BrokerStatus status;
+  const mqtt::ConnectionStatus seen = watch_ ? watch_->status() : mqtt::ConnectionStatus{};
+  status.running = pid_ > 0 && seen.connected;
+  status.detail = status.running ? "listens on " + config_.address() : trouble_;
+  status.pid = pid_;
+  status.starts = starts_;
+  status.clients = clients_.load(std::memory_order_relaxed);
+  status.received = received_.load(std::memory_order_relaxed);
+  status.sent = sent_.load(std::memory_order_relaxed);
+  status.dropped = dropped_.load(std::memory_order_relaxed);
+  return status;
+}
+
+}  // namespace penstock::broker

@@ -1,0 +1,122 @@
+#include "broker/broker_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "broker/broker_files.h"
+#include "broker/password_hash.h"
+#include "mqtt/test/broker.h"
+
+namespace penstock::broker {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct Read {
+  std::optional<BrokerConfig> config;
+  std::string report;
+};
+
+Read read(std::string_view yaml, bool insecure = false) {
+  auto document = config::Document::parse(yaml, "t.yaml", [](const std::string&) { return "s3cret"; });
+  EXPECT_TRUE(document.has_value());
+  config::Map root = document->root().map();
+  Read out{read_broker(root, insecure), {}};
+  out.report = document->report();
+  return out;
+}
+
+TEST(BrokerConfig, IsThereWhenWrittenOrWhenSomebodyMeansIt) {
+  EXPECT_FALSE(read("sources: { a: { mqtt: mqtt://h, topic: t } }\n").config);
+  EXPECT_TRUE(read("broker: {}\n").config);
+  EXPECT_TRUE(read("sources: { a: { mqtt: embedded, topic: t } }\n").config);
+  const Read sink = read("pipelines: { p: { from: a, to: [ { mqtt: { url: embedded, topic: t } } ] } }\n");
+  ASSERT_TRUE(sink.config);
+  EXPECT_EQ(sink.config->address(), "127.0.0.1:1883");
+  EXPECT_FALSE(read("pipelines: { p: { from: embedded } }\nsources: 7\n").config);
+}
+
+TEST(BrokerConfig, ReadsEveryKey) {
+  const Read got = read(
+      "broker: { listen: \"0.0.0.0:8883\", tls: { cert: /c, key: /k, client_ca: /a }, persistence: false, save_every: "
+      "5s,\n"
+      "  message_max: 4KiB, connections_max: 10, queued_max: 20, program: /m, acl: [ \"x/{device}\" ],\n"
+      "  users: { d1: {}, d2: { password: ${P}, publish: [ p ] } } }\n");
+  ASSERT_THAT(got.report, IsEmpty());
+  EXPECT_EQ(got.config->tls, (BrokerTls{"/c", "/k", "/a"}));
+  EXPECT_EQ(got.config->users[0].user.publish, std::vector<std::string>{"x/d1"});
+  EXPECT_EQ(got.config->users[0].user.subscribe, std::vector<std::string>{"x/d1"});
+  EXPECT_THAT(got.config->users[1].user.subscribe, IsEmpty());
+  EXPECT_EQ(got.config->users[1].password.reveal(), "s3cret");
+  const std::string settings = settings_text(*got.config, BrokerFiles("/data"));
+  for (const char* line : {"listener 8883 0.0.0.0\n", "require_certificate true\n", "use_identity_as_username true\n",
+                           "persistence false\n", "max_packet_size 74096\n", "allow_anonymous false\n"}) {
+    EXPECT_THAT(settings, HasSubstr(line));
+  }
+}
+
+TEST(BrokerConfig, RefusesAnOpenDoorToTheWorld) {
+  EXPECT_THAT(read("broker: { listen: \"0.0.0.0:1883\" }\n").report, HasSubstr("without TLS"));
+  EXPECT_THAT(read("broker: { listen: \"0.0.0.0:8883\", tls: { cert: c, key: k }, allow_anonymous: true }\n").report,
+              HasSubstr("everybody"));
+  EXPECT_THAT(read("broker: { listen: \"0.0.0.0:1883\" }\n", true).report, IsEmpty());
+  EXPECT_THAT(read("broker: { allow_anonymous: true }\n").report, IsEmpty());
+}
+
+TEST(BrokerConfig, ReportsMistakesAtTheirPlaces) {
+  EXPECT_THAT(read("broker: { users: { a: {} } }\n").report, HasSubstr("no `password`"));
+  EXPECT_THAT(read("broker: { users: { \"a:b\": { password: x } } }\n").report, HasSubstr("no name"));
+  EXPECT_THAT(read("broker: { users: { a: { password: x, publish: [ \"a/#/b\" ] } } }\n").report, HasSubstr("1:"));
+  EXPECT_THAT(read("broker: { listen: nowhere }\n").report, HasSubstr("address with a port"));
+  EXPECT_THAT(read("broker: { tls: { cert: \"a\\nb\", key: k } }\n").report, HasSubstr("one line"));
+  EXPECT_THAT(read("broker: { save_every: 0s, message_max: 1GB }\n").report, HasSubstr("256MB"));
+}
+
+TEST(BrokerFiles, KeepUsersApart) {
+  const std::vector<BrokerUser> users{{"a", "$7$1$x$y", {"t/a/#"}, {"t/a/set"}}, {"b", "", {}, {}}};
+  EXPECT_EQ(passwords_text(users), "a:$7$1$x$y\n");
+  EXPECT_EQ(access_text(users, false), "user a\ntopic write t/a/#\ntopic read t/a/set\nuser b\n");
+  EXPECT_EQ(access_text({}, true), "topic readwrite #\n");
+}
+
+TEST(BrokerFiles, RefuseNamesAndTopicsThatWouldBeMoreThanOneLine) {
+  EXPECT_TRUE(check_user({"press-3", "", {"a/+"}, {}}));
+  for (const char* bad : {"", "a\nuser root", "a:b", "a/b", "a+", " a", "#"})
+    EXPECT_FALSE(check_user({bad, "", {}, {}}));
+  EXPECT_FALSE(check_user({"a", "", {"t\ntopic readwrite #"}, {}}));
+  EXPECT_FALSE(check_user({"a", "x\nb:y", {}, {}}));
+}
+
+TEST(BrokerFiles, AreReplacedAtOnceAndForThisUserOnly) {
+  mqtt::test::Folder data;
+  const BrokerFiles files(data.file("deep/data"));
+  ASSERT_TRUE(make_folder(files));
+  EXPECT_EQ(replace_file(files.access(), "one").value(), true);
+  EXPECT_EQ(replace_file(files.access(), "one").value(), false);
+  EXPECT_EQ(replace_file(files.access(), "two").value(), true);
+  namespace fs = std::filesystem;
+  EXPECT_EQ(fs::status(files.access()).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(fs::status(files.folder).permissions(), fs::perms::owner_all);
+  fs::remove_all(files.folder);
+  fs::create_directory_symlink("/tmp", files.folder);
+  EXPECT_FALSE(make_folder(files));
+  EXPECT_FALSE(make_folder(BrokerFiles("/tmp/" + std::string(120, 'x'))));
+}
+
+TEST(PasswordHash, IsSaltedAndMosquittosOwn) {
+  const base::Secret password("s3cret");
+  EXPECT_TRUE(hash_password(password, 101).starts_with("$7$101$"));
+  EXPECT_NE(hash_password(password), hash_password(password));
+}
+
+TEST(BrokerProgram, IsLookedForWhereProgramsAre) {
+  auto none = find_program("/nowhere/mosquitto");
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().detail, HasSubstr("program"));
+  if (mqtt::test::Broker::installed()) EXPECT_TRUE(find_program(""));
+}
+
+}  // namespace
+}  // namespace penstock::broker

@@ -1,0 +1,309 @@
+#include "ext/sources/modbus/poller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <map>
+#include <system_error>
+#include <thread>
+
+#include "ingest/field_access.h"
+#include "obs/log.h"
+
+namespace penstock::ext::modbus {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Between two frames of a serial line: three and a half characters at 19,200 baud, and the same again for slow devices.
+constexpr base::Duration kSerialPause = 4ms;
+// Writes that wait for the bus.
+constexpr std::size_t kOrdersMax = 100;
+
+bool no_answer(Errc code) { return code == Errc::deadline_exceeded || code == Errc::unavailable; }
+
+}  // namespace
+
+Poller::Poller(PollerOptions options, const base::Clock& clock)
+    : options_(std::move(options)),
+      clock_(clock),
+      bus_(options_.address, options_.timeout),
+      lines_(options_.devices.size()),
+      detail_("connecting to " + options_.address.text()) {
+  for (std::size_t index = 0; index < options_.devices.size(); ++index) {
+    const Device& device = options_.devices[index];
+    std::map<base::Duration, std::vector<std::size_t>> paces;
+    for (std::size_t i = 0; i < device.points.size(); ++i) paces[device.every[i]].push_back(i);
+    for (auto& [every, points] : paces) {
+      groups_.push_back({index, every, {}, plan_reads(device.points, std::move(points), device.limits)});
+    }
+  }
+}
+
+Result<void> Poller::start(Emit emit) {
+  emit_ = std::move(emit);
+  ended_ = false;
+  try {
+    std::thread([self = shared_from_this()] { self->run(); }).detach();
+  } catch (const std::system_error& error) {
+    ended_ = true;
+    return fail(Errc::resource_exhausted,
+                std::string("cannot start the thread of a Modbus connection: ") + error.what());
+  }
+  return {};
+}
+
+void Poller::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  bus_.interrupt();
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, 200ms, [this] { return ended_; });
+  }
+  std::lock_guard lock(emit_mutex_);
+  emit_ = {};
+}
+
+void Poller::run() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  const base::SteadyTime begin = clock_.steady();
+  for (Group& group : groups_) group.due = begin;
+  while (true) {
+    Group* group = next_group();
+    Order order;
+    {
+      std::unique_lock lock(mutex_);
+      const auto stirred = [this] { return stopping_ || !orders_.empty(); };
+      changed_.wait_for(lock, std::max<base::Duration>(group->due - clock_.steady(), 0ns), stirred);
+      if (stopping_) break;
+      if (!orders_.empty()) {
+        order = std::move(orders_.front());
+        orders_.pop_front();
+      }
+    }
+    if (order.written) {
+      carry_out(order);
+    } else if (clock_.steady() >= group->due) {
+      read_group(*group);
+    }
+  }
+  bus_.close();
+  std::deque<Order> left;
+  {
+    std::lock_guard lock(mutex_);
+    left.swap(orders_);
+    ended_ = true;
+  }
+  for (Order& order : left) order.written(fail(Errc::cancelled, "the source was stopped before it could write"));
+  changed_.notify_all();
+}
+
+Poller::Group* Poller::next_group() {
+  return &*std::min_element(groups_.begin(), groups_.end(),
+                            [](const Group& a, const Group& b) { return a.due < b.due; });
+}
+
+// On the period's own grid, so that nothing drifts; what was missed is left out and counted.
+void Poller::schedule(Group& group) {
+  const base::SteadyTime now = clock_.steady();
+  group.due += group.every;
+  if (group.due <= now) {
+    const auto behind = (now - group.due) / group.every + 1;
+    missed_.fetch_add(static_cast<std::uint64_t>(behind), std::memory_order_relaxed);
+    group.due += behind * group.every;
+  }
+  const Line& line = lines_[group.device];
+  if (line.silent && group.due < line.again_at) group.due = line.again_at;
+}
+
+void Poller::read_group(Group& group) {
+  ingest::Sample sample;
+  sample.device = options_.devices[group.device].name;
+  std::size_t wanted = 0;
+  for (const Block& block : group.blocks) wanted += block.points.size();
+  sample.fields.reserve(wanted);
+  bool failed = false;
+  std::size_t at = 0;
+  while (at < group.blocks.size()) {
+    auto read = read_block(group, group.blocks[at], sample);
+    if (!read && read.error().code == kNoSuchAddress && cut(group, at)) continue;
+    failed = failed || !read;
+    ++at;
+    // One that does not answer is not asked for the rest.
+    if (lines_[group.device].silent) break;
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+  }
+  if (failed) sample.quality = sample.fields.empty() ? ingest::Quality::bad : ingest::Quality::uncertain;
+  emit(std::move(sample));
+  schedule(group);
+}
+
+// A device may have holes: what bridges them is asked for without bridges, and then point by point, so that one wrong
+// address takes no other value with it. False when there is nothing to cut.
+bool Poller::cut(Group& group, std::size_t at) {
+  const Block block = group.blocks[at];
+  if (block.points.size() < 2) return false;
+  const Device& device = options_.devices[group.device];
+  RequestLimits limits = device.limits;
+  std::vector<Block> parts;
+  if (block.bridges) {
+    limits.gap = 0;
+    parts = plan_reads(device.points, block.points, limits);
+  } else {
+    for (std::size_t point : block.points) parts.push_back(plan_reads(device.points, {point}, limits).front());
+  }
+  const auto place = group.blocks.erase(group.blocks.begin() + static_cast<std::ptrdiff_t>(at));
+  group.blocks.insert(place, parts.begin(), parts.end());
+  return true;
+}
+
+Result<void> Poller::read_block(const Group& group, const Block& block, ingest::Sample& sample) {
+  const Device& device = options_.devices[group.device];
+  auto read = ask(group.device, [&] { return bus_.read(device.unit, block, words_); });
+  if (!read) return read;
+  for (std::size_t index : block.points) {
+    const Point& point = device.points[index];
+    const std::span<const std::uint16_t> words(words_);
+    if (auto value = decode(point, words.subspan(static_cast<std::size_t>(point.address - block.address)))) {
+      sample.fields.push_back({point.name, std::move(*value), point.unit});
+    } else {
+      sample.quality = ingest::Quality::uncertain;
+    }
+  }
+  return {};
+}
+
+// A request with its pauses and its further attempts.
+Result<void> Poller::ask(std::size_t device, const std::function<Result<void>()>& request) {
+  Line& line = lines_[device];
+  Result<void> result;
+  // One known to be silent is tried once.
+  const int attempts = line.silent ? 1 : 1 + options_.retries;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    pace(device);
+    result = request();
+    const base::SteadyTime now = clock_.steady();
+    line.free_at = now + options_.devices[device].pause;
+    if (options_.address.serial) line_free_at_ = now + kSerialPause;
+    if (result || !no_answer(result.error().code)) break;
+  }
+  note(device, result);
+  return result;
+}
+
+void Poller::pace(std::size_t device) {
+  const base::SteadyTime when =
+      std::max(lines_[device].free_at, options_.address.serial ? line_free_at_ : base::SteadyTime{});
+  if (clock_.steady() >= when) return;
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, when - clock_.steady(), [this] { return stopping_; });
+}
+
+// An exception is an answer. Who does not answer is asked again after a while that grows, so that the others of the bus
+// have their time.
+void Poller::note(std::size_t device, const Result<void>& result) {
+  Line& line = lines_[device];
+  const bool silent = !result && no_answer(result.error().code);
+  if (!result) failures_.fetch_add(1, std::memory_order_relaxed);
+  if (silent) {
+    line.again_at = clock_.steady() + line.backoff.next();
+  } else {
+    line.backoff.reset();
+  }
+  if (silent != line.silent) {
+    obs::log(silent ? obs::Level::warn : obs::Level::info, silent ? "modbus: no answer" : "modbus: answers again",
+             {{"device", options_.devices[device].name}, {"why", result ? "" : result.error().detail}});
+  }
+  line.silent = silent;
+  std::lock_guard lock(status_mutex_);
+  connected_ =
+      std::any_of(lines_.begin(), lines_.end(), [](const Line& one) { return !one.silent; }) && bus_.connected();
+  detail_ = result ? std::string() : result.error().detail;
+}
+
+void Poller::emit(ingest::Sample sample) {
+  sample.event_time = sample.ingest_time = clock_.wall();
+  std::vector<ingest::Sample> samples;
+  samples.push_back(std::move(sample));
+  std::lock_guard lock(emit_mutex_);
+  if (!emit_) return;
+  (emit_(std::move(samples)) ? samples_ : refused_).fetch_add(1, std::memory_order_relaxed);
+}
+
+void Poller::write(std::size_t device, std::size_t point, ingest::Value value, base::Duration timeout,
+                   Written written) {
+  std::optional<Error> refusal;
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_ || ended_) {
+      refusal = Error{Errc::unavailable, "the source is not running", {}};
+    } else if (orders_.size() >= kOrdersMax) {
+      refusal = Error{Errc::backpressure, fmt::format("{} writes wait for this bus already", kOrdersMax), {}};
+    } else {
+      orders_.push_back({device, point, std::move(value), clock_.steady() + timeout, std::move(written)});
+    }
+  }
+  if (refusal) return written(std::unexpected(std::move(*refusal)));
+  changed_.notify_all();
+}
+
+void Poller::carry_out(Order& order) {
+  if (clock_.steady() >= order.until) {
+    return order.written(
+        fail(Errc::deadline_exceeded, "the bus was busy until the time for the write was over: nothing was written"));
+  }
+  order.written(write_now(order));
+}
+
+Result<ingest::Value> Poller::write_now(const Order& order) {
+  const Device& device = options_.devices[order.device];
+  const Point& point = device.points[order.point];
+  const Block block{point.table, point.address, point.width(), {order.point}, false};
+  const auto read = [&] { return ask(order.device, [&] { return bus_.read(device.unit, block, words_); }); };
+  std::vector<std::uint16_t> words;
+  if (point.bit >= 0) {
+    // The register's other bits are read and written back as they are.
+    const double wanted = ingest::number_of(order.value);
+    if (wanted != 0 && wanted != 1)
+      return fail(Errc::invalid_argument, fmt::format("'{}' takes true or false", point.name));
+    if (auto before = read(); !before) return std::unexpected(before.error());
+    const auto mask = static_cast<std::uint16_t>(1U << point.bit);
+    words.push_back(static_cast<std::uint16_t>(wanted == 1 ? words_[0] | mask : words_[0] & ~mask));
+  } else {
+    auto encoded = encode(point, order.value);
+    if (!encoded) return std::unexpected(encoded.error());
+    words = std::move(*encoded);
+  }
+  pace(order.device);
+  // Once: a write without an answer may have been done.
+  auto written = bus_.write(device.unit, point.table, point.address, words);
+  lines_[order.device].free_at = clock_.steady() + device.pause;
+  if (options_.address.serial) line_free_at_ = clock_.steady() + kSerialPause;
+  if (!written) return std::unexpected(written.error());
+  if (auto after = read(); !after) {
+    return fail(after.error().code, "written, but it could not be read back: " + after.error().detail);
+  }
+  auto value = decode(point, words_);
+  if (!value) return fail(Errc::data_loss, fmt::format("written, but '{}' does not hold a value now", point.name));
+  return std::move(*value);
+}
+
+PollerStatus Poller::status() const {
+  std::lock_guard lock(status_mutex_);
+  return {.connected = connected_,
+          .detail = detail_,
+          .samples = samples_.load(std::memory_order_relaxed),
+          .refused = refused_.load(std::memory_order_relaxed),
+          .failures = failures_.load(std::memory_order_relaxed),
+          .missed = missed_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace penstock::ext::modbus

@@ -1,0 +1,118 @@
+// The thread that reads the devices of one bus in time, and writes to them in between.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/backoff.h"
+#include "ext/sources/modbus/bus.h"
+
+namespace penstock::ext::modbus {
+
+struct Device {
+  std::string name;
+  int unit = 1;
+  std::vector<Point> points = {};
+  std::vector<base::Duration> every = {};  // one per point
+  base::Duration pause{};                  // between an answer and the next request to it
+  RequestLimits limits;
+};
+
+struct PollerOptions {
+  Address address;
+  std::vector<Device> devices;
+  base::Duration timeout{};
+  int retries = 1;  // further attempts for a request without an answer
+};
+
+struct PollerStatus {
+  bool connected = false;
+  std::string detail;
+  std::uint64_t samples = 0;
+  std::uint64_t refused = 0;   // by a full queue
+  std::uint64_t failures = 0;  // requests that brought no answer, or an exception
+  std::uint64_t missed = 0;    // readings left out because the ones before took too long
+};
+
+// One sample per device and period, with all that is read in it. A block that fails leaves its fields out and makes the
+// sample uncertain; when nothing could be read the sample has no fields and is bad.
+//
+// Shared with its thread, which may outlive stop() in a name look-up that hangs.
+class Poller : public std::enable_shared_from_this<Poller> {
+ public:
+  using Emit = std::function<bool(std::vector<ingest::Sample>)>;
+  using Written = std::function<void(Result<ingest::Value>)>;
+
+  Poller(PollerOptions options, const base::Clock& clock);
+
+  Result<void> start(Emit emit);
+  // After it nothing is emitted. Ends the thread, waiting for it for at most 200 ms.
+  void stop();
+  // Any thread: sets a point and reads it back, between two readings. `written` is called on the poller's thread, or on
+  // the caller's when it is refused. Not tried again when it fails: the device may have done it.
+  void write(std::size_t device, std::size_t point, ingest::Value value, base::Duration timeout, Written written);
+  PollerStatus status() const;
+
+ private:
+  // What is read of one device at one pace.
+  struct Group {
+    std::size_t device = 0;
+    base::Duration every{};
+    base::SteadyTime due{};
+    std::vector<Block> blocks;
+  };
+  struct Line {                   // what is known of one device
+    base::SteadyTime free_at{};   // after its pause
+    base::SteadyTime again_at{};  // while it does not answer
+    base::Backoff backoff{std::chrono::seconds(1), std::chrono::seconds(30)};
+    bool silent = false;
+  };
+  struct Order {
+    std::size_t device = 0;
+    std::size_t point = 0;
+    ingest::Value value;
+    base::SteadyTime until{};
+    Written written;
+  };
+
+  void run();
+  Group* next_group();
+  void schedule(Group& group);
+  void read_group(Group& group);
+  bool cut(Group& group, std::size_t at);
+  Result<void> read_block(const Group& group, const Block& block, ingest::Sample& sample);
+  Result<void> ask(std::size_t device, const std::function<Result<void>()>& request);
+  void pace(std::size_t device);
+  void note(std::size_t device, const Result<void>& result);
+  void emit(ingest::Sample sample);
+  void carry_out(Order& order);
+  Result<ingest::Value> write_now(const Order& order);
+
+  const PollerOptions options_;
+  const base::Clock& clock_;
+  Bus bus_;
+  std::vector<Group> groups_;
+  std::vector<Line> lines_;
+  std::vector<std::uint16_t> words_;
+  base::SteadyTime line_free_at_{};  // of a serial line, for all of its devices
+
+  std::mutex mutex_;  // guards the four below
+  std::condition_variable changed_;
+  std::deque<Order> orders_;
+  bool stopping_ = false;
+  bool ended_ = true;
+  std::mutex emit_mutex_;  // held while emitting; stop() empties it
+  Emit emit_;
+
+  mutable std::mutex status_mutex_;  // guards the two below
+  bool connected_ = false;
+  std::string detail_;
+  std::atomic<std::uint64_t> samples_{0}, refused_{0}, failures_{0}, missed_{0};
+};
+
+}  // namespace penstock::ext::modbus

@@ -1,0 +1,258 @@
+#include "ext/sources/modbus/modbus_source.h"
+
+#include <gmock/gmock.h>
+
+#include "ext/sources/modbus/test/modbus_server.h"
+
+namespace penstock::ext::modbus {
+namespace {
+
+using namespace std::chrono_literals;
+using ingest::Quality;
+using ingest::Sample;
+using ingest::Value;
+using testing::HasSubstr;
+
+// A source on a loop of the test's own thread; what it emits is kept.
+class Running {
+ public:
+  explicit Running(const std::string& yaml) {
+    auto document = config::Document::parse("plc: " + yaml + "\n", "test.yaml");
+    if (!document) {
+      report = document.error().detail;
+      return;
+    }
+    config::Map root = document->root().map();
+    config::Map map = root.get("plc").map();
+    ingest::Context context;
+    context.clock = &base::system_clock();
+    source = make_modbus_source("plc", map.get("modbus"), map, context);
+    map.done();
+    report = document->report();
+    if (!source) return;
+    EXPECT_TRUE(source->start(loop, ingest::Emit([this](std::vector<Sample> samples) {
+                                std::lock_guard lock(mutex_);
+                                for (Sample& sample : samples) samples_.push_back(std::move(sample));
+                                return true;
+                              })));
+  }
+  ~Running() {
+    if (source) source->stop();
+  }
+
+  // The first sample from now on for which `wanted` is true.
+  template <class Wanted>
+  Sample await(Wanted wanted) {
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (std::chrono::steady_clock::now() < until) {
+      {
+        std::lock_guard lock(mutex_);
+        for (Sample& sample : samples_) {
+          if (wanted(sample)) return sample;
+        }
+        samples_.clear();
+      }
+      std::this_thread::sleep_for(2ms);
+    }
+    ADD_FAILURE() << "no such sample; " << source->status().detail;
+    return {};
+  }
+  Sample next() {
+    {
+      std::lock_guard lock(mutex_);
+      samples_.clear();
+    }
+    return await([](const Sample&) { return true; });
+  }
+
+  Result<Value> write(const std::string& point, Value value, base::Duration timeout = 2s) {
+    Result<Value> got = fail(Errc::internal, "no answer");
+    source->write({"plc", point, std::move(value), timeout}, [&](Result<Value> result) {
+      got = std::move(result);
+      loop.post([this] { loop.stop(); });
+    });
+    rt::Timer patience(loop);
+    patience.arm_in(10s, [this] { loop.stop(); });
+    loop.run();
+    return got;
+  }
+
+  rt::Loop loop;
+  std::unique_ptr<ingest::Source> source;
+  std::string report;
+
+ private:
+  std::mutex mutex_;
+  std::vector<Sample> samples_;
+};
+
+std::string at(const ModbusServer& server) {
+  return server.line.empty() ? fmt::format("modbus: \"tcp://127.0.0.1:{}\"", server.port)
+                             : fmt::format("modbus: \"rtu://{}?baud=19200\"", server.line);
+}
+
+class ModbusSourceTest : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(TcpAndRtu, ModbusSourceTest, testing::Bool(),
+                         [](const auto& wire) { return wire.param ? "Rtu" : "Tcp"; });
+
+TEST_P(ModbusSourceTest, ReadsEveryTableInFewRequests) {
+  ModbusServer server(GetParam());
+  server.holding()[0] = 0x4148;
+  server.holding()[2] = 250;
+  server.inputs()[4] = 7;
+  server.coils()[16] = 1;
+  server.discrete()[2] = 1;
+  Running plc("{ " + at(server) +
+              ", every: 20ms, points: { temp: h40001:f32, level: { at: h40003, scale: 0.1, unit: m }, count: i30005, "
+              "on: c17, door: d10003 } }");
+  const Sample sample = plc.next();
+  EXPECT_EQ(plc.report, "");
+  EXPECT_EQ(sample.device, "plc");
+  EXPECT_EQ(sample.quality, Quality::good);
+  EXPECT_EQ(sample.find("temp")->value, Value(12.5));
+  EXPECT_EQ(sample.find("level")->value, Value(25.0));
+  EXPECT_EQ(sample.find("level")->unit, "m");
+  EXPECT_EQ(sample.find("count")->value, Value(std::int64_t{7}));
+  EXPECT_EQ(sample.find("on")->value, Value(true));
+  EXPECT_EQ(sample.find("door")->value, Value(true));
+  EXPECT_TRUE(plc.source->status().connected);
+  const std::uint64_t samples = plc.source->status().messages;
+  EXPECT_LE(static_cast<std::uint64_t>(server.requests), 4 * (samples + 1) + 4);
+}
+
+TEST_P(ModbusSourceTest, WritesAndReadsBack) {
+  ModbusServer server(GetParam());
+  server.holding()[9] = 0xf0;
+  Running plc("{ " + at(server) +
+              ", every: 20ms, points: { stop: c17:rw, speed: { at: h40001:f32:rw, scale: 2 }, bit: h40010.0:rw, text: "
+              "h40020:text6:rw, fixed: h40002 } }");
+  EXPECT_EQ(plc.write("stop", true), Value(true));
+  EXPECT_EQ(server.coils()[16], 1);
+  EXPECT_EQ(plc.write("speed", 25.0), Value(25.0));
+  EXPECT_EQ(server.holding()[0], 0x4148);
+  EXPECT_EQ(plc.write("bit", true), Value(true));
+  EXPECT_EQ(server.holding()[9], 0xf1);
+  EXPECT_EQ(plc.write("text", std::string("run")), Value(std::string("run")));
+  EXPECT_EQ(plc.write("plc.stop", false), Value(false));
+  EXPECT_EQ(plc.write("speed", std::string("fast")).error().code, Errc::invalid_argument);
+  EXPECT_EQ(plc.write("fixed", 1.0).error().code, Errc::permission_denied);
+  EXPECT_EQ(plc.write("nothing", 1.0).error().code, Errc::not_found);
+}
+
+TEST_P(ModbusSourceTest, ASilentDeviceIsBadAndComesBack) {
+  ModbusServer server(GetParam());
+  Running plc("{ " + at(server) + ", every: 20ms, timeout: 50ms, retries: 0, points: { x: h40001 } }");
+  EXPECT_EQ(plc.next().quality, Quality::good);
+  server.mute = true;
+  const Sample bad = plc.await([](const Sample& sample) { return sample.quality == Quality::bad; });
+  EXPECT_TRUE(bad.fields.empty());
+  EXPECT_FALSE(plc.source->status().connected);
+  EXPECT_THAT(plc.source->status().detail, HasSubstr("unit 1"));
+  EXPECT_EQ(plc.write("x", 1.0).error().code, Errc::permission_denied);
+  server.mute = false;
+  plc.await([](const Sample& sample) { return sample.quality == Quality::good; });
+}
+
+TEST(ModbusSource, OneWrongAddressTakesNoOtherValueWithIt) {
+  ModbusServer server;
+  server.hole = 3;
+  server.holding()[0] = 1;
+  server.holding()[5] = 6;
+  {
+    Running plc("{ " + at(server) + ", every: 20ms, points: { a: h40001, f: h40006 } }");
+    const Sample sample = plc.await([](const Sample& one) { return one.fields.size() == 2; });
+    EXPECT_EQ(sample.quality, Quality::good);
+  }
+  Running plc("{ " + at(server) + ", every: 20ms, points: { a: h40001, d: h40004, f: h40006, g: h40005 } }");
+  const Sample sample = plc.await([](const Sample& one) { return one.fields.size() == 3; });
+  EXPECT_EQ(sample.quality, Quality::uncertain);
+  EXPECT_EQ(sample.find("d"), nullptr);
+  EXPECT_EQ(sample.find("f")->value, Value(std::int64_t{6}));
+  EXPECT_TRUE(plc.source->status().connected);
+}
+
+TEST(ModbusSource, OneSilentUnitDoesNotHoldUpTheOthers) {
+  ModbusServer server;
+  server.units = 2;
+  Running plc("{ " + at(server) +
+              ", every: 10ms, timeout: 100ms, retries: 0, points: { x: h40001 }, devices: { a: { unit: 1 }, b: { unit: "
+              "2, points: { y: h40002:rw } }, c: { unit: 3 } } }");
+  plc.await([](const Sample& sample) { return sample.device == "c" && sample.quality == Quality::bad; });
+  int others = 0;
+  const auto until = std::chrono::steady_clock::now() + 400ms;
+  while (std::chrono::steady_clock::now() < until) {
+    if (plc.next().device != "c") ++others;
+  }
+  EXPECT_GT(others, 5);
+  EXPECT_EQ(plc.write("b.y", std::int64_t{9}), Value(std::int64_t{9}));
+  EXPECT_EQ(plc.write("y", std::int64_t{9}).error().code, Errc::not_found);
+}
+
+TEST(ModbusSource, ComesBackAfterTheServerWasGone) {
+  auto server = std::make_unique<ModbusServer>();
+  const int port = server->port;
+  Running plc(fmt::format("{{ modbus: \"tcp://127.0.0.1:{}\", every: 20ms, points: {{ x: h40001:rw }} }}", port));
+  plc.next();
+  server.reset();
+  plc.await([](const Sample& sample) { return sample.quality == Quality::bad; });
+  auto lost = plc.write("x", 1.0);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code, Errc::unavailable);
+}
+
+TEST(ModbusSource, PacesAreKeptApart) {
+  ModbusServer server;
+  Running plc("{ " + at(server) + ", every: 10ms, points: { fast: h40001, slow: { at: h40500, every: 100ms } } }");
+  int fast = 0;
+  int slow = 0;
+  const auto until = std::chrono::steady_clock::now() + 500ms;
+  while (std::chrono::steady_clock::now() < until) {
+    const Sample sample = plc.next();
+    fast += sample.find("fast") != nullptr;
+    slow += sample.find("slow") != nullptr;
+  }
+  EXPECT_GT(fast, 2 * slow);
+  EXPECT_GT(slow, 0);
+}
+
+TEST(ModbusSource, StopsWhileItWaits) {
+  ModbusServer server;
+  server.mute = true;
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    Running plc("{ " + at(server) + ", timeout: 20s, points: { x: h40001 } }");
+    std::this_thread::sleep_for(50ms);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
+TEST(ModbusSource, KnowsItsShape) {
+  Running plc(
+      "{ modbus: \"tcp://127.0.0.1:1\", every: 100ms, points: { t: { at: h1:f32, unit: degC }, on: c1, v: h5:u16x3 }, "
+      "devices: { a: {}, b: { unit: 2 } } }");
+  const ingest::Shape shape = plc.source->shape();
+  EXPECT_FALSE(shape.open);
+  EXPECT_EQ(shape.fields.at("t"), (ingest::FieldType{ingest::FieldType::Kind::number, "degC"}));
+  EXPECT_EQ(shape.fields.at("on").kind, ingest::FieldType::Kind::boolean);
+  EXPECT_EQ(shape.fields.at("v").kind, ingest::FieldType::Kind::array);
+  EXPECT_EQ(shape.samples_per_second, 20);
+}
+
+TEST(ModbusSource, SaysWhatIsWrong) {
+  const auto report = [](const std::string& rest) { return Running("{ " + rest + " }").report; };
+  EXPECT_THAT(report("modbus: plc"), HasSubstr("tcp://host:502"));
+  EXPECT_THAT(report("modbus: \"tcp://h:99999\", points: { x: h1 }"), HasSubstr("is no port"));
+  EXPECT_THAT(report("modbus: \"rtu://ttyUSB0\", points: { x: h1 }"), HasSubstr("whole path"));
+  EXPECT_THAT(report("modbus: \"rtu:///dev/x?bauds=1\", points: { x: h1 }"), HasSubstr("no option of a serial line"));
+  EXPECT_THAT(report("modbus: \"tcp://h\""), HasSubstr("reads nothing"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", points: { x: q1 }"), HasSubstr("is no address"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", points: { x: { at: c1, scale: 2 } }"), HasSubstr("only numbers"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", points: { x: { at: h1, scale: 0 } }"), HasSubstr("another number than 0"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", every: 0s, points: { x: h1 }"), HasSubstr("at least 1ms"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", devices: { a: { unit: 300 } }, points: { x: h1 }"), HasSubstr("255"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", devices: { a: { } }"), HasSubstr("has no points"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", pointz: { x: h1 }, points: { x: h1 }"), HasSubstr("did you mean 'points'"));
+}
+
+}  // namespace
+}  // namespace penstock::ext::modbus

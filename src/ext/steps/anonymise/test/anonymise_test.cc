@@ -1,0 +1,76 @@
+#include "ext/steps/anonymise/anonymise.h"
+
+#include <gmock/gmock.h>
+
+#include "ingest/test/step_harness.h"
+
+namespace penstock::ext::steps {
+namespace {
+
+using ingest::number;
+using ingest::sample_at;
+using ingest::StepHarness;
+using ingest::Value;
+
+ingest::Sample person() {
+  auto sample = sample_at(0, "lat", 48.13743);
+  sample.set("badge", std::string("AB1234"));
+  sample.set("pin", std::int64_t{987654});
+  sample.set("operator", std::string("somebody"));
+  sample.tags = {{"shift", "night"}, {"line", "A-17"}};
+  return sample;
+}
+
+TEST(Anonymise, HidesWhatItIsTold) {
+  StepHarness harness(make_anonymise,
+                      "{ drop: [operator, tags.shift], mask: { badge: 2, pin: 0, tags.line: 1 }, round: { lat: 2 }, "
+                      "time: 1h, device: true }");
+  harness.push(person());
+  ASSERT_EQ(harness.out.size(), 1U) << harness.report;
+  const auto& out = harness.out[0];
+  EXPECT_EQ(out.find("operator"), nullptr);
+  EXPECT_EQ(out.find("badge")->value, Value(std::string("****34")));
+  EXPECT_EQ(out.find("pin")->value, Value(std::string("******")));
+  EXPECT_EQ(number(out, "lat"), 48.14);
+  EXPECT_THAT(out.tags, testing::ElementsAre(testing::Pair("line", "***7")));
+  EXPECT_EQ(out.event_time % 3'600'000'000, 0);
+  EXPECT_LE(out.event_time, person().event_time);
+  EXPECT_EQ(out.device, "anonymous");
+}
+
+TEST(Anonymise, MasksCharactersNotBytes) {
+  StepHarness harness(make_anonymise, "{ mask: { name: 1, short: 3, v: 1 } }");
+  auto sample = sample_at(0, "v", std::vector<double>{1});
+  sample.set("name", std::string("Jürgö"));
+  sample.set("short", std::string("abc"));
+  harness.push(sample);
+  EXPECT_EQ(harness.out[0].find("name")->value, Value(std::string("****ö")));
+  EXPECT_EQ(harness.out[0].find("short")->value, Value(std::string("***")));
+  EXPECT_EQ(harness.out[0].find("v")->value, Value(std::string("*")));
+}
+
+TEST(Anonymise, RoundsUpwardsOfTheCommaToo) {
+  StepHarness harness(make_anonymise, "{ round: { x: -3 } }");
+  harness.push(sample_at(0, "x", std::int64_t{12'345}));
+  EXPECT_EQ(number(harness.out[0], "x"), 12'000);
+}
+
+TEST(Anonymise, PlansWhatIsLeft) {
+  StepHarness harness(make_anonymise, "{ drop: [a, c], mask: { b: 1 } }");
+  ingest::Shape in;
+  in.fields["a"] = {};
+  in.fields["b"] = {ingest::FieldType::Kind::number, "bar"};
+  in.open = false;
+  const auto plan = harness.step->plan(in);
+  EXPECT_EQ(plan.out.fields.size(), 1U);
+  EXPECT_EQ(plan.out.fields.at("b").kind, ingest::FieldType::Kind::text);
+  EXPECT_EQ(plan.problems.size(), 1U);
+}
+
+TEST(Anonymise, RefusesNonsense) {
+  EXPECT_THAT(StepHarness(make_anonymise, "{ }").report, testing::HasSubstr("hides nothing"));
+  EXPECT_THAT(StepHarness(make_anonymise, "{ mask: { a: -1 } }").report, testing::HasSubstr("0"));
+}
+
+}  // namespace
+}  // namespace penstock::ext::steps

@@ -1,0 +1,232 @@
+#include "ext/steps/do/deed.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "ingest/mqtt_publisher.h"
+#include "ingest/sample_json.h"
+#include "ingest/webhook_signature.h"
+#include "mqtt/options.h"
+#include "mqtt/topic.h"
+
+namespace penstock::ext::steps {
+namespace {
+
+using ingest::Value;
+
+constexpr std::size_t kWritesMax = 16;
+// Devices hold single precision: what is read back differs from what was written in the eighth digit.
+constexpr double kSlack = 1e-6;
+
+std::string text_of(const Value& value) {
+  if (const auto* boolean = std::get_if<bool>(&value)) return *boolean ? "true" : "false";
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return std::to_string(*integer);
+  if (const auto* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  return "an array";
+}
+
+std::optional<double> number_of(const Value& value) {
+  if (const auto* boolean = std::get_if<bool>(&value)) return *boolean ? 1 : 0;
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  return std::nullopt;
+}
+
+bool agree(const Value& wanted, const Value& read, double within) {
+  auto a = number_of(wanted);
+  auto b = number_of(read);
+  if (!a || !b) return wanted == read;
+  return std::abs(*a - *b) <= std::max(within, kSlack * std::max(1.0, std::abs(*a)));
+}
+
+class WriteDeed : public Deed {
+ public:
+  WriteDeed(ingest::PointWrite write, double within) : write_(std::move(write)), within_(within) {}
+
+  std::string text() const override {
+    return fmt::format("{}.{} = {}", write_.source, write_.point, text_of(write_.value));
+  }
+  bool possible(const ingest::Context& context) const override { return context.writes != nullptr; }
+
+  void make(rt::Loop& loop, const ingest::Context& context, const Cause&, Done done) override {
+    context.writes->write(
+        loop, write_, [wanted = write_, within = within_, done = std::move(done)](Result<Value> read) {
+          std::string point = wanted.source + "." + wanted.point;
+          if (!read) return done(std::unexpected(read.error()));
+          if (agree(wanted.value, *read, within)) return done(point + " reads " + text_of(*read));
+          done(fail(Errc::failed_precondition,
+                    fmt::format("{} was set to {} and reads {}", point, text_of(wanted.value), text_of(*read))));
+        });
+  }
+
+ private:
+  ingest::PointWrite write_;
+  double within_;
+};
+
+std::vector<std::pair<std::string_view, std::string_view>> values_of(const Cause& cause) {
+  return {{"device", cause.device}, {"pipeline", cause.pipeline}, {"alarm", cause.alarm}, {"id", cause.id}};
+}
+
+std::string body_of(const std::string& given, const Cause& cause) {
+  if (!given.empty()) {
+    return ingest::fill_in(given, values_of(cause), [](std::string_view value) {
+      std::string out;
+      json::append_escaped(out, value);
+      return out;
+    });
+  }
+  std::string out = "{\"id\":";
+  json::append_quoted(out, cause.id);
+  for (const auto& [name, value] : {std::pair<const char*, const std::string*>{"action", &cause.action},
+                                    {"pipeline", &cause.pipeline},
+                                    {"device", &cause.device},
+                                    {"alarm", &cause.alarm},
+                                    {"why", &cause.why}}) {
+    out += fmt::format(",\"{}\":", name);
+    json::append_quoted(out, *value);
+  }
+  out += cause.raised ? ",\"raised\":true,\"at\":\"" : ",\"raised\":false,\"at\":\"";
+  ingest::append_time(out, cause.at);
+  return out + "\"}";
+}
+
+class PublishDeed : public Deed {
+ public:
+  PublishDeed(mqtt::Options broker, std::string topic, std::string payload, int qos, bool retain)
+      : publisher_(std::move(broker)),
+        topic_(std::move(topic)),
+        payload_(std::move(payload)),
+        qos_(qos),
+        retain_(retain) {}
+
+  std::string text() const override { return fmt::format("publish {} at {}", topic_, publisher_.address()); }
+  // A run that may write nothing sends nothing either.
+  bool possible(const ingest::Context& context) const override { return !context.data_dir.empty(); }
+
+  void make(rt::Loop& loop, const ingest::Context&, const Cause& cause, Done done) override {
+    std::string topic = ingest::fill_in(topic_, values_of(cause), mqtt::as_level);
+    auto published =
+        publisher_.publish({.topic = topic, .payload = body_of(payload_, cause), .qos = qos_, .retain = retain_});
+    Result<std::string> result =
+        published ? Result<std::string>("published " + topic) : Result<std::string>(std::unexpected(published.error()));
+    loop.post([done = std::move(done), result] { done(result); });
+  }
+
+ private:
+  ingest::MqttPublisher publisher_;
+  std::string topic_, payload_;
+  int qos_;
+  bool retain_;
+};
+
+class CallDeed : public Deed {
+ public:
+  CallDeed(ingest::HttpPost post, ingest::WebhookSigner signer) : post_(std::move(post)), signer_(std::move(signer)) {}
+
+  std::string text() const override { return "call " + post_.url; }
+  bool possible(const ingest::Context& context) const override { return context.http != nullptr; }
+
+  void make(rt::Loop& loop, const ingest::Context& context, const Cause& cause, Done done) override {
+    ingest::HttpPost post = post_;
+    post.body = body_of(post_.body, cause);
+    for (auto& header : signer_.headers(post.body, cause.at, cause.id))
+      post.headers.push_back(std::move(header));
+    post.headers.emplace_back("idempotency-key", cause.id);
+    context.http->post(loop, std::move(post), [url = post_.url, done = std::move(done)](Result<int> status) {
+      if (!status) return done(std::unexpected(status.error()));
+      if (*status >= 200 && *status < 300) return done(fmt::format("{} answered {}", url, *status));
+      done(fail(Errc::failed_precondition, fmt::format("{} answered {}", url, *status)));
+    });
+  }
+
+ private:
+  ingest::HttpPost post_;
+  ingest::WebhookSigner signer_;
+};
+
+Value value_of(const std::string& text) {
+  if (text == "true" || text == "false") return text == "true";
+  const char* end = text.data() + text.size();
+  std::int64_t integer = 0;
+  if (auto read = std::from_chars(text.data(), end, integer); read.ec == std::errc() && read.ptr == end) return integer;
+  double number = 0;
+  if (auto read = std::from_chars(text.data(), end, number); read.ec == std::errc() && read.ptr == end) return number;
+  return text;
+}
+
+// `plc.stop: true`, or `plc.speed: { value: 12.5, within: 0.1 }`.
+void read_write(const std::string& target, const config::Node& node, base::Duration timeout,
+                std::vector<std::shared_ptr<Deed>>& deeds) {
+  std::size_t dot = target.find('.');
+  if (dot == 0 || dot == std::string::npos || dot + 1 == target.size()) {
+    node.problem(
+        fmt::format("'{}' is no point: write the source's name, a dot and the point's, such as plc.stop", target));
+    return;
+  }
+  ingest::PointWrite write{
+      .source = target.substr(0, dot), .point = target.substr(dot + 1), .value = {}, .timeout = timeout};
+  double within = 0;
+  if (node.kind() == config::Node::Kind::map) {
+    config::Map map = node.map();
+    write.value = value_of(map.required_text("value"));
+    within = map.number("within", 0);
+    map.done();
+  } else {
+    write.value = value_of(node.text());
+  }
+  deeds.push_back(std::make_shared<WriteDeed>(std::move(write), within));
+}
+
+std::shared_ptr<Deed> read_publish(const config::Node& node) {
+  config::Map map = node.map();
+  mqtt::Options broker = mqtt::read_options(map.get("url"), map);
+  std::string topic = map.required_text("topic");
+  std::string payload = map.text("payload");
+  int qos = static_cast<int>(map.integer("qos", 1, 0, 2));
+  bool retain = map.boolean("retain", false);
+  map.done();
+  std::string sample = ingest::fill_in(topic, values_of({}), mqtt::as_level);
+  if (auto good = mqtt::check_topic(sample); !good && !topic.empty()) map.get("topic").problem(good.error().detail);
+  return std::make_shared<PublishDeed>(std::move(broker), std::move(topic), std::move(payload), qos, retain);
+}
+
+std::shared_ptr<Deed> read_call(const config::Node& node, base::Duration timeout) {
+  config::Map map = node.map();
+  ingest::HttpPost post;
+  post.url = map.required_text("url");
+  bool known = post.url.starts_with("http://") || post.url.starts_with("https://");
+  if (map.has("url") && !known) map.get("url").problem("the address is http://host/path or https://host/path");
+  if (known && post.url.substr(0, post.url.find('/', 8)).contains('@'))
+    map.get("url").problem("no credentials in the address: sign calls with `secret`, or send a header");
+  post.body = map.text("body");
+  post.timeout = timeout;
+  post.headers.emplace_back("content-type", "application/json");
+  if (config::Node headers = map.get("headers"); headers.present()) {
+    for (const auto& [name, value] : headers.map().entries()) {
+      std::string text = value.text();
+      if (name.find_first_of(" :\r\n\t") != std::string::npos || text.find_first_of("\r\n") != std::string::npos)
+        value.problem("this is no header");
+      post.headers.emplace_back(name, std::move(text));
+    }
+  }
+  ingest::WebhookSigner signer = ingest::read_webhook_signer(map);
+  map.done();
+  return std::make_shared<CallDeed>(std::move(post), std::move(signer));
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<Deed>> read_deeds(config::Map& map, base::Duration confirm_within) {
+  std::vector<std::shared_ptr<Deed>> deeds;
+  if (config::Node write = map.get("write"); write.present()) {
+    for (const auto& [target, node] : write.map().entries()) read_write(target, node, confirm_within, deeds);
+    if (deeds.size() > kWritesMax) write.problem(fmt::format("an action sets at most {} points", kWritesMax));
+  }
+  if (config::Node publish = map.get("publish"); publish.present()) deeds.push_back(read_publish(publish));
+  if (config::Node call = map.get("call"); call.present()) deeds.push_back(read_call(call, confirm_within));
+  return deeds;
+}
+
+}  // namespace penstock::ext::steps

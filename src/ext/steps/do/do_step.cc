@@ -1,0 +1,583 @@
+#include "ext/steps/do/do_step.h"
+
+#include <charconv>
+#include <deque>
+
+#include "base/quantity.h"
+#include "base/secret.h"
+#include "ext/steps/do/deed.h"
+#include "ext/steps/do/run_record.h"
+#include "ingest/action_board.h"
+#include "ingest/device_table.h"
+#include "ingest/expr.h"
+
+namespace penstock::ext::steps {
+namespace {
+
+using base::WallMicros;
+using ingest::ActionEvent;
+using ingest::AlarmChange;
+using ingest::Sample;
+
+// Attempts under way at once, over all devices.
+constexpr std::size_t kUnderWayMax = 64;
+// Of `at_most`: each start is remembered.
+constexpr std::int64_t kStartsMax = 1000;
+// A port that answers nothing at all is given up so much later than what it was told.
+constexpr base::Duration kGrace = std::chrono::seconds(1);
+
+WallMicros micros(base::Duration duration) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+}
+
+// "wear.raised"
+struct Trigger {
+  std::string alarm;
+  bool raised = true;
+  std::string text() const { return alarm + (raised ? ".raised" : ".cleared"); }
+};
+
+struct Settings {
+  std::string name;
+  std::vector<Trigger> on;
+  std::vector<std::shared_ptr<Deed>> deeds;
+  base::Duration confirm_within{};
+  std::size_t most = 0;  // starts within `per`; 0: any number
+  base::Duration per{};
+  base::Duration max_age{};
+  std::optional<ingest::Expression> only_if;
+  bool dry_run = false;
+  bool alarm_on_failure = true;
+
+  std::string failure() const { return name + "-failed"; }
+  std::string on_text() const {
+    std::string out;
+    for (const Trigger& trigger : on) out += (out.empty() ? "" : ", ") + trigger.text();
+    return out;
+  }
+  std::string action_text() const {
+    std::string out;
+    for (const auto& deed : deeds) out += (out.empty() ? "" : "; ") + deed->text();
+    return out;
+  }
+};
+
+// One attempt under way.
+struct Run {
+  Cause cause;
+  std::string actor;
+  std::size_t at = 0;          // of the deeds
+  base::SteadyTime give_up{};  // for the deed under way; none while the intent is being written down
+  ingest::ReceiptPtr receipt;  // until the intent is on disk
+  std::vector<std::string> confirmed;
+};
+
+class DoStep;
+
+// What answers find: the step, wherever a reload has put it, or nobody.
+class Door : public ingest::ActionHandle, public std::enable_shared_from_this<Door> {
+ public:
+  Door(DoStep* step, rt::Loop* loop) : step_(step), loop_(loop) {}
+  void force(std::string device, std::string actor, std::string why) override;
+  // Runs `what` on the loop with the step behind the door.
+  void pass(std::function<void(DoStep&)> what) {
+    loop_->post([weak = weak_from_this(), what = std::move(what)] {
+      auto self = weak.lock();
+      if (!self) return;
+      std::lock_guard lock(self->mutex_);
+      if (self->step_ != nullptr) what(*self->step_);
+    });
+  }
+  void lead_to(DoStep* step) {
+    std::lock_guard lock(mutex_);
+    step_ = step;
+  }
+
+ private:
+  std::mutex mutex_;  // held while the step is called: it cannot end meanwhile
+  DoStep* step_;
+  rt::Loop* const loop_;
+};
+
+class DoStep : public ingest::Step {
+ public:
+  DoStep(Settings settings, ingest::StepContext context)
+      : settings_(std::move(settings)), context_(std::move(context)) {
+    if (context_.loop != nullptr) door_ = std::make_shared<Door>(this, context_.loop);
+  }
+  ~DoStep() override {
+    if (!door_) return;
+    if (board() != nullptr && taken_up_) board()->leave(context_.pipeline, settings_.name, door_.get());
+    door_->lead_to(nullptr);
+  }
+
+  void push(Sample sample, ingest::Output& out) override {
+    take_up(sample.alarm.get());
+    if (sample.alarm) {
+      for (const Trigger& trigger : settings_.on) {
+        if (trigger.alarm == sample.alarm->name && trigger.raised == sample.alarm->raised) consider(sample, trigger);
+      }
+    }
+    out.emit(std::move(sample));
+  }
+
+  void tick(WallMicros, ingest::Output&) override {
+    take_up();
+    if (runs_.empty()) return;
+    base::SteadyTime now = clock().steady();
+    std::vector<std::string> late;
+    for (const auto& [id, run] : runs_) {
+      if (run.give_up != base::SteadyTime() && now >= run.give_up) late.push_back(id);
+    }
+    for (const std::string& id : late) {
+      answered(id, runs_.at(id).at,
+               fail(Errc::deadline_exceeded,
+                    fmt::format("no answer within {}", base::format_duration(settings_.confirm_within))));
+    }
+  }
+
+  bool busy() const override { return !runs_.empty(); }
+
+  // Attempts under way go on, and what was made stays known.
+  void adopt(Step& before) override {
+    auto* step = dynamic_cast<DoStep*>(&before);
+    if (step == nullptr || step->settings_.name != settings_.name || !step->taken_up_) return;
+    records_ = std::move(step->records_);
+    runs_ = std::move(step->runs_);
+    deeds_under_way_ = std::move(step->deeds_under_way_);
+    if (deeds_under_way_.empty()) deeds_under_way_ = step->settings_.deeds;
+    if (runs_.empty()) deeds_under_way_.clear();
+    std::swap(door_, step->door_);
+    step->runs_.clear();
+    step->records_.clear();
+    step->taken_up_ = false;
+    if (door_) door_->lead_to(this);
+    if (step->door_) step->door_->lead_to(step);
+    taken_up_ = true;
+    enter();
+  }
+
+  ingest::StepPlan plan(const ingest::Shape& in) const override {
+    return {.out = in,
+            .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
+                                kUnderWayMax * (sizeof(Run) + 1024),
+            .problems = {}};
+  }
+
+  // --- on the loop, through the door ---
+  void noted(const std::string& id, const Result<void>& kept);
+  void answered(const std::string& id, std::size_t deed, Result<std::string> result);
+  void force(const std::string& device, const std::string& actor, const std::string& why);
+
+ private:
+  const base::Clock& clock() const {
+    bool given = context_.shared != nullptr && context_.shared->clock != nullptr;
+    return given ? *context_.shared->clock : base::system_clock();
+  }
+  ingest::StatePort* state() const { return context_.shared == nullptr ? nullptr : context_.shared->state; }
+  ingest::ActionBoard* board() const { return context_.shared == nullptr ? nullptr : context_.shared->actions; }
+  std::string prefix() const { return fmt::format("{}/do/{}\n", context_.pipeline, settings_.name); }
+
+  void enter();
+  void take_up(const AlarmChange* coming = nullptr);
+  void look_for_missed(const AlarmChange* coming);
+  void consider(const Sample& sample, const Trigger& trigger);
+  std::string refusal(const Sample& sample, const Trigger& trigger, const RunRecord& record);
+  bool too_often(WallMicros now);
+  void begin(Cause cause, std::string actor, RunRecord record, ingest::ReceiptPtr receipt);
+  void act(const std::string& id);
+  void finish(const std::string& id, const std::string& outcome, const std::string& why);
+  void tell(const Cause& cause, const std::string& what, const std::string& actor, const std::string& why);
+  void set_failure(const std::string& device, bool raised, const std::string& why);
+  void keep(RunRecord record, ingest::StatePort::Kept kept = {});
+  RunRecord record_of(const std::string& device) const;
+  const std::vector<std::shared_ptr<Deed>>& deeds() const {
+    return deeds_under_way_.empty() ? settings_.deeds : deeds_under_way_;
+  }
+
+  Settings settings_;
+  ingest::StepContext context_;
+  std::shared_ptr<Door> door_;                          // null where there is no loop
+  std::map<std::string, RunRecord> records_;            // by device
+  std::map<std::string, Run> runs_;                     // by id
+  std::vector<std::shared_ptr<Deed>> deeds_under_way_;  // of the step before, while its attempts are finished
+  bool taken_up_ = false;
+};
+
+void Door::force(std::string device, std::string actor, std::string why) {
+  pass([device = std::move(device), actor = std::move(actor), why = std::move(why)](DoStep& step) {
+    step.force(device, actor, why);
+  });
+}
+
+// --- what is remembered ----------------------------------------------------------------------------------------------
+
+void DoStep::enter() {
+  if (board() == nullptr || !door_) return;
+  ingest::ActionStatus status;
+  status.pipeline = context_.pipeline;
+  status.name = settings_.name;
+  status.on = settings_.on_text();
+  status.action = settings_.action_text();
+  status.dry_run = settings_.dry_run;
+  board()->enter(status, door_);
+}
+
+// What was begun before a restart and not finished may or may not have been made: it is told, and never repeated.
+void DoStep::take_up(const AlarmChange* coming) {
+  if (std::exchange(taken_up_, true)) return;
+  enter();
+  if (state() == nullptr) return;
+  for (const auto& [key, text] : state()->entries(prefix())) {
+    auto read = run_record_from(text);
+    if (!read) {
+      context_.error(fmt::format("do {}: {}", settings_.name, read.error().detail));
+      continue;
+    }
+    records_.insert_or_assign(read->device, *read);
+    if (!read->unfinished()) continue;
+    RunRecord record = *read;
+    record.stage = "unknown";
+    keep(record);
+    Cause cause{.id = record.id,
+                .pipeline = context_.pipeline,
+                .action = settings_.name,
+                .device = record.device,
+                .alarm = record.trigger,
+                .why = "",
+                .at = clock().wall()};
+    std::string why =
+        "the gateway stopped while it was made: it may have been made or not, and is not repeated; look at the machine";
+    tell(cause, "unknown", "", why);
+    set_failure(record.device, true, why);
+  }
+  look_for_missed(coming);
+}
+
+// An alarm that stands and was never considered: the gateway stopped between the two. `coming` is considered next.
+void DoStep::look_for_missed(const AlarmChange* coming) {
+  if (!context_.raised) return;
+  for (const Trigger& trigger : settings_.on) {
+    if (!trigger.raised) continue;
+    for (const AlarmChange& change : context_.raised(trigger.alarm)) {
+      RunRecord record = record_of(change.device);
+      bool next = coming != nullptr && coming->name == change.name && coming->device == change.device;
+      if (next || (record.trigger == trigger.text() && record.alarm_at == change.at)) continue;
+      record.trigger = trigger.text();
+      record.alarm_at = change.at;
+      record.stage = "missed";
+      keep(record);
+      Cause cause{.id = "",
+                  .pipeline = context_.pipeline,
+                  .action = settings_.name,
+                  .device = change.device,
+                  .alarm = trigger.alarm,
+                  .why = "",
+                  .at = clock().wall()};
+      std::string why = fmt::format("the alarm {} stood already when this began to watch: not made", trigger.alarm);
+      tell(cause, "missed", "alarm " + trigger.alarm, why);
+      set_failure(change.device, true, why);
+    }
+  }
+}
+
+RunRecord DoStep::record_of(const std::string& device) const {
+  auto found = records_.find(device);
+  if (found != records_.end()) return found->second;
+  RunRecord fresh;
+  fresh.device = device;
+  return fresh;
+}
+
+void DoStep::keep(RunRecord record, ingest::StatePort::Kept kept) {
+  std::string device = record.device;
+  std::string text = to_text(record);
+  records_.insert_or_assign(device, std::move(record));
+  if (state() == nullptr) {
+    if (kept) kept({});
+    return;
+  }
+  if (records_.size() > ingest::kDevicesPerStepMax) {
+    auto oldest = std::min_element(records_.begin(), records_.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.second.unfinished(), a.second.began) < std::pair(b.second.unfinished(), b.second.began);
+    });
+    state()->erase(prefix() + oldest->first);
+    records_.erase(oldest);
+  }
+  state()->put(prefix() + device, std::move(text), std::move(kept));
+}
+
+// --- deciding --------------------------------------------------------------------------------------------------------
+
+bool DoStep::too_often(WallMicros now) {
+  if (settings_.most == 0) return false;
+  std::size_t count = 0;
+  WallMicros since = now - micros(settings_.per);
+  // Starts that seem to lie ahead count: a clock that was set back does not give an action for free.
+  for (auto& [device, record] : records_) {
+    std::erase_if(record.starts, [&](WallMicros start) { return start <= since; });
+    count += record.starts.size();
+  }
+  return count >= settings_.most;
+}
+
+// Empty when the action is to be made.
+std::string DoStep::refusal(const Sample& sample, const Trigger& trigger, const RunRecord& record) {
+  WallMicros now = clock().wall();
+  if (record.trigger == trigger.text() && record.alarm_at == sample.alarm->at)
+    return fmt::format("for this alarm it is {} already", record.stage);
+  if (board() != nullptr) {
+    if (auto hold = board()->hold_of(context_.pipeline, settings_.name))
+      return fmt::format("{} holds it{}{}", hold->by, hold->why.empty() ? "" : ": ", hold->why);
+  }
+  if (sample.quality != ingest::Quality::good)
+    return fmt::format("the quality of the sample is {}", sample.quality == ingest::Quality::bad ? "bad" : "uncertain");
+  // In either direction: a device whose clock is ahead may send old samples, too.
+  WallMicros age = std::abs(now - sample.event_time);
+  if (age > micros(settings_.max_age)) {
+    return fmt::format("the sample is {} {} now, more than max_age {}",
+                       base::format_duration(std::chrono::seconds(age / 1'000'000)),
+                       sample.event_time < now ? "before" : "after", base::format_duration(settings_.max_age));
+  }
+  if (settings_.only_if && !settings_.only_if->test(sample)) {
+    return fmt::format("only_if is not met: {}; {}", settings_.only_if->text(), settings_.only_if->explain(sample));
+  }
+  bool under_way = std::any_of(runs_.begin(), runs_.end(),
+                               [&](const auto& run) { return run.second.cause.device == sample.device; });
+  if (under_way) return "an attempt for this device is under way";
+  if (runs_.size() >= kUnderWayMax) return fmt::format("{} attempts are under way", kUnderWayMax);
+  if (too_often(now))
+    return fmt::format("it was made {} times within {}", settings_.most, base::format_duration(settings_.per));
+  return {};
+}
+
+void DoStep::consider(const Sample& sample, const Trigger& trigger) {
+  const AlarmChange& alarm = *sample.alarm;
+  Cause cause{.id = base::random_token(12),
+              .pipeline = context_.pipeline,
+              .action = settings_.name,
+              .device = sample.device,
+              .alarm = alarm.name,
+              .raised = alarm.raised,
+              .why = alarm.why,
+              .at = clock().wall()};
+  std::string actor = "alarm " + trigger.text();
+  RunRecord record = record_of(sample.device);
+  if (std::string why = refusal(sample, trigger, record); !why.empty()) {
+    bool known = record.trigger == trigger.text() && record.alarm_at == alarm.at;
+    if (!known && !record.unfinished()) {
+      record.trigger = trigger.text();
+      record.alarm_at = alarm.at;
+      record.stage = "refused";
+      keep(std::move(record));
+    }
+    return tell(cause, "refused", actor, why);
+  }
+  record.trigger = trigger.text();
+  record.alarm_at = alarm.at;
+  begin(std::move(cause), std::move(actor), std::move(record), sample.receipt);
+}
+
+void DoStep::force(const std::string& device, const std::string& actor, const std::string& why) {
+  take_up();
+  Cause cause{.id = base::random_token(12),
+              .pipeline = context_.pipeline,
+              .action = settings_.name,
+              .device = device,
+              .alarm = "",
+              .why = why,
+              .at = clock().wall()};
+  RunRecord record = record_of(device);
+  if (record.unfinished()) return tell(cause, "refused", actor, "an attempt for this device is under way");
+  begin(std::move(cause), actor, std::move(record), nullptr);
+}
+
+// --- making ----------------------------------------------------------------------------------------------------------
+
+void DoStep::begin(Cause cause, std::string actor, RunRecord record, ingest::ReceiptPtr receipt) {
+  bool possible = context_.loop != nullptr && context_.shared != nullptr &&
+                  std::all_of(settings_.deeds.begin(), settings_.deeds.end(),
+                              [&](const auto& deed) { return deed->possible(*context_.shared); });
+  record.id = cause.id;
+  record.began = cause.at;
+  record.starts.push_back(cause.at);
+  if (record.starts.size() > static_cast<std::size_t>(kStartsMax)) record.starts.erase(record.starts.begin());
+  if (settings_.dry_run || !possible) {
+    record.stage = "dry_run";
+    keep(std::move(record));
+    return tell(cause, "dry_run", actor, cause.why);
+  }
+  record.stage = "begun";
+  std::string id = cause.id;
+  tell(cause, "begun", actor, cause.why);
+  runs_.emplace(
+      id, Run{.cause = std::move(cause), .actor = std::move(actor), .receipt = std::move(receipt), .confirmed = {}});
+  // The order that makes it safe: written down, then made. In this order a crash leaves a record of every attempt.
+  keep(std::move(record), [door = door_, id](Result<void> kept) {
+    door->pass([id, kept = std::move(kept)](DoStep& step) { step.noted(id, kept); });
+  });
+}
+
+void DoStep::noted(const std::string& id, const Result<void>& kept) {
+  auto found = runs_.find(id);
+  if (found == runs_.end()) return;
+  found->second.receipt = nullptr;
+  if (kept) return act(id);
+  finish(id, "failed", fmt::format("not made, because it could not be written down before: {}", kept.error().detail));
+}
+
+void DoStep::act(const std::string& id) {
+  Run& run = runs_.at(id);
+  std::size_t at = run.at;
+  run.give_up = clock().steady() + settings_.confirm_within + kGrace;
+  std::shared_ptr<Deed> deed = deeds()[at];
+  deed->make(*context_.loop, *context_.shared, run.cause, [door = door_, id, at, deed](Result<std::string> result) {
+    door->pass([id, at, result = std::move(result)](DoStep& step) { step.answered(id, at, result); });
+  });
+}
+
+void DoStep::answered(const std::string& id, std::size_t deed, Result<std::string> result) {
+  auto found = runs_.find(id);
+  if (found == runs_.end() || found->second.at != deed) return;
+  Run& run = found->second;
+  if (!result) {
+    std::string why = fmt::format("{}: {}", deeds()[deed]->text(), result.error().detail);
+    if (!run.confirmed.empty()) why += fmt::format("; before it: {}", fmt::join(run.confirmed, ", "));
+    return finish(id, "failed", why);
+  }
+  run.confirmed.push_back(std::move(*result));
+  if (++run.at < deeds().size()) return act(id);
+  finish(id, "confirmed", fmt::format("{}", fmt::join(run.confirmed, ", ")));
+}
+
+void DoStep::finish(const std::string& id, const std::string& outcome, const std::string& why) {
+  auto run = runs_.extract(id);
+  if (runs_.empty()) deeds_under_way_.clear();
+  const Cause& cause = run.mapped().cause;
+  RunRecord record = record_of(cause.device);
+  if (record.id == id) {
+    record.stage = outcome;
+    keep(std::move(record));
+  }
+  tell(cause, outcome, run.mapped().actor, why);
+  set_failure(cause.device, outcome != "confirmed", why);
+  if (outcome != "confirmed") context_.error(fmt::format("do {}: {}", settings_.name, why));
+}
+
+void DoStep::tell(const Cause& cause, const std::string& what, const std::string& actor, const std::string& why) {
+  if (board() == nullptr) return;
+  ActionEvent event;
+  event.pipeline = context_.pipeline;
+  event.name = settings_.name;
+  event.device = cause.device;
+  event.id = cause.id;
+  event.what = what;
+  event.action = settings_.action_text();
+  event.why = why;
+  event.actor = actor;
+  event.at = clock().wall();
+  board()->note(event);
+}
+
+void DoStep::set_failure(const std::string& device, bool raised, const std::string& why) {
+  if (!settings_.alarm_on_failure) return;
+  std::vector<AlarmChange> standing =
+      context_.raised ? context_.raised(settings_.failure()) : std::vector<AlarmChange>();
+  bool stands = std::any_of(standing.begin(), standing.end(), [&](const auto& one) { return one.device == device; });
+  if (!raised && !stands) return;
+  AlarmChange change;
+  change.pipeline = context_.pipeline;
+  change.name = settings_.failure();
+  change.device = device;
+  change.raised = raised;
+  change.at = clock().wall();
+  change.why = raised ? fmt::format("{}: {}", settings_.action_text(), why) : why;
+  change.severity = "critical";
+  context_.tell(change);
+}
+
+// --- reading ---------------------------------------------------------------------------------------------------------
+
+std::vector<Trigger> read_on(config::Map& map, const ingest::StepContext& context) {
+  std::vector<Trigger> triggers;
+  map.required("on");
+  for (const std::string& text : map.texts("on")) {
+    std::size_t dot = text.rfind('.');
+    std::string event = dot == std::string::npos ? "" : text.substr(dot + 1);
+    if (dot == 0 || (event != "raised" && event != "cleared")) {
+      map.get("on").problem(fmt::format("'{}' is no event: write an alarm's name with .raised or .cleared", text));
+      continue;
+    }
+    Trigger trigger{.alarm = text.substr(0, dot), .raised = event == "raised"};
+    if (context.alarms && !context.alarms->contains(trigger.alarm)) {
+      std::vector<std::string> known;
+      for (const auto& [name, rules] : *context.alarms) known.push_back(name);
+      auto hint = base::closest(trigger.alarm, known);
+      map.get("on").problem(fmt::format("no step before this one has an alarm '{}'{}", trigger.alarm,
+                                        hint ? fmt::format("; did you mean '{}'?", *hint) : ""));
+      continue;
+    }
+    triggers.push_back(std::move(trigger));
+  }
+  return triggers;
+}
+
+// "3/min", "1/10s"
+void read_at_most(const config::Node& node, Settings& settings) {
+  if (!node.present()) return;
+  std::string text = node.text();
+  std::size_t slash = text.find('/');
+  std::int64_t most = 0;
+  const char* end = text.data() + std::min(slash, text.size());
+  auto read = std::from_chars(text.data(), end, most);
+  std::string per = slash == std::string::npos ? "" : text.substr(slash + 1);
+  if (per == "min") per = "m";
+  if (!per.empty() && std::isdigit(static_cast<unsigned char>(per.front())) == 0) per = "1" + per;
+  auto period = base::parse_duration(per);
+  if (read.ec != std::errc() || read.ptr != end || most < 1 || most > kStartsMax || !period ||
+      *period <= base::Duration::zero()) {
+    return node.problem("write how many in which time, such as 1/min, 3/h or 1/10s");
+  }
+  settings.most = static_cast<std::size_t>(most);
+  settings.per = *period;
+}
+
+}  // namespace
+
+std::unique_ptr<ingest::Step> make_do(const config::Node& node, const ingest::StepContext& context) {
+  config::Map map = node.map();
+  Settings settings;
+  settings.on = read_on(map, context);
+  settings.name = map.text("name");
+  settings.confirm_within = map.duration("confirm_within", std::chrono::seconds(5));
+  settings.deeds = read_deeds(map, settings.confirm_within);
+  read_at_most(map.get("at_most"), settings);
+  settings.max_age = map.duration("max_age", std::chrono::seconds(30));
+  config::Node only_if = map.get("only_if");
+  if (only_if.present()) {
+    settings.only_if = ingest::Expression::compile(only_if, ingest::Expression::Wants::condition);
+    if (!settings.only_if) return map.done(), nullptr;
+  }
+  settings.dry_run = map.boolean("dry_run", false);
+  settings.alarm_on_failure = map.choice("on_failure", {"alarm", "log"}, "alarm") == "alarm";
+  map.done();
+  if (settings.on.empty()) return nullptr;
+  if (settings.deeds.empty()) {
+    node.problem("says nothing to do: write `write`, `publish` or `call`");
+    return nullptr;
+  }
+  if (settings.name.empty())
+    settings.name = settings.on.front().alarm + "-" + (settings.on.front().raised ? "raised" : "cleared");
+  if (settings.name.size() > 128 || settings.name.find('\n') != std::string::npos) {
+    map.get("name").problem("a name is one line of at most 128 bytes");
+    return nullptr;
+  }
+  if (context.alarms && !context.alarms->try_emplace(settings.failure()).second) {
+    node.problem(fmt::format(
+        "this pipeline has an action or alarm of that name already: give it another `name` than '{}'", settings.name));
+    return nullptr;
+  }
+  return std::make_unique<DoStep>(std::move(settings), context);
+}
+
+}  // namespace penstock::ext::steps

@@ -1,0 +1,10 @@
+// The pipeline step `lag`: see README.md.
+#pragma once
+
+#include "ingest/contracts.h"
+
+namespace penstock::ext::steps {
+
+std::unique_ptr<ingest::Step> make_lag(const config::Node& node, const ingest::StepContext& context);
+
+}  // namespace penstock::ext::steps

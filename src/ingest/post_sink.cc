@@ -1,0 +1,123 @@
+#include "ingest/post_sink.h"
+
+#include <algorithm>
+
+namespace penstock::ingest {
+namespace {
+
+bool is_token(std::string_view name) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kMarks.find(c) != std::string_view::npos;
+  });
+}
+
+bool is_header_value(std::string_view value) {
+  return std::none_of(value.begin(), value.end(),
+                      [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
+}
+
+}  // namespace
+
+Sent::Outcome outcome_of(int status) {
+  constexpr int kMayChange[] = {401, 403, 404, 407, 408, 425, 429};
+  if (status >= 200 && status < 300) return Sent::Outcome::confirmed;
+  const bool changes = std::find(std::begin(kMayChange), std::end(kMayChange), status) != std::end(kMayChange);
+  return changes || status < 400 || status >= 500 ? Sent::Outcome::again : Sent::Outcome::refused;
+}
+
+PostSink::PostSink(std::string url, HttpPort* http)
+    : url_(std::move(url)), http_(http), detail_("nothing sent yet to " + url_) {}
+
+Result<void> PostSink::start(rt::Loop& loop) {
+  if (http_ == nullptr) {
+    set_status(false, "this run has no HTTP client");
+    return fail(Errc::failed_precondition, "this run has no HTTP client");
+  }
+  loop_ = &loop;
+  alive_ = std::make_shared<bool>(true);
+  return {};
+}
+
+void PostSink::stop() {
+  alive_.reset();
+  loop_ = nullptr;
+  set_status(false, "stopped");
+}
+
+Status PostSink::status() const {
+  std::lock_guard lock(status_mutex_);
+  return {.connected = connected_, .detail = detail_, .messages = delivered_};
+}
+
+void PostSink::set_status(bool connected, std::string detail) {
+  std::lock_guard lock(status_mutex_);
+  connected_ = connected;
+  detail_ = std::move(detail);
+}
+
+void PostSink::send(Batch batch, std::function<void(Sent)> done) {
+  if (loop_ == nullptr) {
+    return done({.outcome = Sent::Outcome::again, .why = status().detail});
+  }
+  auto post = request(*batch);
+  if (!post) return done({});
+  http_->post(
+      *loop_, std::move(*post),
+      [this, alive = std::weak_ptr<bool>(alive_), samples = batch->size(), done = std::move(done)](Result<int> answer) {
+        if (!alive.expired()) done(answered(answer, samples));
+      });
+}
+
+Sent PostSink::answered(const Result<int>& answer, std::size_t samples) {
+  const auto outcome = answer ? outcome_of(*answer) : Sent::Outcome::again;
+  if (outcome == Sent::Outcome::confirmed) {
+    delivered_.fetch_add(samples, std::memory_order_relaxed);
+    set_status(true, "sending to " + url_);
+    return {};
+  }
+  std::string why =
+      answer ? fmt::format("{} answered {}", url_, *answer) : fmt::format("{}: {}", url_, answer.error().detail);
+  if (answer && *answer < 500 && *answer != 429 && *answer != 408) why += ": check the address and what it asks for";
+  set_status(outcome == Sent::Outcome::refused, why);
+  return {.outcome = outcome, .why = std::move(why)};
+}
+
+std::string read_post_url(config::Map& map) {
+  std::string url = map.required_text("url");
+  std::string_view rest = url;
+  const bool known = rest.starts_with("http://") || rest.starts_with("https://");
+  if (known) rest.remove_prefix(rest.find("//") + 2);
+  const std::string_view host = rest.substr(0, rest.find_first_of("/?#"));
+  if (!map.has("url")) return url;
+  if (!known || host.empty()) {
+    map.get("url").problem("the address is http://host/path or https://host/path");
+  } else if (host.find('@') != std::string_view::npos) {
+    map.get("url").problem(
+        "no credentials in the address: send them as a header, "
+        "headers: { authorization: \"Bearer ${TOKEN}\" }");
+  }
+  return url;
+}
+
+HttpHeaders read_post_headers(config::Map& map, std::string_view content_type) {
+  HttpHeaders headers;
+  bool typed = false;
+  if (config::Node node = map.get("headers"); node.present()) {
+    for (auto& [name, value] : node.map().entries()) {
+      std::string text = value.text();
+      if (!is_token(name)) value.problem("this is no name of a header");
+      if (!is_header_value(text)) value.problem("the value of a header has no line breaks or control characters");
+      std::string lower = name;
+      std::transform(lower.begin(), lower.end(), lower.begin(),
+                     [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); });
+      typed = typed || lower == "content-type";
+      headers.emplace_back(std::move(lower), std::move(text));
+    }
+  }
+  if (!typed) headers.emplace_back("content-type", content_type);
+  return headers;
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,57 @@
+// What sinks that send HTTP POSTs have in common: one request at a time, what the answer means, and the address.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ingest/contracts.h"
+
+namespace penstock::ingest {
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+// What becomes of samples whose request was answered so (RFC 9110 section 15, RFC 6585): 2xx is confirmed; what another
+// day or an operator may change (5xx, 3xx, 401, 403, 404, 407, 408, 425, 429) is sent again; the rest is refused.
+Sent::Outcome outcome_of(int status);
+
+// On the loop, but for status().
+class PostSink : public Sink {
+ public:
+  // `url` is shown in status and errors.
+  PostSink(std::string url, HttpPort* http);
+
+  Result<void> start(rt::Loop& loop) override;
+  void send(Batch batch, std::function<void(Sent)> done) override;
+  void stop() override;
+  Status status() const override;
+
+ protected:
+  // None when there is nothing of these samples to send: they are confirmed then. Called on the loop.
+  virtual std::optional<HttpPost> request(const std::vector<Sample>& samples) = 0;
+  const std::string& url() const { return url_; }
+
+ private:
+  Sent answered(const Result<int>& answer, std::size_t samples);
+  void set_status(bool connected, std::string detail);
+
+  const std::string url_;
+  HttpPort* const http_;
+  rt::Loop* loop_ = nullptr;
+  std::shared_ptr<bool> alive_;  // gone after stop(): answers that come later are nobody's
+  std::atomic<std::uint64_t> delivered_{0};
+  mutable std::mutex status_mutex_;  // guards the two below
+  bool connected_ = false;
+  std::string detail_;
+};
+
+// `url`, required: http:// or https://, without credentials in it.
+std::string read_post_url(config::Map& map);
+// `headers`: names in lower case, with `content_type` unless one is named.
+HttpHeaders read_post_headers(config::Map& map, std::string_view content_type);
+
+}  // namespace penstock::ingest

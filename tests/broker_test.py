@@ -1,0 +1,239 @@
+"""The embedded broker: one command gives devices something to connect to. Kill it, take its port, take its program, end
+or replace the gateway: what flows again, what is said, and that nothing stays behind."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import threading
+
+from harness import Gateway, check, command, equal, need, run, skip, until
+
+if shutil.which("mosquitto") is None and not os.access("/usr/sbin/mosquitto", os.X_OK):
+    skip("mosquitto is not installed; ./dev setup test installs it")
+need("mosquitto_pub", "mosquitto_sub")
+
+PIPELINE = """
+sources:
+  press: {{ mqtt: embedded, topic: "devices/+/vibration", qos: 1, version: 5 }}
+pipelines:
+  guard:
+    from: press
+    to: [ {{ mqtt: {{ url: embedded, topic: "site/{{device}}/score", qos: 1 }} }} ]
+broker:
+  listen: 127.0.0.1:{port}
+  users:
+    press-3: {{ password: first-secret }}
+    line-9: {{ password: other-secret, subscribe: [ "site/#" ] }}
+{more}
+"""
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def config(port, more=""):
+    return PIPELINE.format(port=port, more=more)
+
+
+def publish(port, value, user="press-3", password="first-secret", topic="devices/press-3/vibration"):
+    done = subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-V", "5", "-q", "1", "-u", user, "-P", password, "-t", topic,
+                           "-m", json.dumps({"vib": value})], capture_output=True, text=True, timeout=20, check=False)
+    return done.returncode == 0 and "uthorized" not in done.stderr + done.stdout
+
+
+class Listener:
+    """What comes out of the gateway, by way of its own broker."""
+
+    def __init__(self, port):
+        self.process = subprocess.Popen(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-u", "line-9", "-P", "other-secret", "-t", "site/#"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.values = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.values.append(json.loads(line)["vib"])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def flows(port, value):
+    """A reading goes in and comes out."""
+    until(lambda: accepts(port), "the broker", 30)
+    with Listener(port) as listener:
+        def came():
+            publish(port, value)
+            return value in listener.values
+        until(came, "the reading", 30)
+
+
+def broker_pids(gateway):
+    return [int(line["pid"]) for line in map(parsed, gateway.log().splitlines()) if line.get("msg") == "broker: started"]
+
+
+def parsed(line):
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {}
+
+
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    # A zombie of somebody who does not look after it is as good.
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def notes(gateway):
+    return " ".join(gateway.request("GET", "/readyz").json().get("notes", []))
+
+
+def accepts(port):
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_devices_have_something_to_connect_to():
+    port = free_port()
+    with Gateway(config(port)) as gateway:
+        flows(port, 1)
+        check(not publish(port, 1, password="wrong"), "a wrong password")
+        check(not publish(port, 1, topic="devices/other/vibration"), "another device's topic")
+        until(lambda: gateway.metric("penstock_broker_up") == 1, "the metric")
+        equal(notes(gateway), "")
+        place = gateway.data_dir / "broker"
+        equal(stat.S_IMODE(place.stat().st_mode), 0o700)
+        for name in ("mosquitto.conf", "passwords", "acl"):
+            equal(stat.S_IMODE((place / name).stat().st_mode), 0o600, name)
+        check("first-secret" not in gateway.log() + (place / "passwords").read_text(), "the password is in the log or a file")
+        gateway.stop()
+
+
+def test_a_killed_broker_comes_back():
+    port = free_port()
+    with Gateway(config(port)) as gateway:
+        flows(port, 1)
+        for round_number in range(2):
+            pid = broker_pids(gateway)[-1]
+            os.kill(pid, signal.SIGKILL)
+            until(lambda before=pid: broker_pids(gateway)[-1] != before, "another broker")
+            flows(port, 2 + round_number)
+        equal(gateway.metric("penstock_broker_starts_total"), 3)
+        gateway.stop()
+
+
+def test_without_a_program_everything_else_serves():
+    with Gateway(config(free_port(), "  program: /nowhere/mosquitto")) as gateway:
+        until(lambda: "/nowhere/mosquitto" in notes(gateway), "the note")
+        equal(gateway.request("GET", "/healthz").status, 200)
+        equal(gateway.metric("penstock_broker_up"), 0)
+        equal(gateway.stop(), 0)
+    status, out, _ = command("doctor", str(gateway.config_path))
+    check(status == 1 and "/nowhere/mosquitto" in out, "doctor:", status, out)
+
+
+def test_a_taken_port_is_named_and_tried_again():
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with Gateway(config(port)) as gateway:
+            until(lambda: "another program listens" in notes(gateway), "the note")
+            taken.close()
+            flows(port, 1)
+            gateway.stop()
+
+
+def test_a_drain_ends_the_broker_and_keeps_its_messages():
+    port = free_port()
+    with Gateway(config(port)) as gateway:
+        flows(port, 1)
+        # A session of a device that is away.
+        subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-c", "-i", "line-9", "-u", "line-9", "-P", "other-secret",
+                        "-t", "site/#", "-E"], timeout=20, check=True)
+        publish(port, 7)
+        until(lambda: gateway.metric("penstock_broker_up") == 1, "the broker")
+        pid = broker_pids(gateway)[-1]
+        equal(gateway.stop(), 0)
+        check(gone(pid) and not accepts(port), "the broker stayed")
+    with Gateway(config(port), data_dir=gateway.data_dir) as second:
+        until(lambda: accepts(port), "the broker")
+        got = subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-c", "-i", "line-9", "-u", "line-9", "-P", "other-secret",
+                              "-t", "site/#", "-C", "1", "-W", "10"], capture_output=True, text=True, timeout=20, check=False)
+        check('"vib":7' in got.stdout.replace(" ", ""), "what was kept:", got.stdout, got.stderr)
+        second.stop()
+
+
+def test_a_killed_gateway_leaves_no_broker():
+    port = free_port()
+    with Gateway(config(port)) as gateway:
+        flows(port, 1)
+        pid = broker_pids(gateway)[-1]
+        gateway.kill()
+    until(lambda: gone(pid), "the broker's end")
+    with Gateway(config(port), data_dir=gateway.data_dir) as second:
+        flows(port, 2)
+        second.stop()
+
+
+def test_an_upgrade_hands_the_broker_over():
+    port = free_port()
+    with Gateway(config(port)) as gateway:
+        flows(port, 1)
+        gateway.send(signal.SIGUSR2)
+        pid = until(lambda: next((int(line["pid"]) for line in map(parsed, gateway.log().splitlines())
+                                  if line.get("msg", "").startswith("another process has taken over")), None), "the successor", 30)
+        try:
+            gateway.wait()
+            flows(port, 2)
+            until(lambda: len(broker_pids(gateway)) == 2, "the successor's broker")  # both write to one log
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            until(lambda: gone(pid), "the successor's end", 30)
+        until(lambda: all(gone(one) for one in broker_pids(gateway)), "the brokers' end")
+
+
+def test_the_filter_of_system_calls_is_no_obstacle():
+    port = free_port()
+    with Gateway(config(port) + "\nsecurity: { seccomp: on }\n") as gateway:
+        flows(port, 1)
+        os.kill(broker_pids(gateway)[-1], signal.SIGKILL)
+        until(lambda: len(broker_pids(gateway)) == 2, "another broker")
+        flows(port, 2)
+        equal(gateway.stop(), 0)
+
+
+def test_a_reload_changes_users_without_a_restart_and_the_port_with_one():
+    port, other = free_port(), free_port()
+    with Gateway(config(port)) as gateway:
+        flows(port, 1)
+        gateway.write(config(port).replace("first-secret", "second-secret"))
+        gateway.send(signal.SIGHUP)
+        until(lambda: publish(port, 2, password="second-secret"), "the new password")
+        check(not publish(port, 2), "the old password still opens")
+        equal(len(broker_pids(gateway)), 1)
+        gateway.write(config(other))
+        gateway.send(signal.SIGHUP)
+        flows(other, 3)
+        check(not accepts(port), "the old port is still open")
+        gateway.stop()
+
+
+run(globals())
