@@ -346,7 +346,8 @@ void append_cbor(std::string& out, const Sample& sample) {
   const bool poor = sample.quality != Quality::good;
   append_head(out, kMap,
               2 + sample.fields.size() + (poor ? 1U : 0U) + (units > 0 ? 1U : 0U) + (sample.tags.empty() ? 0U : 1U) +
-                  (sample.alarm ? 1U : 0U) + (sample.sequence != 0 ? 1U : 0U));
+                  (sample.alarm ? 1U : 0U) + (sample.sequence != 0 ? 1U : 0U) +
+                  (sample.sequence != 0 && sample.origin ? 1U : 0U));
   std::string time;
   append_time(time, sample.event_time);
   append_text(out, "time");
@@ -385,6 +386,10 @@ void append_cbor(std::string& out, const Sample& sample) {
   if (sample.sequence != 0) {
     append_text(out, "seq");
     append_head(out, kUnsigned, sample.sequence);
+    if (sample.origin) {
+      append_text(out, "origin");
+      append_text(out, *sample.origin);
+    }
   }
 }
 

@@ -101,7 +101,8 @@ std::vector<KafkaMessage> KafkaSink::messages(const std::vector<ingest::Sample>&
       message.value = std::move(value);
       message.time_millis = std::max<std::int64_t>(0, sample.event_time / 1'000);
       if (sample.sequence != 0) {
-        message.headers = {{"origin", options_.origin}, {"seq", std::to_string(sample.sequence)}};
+        message.headers = {{"origin", sample.origin ? *sample.origin : options_.origin},
+                           {"seq", std::to_string(sample.sequence)}};
       }
       positions.push_back(i);
     };

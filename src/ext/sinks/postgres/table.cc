@@ -175,7 +175,7 @@ void PostgresTable::append_row(std::string& out, const ingest::Sample& sample) c
   out += '}';
   if (sample.sequence != 0) {
     out += ",\"origin\":";
-    json::append_quoted(out, origin_);
+    json::append_quoted(out, sample.origin ? *sample.origin : origin_);
     fmt::format_to(std::back_inserter(out), ",\"seq\":{}", sample.sequence);
   }
   for (const Column& column : columns_) {
