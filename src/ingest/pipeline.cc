@@ -194,6 +194,7 @@ void Pipeline::leave(Sample sample) {
   }
   if (on_output_) on_output_(sample);
   newest_ = std::move(sample);
+  newest_.receipt.reset();  // shown, not held
   newest_fresh_ = true;
 }
 

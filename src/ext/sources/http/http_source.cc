@@ -96,7 +96,9 @@ std::unique_ptr<ingest::Source> make_http_source(const std::string& name, const 
                                                  const ingest::Context& context) {
   kind.map().done();
   map.choice("format", {"json"}, "json");
-  return std::make_unique<HttpSource>(name, *context.clock);
+  auto source = std::make_unique<HttpSource>(name, *context.clock);
+  source->durable_ = map.boolean("durable", false);
+  return source;
 }
 
 }  // namespace penstock::ext

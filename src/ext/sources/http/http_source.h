@@ -19,10 +19,14 @@ class HttpSource : public ingest::Source {
   ingest::Status status() const override;
   // JSON (an object, an array, or one object per line) for application/json and +json, one object per line for
   // application/x-ndjson. All or nothing; the number of samples taken. Errc::backpressure when a pipeline is full.
+  bool durable() const override { return durable_; }
   void accept(std::string content_type, std::string body, Accepted done) override;
 
  private:
   const std::string name_;
+  bool durable_ = false;
+  friend std::unique_ptr<ingest::Source> make_http_source(const std::string& name, const config::Node& kind, config::Map& map,
+                                                 const ingest::Context& context);
   const base::Clock& clock_;
   ingest::Emit emit_;
   std::atomic<bool> running_{false};
