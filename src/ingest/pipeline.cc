@@ -193,7 +193,6 @@ void Pipeline::leave(Sample sample) {
   }
   if (on_output_) on_output_(sample);
   newest_ = std::move(sample);
-  newest_.receipt.reset();  // shown, not held
   newest_.receipt.reset();
   newest_fresh_ = true;
 }
