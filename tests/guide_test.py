@@ -142,5 +142,9 @@ def test_alarms_and_actions():
     follow("alarms-and-actions.md")
 
 
+def test_connect_a_device():
+    follow("connect-a-device.md")
+
+
 if __name__ == "__main__":
     harness.run(globals())

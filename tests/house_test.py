@@ -13,13 +13,13 @@ SRC = ROOT / "src"
 # A module may include and link what stands on a line above its own.
 ORDER = [
     ["base"],
-    ["json", "wire", "codec"],
+    ["json", "wire", "codec", "signal"],
     ["chat"],
     ["token"],
     ["rt"],
     ["obs", "config", "net", "store", "spool", "artifact"],
     ["mqtt", "price", "quota"],
-    ["broker"],
+    ["broker", "device"],
     ["http"],
     ["mock", "flow"],
     ["llm", "infer", "ingest"],

@@ -175,6 +175,7 @@ void Admin::furnish() {
   desk_.ingest = parts_.ingest;
   desk_.journal = parts_.journal;
   desk_.alarms = parts_.alarms;
+  desk_.devices = parts_.devices;
   desk_.plan = [this] {
     std::lock_guard lock(mutex_);
     return plan_;
@@ -215,7 +216,7 @@ void Admin::add_routes() {
   });
   routes_ = view_routes();
   for (auto part : {key_routes, team_routes, budget_routes, usage_routes, price_routes, audit_routes, model_routes,
-                    pipeline_routes, alarm_routes, action_routes}) {
+                    pipeline_routes, alarm_routes, action_routes, device_routes}) {
     for (AdminRoute& route : part(desk_)) routes_.push_back(std::move(route));
   }
   for (AdminRoute& route : buffer_routes(*parts_.ingest, desk_)) routes_.push_back(std::move(route));

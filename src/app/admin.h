@@ -11,6 +11,7 @@
 #include "app/admin_desk.h"
 #include "app/alarm_keeper.h"
 #include "app/piece_queue.h"
+#include "device/clerk.h"
 #include "flow/filter.h"
 #include "flow/readiness.h"
 #include "http/coded_exchange.h"
@@ -34,6 +35,7 @@ struct AdminParts {
   infer::Repository* repository = nullptr;
   infer::Journal* journal = nullptr;
   ingest::Lane* ingest = nullptr;
+  device::Clerk* devices = nullptr;
   AlarmKeeper* alarms = nullptr;
   flow::Readiness* readiness = nullptr;
   std::string data_dir;
@@ -87,7 +89,6 @@ class Admin {
   json::Object status() const;
   json::Object requests(std::size_t limit) const;
   json::Object pipelines() const;
-  json::Object devices() const;
   void collect(obs::MetricWriter& writer) const;
 
   AdminParts parts_;

@@ -9,6 +9,7 @@
 
 #include "app/admin_routes.h"
 #include "app/alarm_keeper.h"
+#include "device/clerk.h"
 #include "infer/repository.h"
 #include "ingest/lane.h"
 #include "llm/lane.h"
@@ -31,6 +32,7 @@ struct AdminDesk {
   infer::Journal* journal = nullptr;  // of local models; null: nothing is kept
   AlarmKeeper* alarms = nullptr;
   std::function<std::shared_ptr<const llm::Plan>()> plan;
+  device::Clerk* devices = nullptr;
   store::State* state = nullptr;
   quota::Book* book = nullptr;
   std::string data_dir;
@@ -51,6 +53,7 @@ std::vector<AdminRoute> model_routes(AdminDesk& desk);
 std::vector<AdminRoute> pipeline_routes(AdminDesk& desk);
 std::vector<AdminRoute> alarm_routes(AdminDesk& desk);
 std::vector<AdminRoute> action_routes(AdminDesk& desk);
+std::vector<AdminRoute> device_routes(AdminDesk& desk);
 
 // The declared key or team of that name; null when there is none.
 const json::Object* declared(const std::vector<json::Object>& all, std::string_view name);

@@ -52,7 +52,7 @@ Result<std::shared_ptr<const ingest::Pipeline>> find(const AdminDesk& desk, cons
 Result<Object> show(const AdminDesk& desk, const AdminCall& call) {
   auto pipeline = find(desk, call);
   if (!pipeline) return std::unexpected(pipeline.error());
-  return describe(**pipeline, *desk.ingest);
+  return app::describe(**pipeline, *desk.ingest);
 }
 
 Result<Object> list_letters(const AdminDesk& desk, const AdminCall& call) {

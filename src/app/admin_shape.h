@@ -50,6 +50,8 @@ std::vector<Shape> shapes_of_models();
 std::vector<Shape> shapes_of_pipelines();
 // The same: admin_alarm_shapes.cc.
 std::vector<Shape> shapes_of_alarms();
+// Another part: admin_device_shapes.cc.
+std::vector<Shape> shapes_of_devices();
 // All that routes name. shape() takes a name of the table.
 const std::vector<Shape>& shapes();
 const Shape& shape(std::string_view name);

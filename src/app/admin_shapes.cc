@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::int64_t kAny = INT64_MIN;
 constexpr std::int64_t kFigureMax = 1'000'000'000'000'000;
-constexpr std::string_view kApis = "openai anthropic gemini ollama oip oip_grpc ingest";
+constexpr std::string_view kApis = "openai anthropic gemini ollama oip oip_grpc ingest devices";
 constexpr std::string_view kCapabilities = "chat tools vision embeddings images infer ingest admin";
 constexpr std::string_view kPriorities = "critical high normal low";
 
@@ -235,7 +235,6 @@ std::vector<Shape> shapes_of_views() {
        "The lane of devices.",
        {words("sources", Kind::any, "Where samples come from."),
         words("pipelines", Kind::any, "What is done with them.")}},
-      {"Devices", "Devices.", {words("devices", Kind::any, "Those that sent something.")}},
   };
 }
 
@@ -245,7 +244,7 @@ const std::vector<Shape>& shapes() {
   static const std::vector<Shape> kShapes = [] {
     std::vector<Shape> all = shapes_of_changes();
     for (auto part : {shapes_of_records, shapes_of_views, shapes_of_models, shapes_of_pipelines, shapes_of_alarms,
-                      shapes_of_buffers}) {
+                      shapes_of_devices, shapes_of_buffers}) {
       for (Shape& one : part()) all.push_back(std::move(one));
     }
     return all;

@@ -88,17 +88,6 @@ Object Admin::pipelines() const {
   return Object{{"sources", std::move(sources)}, {"pipelines", std::move(pipelines)}};
 }
 
-Object Admin::devices() const {
-  Array devices;
-  for (const ingest::LaneDevice& device : parts_.ingest->devices()) {
-    devices.push_back(Object{{"device", text(device.status.device)},
-                             {"last_seen", time_or_null(device.status.last_seen)},
-                             {"samples", device.status.samples},
-                             {"pipelines", texts(device.pipelines)}});
-  }
-  return Object{{"devices", std::move(devices)}};
-}
-
 std::vector<AdminRoute> Admin::view_routes() {
   auto view = [](std::string_view path, std::string_view name, std::string_view about, std::string_view gives,
                  auto make) {
@@ -115,9 +104,7 @@ std::vector<AdminRoute> Admin::view_routes() {
       view("/admin/v1/requests", "listRequests", "The latest requests, newest first.", "Requests",
            [this](const AdminCall& call) { return requests(static_cast<std::size_t>(call.integer("limit", 50))); }),
       view("/admin/v1/pipelines", "listPipelines", "Sources and pipelines.", "Pipelines",
-           [this](const AdminCall&) { return pipelines(); }),
-      view("/admin/v1/devices", "listDevices", "Devices that sent something.", "Devices",
-           [this](const AdminCall&) { return devices(); })};
+           [this](const AdminCall&) { return pipelines(); })};
   routes[1].query = {{"limit", Kind::integer, "How many, 50 unless told.", {}, false, false, 1, 1000}};
   return routes;
 }

@@ -150,9 +150,13 @@ void print_actions(const LaneOptions& options, const Object& answer) {
           if (json::bool_or(action, "dry_run", false)) state += ", dry run";
           found.push_back(state);
           const Value* last = json::find(action, "last");
-          bool any = last != nullptr && last->is_object();
-          found.push_back(
-              any ? fmt::format("{} {}: {}", plain(*last, "what"), plain(*last, "device"), plain(*last, "why")) : "");
+          std::string words = last == nullptr ? "" : plain(*last, "what");
+          if (last != nullptr) {
+            for (auto [name, before] : {std::pair("device", " "), {"why", ": "}}) {
+              if (std::string word = plain(*last, name); !word.empty()) words += before + word;
+            }
+          }
+          found.push_back(words);
           return found;
         });
 }

@@ -117,6 +117,7 @@ Gateway::Gateway(const base::Registry& registry, RunOptions options)
 Gateway::~Gateway() {
   admin_.reset();
   if (model_pull_) model_pull_->stop();  // it tells the repository
+  if (devices_) devices_->stop();
   if (alarm_keeper_) alarm_keeper_->stop();
   if (cores_) cores_->stop();
   listeners_.reset();
@@ -171,6 +172,7 @@ std::expected<void, StartFailure> Gateway::start() {
   publish(config_);
   observer_->start();
   cores_->start();
+  devices_->start();
   broker_->prepare(config_.broker);
   // Nobody is served before the rights of the start are given up.
   auto doors = privileges.bind([&] { return open_doors(privileges); });
@@ -227,12 +229,24 @@ std::expected<void, StartFailure> Gateway::start_state() {
   // Without them nobody knows who may call, and which keys were revoked.
   keys_ = std::make_shared<flow::KeyTable>(installation_secret_, book_.get());
   if (!read_stored_keys()) return cannot_start(1, "the stored keys cannot be read");
+  if (auto opened = open_devices(); !opened) return opened;
   budget_metrics_ = std::make_unique<BudgetMetrics>(*book_);
   auto responses = store::State::open(config_.data_dir);
   if (!responses) return cannot_start(1, responses.error().detail);
   responses_ = std::make_unique<store::ResponseStore>(std::move(*responses), config_.responses, [](const Error& error) {
     obs::log(obs::Level::error, "a response could not be kept: its caller will not find it", {{"why", error.detail}});
   });
+  return {};
+}
+
+std::expected<void, StartFailure> Gateway::open_devices() {
+  auto clerk = device::Clerk::open({.data_dir = config_.data_dir,
+                                    .installation = installation_secret_,
+                                    .changed = keep_device_keys(*keys_, installation_secret_),
+                                    .wake = [this] { devices_->refresh(); }});
+  if (!clerk) return cannot_start(1, clerk.error().detail);
+  devices_ = std::move(*clerk);
+  device_gate_ = std::make_unique<DeviceGate>(devices_->registry());
   return {};
 }
 
@@ -263,6 +277,7 @@ void Gateway::start_lanes() {
     admission_->collect(writer);
     collect_responses(*responses_, writer);
     sharing_->collect(writer);
+    devices_->collect(writer);
   });
   observer_->metrics().on_scrape(collect_tls);
   observer_->metrics().on_scrape(flow::collect_websockets);
@@ -291,6 +306,7 @@ void Gateway::start_lanes() {
                   .models = model_port_.get(),
                   .http = http_port_.get(),
                   .llm = &llm_port_,
+                  .devices = device_gate_.get(),
                   .data_dir = config_.data_dir};
   alarm_keeper_->furnish(lane.context);
   lane.loops = loops;
@@ -300,6 +316,7 @@ void Gateway::start_lanes() {
   ingest_ = std::make_unique<ingest::Lane>(std::move(lane));
   alarm_keeper_->watch(*ingest_);
   broker_ = std::make_unique<EmbeddedBroker>(config_.data_dir);
+  devices_->on_identities([this](const auto& identities) { broker_->set_devices(broker_users(identities)); });
   observer_->metrics().on_scrape([this](obs::MetricWriter& writer) { broker_->collect(writer); });
   readiness_.obstacles = [this] { return obstacles(); };
   readiness_.shedding = [this] { return admission_->shedding(); };
@@ -314,6 +331,8 @@ void Gateway::start_lanes() {
   services_.put(engine_.get());
   services_.put(ingest_.get());
   services_.put(&readiness_);
+  services_.put(devices_.get());
+  services_.put(&devices_->registry());
   front_ = std::make_unique<flow::Front>(services_, *observer_, base::system_clock(), config_.threads, admission_);
   for (const std::string& name : registry_.names<flow::ApiFactory>())
     registry_.find<flow::ApiFactory>(name)->build(*front_);
@@ -381,6 +400,7 @@ std::expected<void, StartFailure> Gateway::enter(Doors doors) {
   parts.repository = repository_.get();
   parts.journal = model_journal_.get();
   parts.ingest = ingest_.get();
+  parts.devices = devices_.get();
   parts.alarms = alarm_keeper_.get();
   parts.readiness = &readiness_;
   parts.data_dir = config_.data_dir;
@@ -528,6 +548,7 @@ void Gateway::publish(const GatewayConfig& config) {
   usage_->set_retention(config.usage);
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
+  devices_->registry().configure(config.devices);
   config.llm->open_accounts(*book_);
   publish_policy(config);
   if (admin_) {
@@ -615,6 +636,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
 
 // The main thread, now and then, and the admin thread after it changed them: what it says is in force when it returns.
 void Gateway::reload_keys_when_changed() {
+  devices_->refresh();
   std::lock_guard lock(keys_mutex_);
   note_used_keys(false);
   auto version = keys_state_->revision();

@@ -11,6 +11,7 @@
 #include "app/admin.h"
 #include "app/alarm_keeper.h"
 #include "app/budget_metrics.h"
+#include "app/device_gate.h"
 #include "app/embedded_broker.h"
 #include "app/found.h"
 #include "app/gateway_config.h"
@@ -30,6 +31,7 @@
 #include "app/usage_writer.h"
 #include "base/registry.h"
 #include "base/services.h"
+#include "device/clerk.h"
 #include "flow/front.h"
 #include "flow/readiness.h"
 #include "http/server.h"
@@ -94,6 +96,7 @@ class Gateway {
   std::expected<void, StartFailure> enter(Doors doors);
   std::expected<AdminDoor, StartFailure> open_admin(const AdminConfig& admin);
   void publish(const GatewayConfig& config);
+  std::expected<void, StartFailure> open_devices();
   void publish_policy(const GatewayConfig& config);
   void watch_budgets(const GatewayConfig& config);
   std::shared_ptr<const flow::Policy> make_policy(const GatewayConfig& config,
@@ -158,6 +161,8 @@ class Gateway {
   std::unique_ptr<obs::Observer> observer_;
   std::unique_ptr<rt::Cores> cores_;
   std::unique_ptr<store::ResponseStore> responses_;  // answers on the cores' loops
+  std::unique_ptr<device::Clerk> devices_;           // the same
+  std::unique_ptr<DeviceGate> device_gate_;          // of devices_
   std::vector<Core> per_core_;
   std::shared_ptr<http::Burden> burden_;
   std::shared_ptr<flow::Admission> admission_;

@@ -241,6 +241,7 @@ GatewayConfig read_gateway_config(config::Map& root, const base::Registry& regis
   config.egress = read_egress(root.get("egress"));
   config.filters = read_filters(root.get("filters"), registry);
   config.shared = quota::parse_shared(root.get("shared"), registry);
+  config.devices = device::parse_settings(root.get("devices"));
   config.compression = read_compression(root.get("compression"));
   config.alarms = ingest::read_alarm_config(root.get("alarms"));
   config.websocket = read_websocket(root.get("websocket"));

@@ -12,6 +12,7 @@
 #include "base/registry.h"
 #include "broker/broker_config.h"
 #include "config/document.h"
+#include "device/settings.h"
 #include "flow/keys.h"
 #include "flow/websocket.h"
 #include "http/coded_exchange.h"
@@ -57,6 +58,7 @@ struct GatewayConfig {
   std::optional<quota::ShareConfig> shared;  // with other gateways
   ingest::AlarmConfig alarms;
   std::optional<broker::BrokerConfig> broker;  // the embedded one
+  device::Settings devices;
 };
 
 // Reads everything but the device lane's keys, which are left for it on `root`; the caller calls root.done(). Mistakes

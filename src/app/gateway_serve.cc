@@ -282,6 +282,7 @@ void Gateway::drain(base::Duration idle_grace) {
   wait_for([&] { return left->load() == 0; }, config_.drain_timeout + std::chrono::seconds(3));
   stop_ingest();
   admin_->stop();
+  devices_->stop();
   cores_->stop();
   observer_->stop();
   usage_->flush();

@@ -155,6 +155,8 @@ Result<void> change(store::StoredTeam& team, const Object& changes) {
 Result<void> check_name(std::string_view name) {
   bool plain =
       std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  if (name.starts_with("device:"))
+    return fail(Errc::invalid_argument, "'name': `device:` begins the names of devices' own keys");
   if (!name.empty() && name.size() <= kNameBytesMax && plain && json::is_valid_utf8(name)) return {};
   return fail(Errc::invalid_argument,
               fmt::format("'name': 1 to {} bytes of text without control characters", kNameBytesMax));

@@ -138,6 +138,7 @@ int main(int argc, char** argv) {
   app::add_audit_commands(cli, chosen);
   app::add_alarm_commands(cli, chosen);
   app::add_action_commands(cli, chosen);
+  app::add_device_commands(cli, chosen);
   app::add_model_worker(cli, registry, chosen);
   app::add_broker_keeper(cli, chosen);
   app::add_tune(*app::add_model_commands(cli, chosen), registry, chosen);

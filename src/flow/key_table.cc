@@ -1,5 +1,7 @@
 #include "flow/key_table.h"
 
+#include "flow/device_caller.h"
+
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
@@ -308,7 +310,9 @@ const Key* KeyTable::find(std::string_view secret, base::WallMicros now) const {
 const Key* KeyTable::find_identity(std::string_view identity) const {
   const Identities& all = *identities_.load(std::memory_order_acquire);
   auto found = all.find(std::string(identity));
-  return found == all.end() || found->second->revoked() ? nullptr : found->second;
+  if (found != all.end()) return found->second->revoked() ? nullptr : found->second;
+  // A certificate's time was looked at when the connection was made.
+  return stored() == 0 ? nullptr : find(stored_identity(hash_key_, identity), 1);
 }
 
 quota::Account* KeyTable::account_of(const Key& key) const {

@@ -1,5 +1,6 @@
 #include "flow/permission.h"
 
+#include "flow/device_caller.h"
 #include "flow/filter.h"
 
 namespace penstock::flow {
@@ -58,6 +59,10 @@ Result<void> check_caller(const Call& call) {
       !who.empty()) {
     return denied(fmt::format("{} may not use the API '{}'; it may use: {}", who, api, fmt::join(scopes->apis, ", ")));
   }
+  // A device speaks for itself, and sees nothing of what becomes of others' readings.
+  std::string_view route = call.event.route.view();
+  if (!device_of(call.key).empty() && !route.starts_with("/ingest/") && !route.starts_with("/devices/"))
+    return denied(fmt::format("{} is a device's, and is good for its readings, twin and commands", shown(*call.key)));
   const net::Endpoint& from = call.client();
   if (auto who = first_against(*call.key, call.team, &scopes, [&](const Scopes& s) { return s.allows_from(from); });
       !who.empty()) {

@@ -1,6 +1,7 @@
 #include "ingest/lane.h"
 
 #include "ingest/journal.h"
+#include "ingest/speaker.h"
 
 namespace penstock::ingest {
 
@@ -33,7 +34,6 @@ struct Lane::RunningPipeline {
 
 // Fills in what the source left open, and leaves out the samples of devices that may not speak.
 void Lane::RunningSource::complete(std::vector<Sample>& batch) {
-  samples.fetch_add(batch.size(), std::memory_order_relaxed);
   base::WallMicros now = 0;
   for (Sample& sample : batch) {
     if (sample.device.empty()) sample.device = name;
@@ -42,12 +42,14 @@ void Lane::RunningSource::complete(std::vector<Sample>& batch) {
     if (sample.ingest_time == 0) sample.ingest_time = now;
     if (sample.event_time == 0) sample.event_time = sample.ingest_time;
   }
-  if (devices) std::erase_if(batch, [&](const Sample& sample) { return !devices->admit(name, sample.device); });
+  if (devices != nullptr) std::erase_if(batch, [&](const Sample& one) { return !devices->admit(name, one.device); });
+  samples.fetch_add(batch.size(), std::memory_order_relaxed);
 }
 
 // Any thread. Hands a copy to every pipeline and the original to the last.
 bool Lane::RunningSource::emit(std::vector<Sample> batch) {
   complete(batch);
+  if (batch.empty()) return true;
   std::shared_ptr<const Readers> to;
   {
     std::lock_guard lock(mutex);
@@ -79,8 +81,8 @@ std::string dead_letter_folder(const std::string& data_dir) {
 Lane::Lane(LaneOptions options)
     : options_(std::move(options)),
       board_(options_.on_alarm),
-      dead_letters_(dead_letter_folder(options_.context.data_dir), *options_.context.clock),
-      buffers_(options_.context.data_dir, *options_.context.clock, options_.on_buffer) {
+      buffers_(options_.context.data_dir, *options_.context.clock, options_.on_buffer),
+      dead_letters_(dead_letter_folder(options_.context.data_dir), *options_.context.clock) {
   options_.context.writes = this;
   board_.attach(options_.context.state, options_.context.notify, options_.context.clock);
 }
@@ -97,8 +99,8 @@ Plan Lane::plan(config::Map& root) {
     parts.context = options_.context;
     parts.loop = loop_for(name);
     parts.board = &board_;
-    parts.buffers = &buffers_;
     parts.dead_letters = dead_letters_.of(name);
+    parts.buffers = &buffers_;
     std::lock_guard lock(mutex_);
     parts.hub = hubs_[name].events;
     parts.taps = hubs_[name].taps;
@@ -288,26 +290,6 @@ void Lane::stop(std::function<void()> done) {
   }
 }
 
-// Behind the pipelines. What their sinks' buffers stored settles receipts, which move the journals' cursors on the
-// loops: so first the buffers, then a turn of every loop, then the journals.
-void Lane::close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done) {
-  auto last = [this, done = std::move(done)] { buffers_.settle([this, done] { options_.loops.front()->post(done); }); };
-  std::vector<std::shared_ptr<Journal>> journals;
-  for (const auto& running : sources) {
-    if (running->journal) journals.push_back(running->journal);
-  }
-  buffers_.settle([this, journals = std::move(journals), last = std::move(last)] {
-    auto left = std::make_shared<std::atomic<std::size_t>>(options_.loops.size());
-    for (rt::Loop* loop : options_.loops) {
-      loop->post([journals, last, left] {
-        if (left->fetch_sub(1) != 1) return;
-        for (const auto& journal : journals) journal->close();
-        last();
-      });
-    }
-  });
-}
-
 // Those that read no other of them first, so that what they still hold is taken by the ones that read them.
 void Lane::stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, std::function<void()> done) {
   const auto reads_none = [&](const std::shared_ptr<RunningPipeline>& running) {
@@ -329,6 +311,26 @@ void Lane::stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, st
   for (rt::Loop* loop : options_.loops) loop->post(one_done);
 }
 
+// Behind the pipelines. What their sinks' buffers stored settles receipts, which move the journals' cursors on the
+// loops: so first the buffers, then a turn of every loop, then the journals.
+void Lane::close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done) {
+  auto last = [this, done = std::move(done)] { buffers_.settle([this, done] { options_.loops.front()->post(done); }); };
+  std::vector<std::shared_ptr<Journal>> journals;
+  for (const auto& running : sources) {
+    if (running->journal) journals.push_back(running->journal);
+  }
+  buffers_.settle([this, journals = std::move(journals), last = std::move(last)] {
+    auto left = std::make_shared<std::atomic<std::size_t>>(options_.loops.size());
+    for (rt::Loop* loop : options_.loops) {
+      loop->post([journals, last, left] {
+        if (left->fetch_sub(1) != 1) return;
+        for (const auto& journal : journals) journal->close();
+        last();
+      });
+    }
+  });
+}
+
 std::shared_ptr<Lane::RunningSource> Lane::find_source(const std::string& name) const {
   std::lock_guard lock(mutex_);
   auto found = std::find_if(sources_.begin(), sources_.end(), [&](const auto& source) { return source->name == name; });
@@ -336,7 +338,7 @@ std::shared_ptr<Lane::RunningSource> Lane::find_source(const std::string& name) 
 }
 
 void Lane::accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
-                  std::function<void(Result<std::size_t>)> done) {
+                  std::function<void(Result<std::size_t>)> done, std::string device) {
   std::shared_ptr<RunningSource> running = find_source(source);
   auto answer = [&reply, done = std::move(done)](Result<std::size_t> result) {
     reply.post([done, result = std::move(result)] { done(result); });
@@ -348,7 +350,9 @@ void Lane::accept(const std::string& source, std::string content_type, std::stri
     return answer(
         fail(Errc::not_found, fmt::format("there is no source '{}'; see `sources:` in the configuration", source)));
   }
-  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer]() mutable {
+  running->loop->post([running, content_type = std::move(content_type), body = std::move(body), answer,
+                       device = std::move(device)]() mutable {
+    Speaking speaking(device);
     running->source->accept(std::move(content_type), std::move(body), [running, answer](auto taken) { answer(taken); });
   });
 }

@@ -16,9 +16,9 @@ struct LaneOptions {
   Context context;
   std::vector<rt::Loop*> loops;                      // pipelines and sources are spread over them; at least one
   std::function<void(const AlarmChange&)> on_alarm;  // for the log; on the pipeline's thread
+  std::function<void(const std::string&)> on_problem = [](const std::string&) {};  // the same: in words
   // For the log: what happened to a buffer or journal on the disk, in words; on any thread.
   std::function<void(const std::string& buffer, const std::string& what)> on_buffer = {};
-  std::function<void(const std::string&)> on_problem = [](const std::string&) {};  // the same: in words
 };
 
 struct SourceStatus {
@@ -55,10 +55,11 @@ class Lane : public WritePort {
   // start.
   void stop(std::function<void()> done);
 
-  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. Errors:
-  // not_found (no such source), unavailable (before the first apply() and after stop()), and the source's own.
+  // Hands bytes to a source on its loop; `done` is called on `reply` with the number of samples taken. `device`: who
+  // sends them, and speaks as itself alone; empty: anybody. Errors: not_found (no such source), unavailable (before the
+  // first apply() and after stop()), and the source's own.
   void accept(const std::string& source, std::string content_type, std::string body, rt::Loop& reply,
-              std::function<void(Result<std::size_t>)> done);
+              std::function<void(Result<std::size_t>)> done, std::string device = {});
 
   // WritePort: through the running source of that name.
   void write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) override;
@@ -89,11 +90,11 @@ class Lane : public WritePort {
   void replace_sources(std::vector<PlannedSource> planned);
   void replace_pipelines(std::vector<PlannedPipeline> planned);
   void connect();
-  void close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done);
   void connect_pipelines();
   void stop_pipelines(std::vector<std::shared_ptr<RunningPipeline>> left, std::function<void()> done);
   void stop_pipeline(const RunningPipeline& running, std::function<void()> done);
   void declare_alarms();
+  void close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done);
   std::shared_ptr<RunningSource> find_source(const std::string& name) const;
 
   LaneOptions options_;

@@ -1,4 +1,4 @@
-// Single messages to one broker: commands and notices. The connection is made with the first one.
+// Single messages to one broker, each confirmed: commands and notices.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "mqtt/connection.h"
+#include "rt/loop.h"
 
 namespace penstock::ingest {
 
@@ -15,14 +16,19 @@ class MqttPublisher {
  public:
   explicit MqttPublisher(mqtt::Options broker) : broker_(std::move(broker)) {}
 
-  // Any thread; never blocks. An error when it could not be handed to the connection.
-  Result<void> publish(mqtt::Outgoing message);
+  // Begins to connect; any thread. Once is enough.
+  Result<void> open();
+  // On the loop. Waits up to `within` for a connection, then sends once. `done` exactly once, on the loop, with what
+  // the broker said (at QoS 0: that it was written).
+  using Done = std::function<void(Result<void>)>;
+  void publish(rt::Loop& loop, mqtt::Outgoing message, base::Duration within, Done done);
   std::string address() const { return broker_.address(); }
 
  private:
+  struct Attempt;
   const mqtt::Options broker_;
   std::mutex mutex_;  // guards the one below
-  std::unique_ptr<mqtt::Connection> connection_;
+  std::shared_ptr<mqtt::Connection> connection_;
 };
 
 // Replaces {device}, {pipeline}, {alarm} and {id} in a text; every value passes through `fit` before.

@@ -9,6 +9,7 @@ namespace penstock::ingest {
 namespace {
 
 constexpr base::Duration kWebhookTimeout = std::chrono::seconds(10);
+constexpr base::Duration kMqttWithin = std::chrono::seconds(10);
 constexpr std::size_t kMailsWaitingMax = 64;
 
 class WebhookCarrier : public Carrier {
@@ -37,12 +38,13 @@ class MqttCarrier : public Carrier {
  public:
   explicit MqttCarrier(MqttTarget target) : target_(std::move(target)), publisher_(target_.broker) {}
 
-  void send(rt::Loop&, const Notice& notice, Done done) override {
+  void send(rt::Loop& loop, const Notice& notice, Done done) override {
     const AlarmChange& alarm = notice.alarm;
     std::string topic = fill_in(
         target_.topic, {{"pipeline", alarm.pipeline}, {"alarm", alarm.name}, {"device", alarm.device}}, mqtt::as_level);
-    done(publisher_.publish(
-        {.topic = std::move(topic), .payload = to_json(notice), .qos = target_.qos, .retain = target_.retain}));
+    publisher_.publish(
+        loop, {.topic = std::move(topic), .payload = to_json(notice), .qos = target_.qos, .retain = target_.retain},
+        kMqttWithin, std::move(done));
   }
 
  private:

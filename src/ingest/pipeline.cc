@@ -46,8 +46,9 @@ Pipeline::~Pipeline() = default;
 
 void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written, OutletOptions options) {
   options.store = parts_.buffers;
-  auto outlet = std::make_shared<Outlet>(std::move(kind), std::move(sink), std::move(options));
-  sinks_.push_back({std::move(written), std::move(outlet)});
+  may_refuse_ = may_refuse_ || options.buffer.full == spool::Full::refuse;
+  sinks_.push_back(
+      {std::move(written), std::make_shared<Outlet>(std::move(kind), std::move(sink), std::move(options))});
 }
 
 std::vector<std::string> Pipeline::step_kinds() const {
@@ -71,9 +72,16 @@ bool Pipeline::offer(std::vector<Sample> samples) {
   return false;
 }
 
+// Any thread. A buffer that is to refuse rather than drop is full.
+bool Pipeline::sink_full() const {
+  std::lock_guard lock(shown_mutex_);
+  return std::any_of(sinks_.begin(), sinks_.end(), [](const SinkSlot& sink) { return sink.outlet->full(); });
+}
+
 // Leaves them where they are when there is no room.
 bool Pipeline::take(std::vector<Sample>& samples) {
   if (samples.empty()) return true;
+  const bool blocked = may_refuse_ && sink_full();
   const std::size_t count = samples.size();
   const std::size_t before = queued_.fetch_add(count, std::memory_order_relaxed);
   bool post = false;
@@ -81,7 +89,7 @@ bool Pipeline::take(std::vector<Sample>& samples) {
   {
     std::lock_guard lock(incoming_mutex_);
     next = next_.lock();
-    const bool full = blocked_.load(std::memory_order_relaxed) || (before > 0 && before + count > kQueueMax);
+    const bool full = blocked || (before > 0 && before + count > kQueueMax);
     if (next || closed_ || full) {
       queued_.fetch_sub(count, std::memory_order_relaxed);
       if (!next) return false;
@@ -165,8 +173,6 @@ void Pipeline::on_tick() {
   }
   retire_idle();
   hand_on();
-  blocked_.store(std::any_of(sinks_.begin(), sinks_.end(), [](const SinkSlot& sink) { return sink.outlet->full(); }),
-                 std::memory_order_relaxed);
   timer_->arm_in(kTick, [this] { on_tick(); });
 }
 
@@ -180,10 +186,7 @@ void Pipeline::leave(Sample sample) {
   }
   add(out_);
   count_latency(sample.ingest_time);
-  for (const SinkSlot& sink : sinks_) {
-    sink.outlet->deliver(sample);
-    if (sink.outlet->full()) blocked_.store(true, std::memory_order_relaxed);
-  }
+  for (const SinkSlot& sink : sinks_) sink.outlet->deliver(sample);
   for (Reader& reader : readers_) {
     if (reader.waiting.empty()) hand_on_soon();
     reader.waiting.push_back(sample);

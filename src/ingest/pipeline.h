@@ -82,7 +82,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   // Builds the steps of a list; mistakes are reported on it.
   void read_steps(const config::Node& steps) { steps_->read(steps); }
   // `written` tells at a reload whether the sink is still the same.
-  void add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written = {}, OutletOptions options = {});
+  void add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written = {},
+                OutletOptions options = {});
   const std::string& name() const { return name_; }
   std::vector<std::string> step_kinds() const;  // without those inside others
   const AlarmTable& alarms() const { return *frame_.alarms; }
@@ -134,6 +135,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
     bool running = false;  // taken over from before a reload
   };
 
+  bool sink_full() const;
   void furnish();
   Pipeline& latest();
   static std::vector<std::string> written(const std::vector<SinkSlot>& sinks);
@@ -166,6 +168,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   PipelineParts parts_;
   StepFrame frame_;
   std::unique_ptr<End> end_;
+  bool may_refuse_ = false;  // a sink's buffer refuses when it is full
   std::vector<SinkSlot> sinks_;  // changed on the loop at a reload, with shown_mutex_
   std::unique_ptr<StepChain> steps_;
   std::unique_ptr<rt::Timer> timer_;
@@ -190,7 +193,6 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   Pipeline* heir_ = nullptr;                         // what comes late goes there; it owns us
   std::vector<std::shared_ptr<Pipeline>> retiring_;  // those before that still wait for answers
 
-  std::atomic<bool> blocked_{false};  // a sink's buffer is full and wants the source to wait
   std::atomic<std::size_t> queued_{0};
   std::atomic<std::uint64_t> in_{0}, out_{0}, refused_{0}, dropped_{0}, errors_{0}, alarms_{0}, busy_nanos_{0};
   std::array<std::atomic<std::uint64_t>, kLatencyBounds.size() + 1> latency_{};

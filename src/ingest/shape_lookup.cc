@@ -32,14 +32,9 @@ FieldType numeric_type_of(const Shape& shape, std::string_view name, std::vector
 }
 
 void check_names(const Shape& shape, const Expression& expression, std::vector<std::string>& problems) {
-  for (std::string_view name : expression.names()) {
-    bool field = name != "device" && name != "quality" && name != "time" && !name.starts_with("tags.") &&
-                 !name.starts_with("alarm.");
-    if (!field || shape.fields.contains(name)) continue;
-    // `vib[]` is the array of that name, else the field itself.
-    if (name.ends_with("[]")) name.remove_suffix(2);
-    (void)type_of(shape, name, problems);
-  }
+  StepPlan plan;
+  expression.gives(shape, plan);
+  std::move(plan.problems.begin(), plan.problems.end(), std::back_inserter(problems));
 }
 
 }  // namespace penstock::ingest

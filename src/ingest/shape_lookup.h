@@ -20,7 +20,7 @@ FieldType type_of(const Shape& shape, std::string_view name, std::vector<std::st
 // The same for a field that has to be a number (or a truth value, counted as 0 and 1), or an array of them.
 FieldType numeric_type_of(const Shape& shape, std::string_view name, std::vector<std::string>& problems);
 
-// The fields an expression reads that cannot be there.
+// What can never work in an expression: Expression::gives().
 void check_names(const Shape& shape, const Expression& expression, std::vector<std::string>& problems);
 
 }  // namespace penstock::ingest

@@ -66,8 +66,7 @@ Result<base::Secret> WebhookSigner::key_of(const base::Secret& written) {
   return secret;
 }
 
-std::vector<std::pair<std::string, std::string>> WebhookSigner::headers(std::string_view body,
-                                                                        base::WallMicros now,
+std::vector<std::pair<std::string, std::string>> WebhookSigner::headers(std::string_view body, base::WallMicros now,
                                                                         std::string_view given_id) const {
   if (keys_.empty()) return {};
   std::string id = given_id.empty() ? id_of(body) : std::string(given_id);

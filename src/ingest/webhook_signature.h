@@ -21,8 +21,8 @@ class WebhookSigner {
   // No keys: nothing is signed. More than one: a signature by each, so that a receiver may change over.
   explicit WebhookSigner(std::vector<base::Secret> keys = {}) : keys_(std::move(keys)) {}
 
-  // webhook-id, webhook-timestamp and webhook-signature. Without `id` one is made of the body: a body that is sent again
-  // has the same one.
+  // webhook-id, webhook-timestamp and webhook-signature. Without `id` one is made of the body: a body that is sent
+  // again has the same one.
   std::vector<std::pair<std::string, std::string>> headers(std::string_view body, base::WallMicros now,
                                                            std::string_view id = {}) const;
 

@@ -9,9 +9,10 @@ namespace {
 constexpr std::uint64_t kReserve = std::uint64_t{1} << 17U;
 // More than can have been given out since the state that is still readable, if a newer one may be lost.
 constexpr std::uint64_t kReserveLost = 16 * kReserve;
-// What an entry and a frame take beside their bytes, at most.
+// What entries, frames, and the header and summary of a segment take beside the bytes of the entries, at most.
 constexpr std::uint64_t kEntryExtra = 24;
-constexpr std::uint64_t kGroupExtra = 4096;
+constexpr std::uint64_t kFrameExtra = 80;
+constexpr std::uint64_t kSegmentExtra = 4096;
 constexpr std::uint64_t kSegmentBytesMin = 64 << 10U;
 constexpr std::uint64_t kSegmentBytesUsual = 8 << 20U;
 constexpr std::uint64_t kBytesMin = 256 << 10U;
@@ -241,7 +242,7 @@ bool Log::make_room(std::uint64_t bytes, std::uint64_t records, std::uint8_t pri
 // False: dropped by rule.
 Result<bool> Log::admit(const std::vector<Entry>& entries) {
   if (auto checked = check_lengths(entries); !checked) return std::unexpected(checked.error());
-  std::uint64_t bytes = bytes_of(entries) + kGroupExtra;
+  std::uint64_t bytes = bytes_of(entries) + kSegmentExtra;
   std::uint64_t records = entries.size();
   std::uint8_t priority = 0;
   for (const Entry& entry : entries) priority = std::max(priority, entry.priority);
@@ -299,7 +300,7 @@ Result<void> Log::number(std::span<Batch*> group) {
 Result<void> Log::write_lane(Lane& lane, std::span<Batch*> group) {
   std::uint8_t number = lane.settings().number;
   std::uint64_t first = 0;
-  std::uint64_t bytes = kGroupExtra;
+  std::uint64_t bytes = kFrameExtra;
   for (const Batch* batch : group) {
     for (const Entry& entry : *batch->entries) {
       if (lane_of(entry) != number) continue;
@@ -309,6 +310,7 @@ Result<void> Log::write_lane(Lane& lane, std::span<Batch*> group) {
   }
   if (first == 0) return {};
   std::int64_t log_time = log_clock_.now();
+  bytes += bytes / kFrameBytes * kFrameExtra;
   auto cipher = lane.prepare(first, bytes, log_time, state_.identity);
   if (!cipher) return std::unexpected(cipher.error());
   std::string frame;
@@ -397,35 +399,34 @@ Result<std::vector<Entry>> Log::read(std::uint64_t after, std::size_t bytes_max)
     for (const auto& lane : lanes_) place.lanes.emplace_back(*lane, after);
   }
   std::vector<Entry> entries;
+  auto done = read_from(place, bytes_max, entries);
+  stats_.read += entries.size();
+  places_.push_front(std::move(place));
+  if (places_.size() > kPlacesMax) places_.pop_back();
+  // What was read before something failed is given out; the same place is tried again with the next call.
+  if (done || !entries.empty()) return entries;
+  tell(done.error().detail);
+  return std::unexpected(done.error());
+}
+
+Result<void> Log::read_from(Place& place, std::size_t bytes_max, std::vector<Entry>& entries) {
   std::size_t bytes = 0;
   while (true) {
     LaneReader* lowest = nullptr;
     Entry* next = nullptr;
     for (LaneReader& lane : place.lanes) {
       auto front = lane.front();
-      if (!front && entries.empty()) {
-        tell(front.error().detail);
-        return std::unexpected(front.error());
-      }
-      // What was read so far is given out; the place is tried again with the next call.
-      if (!front) {
-        stats_.read += entries.size();
-        return entries;
-      }
+      if (!front) return std::unexpected(front.error());
       if (*front == nullptr || (next != nullptr && (*front)->sequence > next->sequence)) continue;
       next = *front;
       lowest = &lane;
     }
-    if (next == nullptr || (!entries.empty() && bytes + next->bytes.size() > bytes_max)) break;
+    if (next == nullptr || (!entries.empty() && bytes + next->bytes.size() > bytes_max)) return {};
     bytes += next->bytes.size();
     place.after = next->sequence;
     entries.push_back(std::move(*next));
     lowest->pop();
   }
-  stats_.read += entries.size();
-  places_.push_front(std::move(place));
-  if (places_.size() > kPlacesMax) places_.pop_back();
-  return entries;
 }
 
 // ---- Cursors and what is due

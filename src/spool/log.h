@@ -43,6 +43,12 @@ class Log {
   std::string identity() const { return fmt::format("{:016x}", state_.identity); }
 
  private:
+  // Where a read ended, and the next one goes on.
+  struct Place {
+    std::uint64_t after = 0;
+    std::vector<LaneReader> lanes;
+  };
+
   Log(Options options, Storage& storage, const base::Clock& clock);
 
   Result<void> open_files();
@@ -59,6 +65,7 @@ class Log {
   Result<void> number(std::span<Batch*> group);
   Result<void> reserve(std::uint64_t count);
   Result<void> write_lane(Lane& lane, std::span<Batch*> group);
+  static Result<void> read_from(Place& place, std::size_t bytes_max, std::vector<Entry>& entries);
   std::uint8_t lane_of(const Entry& entry) const;
   void release();
   std::uint64_t slowest() const;
@@ -77,11 +84,7 @@ class Log {
   std::uint64_t next_ = 1;
   std::uint64_t group_bytes_ = 0;  // admitted and not written
   std::uint64_t group_records_ = 0;
-  struct Place {
-    std::uint64_t after = 0;
-    std::vector<LaneReader> lanes;
-  };
-  std::deque<Place> places_;  // where reads ended, newest first
+  std::deque<Place> places_;  // newest first
   bool cursors_changed_ = false;
   base::SteadyTime saved_at_{};
   base::Duration save_every_;

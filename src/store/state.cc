@@ -75,6 +75,27 @@ const std::vector<std::string> kMigrations{
        CREATE TRIGGER team_added AFTER INSERT ON teams BEGIN
          INSERT INTO changes SELECT 'team:' || new.name, at, sequence FROM next_change WHERE true
            ON CONFLICT (id) DO UPDATE SET at=max(excluded.at, at+1), sequence=excluded.sequence; END;)",
+    // Devices. What they are known by is kept after it was taken back, without its hash: for the list of revoked
+    // certificates, and so that nobody gets the same number again.
+    R"(INSERT INTO counters VALUES ('devices', 1);
+       CREATE TABLE devices (
+         name TEXT PRIMARY KEY, profile TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL, groups TEXT NOT NULL,
+         tags TEXT NOT NULL, created INTEGER NOT NULL, last_seen INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
+       CREATE INDEX devices_revision ON devices (revision);
+       CREATE TABLE device_credentials (
+         device TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, hash TEXT NOT NULL, broker TEXT NOT NULL,
+         created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER NOT NULL,
+         PRIMARY KEY (device, kind, id)) STRICT, WITHOUT ROWID;
+       CREATE INDEX device_codes ON device_credentials (hash) WHERE kind='code';
+       CREATE TABLE device_twins (
+         device TEXT PRIMARY KEY, desired TEXT NOT NULL, desired_version INTEGER NOT NULL, desired_at INTEGER NOT NULL,
+         reported TEXT NOT NULL, reported_version INTEGER NOT NULL, reported_at INTEGER NOT NULL) STRICT;
+       CREATE TABLE device_commands (
+         id TEXT PRIMARY KEY, device TEXT NOT NULL, name TEXT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,
+         actor TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, delivered INTEGER NOT NULL,
+         ended INTEGER NOT NULL, result TEXT NOT NULL) STRICT;
+       CREATE INDEX device_commands_of ON device_commands (device, ended);
+       CREATE INDEX device_commands_open ON device_commands (expires) WHERE ended=0;)",
 };
 
 // 256 bits, six to a character.
@@ -138,7 +159,11 @@ Result<State> State::open(const std::string& dir) {
         "name,parent,scopes,rules,created,removed,revision FROM teams",
         "sequence,at,actor,action,object,before,after,hash FROM audit",
         "at,key,model,target,api,requests,errors,input_tokens,output_tokens,cached_tokens FROM usage",
-        "id,key,provider,previous,used,bytes,input,body FROM responses"}) {
+        "id,key,provider,previous,used,bytes,input,body FROM responses",
+        "name,profile,state,why,groups,tags,created,last_seen,revision FROM devices",
+        "device,kind,id,hash,broker,created,expires,revoked FROM device_credentials",
+        "device,desired,desired_version,desired_at,reported,reported_version,reported_at FROM device_twins",
+        "id,device,name,payload,state,actor,created,expires,delivered,ended,result FROM device_commands"}) {
     if (auto known = database->prepare(fmt::format("SELECT {}", columns)); !known)
       return std::unexpected(known.error());
   }

@@ -194,6 +194,7 @@ class State {
   Result<void> check_audit_end(std::int64_t lines, std::string_view last_hash);
   Result<void> append_audit(const Actor& actor, std::string_view action, std::string_view object,
                             std::string_view before, std::string_view after);
+  friend class DeviceStore;  // device_store.h
   Database database_;
   std::string dir_;
 };

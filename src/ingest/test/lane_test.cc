@@ -73,7 +73,7 @@ class FakeSink : public Sink {
 // Raises an alarm for a field `hot`, holds back one sample until flush.
 class FakeStep : public Step {
  public:
-  explicit FakeStep(StepContext context) : context_(std::move(context)) {}
+  explicit FakeStep(StepContext context) : context_(std::move(context)) { context_.alarms->try_emplace("hot"); }
   void push(Sample sample, Output& out) override {
     if (sample.find("hot") != nullptr)
       context_.tell({context_.pipeline, "hot", sample.device, true, sample.event_time, "it is", "critical"});

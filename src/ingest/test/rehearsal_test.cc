@@ -166,7 +166,7 @@ class ActStep : public Step {
     });
     ports.http->post(*context_.loop, {"http://hub/hook", {}, "{}", {}},
                      [](Result<int> status) { EXPECT_EQ(status.value(), 200); });
-    ports.llm->ask(*context_.loop, {.key = "k", .model = "m", .system = "", .prompt = "?"},
+    ports.llm->ask(*context_.loop, {.key = {}, .model = "m", .system = "", .prompt = "?"},
                    [this](Result<std::string> said) { answer_ = said ? *said : said.error().detail; });
     ports.state->put("p/act", "yes");
     EXPECT_EQ(ports.state->get("p/act"), "yes");
@@ -181,7 +181,7 @@ TEST_F(RehearsalTest, ActsOnDoubles) {
                  node.map().done();
                  return std::make_unique<ActStep>(step);
                }});
-  write("hot.csv", std::string(kFeed) + "2026-01-01T00:00:02Z,d,\n2026-01-01T00:00:03Z,d,70\n");
+  write("hot.csv", std::string(kFeed) + "2026-01-01T00:00:02Z,d,\n2026-01-01T00:00:03Z,d,70.5\n");
   auto good =
       run("{ feed: hot.csv, llm: \"yes\", expect: { outputs: 3, writes: [ { plc.stop: true } ], "
           "notifies: [ 'http://hub/hook' ], dead_letters: 1 } }",

@@ -110,7 +110,9 @@ class Ask : public Step {
 // Raises the alarm of its name for every sample; fails for x = -7.
 class Cry : public Step {
  public:
-  Cry(StepContext context, std::string name) : context_(std::move(context)), name_(std::move(name)) {}
+  Cry(StepContext context, std::string name) : context_(std::move(context)), name_(std::move(name)) {
+    context_.alarms->try_emplace(name_);
+  }
   void push(Sample sample, Output& out) override {
     if (x_of(sample) == -7) return context_.error("-7 is too little", std::move(sample));
     context_.tell({context_.pipeline, name_, sample.device, true, sample.event_time, "it is", "critical"});
@@ -263,7 +265,7 @@ TEST_F(SwapTest, AlarmsStandWhileTheirStepDoes) {
   ASSERT_EQ(apply("  p: { from: a, steps: [ sum: {}, cry: { name: two } ] }\n"), "");
   ASSERT_EQ(lane->alarms().active_count(), 1U);
   EXPECT_EQ(lane->alarms().active()[0].name, "two");
-  EXPECT_THAT(lane->alarms().history()[0].why, HasSubstr("changed or removed"));
+  EXPECT_THAT(lane->alarms().history()[0].why, HasSubstr("has this alarm no more"));
   ASSERT_EQ(apply("  other: { from: a }\n"), "");
   EXPECT_EQ(lane->alarms().active_count(), 0U);
 }

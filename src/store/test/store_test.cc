@@ -128,7 +128,7 @@ TEST(State, RefusesADatabaseWithoutItsTables) {
        {"DROP TABLE keys", "DROP TABLE usage", "DROP TABLE responses", "ALTER TABLE keys DROP COLUMN scopes"}) {
     Folder folder;
     ASSERT_TRUE(State::open(folder.path).has_value());
-    ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {"", "", "", ""})->execute(damage).has_value());
+    ASSERT_TRUE(Database::open(folder.path + "/penstock.db", {"", "", "", "", ""})->execute(damage).has_value());
     auto state = State::open(folder.path);
     ASSERT_FALSE(state.has_value()) << damage;
     EXPECT_EQ(state.error().code, Errc::data_loss);

@@ -1,6 +1,7 @@
 #include "ext/apis/ingest/ingest_api.h"
 
 #include "base/quantity.h"
+#include "flow/device_caller.h"
 #include "json/value.h"
 #include "rt/await.h"
 
@@ -39,12 +40,20 @@ rt::Task<void> IngestApi::accept(flow::Call& call, std::string source) const {
 // On the source's core and back.
 rt::Task<Result<std::size_t>> IngestApi::take(flow::Call& call, std::string source, std::string type,
                                               std::string bytes) const {
+  std::string device(flow::device_of(call.key));
+  if (devices_ != nullptr && !device.empty()) {
+    if (auto may = devices_->check(device); !may) co_return std::unexpected(may.error());
+  }
   std::function<void(std::function<void(Result<std::size_t>)>)> start =
       [&](std::function<void(Result<std::size_t>)> done) {
-        lane_.accept(source, std::move(type), std::move(bytes), call.exchange.loop(), std::move(done));
+        lane_.accept(source, std::move(type), std::move(bytes), call.exchange.loop(), std::move(done), device);
       };
   rt::Callback<Result<std::size_t>> taking(call.exchange.loop(), std::move(start));
   auto taken = co_await taking;
+  bool malformed =
+      !taken && (taken.error().code == Errc::invalid_argument || taken.error().code == Errc::protocol_error ||
+                 taken.error().code == Errc::permission_denied);
+  if (malformed && devices_ != nullptr && !device.empty()) devices_->note_malformed(device);
   co_return taken;
 }
 

@@ -3,6 +3,7 @@
 // step 3 (0: what comes in).
 #pragma once
 
+#include "device/registry.h"
 #include "flow/dialect.h"
 #include "flow/websocket.h"
 #include "ingest/lane.h"
@@ -11,7 +12,8 @@ namespace penstock::ext {
 
 class IngestApi {
  public:
-  explicit IngestApi(ingest::Lane& lane) : lane_(lane) {}
+  // `devices` null: nobody has a device's credential.
+  explicit IngestApi(ingest::Lane& lane, device::Registry* devices = nullptr) : lane_(lane), devices_(devices) {}
   rt::Task<void> accept(flow::Call& call, std::string source) const;
   rt::Task<void> socket(flow::Call& call, std::string source) const;
   rt::Task<void> events(flow::Call& call, std::string pipeline) const;
@@ -24,6 +26,7 @@ class IngestApi {
                         Result<void> passed) const;
   Result<void> no_pipeline(const std::string& name) const;
   ingest::Lane& lane_;
+  device::Registry* devices_;
 };
 
 }  // namespace penstock::ext

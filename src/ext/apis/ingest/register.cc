@@ -7,7 +7,7 @@ namespace {
 void build(flow::ApiBuilder& builder) {
   auto* lane = builder.services().find<ingest::Lane>();
   if (lane == nullptr) return;
-  auto api = std::make_shared<IngestApi>(*lane);
+  auto api = std::make_shared<IngestApi>(*lane, builder.services().find<device::Registry>());
   builder.route("POST", "/ingest/{source}", "ingest", [api](flow::Call& call, http::Params params) {
     return api->accept(call, std::string(http::param(params, "source")));
   });

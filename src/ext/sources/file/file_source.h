@@ -20,10 +20,10 @@ struct FileSourceOptions {
   std::string path;                                     // the last part may hold *
   std::optional<ingest::Format> format = std::nullopt;  // none: by the file's name
   bool replay = false;
-  double speed = 1;                 // of a replay; 0: as fast as the pipelines take it
-  bool repeat = false;              // a replay begins again at its end
-  bool shift = true;                // event times of a replay are moved to now
-  std::filesystem::path positions;  // empty: not kept
+  double speed = 1;                      // of a replay; 0: as fast as the pipelines take it
+  bool repeat = false;                   // a replay begins again at its end
+  bool shift = true;                     // event times of a replay are moved to now
+  std::filesystem::path positions = {};  // empty: not kept
 };
 
 // Reads on a thread of its own, and waits while a pipeline behind it is full: nothing is dropped for want of room.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ingest/speaker.h"
+
 namespace penstock::ext {
 
 HttpSource::HttpSource(std::string name, HttpSourceOptions options, const base::Clock& clock)
@@ -33,11 +35,12 @@ void HttpSource::accept(std::string content_type, std::string body, Accepted don
                                                "application/x-ndjson, application/cbor, text/csv, or Influx lines as "
                                                "text/plain",
                                                content_type));
-  if (format) samples = ingest::samples_from(*format, body, {.device = name_, .now = clock_.wall()});
+  if (format) samples = ingest::samples_from(*format, body, {.device = ingest::speaker_or(name_), .now = clock_.wall()});
   if (!samples) {
     tally_->dropped.fetch_add(1, std::memory_order_relaxed);
     return done(std::unexpected(std::move(samples.error())));
   }
+  if (auto own = ingest::check_speaker(*samples); !own) return done(std::unexpected(std::move(own.error())));
   const std::size_t count = samples->size();
   if (count == 0) return done(count);
   emit_.store(std::move(*samples), [tally = tally_, name = name_, count, done = std::move(done)](bool stored) {

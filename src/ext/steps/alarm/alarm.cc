@@ -4,6 +4,7 @@
 #include "ingest/device_table.h"
 #include "ingest/expr.h"
 #include "ingest/notify.h"
+#include "ingest/shape_lookup.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -98,10 +99,12 @@ class Alarm : public ingest::Step {
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    // A sample with the fields there may be, their names and units.
-    std::uint64_t fields = in.open ? std::max<std::size_t>(in.fields.size(), 16) : in.fields.size();
-    std::uint64_t sample = sizeof(Sample) + fields * (sizeof(ingest::Field) + 32);
-    return {.out = in, .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(Watch) + 128 + sample), .problems = {}};
+    ingest::StepPlan plan;
+    plan.out = in;
+    plan.memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(Watch) + 128 + ingest::held_bytes(in));
+    (void)settings_.raise.when.gives(in, plan);
+    if (settings_.clear) (void)settings_.clear->when.gives(in, plan);
+    return plan;
   }
 
  private:

@@ -89,7 +89,10 @@ class Dedupe : public ingest::Step {
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    return {.out = in, .memory_bytes_max = (kKeysMax + ingest::kDevicesPerStepMax) * kKeyBytes, .problems = {}};
+    ingest::StepPlan plan{
+        .out = in, .memory_bytes_max = (kKeysMax + ingest::kDevicesPerStepMax) * kKeyBytes, .problems = {}};
+    if (key_) key_->gives(in, plan);
+    return plan;
   }
 
  private:

@@ -94,24 +94,29 @@ std::string body_of(const std::string& given, const Cause& cause) {
 
 class PublishDeed : public Deed {
  public:
-  PublishDeed(mqtt::Options broker, std::string topic, std::string payload, int qos, bool retain)
+  PublishDeed(mqtt::Options broker, std::string topic, std::string payload, int qos, bool retain, base::Duration within)
       : publisher_(std::move(broker)),
         topic_(std::move(topic)),
         payload_(std::move(payload)),
         qos_(qos),
-        retain_(retain) {}
+        retain_(retain),
+        within_(within) {}
 
   std::string text() const override { return fmt::format("publish {} at {}", topic_, publisher_.address()); }
+  // Connected before it is needed.
+  void prepare(const ingest::Context& context) override {
+    if (possible(context)) (void)publisher_.open();
+  }
   // A run that may write nothing sends nothing either.
   bool possible(const ingest::Context& context) const override { return !context.data_dir.empty(); }
 
   void make(rt::Loop& loop, const ingest::Context&, const Cause& cause, Done done) override {
     std::string topic = ingest::fill_in(topic_, values_of(cause), mqtt::as_level);
-    auto published =
-        publisher_.publish({.topic = topic, .payload = body_of(payload_, cause), .qos = qos_, .retain = retain_});
-    Result<std::string> result =
-        published ? Result<std::string>("published " + topic) : Result<std::string>(std::unexpected(published.error()));
-    loop.post([done = std::move(done), result] { done(result); });
+    mqtt::Outgoing message{.topic = topic, .payload = body_of(payload_, cause), .qos = qos_, .retain = retain_};
+    publisher_.publish(loop, std::move(message), within_, [topic, done = std::move(done)](Result<void> published) {
+      if (!published) return done(std::unexpected(published.error()));
+      done("published " + topic);
+    });
   }
 
  private:
@@ -119,6 +124,7 @@ class PublishDeed : public Deed {
   std::string topic_, payload_;
   int qos_;
   bool retain_;
+  base::Duration within_;
 };
 
 class CallDeed : public Deed {
@@ -131,8 +137,7 @@ class CallDeed : public Deed {
   void make(rt::Loop& loop, const ingest::Context& context, const Cause& cause, Done done) override {
     ingest::HttpPost post = post_;
     post.body = body_of(post_.body, cause);
-    for (auto& header : signer_.headers(post.body, cause.at, cause.id))
-      post.headers.push_back(std::move(header));
+    for (auto& header : signer_.headers(post.body, cause.at, cause.id)) post.headers.push_back(std::move(header));
     post.headers.emplace_back("idempotency-key", cause.id);
     context.http->post(loop, std::move(post), [url = post_.url, done = std::move(done)](Result<int> status) {
       if (!status) return done(std::unexpected(status.error()));
@@ -179,7 +184,7 @@ void read_write(const std::string& target, const config::Node& node, base::Durat
   deeds.push_back(std::make_shared<WriteDeed>(std::move(write), within));
 }
 
-std::shared_ptr<Deed> read_publish(const config::Node& node) {
+std::shared_ptr<Deed> read_publish(const config::Node& node, base::Duration timeout) {
   config::Map map = node.map();
   mqtt::Options broker = mqtt::read_options(map.get("url"), map);
   std::string topic = map.required_text("topic");
@@ -189,7 +194,7 @@ std::shared_ptr<Deed> read_publish(const config::Node& node) {
   map.done();
   std::string sample = ingest::fill_in(topic, values_of({}), mqtt::as_level);
   if (auto good = mqtt::check_topic(sample); !good && !topic.empty()) map.get("topic").problem(good.error().detail);
-  return std::make_shared<PublishDeed>(std::move(broker), std::move(topic), std::move(payload), qos, retain);
+  return std::make_shared<PublishDeed>(std::move(broker), std::move(topic), std::move(payload), qos, retain, timeout);
 }
 
 std::shared_ptr<Deed> read_call(const config::Node& node, base::Duration timeout) {
@@ -224,7 +229,8 @@ std::vector<std::shared_ptr<Deed>> read_deeds(config::Map& map, base::Duration c
     for (const auto& [target, node] : write.map().entries()) read_write(target, node, confirm_within, deeds);
     if (deeds.size() > kWritesMax) write.problem(fmt::format("an action sets at most {} points", kWritesMax));
   }
-  if (config::Node publish = map.get("publish"); publish.present()) deeds.push_back(read_publish(publish));
+  if (config::Node publish = map.get("publish"); publish.present())
+    deeds.push_back(read_publish(publish, confirm_within));
   if (config::Node call = map.get("call"); call.present()) deeds.push_back(read_call(call, confirm_within));
   return deeds;
 }

@@ -31,6 +31,8 @@ class Deed {
   virtual std::string text() const = 0;
   // False where nothing can be reached: in `penstock test` without doubles.
   virtual bool possible(const ingest::Context& context) const = 0;
+  // On the loop, before the first one is made.
+  virtual void prepare(const ingest::Context& context) { (void)context; }
   // On the loop; `done` exactly once, there.
   virtual void make(rt::Loop& loop, const ingest::Context& context, const Cause& cause, Done done) = 0;
 };

@@ -66,6 +66,7 @@ struct Settings {
 struct Run {
   Cause cause;
   std::string actor;
+  std::string trigger;
   std::size_t at = 0;          // of the deeds
   base::SteadyTime give_up{};  // for the deed under way; none while the intent is being written down
   ingest::ReceiptPtr receipt;  // until the intent is on disk
@@ -158,10 +159,12 @@ class DoStep : public ingest::Step {
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    return {.out = in,
-            .memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
-                                kUnderWayMax * (sizeof(Run) + 1024),
-            .problems = {}};
+    ingest::StepPlan plan;
+    plan.out = in;
+    plan.memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
+                            kUnderWayMax * (sizeof(Run) + 1024);
+    if (settings_.only_if) (void)settings_.only_if->gives(in, plan);
+    return plan;
   }
 
   // --- on the loop, through the door ---
@@ -182,7 +185,8 @@ class DoStep : public ingest::Step {
   void take_up(const AlarmChange* coming = nullptr);
   void look_for_missed(const AlarmChange* coming);
   void consider(const Sample& sample, const Trigger& trigger);
-  std::string refusal(const Sample& sample, const Trigger& trigger, const RunRecord& record);
+  std::string refusal(const Sample& sample, const RunRecord& record);
+  bool under_way(const std::string& device) const;
   bool too_often(WallMicros now);
   void begin(Cause cause, std::string actor, RunRecord record, ingest::ReceiptPtr receipt);
   void act(const std::string& id);
@@ -190,7 +194,8 @@ class DoStep : public ingest::Step {
   void tell(const Cause& cause, const std::string& what, const std::string& actor, const std::string& why);
   void set_failure(const std::string& device, bool raised, const std::string& why);
   void keep(RunRecord record, ingest::StatePort::Kept kept = {});
-  RunRecord record_of(const std::string& device) const;
+  RunRecord record_of(const std::string& trigger, const std::string& device) const;
+  static std::string key_of(const RunRecord& record) { return record.trigger + "\n" + record.device; }
   const std::vector<std::shared_ptr<Deed>>& deeds() const {
     return deeds_under_way_.empty() ? settings_.deeds : deeds_under_way_;
   }
@@ -213,6 +218,9 @@ void Door::force(std::string device, std::string actor, std::string why) {
 // --- what is remembered ----------------------------------------------------------------------------------------------
 
 void DoStep::enter() {
+  for (const auto& deed : settings_.deeds) {
+    if (context_.shared != nullptr) deed->prepare(*context_.shared);
+  }
   if (board() == nullptr || !door_) return;
   ingest::ActionStatus status;
   status.pipeline = context_.pipeline;
@@ -234,11 +242,10 @@ void DoStep::take_up(const AlarmChange* coming) {
       context_.error(fmt::format("do {}: {}", settings_.name, read.error().detail));
       continue;
     }
-    records_.insert_or_assign(read->device, *read);
+    records_.insert_or_assign(key_of(*read), *read);
     if (!read->unfinished()) continue;
     RunRecord record = *read;
     record.stage = "unknown";
-    keep(record);
     Cause cause{.id = record.id,
                 .pipeline = context_.pipeline,
                 .action = settings_.name,
@@ -250,6 +257,7 @@ void DoStep::take_up(const AlarmChange* coming) {
         "the gateway stopped while it was made: it may have been made or not, and is not repeated; look at the machine";
     tell(cause, "unknown", "", why);
     set_failure(record.device, true, why);
+    keep(std::move(record));
   }
   look_for_missed(coming);
 }
@@ -260,13 +268,11 @@ void DoStep::look_for_missed(const AlarmChange* coming) {
   for (const Trigger& trigger : settings_.on) {
     if (!trigger.raised) continue;
     for (const AlarmChange& change : context_.raised(trigger.alarm)) {
-      RunRecord record = record_of(change.device);
+      RunRecord record = record_of(trigger.text(), change.device);
       bool next = coming != nullptr && coming->name == change.name && coming->device == change.device;
-      if (next || (record.trigger == trigger.text() && record.alarm_at == change.at)) continue;
-      record.trigger = trigger.text();
+      if (next || record.alarm_at == change.at) continue;
       record.alarm_at = change.at;
       record.stage = "missed";
-      keep(record);
       Cause cause{.id = "",
                   .pipeline = context_.pipeline,
                   .action = settings_.name,
@@ -276,23 +282,24 @@ void DoStep::look_for_missed(const AlarmChange* coming) {
                   .at = clock().wall()};
       std::string why = fmt::format("the alarm {} stood already when this began to watch: not made", trigger.alarm);
       tell(cause, "missed", "alarm " + trigger.alarm, why);
+      keep(std::move(record));
       set_failure(change.device, true, why);
     }
   }
 }
 
-RunRecord DoStep::record_of(const std::string& device) const {
-  auto found = records_.find(device);
-  if (found != records_.end()) return found->second;
+RunRecord DoStep::record_of(const std::string& trigger, const std::string& device) const {
   RunRecord fresh;
   fresh.device = device;
-  return fresh;
+  fresh.trigger = trigger;
+  auto found = records_.find(key_of(fresh));
+  return found == records_.end() ? fresh : found->second;
 }
 
 void DoStep::keep(RunRecord record, ingest::StatePort::Kept kept) {
-  std::string device = record.device;
+  std::string key = key_of(record);
   std::string text = to_text(record);
-  records_.insert_or_assign(device, std::move(record));
+  records_.insert_or_assign(key, std::move(record));
   if (state() == nullptr) {
     if (kept) kept({});
     return;
@@ -304,10 +311,14 @@ void DoStep::keep(RunRecord record, ingest::StatePort::Kept kept) {
     state()->erase(prefix() + oldest->first);
     records_.erase(oldest);
   }
-  state()->put(prefix() + device, std::move(text), std::move(kept));
+  state()->put(prefix() + key, std::move(text), std::move(kept));
 }
 
 // --- deciding --------------------------------------------------------------------------------------------------------
+
+bool DoStep::under_way(const std::string& device) const {
+  return std::any_of(runs_.begin(), runs_.end(), [&](const auto& run) { return run.second.cause.device == device; });
+}
 
 bool DoStep::too_often(WallMicros now) {
   if (settings_.most == 0) return false;
@@ -322,10 +333,9 @@ bool DoStep::too_often(WallMicros now) {
 }
 
 // Empty when the action is to be made.
-std::string DoStep::refusal(const Sample& sample, const Trigger& trigger, const RunRecord& record) {
+std::string DoStep::refusal(const Sample& sample, const RunRecord& record) {
   WallMicros now = clock().wall();
-  if (record.trigger == trigger.text() && record.alarm_at == sample.alarm->at)
-    return fmt::format("for this alarm it is {} already", record.stage);
+  if (record.alarm_at == sample.alarm->at) return fmt::format("for this alarm it is {} already", record.stage);
   if (board() != nullptr) {
     if (auto hold = board()->hold_of(context_.pipeline, settings_.name))
       return fmt::format("{} holds it{}{}", hold->by, hold->why.empty() ? "" : ": ", hold->why);
@@ -342,9 +352,7 @@ std::string DoStep::refusal(const Sample& sample, const Trigger& trigger, const 
   if (settings_.only_if && !settings_.only_if->test(sample)) {
     return fmt::format("only_if is not met: {}; {}", settings_.only_if->text(), settings_.only_if->explain(sample));
   }
-  bool under_way = std::any_of(runs_.begin(), runs_.end(),
-                               [&](const auto& run) { return run.second.cause.device == sample.device; });
-  if (under_way) return "an attempt for this device is under way";
+  if (under_way(sample.device)) return "an attempt for this device is under way";
   if (runs_.size() >= kUnderWayMax) return fmt::format("{} attempts are under way", kUnderWayMax);
   if (too_often(now))
     return fmt::format("it was made {} times within {}", settings_.most, base::format_duration(settings_.per));
@@ -362,18 +370,15 @@ void DoStep::consider(const Sample& sample, const Trigger& trigger) {
               .why = alarm.why,
               .at = clock().wall()};
   std::string actor = "alarm " + trigger.text();
-  RunRecord record = record_of(sample.device);
-  if (std::string why = refusal(sample, trigger, record); !why.empty()) {
-    bool known = record.trigger == trigger.text() && record.alarm_at == alarm.at;
-    if (!known && !record.unfinished()) {
-      record.trigger = trigger.text();
-      record.alarm_at = alarm.at;
-      record.stage = "refused";
-      keep(std::move(record));
-    }
-    return tell(cause, "refused", actor, why);
+  RunRecord record = record_of(trigger.text(), sample.device);
+  if (std::string why = refusal(sample, record); !why.empty()) {
+    bool known = record.alarm_at == alarm.at;
+    tell(cause, "refused", actor, why);
+    if (known || record.unfinished()) return;
+    record.alarm_at = alarm.at;
+    record.stage = "refused";
+    return keep(std::move(record));
   }
-  record.trigger = trigger.text();
   record.alarm_at = alarm.at;
   begin(std::move(cause), std::move(actor), std::move(record), sample.receipt);
 }
@@ -387,8 +392,8 @@ void DoStep::force(const std::string& device, const std::string& actor, const st
               .alarm = "",
               .why = why,
               .at = clock().wall()};
-  RunRecord record = record_of(device);
-  if (record.unfinished()) return tell(cause, "refused", actor, "an attempt for this device is under way");
+  RunRecord record = record_of("forced", device);
+  if (under_way(device)) return tell(cause, "refused", actor, "an attempt for this device is under way");
   begin(std::move(cause), actor, std::move(record), nullptr);
 }
 
@@ -410,10 +415,14 @@ void DoStep::begin(Cause cause, std::string actor, RunRecord record, ingest::Rec
   record.stage = "begun";
   std::string id = cause.id;
   tell(cause, "begun", actor, cause.why);
-  runs_.emplace(
-      id, Run{.cause = std::move(cause), .actor = std::move(actor), .receipt = std::move(receipt), .confirmed = {}});
+  runs_.emplace(id, Run{.cause = std::move(cause),
+                        .actor = std::move(actor),
+                        .trigger = record.trigger,
+                        .receipt = std::move(receipt),
+                        .confirmed = {}});
   // The order that makes it safe: written down, then made. In this order a crash leaves a record of every attempt.
-  keep(std::move(record), [door = door_, id](Result<void> kept) {
+  keep(std::move(record), [this, door = door_, id](Result<void> kept) {
+    if (context_.loop->on_this_thread()) return noted(id, kept);  // at once, from within keep()
     door->pass([id, kept = std::move(kept)](DoStep& step) { step.noted(id, kept); });
   });
 }
@@ -454,12 +463,13 @@ void DoStep::finish(const std::string& id, const std::string& outcome, const std
   auto run = runs_.extract(id);
   if (runs_.empty()) deeds_under_way_.clear();
   const Cause& cause = run.mapped().cause;
-  RunRecord record = record_of(cause.device);
+  // Told before it is kept: the history misses nothing.
+  tell(cause, outcome, run.mapped().actor, why);
+  RunRecord record = record_of(run.mapped().trigger, cause.device);
   if (record.id == id) {
     record.stage = outcome;
     keep(std::move(record));
   }
-  tell(cause, outcome, run.mapped().actor, why);
   set_failure(cause.device, outcome != "confirmed", why);
   if (outcome != "confirmed") context_.error(fmt::format("do {}: {}", settings_.name, why));
 }

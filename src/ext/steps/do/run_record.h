@@ -1,4 +1,5 @@
-// What is remembered of an action for one device, so that it is never made twice: written before it is made.
+// What is remembered of an action for one device and one reason, so that it is never made twice: written before it is
+// made.
 #pragma once
 
 #include <string>
@@ -12,7 +13,7 @@ namespace penstock::ext::steps {
 struct RunRecord {
   std::string device = {};
   std::string id = {};                        // of the last attempt
-  std::string trigger = {};                   // "wear.raised"
+  std::string trigger = {};                   // "wear.raised", or "forced"
   base::WallMicros alarm_at = 0;              // event time of the alarm that was the reason
   std::string stage = {};                     // begun, confirmed, failed, refused, missed, unknown
   base::WallMicros began = 0;                 // by our clock

@@ -1,5 +1,6 @@
 #include "ext/steps/filter/filter.h"
 
+#include "ingest/contracts.h"
 #include "ingest/expr.h"
 
 namespace penstock::ext::steps {
@@ -10,6 +11,11 @@ class Filter : public ingest::Step {
   explicit Filter(ingest::Expression keep) : keep_(std::move(keep)) {}
   void push(ingest::Sample sample, ingest::Output& out) override {
     if (keep_.test(sample)) out.emit(std::move(sample));
+  }
+  ingest::StepPlan plan(const ingest::Shape& in) const override {
+    ingest::StepPlan plan{.out = in, .memory_bytes_max = 0, .problems = {}};
+    keep_.gives(in, plan);
+    return plan;
   }
 
  private:

@@ -215,6 +215,7 @@ class Llm : public ingest::Step {
     ingest::StepPlan plan{.out = in, .problems = {}};
     plan.memory_bytes_max = kAnswersKeptMax * (kAnswerBytesMax + TextTemplate::kBytesMax) +
                             (settings.waiting_max + settings.in_flight_max) * (TextTemplate::kBytesMax + 4096);
+    if (settings.when) settings.when->gives(in, plan);
     const bool certain = settings.on_error != OnError::pass && !settings.when;
     if (!settings.field.empty()) plan.out.fields[settings.field] = {certain ? Kind::text : Kind::unknown, ""};
     for (const auto& [field, member] : settings.members) plan.out.fields[field] = {};

@@ -119,6 +119,7 @@ class Lookup : public ingest::Step {
   ingest::StepPlan plan(const ingest::Shape& in) const override {
     ingest::StepPlan plan{.out = in, .problems = {}};
     plan.memory_bytes_max = settings_.file.empty() ? 0 : 2 * kLookupBytesMax * 8;
+    if (settings_.by) settings_.by->gives(in, plan);
     if (settings_.as_tags) return plan;
     std::map<std::string, ingest::FieldType, std::less<>> found;
     for (const auto& [key, row] : *table_) {

@@ -28,6 +28,19 @@ class Map : public ingest::Step {
     out.emit(std::move(sample));
   }
 
+  // Null removes a field, but nobody knows before: it may be there.
+  ingest::StepPlan plan(const ingest::Shape& in) const override {
+    ingest::StepPlan plan{.out = in, .memory_bytes_max = 0, .problems = {}};
+    for (const Assignment& assignment : assignments_) {
+      ingest::FieldType type = assignment.value.gives(plan.out, plan);
+      if (assignment.to == Assignment::To::field) plan.out.fields.insert_or_assign(assignment.name, std::move(type));
+    }
+    if (!only_) return plan;
+    std::erase_if(plan.out.fields, [this](const auto& field) { return !makes(field.first); });
+    plan.out.open = false;
+    return plan;
+  }
+
  private:
   bool makes(const std::string& name) const {
     return std::any_of(assignments_.begin(), assignments_.end(), [&](const Assignment& assignment) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "flow/device_caller.h"
 #include "flow/dialect.h"
 #include "flow/permission.h"
 #include "http/test/fake_exchange.h"
@@ -111,6 +112,52 @@ TEST_F(KeysFilterTest, KnowsACallerByItsCertificate) {
   EXPECT_EQ(identify(exchange), "press");
   exchange.field("x-api-key", "secret-of-app-01");
   EXPECT_EQ(identify(exchange), "press") << "the bearer token comes first, and nobody knows it";
+}
+
+// With a device among the stored keys: known by a secret and a certificate.
+std::shared_ptr<const flow::Policy> with_device(bool open) {
+  base::Secret installation("an installation's secret");
+  flow::Callers callers;
+  callers.keys = std::make_shared<flow::KeyTable>(installation);
+  std::string identity = "urn:penstock:device:press-7:0A";
+  std::string by_secret = base::hmac_sha256_hex(installation.reveal(), "pd-secret");
+  std::string by_certificate =
+      base::hmac_sha256_hex(installation.reveal(), flow::stored_identity(installation, identity));
+  std::vector<flow::KeyRecord::Secret> secrets{{by_secret, 0}, {by_certificate, 0}};
+  flow::KeyRecord record;
+  record.id = "device:press-7";
+  record.name = "device:press-7";
+  record.scopes = R"({"apis":["ingest","devices"],"can":["ingest"]})";
+  record.priority = "normal";
+  record.secrets = secrets;
+  EXPECT_TRUE(callers.keys->put(record).has_value());
+  return std::make_shared<const flow::Policy>(std::move(callers), open, std::vector<std::unique_ptr<flow::Filter>>{});
+}
+
+TEST_F(KeysFilterTest, KnowsADeviceByItsSecretOrItsCertificate) {
+  for (bool open : {false, true}) {
+    auto device = [&](std::string_view field, std::string_view value, const std::string& identity,
+                      const char* route = "/ingest/{source}") -> std::string {
+      http::FakeExchange exchange(loop, "POST", "/ingest/plant");
+      http::Peer peer;
+      peer.tls.identity = identity;
+      exchange.from(peer);
+      if (!field.empty()) exchange.field(field, value);
+      flow::Call call(exchange, dialect, with_device(open));
+      call.event.at = kNow;
+      call.event.api = obs::intern("ingest");
+      call.event.route = obs::intern(route);
+      if (!filter.on_head(call)) return "refused";
+      return std::string(flow::device_of(call.key));
+    };
+    EXPECT_EQ(device("authorization", "Bearer pd-secret", ""), "press-7");
+    EXPECT_EQ(device("", "", "urn:penstock:device:press-7:0A"), "press-7");
+    std::string nobody = open ? "" : "refused";
+    EXPECT_EQ(device("", "", "urn:penstock:device:press-7:0B"), nobody);
+    EXPECT_EQ(device("x-api-key", "urn:penstock:device:press-7:0A", ""), nobody) << "an identity is no secret";
+    EXPECT_EQ(device("x-api-key", "pd-other", ""), nobody);
+    EXPECT_EQ(device("authorization", "Bearer pd-secret", "", "/pipelines/{name}/events"), "refused");
+  }
 }
 
 TEST_F(KeysFilterTest, BelievesAKnownKeyBeforeTheCertificate) {

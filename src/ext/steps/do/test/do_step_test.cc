@@ -333,6 +333,19 @@ TEST_F(DoTest, HowOftenIsRememberedOverARestart) {
   EXPECT_EQ(points.writes.size(), 3U);
 }
 
+TEST_F(DoTest, TwoReasonsAreRememberedEach) {
+  const std::string yaml = "{ on: [wear.raised, wear.cleared], write: { plc.stop: true } }";
+  start(yaml);
+  push(alarm());
+  push(alarm(false));
+  push(alarm());
+  EXPECT_EQ(points.writes.size(), 3U);
+  crash();
+  start(yaml);
+  tick();
+  EXPECT_THAT(happened(), IsEmpty());
+}
+
 // --- when it is not made ---------------------------------------------------------------------------------------------
 
 TEST_F(DoTest, NeverFromBadOrStaleData) {

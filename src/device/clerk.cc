@@ -1,0 +1,189 @@
+#include "device/clerk.h"
+
+#include "json/value.h"
+#include "obs/log.h"
+#include "rt/loop.h"
+
+namespace penstock::device {
+namespace {
+
+constexpr auto kTick = std::chrono::seconds(1);
+constexpr int kTicksPerWriting = 10;
+// Who puts a device into quarantine when a rule says so.
+constexpr const char* kActor = "gateway";
+
+void complain(const char* what, const Error& error) { obs::log(obs::Level::warn, what, {{"why", error.detail}}); }
+
+}  // namespace
+
+struct Watch::State {
+  State(rt::Loop& on, std::function<void()> told) : loop(on), changed(std::move(told)) {}
+  rt::Loop& loop;
+  std::function<void()> changed;  // used and cleared on the loop only
+};
+
+Watch::~Watch() { state_->changed = nullptr; }
+
+Clerk::Clerk(Options options, store::State reading, store::State working)
+    : options_(std::move(options)),
+      reading_state_(std::move(reading)),
+      working_state_(std::move(working)),
+      store_(std::make_unique<store::DeviceStore>(working_state_)) {}
+
+Result<std::unique_ptr<Clerk>> Clerk::open(Options options) {
+  auto reading = store::State::open(options.data_dir);
+  if (!reading) return std::unexpected(reading.error());
+  auto working = store::State::open(options.data_dir);
+  if (!working) return std::unexpected(working.error());
+  std::unique_ptr<Clerk> clerk(new Clerk(std::move(options), std::move(*reading), std::move(*working)));
+  clerk->registry_.set_time(clerk->options_.clock->wall());
+  clerk->refresh();
+  return clerk;
+}
+
+Clerk::~Clerk() { stop(); }
+
+void Clerk::start() {
+  ticker_ = std::thread([this] { run(); });
+}
+
+void Clerk::stop() {
+  {
+    std::lock_guard lock(stop_mutex_);
+    if (std::exchange(stopping_, true)) return;
+  }
+  stop_changed_.notify_all();
+  if (ticker_.joinable()) ticker_.join();
+  std::atomic<bool> written{false};
+  auto last = pool_.submit([&] {
+    tick(true);
+    written.store(true);
+    written.notify_one();
+  });
+  if (last) written.wait(false);
+}
+
+// A tick that the store is too busy for is left out.
+void Clerk::run() {
+  std::unique_lock lock(stop_mutex_);
+  for (int ticks = 1; !stopping_; ++ticks) {
+    stop_changed_.wait_for(lock, kTick, [this] { return stopping_; });
+    registry_.set_time(options_.clock->wall());
+    bool writing = ticks % kTicksPerWriting == 0;
+    if (ticking_.exchange(true)) continue;
+    auto given = pool_.submit([this, writing] {
+      tick(writing);
+      ticking_.store(false);
+    });
+    if (!given) ticking_.store(false);
+  }
+}
+
+// On the store's thread.
+void Clerk::tick(bool write_seen) {
+  if (!registry_.watching()) return;
+  bool changed = false;
+  for (const Verdict& verdict : registry_.judge(options_.clock->steady())) {
+    quarantine(verdict.device, verdict.why, false);
+    changed = true;
+  }
+  for (const std::string& name : registry_.take_strangers()) {
+    quarantine(name, "it is not known", true);
+    changed = true;
+  }
+  if (auto expired = store_->expire_commands(options_.clock->wall())) {
+    expired_commands_.fetch_add(static_cast<std::uint64_t>(*expired));
+  } else {
+    complain("commands to devices cannot be looked at", expired.error());
+  }
+  if (write_seen) {
+    auto seen = registry_.take_seen();
+    if (!seen.empty()) {
+      if (auto noted = store_->note_seen(seen); !noted)
+        complain("when devices were last seen could not be written", noted.error());
+    }
+  }
+  if (changed && options_.wake) options_.wake();
+}
+
+void Clerk::quarantine(const std::string& device, const std::string& why, bool fresh) {
+  store::Actor actor{kActor, options_.clock->wall()};
+  store::StoredDevice stored;
+  auto found = store_->device(device);
+  if (found && *found) stored = **found;
+  stored.name = device;
+  stored.state = "quarantined";
+  stored.why = why;
+  Result<void> done;
+  if (fresh && found && !*found) {
+    stored.created = actor.at;
+    done = store_->add(stored, actor);
+  } else {
+    done = store_->update(stored, "device.quarantine", actor);
+  }
+  if (!done) complain("a device could not be put into quarantine", done.error());
+  obs::log(obs::Level::warn, "a device is in quarantine", {{"device", device}, {"why", why}});
+}
+
+// The number is read first: what changes meanwhile is noticed later.
+void Clerk::refresh() {
+  std::vector<std::string> names;
+  std::function<void(std::vector<BrokerIdentity>)> told;
+  {
+    std::lock_guard lock(refresh_mutex_);
+    auto now = reading_.revision();
+    if (!now) return complain("devices cannot be read; those read last stay", now.error());
+    if (*now == revision_) return;
+    auto read = reading_.read(revision_, [&](const store::StoredDevice& device, const auto& credentials) {
+      registry_.put(device, credentials);
+      if (options_.changed) options_.changed(device, credentials);
+      names.push_back(device.name);
+    });
+    if (!read) return complain("devices cannot be read; those read last stay", read.error());
+    revision_ = *now;
+    if (identities_told_ && !names.empty()) identities_told_(registry_.broker_identities());
+  }
+  tell_watchers(names);
+  tell_broker(names);
+}
+
+std::unique_ptr<Watch> Clerk::watch(const std::string& device, rt::Loop& loop, std::function<void()> changed) {
+  auto state = std::make_shared<Watch::State>(loop, std::move(changed));
+  std::lock_guard lock(watch_mutex_);
+  auto [from, to] = watches_.equal_range(device);
+  while (from != to) from = from->second.expired() ? watches_.erase(from) : std::next(from);
+  watches_.emplace(device, state);
+  return std::make_unique<Watch>(std::move(state));
+}
+
+void Clerk::tell_watchers(const std::vector<std::string>& names) {
+  std::lock_guard lock(watch_mutex_);
+  for (const std::string& name : names) {
+    auto [from, to] = watches_.equal_range(name);
+    while (from != to) {
+      auto state = from->second.lock();
+      if (!state) {
+        from = watches_.erase(from);
+        continue;
+      }
+      state->loop.post([state] {
+        if (state->changed) state->changed();
+      });
+      ++from;
+    }
+  }
+}
+
+void Clerk::collect(obs::MetricWriter& writer) const {
+  registry_.collect(writer);
+  if (registry_.counts().empty()) return;
+  auto count = [&](std::string_view name, std::string_view help, const std::atomic<std::uint64_t>& value) {
+    writer.family(name, "counter", help);
+    writer.sample(name, {}, static_cast<double>(value.load()));
+  };
+  count("penstock_device_onboarded_total", "Devices that got a credential for a code.", onboarded_);
+  count("penstock_device_codes_refused_total", "Onboarding codes that nobody has.", refused_codes_);
+  count("penstock_device_commands_expired_total", "Commands that no device answered in time.", expired_commands_);
+}
+
+}  // namespace penstock::device

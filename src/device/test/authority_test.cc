@@ -1,0 +1,153 @@
+#include "device/authority.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "device/command.h"
+#include "device/credential.h"
+#include "device/name.h"
+
+namespace penstock::device {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class Folder {
+ public:
+  Folder() { std::filesystem::create_directories(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string path = std::filesystem::temp_directory_path() / ("penstock-ca-" + base::random_token(9));
+};
+
+base::WallMicros now() { return base::system_clock().wall(); }
+
+TEST(Authority, IsMadeOnceAndKeptToItself) {
+  Folder folder;
+  EXPECT_EQ(Authority::open(folder.path).error().code, Errc::failed_precondition);
+  ASSERT_TRUE(Authority::make(folder.path, "Plant", 3650, now(), false).has_value());
+  EXPECT_EQ(Authority::make(folder.path, "Plant", 3650, now(), false).error().code, Errc::already_exists);
+  struct stat info{};
+  ASSERT_EQ(::stat((folder.path + "/ca.key").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
+  auto opened = Authority::open(folder.path);
+  ASSERT_TRUE(opened.has_value()) << opened.error().detail;
+  EXPECT_THAT(opened->pem(), Not(HasSubstr("PRIVATE")));
+}
+
+TEST(Authority, IssuesUnderANumberThatNobodyElseHas) {
+  Folder folder;
+  Authority authority = Authority::make(folder.path, "Plant", 3650, now(), false).value();
+  auto one = authority.issue("press-7", 30, now());
+  auto other = authority.issue("press-7", 30, now());
+  ASSERT_TRUE(one && other);
+  EXPECT_NE(one->serial, other->serial);
+  EXPECT_NE(one->fingerprint, other->fingerprint);
+  EXPECT_THAT(std::string(one->key.reveal()), HasSubstr("PRIVATE KEY"));
+  EXPECT_EQ(authority.issue("press-7", 0, now()).error().code, Errc::invalid_argument);
+  EXPECT_EQ(authority.issue("press-7", 3651, now()).error().code, Errc::invalid_argument);
+}
+
+TEST(Authority, NothingItIssuesOutlivesIt) {
+  Folder folder;
+  Authority authority = Authority::make(folder.path, "Plant", 10, now(), false).value();
+  EXPECT_EQ(authority.issue("press-7", 365, now()).value().expires, authority.expires());
+  EXPECT_EQ(authority.issue("press-7", 365, authority.expires() + 1).error().code, Errc::failed_precondition);
+}
+
+TEST(Authority, RefusesWhatIsNoRequest) {
+  Folder folder;
+  Authority authority = Authority::make(folder.path, "Plant", 10, now(), false).value();
+  for (const std::string& wrong : {std::string("x"), std::string(20'000, 'x'),
+                                   std::string("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE "
+                                               "REQUEST-----\n")})
+    EXPECT_EQ(authority.sign("press-7", wrong, 10, now()).error().code, Errc::invalid_argument);
+}
+
+TEST(Authority, ADamagedFileIsSaid) {
+  Folder folder;
+  ASSERT_TRUE(Authority::make(folder.path, "Plant", 10, now(), false).has_value());
+  std::ofstream(folder.path + "/ca.key") << "half of it";
+  EXPECT_EQ(Authority::open(folder.path).error().code, Errc::data_loss);
+}
+
+TEST(Authority, TheOneBeforeStaysTrustedUntilItEnds) {
+  Folder folder;
+  base::WallMicros begin = now();
+  ASSERT_TRUE(Authority::make(folder.path, "First", 1, begin, false).has_value());
+  ASSERT_TRUE(Authority::make(folder.path, "Second", 100, begin + 1000, true).has_value());
+  auto count = [&] {
+    std::ifstream file(folder.path + "/trust.pem");
+    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    std::size_t found = 0;
+    for (std::size_t at = 0; (at = text.find("BEGIN CERTIFICATE", at)) != std::string::npos; ++at) ++found;
+    return found;
+  };
+  EXPECT_EQ(count(), 2U);
+  ASSERT_TRUE(Authority::make(folder.path, "Third", 100, begin + 2 * 86'400'000'000, true).has_value());
+  EXPECT_EQ(count(), 2U);
+}
+
+TEST(WriteWhole, ReplacesALinkAndDoesNotFollowIt) {
+  Folder folder;
+  std::ofstream(folder.path + "/other") << "mine";
+  std::filesystem::create_symlink(folder.path + "/other", folder.path + "/ca.pem");
+  ASSERT_TRUE(write_whole(folder.path + "/ca.pem", "new", 0644, true).has_value());
+  std::ifstream other(folder.path + "/other");
+  std::string text;
+  other >> text;
+  EXPECT_EQ(text, "mine");
+  EXPECT_FALSE(std::filesystem::is_symlink(folder.path + "/ca.pem"));
+}
+
+TEST(Credential, ACodeIsKnownHoweverItIsTyped) {
+  base::Secret installation("0123456789");
+  FreshCredential fresh = make_code("press-7", installation, 1, 2);
+  std::string code(fresh.secret.reveal());
+  EXPECT_EQ(code.size(), 19U);
+  std::string typed;
+  for (char c : code) typed += c == '-' ? ' ' : static_cast<char>(std::tolower(c));
+  EXPECT_EQ(hash_of_code(typed, installation), fresh.stored.hash);
+  EXPECT_NE(hash_of_code("2222-2222-2222-2222", installation), fresh.stored.hash);
+}
+
+TEST(Credential, ASecretIsStoredAsHashesAlone) {
+  FreshCredential fresh = make_secret("press-7", base::Secret("0123456789"), 1);
+  std::string secret(fresh.secret.reveal());
+  EXPECT_THAT(secret, testing::StartsWith("pd-"));
+  EXPECT_THAT(fresh.stored.broker, testing::MatchesRegex("\\$7\\$101\\$[A-Za-z0-9+/]{16}\\$[A-Za-z0-9+/]{86}=="));
+  EXPECT_THAT(fresh.stored.hash + fresh.stored.broker + fresh.stored.id, Not(HasSubstr(secret)));
+  EXPECT_NE(broker_hash("x"), broker_hash("x")) << "salted";
+}
+
+TEST(Name, IsPlain) {
+  for (const char* good : {"press-7", "a", "A.b_c-9"}) EXPECT_TRUE(is_name(good)) << good;
+  for (const char* bad : {"", ".", "..", ".hidden", "a/b", "a b", "a+", "#", "a:b", "\xc3\xa4"})
+    EXPECT_FALSE(is_name(bad)) << bad;
+  EXPECT_FALSE(is_name(std::string(65, 'a')));
+}
+
+TEST(Twin, ChangesMemberByMember) {
+  auto patched = patch_twin(R"({"rate":5,"net":{"dns":"a","mtu":1500}})",
+                            json::parse(R"({"rate":null,"net":{"dns":"b"},"new":1})")->get_object());
+  EXPECT_EQ(json::parse(*patched), json::parse(R"({"net":{"dns":"b","mtu":1500},"new":1})"));
+  EXPECT_EQ(read_twin("[]").error().code, Errc::invalid_argument);
+  EXPECT_EQ(read_twin("{\"a\":\"" + std::string(kTwinBytesMax, 'x') + "\"}").error().code, Errc::invalid_argument);
+}
+
+TEST(Command, IsBounded) {
+  EXPECT_TRUE(make_command("press-7", "blink", nullptr, {}, 1).has_value());
+  EXPECT_FALSE(make_command("press-7", "b l", nullptr, {}, 1));
+  EXPECT_FALSE(make_command("press-7", "blink", json::Value(std::string(kPayloadBytesMax, 'x')), {}, 1));
+  EXPECT_FALSE(make_command("press-7", "blink", nullptr, kCommandLifetimeMax + std::chrono::seconds(1), 1));
+  EXPECT_EQ(read_answer(*json::parse("{}"))->state, "done");
+  EXPECT_FALSE(read_answer(*json::parse(R"({"state":"maybe"})")));
+  EXPECT_FALSE(read_answer(*json::parse("3")));
+}
+
+}  // namespace
+}  // namespace penstock::device

@@ -1,0 +1,159 @@
+// Full buffers, full disks.
+#include <gmock/gmock.h>
+
+#include "spool/test/log_fixture.h"
+
+namespace penstock::spool {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+using LogBounds = LogTest;
+
+TEST_F(LogBounds, TheOldestMakesRoom) {
+  open();
+  fill(1000);
+  auto left = all();
+  EXPECT_GT(left.size(), 200U);
+  EXPECT_LT(left.size(), 256U);
+  EXPECT_EQ(left.back(), "000999");
+  EXPECT_LE(log->stats().bytes, options.bytes_max);
+  EXPECT_EQ(log->stats().dropped, 1000 - left.size());
+  EXPECT_TRUE(reported("drops its oldest entries"));
+}
+
+TEST_F(LogBounds, ARefusedAppendIsTakenOnceThereIsRoom) {
+  options.full = Full::refuse;
+  open();
+  int stored = 0;
+  while (store(kilobyte(stored))) ++stored;
+  EXPECT_GT(stored, 200);
+  auto refused = store(kilobyte(0));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::resource_exhausted);
+  EXPECT_THAT(refused.error().detail, testing::HasSubstr("262144 bytes"));
+  EXPECT_THAT(all(), SizeIs(stored));
+  log->acknowledge("sink", 20);
+  ASSERT_TRUE(store(kilobyte(0)));
+  log->acknowledge("sink", log->last());
+  fill(200);
+  EXPECT_EQ(log->stats().dropped, 0U);
+  EXPECT_EQ(log->stats().refused, 2U);
+}
+
+TEST_F(LogBounds, TheNewestIsDroppedByRule) {
+  options.full = Full::drop_newest;
+  options.records_max = 20;
+  open();
+  fill(20);
+  EXPECT_EQ(*store(kilobyte(20)), 0U);
+  EXPECT_EQ(log->stats().dropped, 1U);
+  EXPECT_EQ(all().back(), "000019");
+}
+
+TEST_F(LogBounds, RecordsAreBounded) {
+  options.records_max = 160;
+  open();
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(store(fmt::format("{:06}", i)));
+  EXPECT_LE(log->stats().records, 160U);
+  EXPECT_GE(log->stats().records, 150U);
+  EXPECT_EQ(all().back(), "000999");
+}
+
+TEST_F(LogBounds, MoreThanEverFitsIsRefusedAndPushesNothingOut) {
+  open();
+  fill(3);
+  auto refused = store(std::string(300'000, 'x'));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::resource_exhausted);
+  EXPECT_THAT(all(), SizeIs(3));
+}
+
+TEST_F(LogBounds, BulkGoesBeforeAlarmsAndNeverInsteadOfThem) {
+  options.by_priority = true;
+  open();
+  fill(50, 0, 2);
+  fill(100, 100, 0);
+  fill(400, 1000, 1);
+  auto left = all();
+  EXPECT_EQ(std::count_if(left.begin(), left.end(), [](const auto& text) { return text < "000050"; }), 50);
+  EXPECT_EQ(
+      std::count_if(left.begin(), left.end(), [](const auto& text) { return text >= "000100" && text < "001000"; }), 0);
+  EXPECT_EQ(left.back(), "001399");
+  fill(400, 2000, 2);
+  auto alarms = [&] {
+    auto texts = all();
+    return std::count_if(texts.begin(), texts.end(), [](const auto& text) { return text >= "002000"; });
+  };
+  auto before = alarms();
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(store(kilobyte(1), 0));
+  EXPECT_EQ(*store(std::string(20'000, 'x'), 0), 0U) << "alarms fill it: bulk is what goes";
+  EXPECT_EQ(alarms(), before);
+}
+
+TEST_F(LogBounds, PrioritiesAreReadInTheOrderTheyCame) {
+  options.by_priority = true;
+  open();
+  for (int i = 0; i < 90; ++i) fill(1, i, static_cast<std::uint8_t>(i * 7 % 5));
+  for (int start = 0; start < 2; ++start) {
+    auto left = all();
+    ASSERT_THAT(left, SizeIs(90));
+    EXPECT_TRUE(std::is_sorted(left.begin(), left.end()));
+    // Kept together or apart: what is there is read.
+    options.by_priority = false;
+    open();
+  }
+}
+
+TEST_F(LogBounds, AFullDiskIsReportedAndLeft) {
+  options.full = Full::refuse;
+  open();
+  fill(20);
+  storage.capacity = 60'000;
+  int more = 0;
+  while (store(kilobyte(20 + more))) ++more;
+  EXPECT_GT(more, 0);
+  auto refused = store(kilobyte(0));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::resource_exhausted);
+  EXPECT_TRUE(log->stats().disk_full);
+  EXPECT_TRUE(reported("no space left"));
+  EXPECT_THAT(all(), SizeIs(20 + more));
+  storage.capacity = UINT64_MAX;
+  ASSERT_TRUE(store(kilobyte(99)));
+  EXPECT_FALSE(log->stats().disk_full);
+  EXPECT_THAT(all(), SizeIs(21 + more));
+  open();
+  EXPECT_THAT(all(), SizeIs(21 + more));
+}
+
+TEST_F(LogBounds, OnAFullDiskTheOldestMakesRoom) {
+  open();
+  fill(20);
+  storage.capacity = 60'000;
+  fill(100, 20);
+  auto left = all();
+  EXPECT_EQ(left.back(), "000119");
+  EXPECT_LT(left.size(), 60U);
+  EXPECT_EQ(log->stats().dropped, 120 - left.size());
+  open();
+  EXPECT_EQ(all(), left);
+}
+
+TEST_F(LogBounds, SomeOfTheDiskIsLeftToOthers) {
+  options.free_bytes_min = 100'000;
+  storage.capacity = 200'000;
+  open();
+  for (int i = 0; i < 300; ++i) {
+    fill(1, i);
+    clock.advance(std::chrono::seconds(2));
+  }
+  EXPECT_LE(log->stats().bytes, 100'000U);
+  EXPECT_GT(log->stats().bytes, 40'000U);
+  EXPECT_EQ(all().back(), "000299");
+}
+
+}  // namespace
+}  // namespace penstock::spool
