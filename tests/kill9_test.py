@@ -1,9 +1,15 @@
-"""kill -9 at random moments while a publisher waits for every answer: what was answered with 202 reaches the sink, each
-device's samples in order. 20 rounds; `--rounds 1000` by hand, `--seed 7` for the same moments again."""
+"""kill -9 at random moments while publishers wait for every answer, over HTTP and over MQTT at QoS 1: what was answered
+reaches the sink, each device's samples in order. 20 rounds; `--rounds 1000` by hand, `--seed 7` for the same moments again."""
 
+import contextlib
 import json
+import os
 import random
+import shutil
 import signal
+import socket
+import struct
+import subprocess
 import sys
 import threading
 import time
@@ -28,11 +34,11 @@ ROUNDS = option("--rounds", 20)
 SEED = option("--seed", random.randrange(1 << 30))
 
 
-def config(receiver):
+def config(receiver, source):
     return f"""
 insecure: true
 sources:
-  press: {{ http: {{}}, durable: true }}
+  press: {{ {source} }}
 pipelines:
   line:
     from: press
@@ -43,29 +49,24 @@ pipelines:
 
 
 class Publisher:
-    """As one with QoS 1: a sample is sent until it is answered, and only then the next of its device."""
+    """A sample is sent until it is answered, and only then the next of its device."""
 
     def __init__(self):
         self.answered = dict.fromkeys(DEVICES, 0)  # samples of each device that were: 0 to n - 1
-        self.port = 0
+        self.port = 0  # of the gateway; 0 while there is none
         self.stopping = False
         self.threads = [threading.Thread(target=self.publish, args=(device,), daemon=True) for device in DEVICES]
+
+    def start(self):
         for thread in self.threads:
             thread.start()
 
     def publish(self, device):
         while not self.stopping:
-            port = self.port
-            if not port:
-                time.sleep(0.002)
-                continue
-            sample = {"device": device, "n": self.answered[device]}
-            try:
-                if harness.request(port, "POST", "/ingest/press", json.dumps(sample)).status == 202:
-                    self.answered[device] += 1
-            except OSError:
-                time.sleep(0.002)
-            except Exception:  # http.client has many names for an answer that was cut
+            sample = json.dumps({"device": device, "n": self.answered[device]}).encode()
+            if self.send(device, sample):
+                self.answered[device] += 1
+            else:
                 time.sleep(0.002)
 
     def stop(self):
@@ -74,14 +75,88 @@ class Publisher:
             thread.join()
 
 
-def test_every_answered_sample_arrives_and_in_order_when_the_gateway_is_killed_at_any_moment():
+class HttpPublisher(Publisher):
+    def send(self, _, sample):
+        # http.client has many names for an answer that was cut.
+        with contextlib.suppress(Exception):
+            return self.port != 0 and harness.request(self.port, "POST", "/ingest/press", sample).status == 202
+        return False
+
+
+class MqttPublisher(Publisher):
+    """Waits for the broker's PUBACK; the broker keeps the sample until the gateway has acknowledged it."""
+
+    def __init__(self, broker):
+        super().__init__()
+        self.sockets = {}
+        for device in DEVICES:
+            self.sockets[device] = socket.create_connection(("127.0.0.1", broker), timeout=30)
+            name = f"publisher-{device}".encode()
+            body = b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(name)) + name
+            self.sockets[device].sendall(bytes([0x10, len(body)]) + body)
+            equal(self.receive(device)[0], 0x20, "the broker's greeting")
+
+    def receive(self, device):
+        head = self.exactly(device, 2)
+        return head[0], self.exactly(device, head[1])
+
+    def exactly(self, device, size):
+        data = b""
+        while len(data) < size:
+            more = self.sockets[device].recv(size - len(data))
+            check(more, "the broker closed the connection")
+            data += more
+        return data
+
+    def send(self, device, sample):
+        topic = f"plant/{device}".encode()
+        number = self.answered[device] % 65535 + 1
+        body = struct.pack(">H", len(topic)) + topic + struct.pack(">H", number) + sample
+        self.sockets[device].sendall(bytes([0x32, len(body)]) + body)
+        equal(self.receive(device), (0x40, struct.pack(">H", number)), "the broker's answer")
+        time.sleep(0.001)
+        return True
+
+
+@contextlib.contextmanager
+def mosquitto():
+    """A broker that is not killed, on a free port."""
+    program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    if not os.access(program, os.X_OK):
+        harness.skip("mosquitto is not installed; ./dev setup test installs it")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    file = harness.folder() / "mosquitto.conf"
+    file.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\npersistence false\n")
+    process = subprocess.Popen([program, "-c", str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        def accepts():
+            with socket.socket() as one:
+                return one.connect_ex(("127.0.0.1", port)) == 0
+        until(accepts, "the broker")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def connected(gateway):
+    return all(one["connected"] for one in harness.request(gateway.admin_port, "GET", "/admin/v1/pipelines").json()["sources"])
+
+
+def kill_again_and_again(source, publisher):
     chance = random.Random(SEED)
     print(f"     seed {SEED}", flush=True)
-    publisher = Publisher()
     data_dir = harness.folder() / "data"
     with Receiver() as receiver:
+        text = config(receiver, source)
         for number in range(ROUNDS):
-            gateway = Gateway(config(receiver), data_dir=data_dir)
+            gateway = Gateway(text, data_dir=data_dir)
+            if number == 0:
+                # A broker keeps nothing for whom it has never met.
+                until(lambda: connected(gateway), "the source")
+                publisher.start()
             publisher.port = gateway.port
             # The link is down in some of the rounds, and comes back in the middle of others.
             down = chance.random() < 0.3
@@ -95,24 +170,36 @@ def test_every_answered_sample_arrives_and_in_order_when_the_gateway_is_killed_a
             gateway.wait()
             if (number + 1) % 100 == 0:
                 print(f"     round {number + 1}: {sum(publisher.answered.values())} answered", flush=True)
-        with Gateway(config(receiver), data_dir=data_dir) as gateway:
+        with Gateway(text, data_dir=data_dir) as gateway:
             publisher.port = gateway.port
             time.sleep(0.2)
             publisher.stop()
             wanted = {(device, n) for device, count in publisher.answered.items() for n in range(count)}
             until(lambda: wanted <= {(s["device"], s["n"]) for s in receiver.samples()}, "every answered sample", 120)
             until(lambda: gateway.metric("penstock_buffer_records") == 0, "nothing to wait any more", 60)
-        samples = receiver.samples()
-        for device in DEVICES:
-            seen = []
-            for sample in samples:
-                if sample["device"] == device and (not seen or sample["n"] > seen[-1]):
-                    seen.append(sample["n"])
-            equal(seen, sorted(set(s["n"] for s in samples if s["device"] == device)), device, "did not arrive in order:")
-        again = len(samples) - len({(s["device"], s["n"]) for s in samples})
-        check(len(wanted) > ROUNDS, "only", len(wanted), "samples were answered")
-        print(f"     {ROUNDS} kills, {len(wanted)} samples answered, {len(samples)} arrived, {again} of them again "
-              f"({duplicates(samples)} known by their name), none lost", flush=True)
+        judge(receiver.samples(), wanted)
+
+
+def judge(samples, wanted):
+    for device in DEVICES:
+        seen = []
+        for sample in samples:
+            if sample["device"] == device and (not seen or sample["n"] > seen[-1]):
+                seen.append(sample["n"])
+        equal(seen, sorted({s["n"] for s in samples if s["device"] == device}), device, "did not arrive in order:")
+    again = len(samples) - len({(s["device"], s["n"]) for s in samples})
+    check(len(wanted) > ROUNDS, "only", len(wanted), "samples were answered")
+    print(f"     {ROUNDS} kills, {len(wanted)} samples answered, {len(samples)} arrived, {again} of them again "
+          f"({duplicates(samples)} known by their name), none lost", flush=True)
+
+
+def test_every_sample_answered_over_http_arrives_and_in_order_when_the_gateway_is_killed_at_any_moment():
+    kill_again_and_again("http: {}, durable: true", HttpPublisher())
+
+
+def test_every_sample_acknowledged_over_mqtt_arrives_and_in_order_when_the_gateway_is_killed_at_any_moment():
+    with mosquitto() as port:
+        kill_again_and_again(f"mqtt: 'mqtt://127.0.0.1:{port}', topic: plant/+, qos: 1, client_id: kill9", MqttPublisher(port))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ void JournalReader::pump() {
         sample.sequence = 0;
       }
     }
-    if (!target_.pipeline->offer(held_)) {
+    if (!target_.pipeline->take(held_)) {
       timer_.arm_in(kOfferAgain, [this] { pump(); });
       break;
     }

@@ -101,6 +101,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   void stop(std::function<void()> done);
   // Any thread. False: refused, nothing was taken.
   bool offer(std::vector<Sample> samples);
+  // The same for one who comes again: what is refused stays where it is, and is not counted.
+  bool take(std::vector<Sample>& samples);
   // Any thread. Pipelines that read this one: they get a copy of what comes out. One that is full is waited for.
   void set_readers(std::vector<std::shared_ptr<Pipeline>> readers);
   // Any thread. Dead letters go once more into the step or sink where they failed; `done` on the loop with those whose
@@ -146,7 +148,6 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   void dead(DeadLetter letter);
   void note_devices(std::span<const Sample> samples);
   void count_latency(base::WallMicros ingest_time);
-  bool take(std::vector<Sample>& samples);
   // Readers.
   void hand_on();
   void hand_on_soon();

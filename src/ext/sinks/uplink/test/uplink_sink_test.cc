@@ -42,7 +42,7 @@ class UplinkSinkTest : public testing::Test {
   void make(bool with_probe = true) {
     UplinkOptions options;
     options.back_after = 60s;
-    options.timeout = 10s;
+    options.timeout = 15s;
     options.probe = [this](rt::Loop&, const net::HostPort& address, std::function<void(Result<void>)> done) {
       probes.push_back(address.host);
       if (probe_up) return done({});
@@ -154,9 +154,9 @@ TEST_F(UplinkSinkTest, ALinkThatDoesNotAnswerHasFailed) {
   fibre.silent = true;
   Sent answer{.outcome = Sent::Outcome::refused};
   sink->send(std::make_shared<const std::vector<ingest::Sample>>(1), [&](Sent sent) { answer = std::move(sent); });
-  pass(11s);
+  pass(16s);
   EXPECT_EQ(answer.outcome, Sent::Outcome::again);
-  EXPECT_EQ(answer.why, "fibre did not confirm within 10s");
+  EXPECT_EQ(answer.why, "fibre did not confirm within 15s");
   EXPECT_EQ(link(), "lte");
 }
 
