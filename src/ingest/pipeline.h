@@ -82,8 +82,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   // Builds the steps of a list; mistakes are reported on it.
   void read_steps(const config::Node& steps) { steps_->read(steps); }
   // `written` tells at a reload whether the sink is still the same.
-  void add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written = {},
-                OutletOptions options = {});
+  void add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written = {}, OutletOptions options = {});
   const std::string& name() const { return name_; }
   std::vector<std::string> step_kinds() const;  // without those inside others
   const AlarmTable& alarms() const { return *frame_.alarms; }
@@ -168,7 +167,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   PipelineParts parts_;
   StepFrame frame_;
   std::unique_ptr<End> end_;
-  bool may_refuse_ = false;  // a sink's buffer refuses when it is full
+  bool may_refuse_ = false;      // a sink's buffer refuses when it is full
   std::vector<SinkSlot> sinks_;  // changed on the loop at a reload, with shown_mutex_
   std::unique_ptr<StepChain> steps_;
   std::unique_ptr<rt::Timer> timer_;

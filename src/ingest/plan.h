@@ -39,7 +39,7 @@ struct PlannedPipeline {
   std::string written;
   std::shared_ptr<Pipeline> pipeline;
   Shape in;
-  StepPlan whole;                  // of all its steps
+  StepPlan whole;                         // of all its steps
   std::vector<std::string> sinks;         // kinds, in order
   std::vector<std::string> buffers = {};  // names of those on disk
   std::vector<PlannedTest> tests;

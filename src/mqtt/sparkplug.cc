@@ -124,7 +124,8 @@ Payload read_payload(std::string_view from) {
       case varint(payload::kSequence): out.sequence = reader.get_uint64(); break;
       case bytes(payload::kMetrics):
         if (out.metrics.size() >= kMetricsMax)
-          throw Malformed{{Errc::out_of_range, fmt::format("the Sparkplug payload has more than {} metrics", kMetricsMax)}};
+          throw Malformed{
+              {Errc::out_of_range, fmt::format("the Sparkplug payload has more than {} metrics", kMetricsMax)}};
         out.metrics.push_back(read_metric(reader.get_message()));
         break;
       default: reader.skip();

@@ -1,5 +1,5 @@
-// Sparkplug B payloads and topics (Eclipse Sparkplug Specification 3.0.0, sections 4 and 6; field numbers of its published
-// protobuf schema). Pure: bytes in, values out.
+// Sparkplug B payloads and topics (Eclipse Sparkplug Specification 3.0.0, sections 4 and 6; field numbers of its
+// published protobuf schema). Pure: bytes in, values out.
 #pragma once
 
 #include <cstdint>

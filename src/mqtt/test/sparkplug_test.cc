@@ -77,9 +77,9 @@ TEST(Sparkplug, WritesWhatItReads) {
 }
 
 TEST(Sparkplug, RefusesWhatIsBroken) {
-  EXPECT_FALSE(decode("\x12\x7f"));                    // cut short
-  EXPECT_FALSE(decode("\x12\x03\x0a\x01\xff"s));       // a name that is no UTF-8
-  EXPECT_FALSE(decode("{\"temp\":1}"));                // JSON
+  EXPECT_FALSE(decode("\x12\x7f"));               // cut short
+  EXPECT_FALSE(decode("\x12\x03\x0a\x01\xff"s));  // a name that is no UTF-8
+  EXPECT_FALSE(decode("{\"temp\":1}"));           // JSON
   std::string many;
   for (std::size_t i = 0; i <= kMetricsMax; ++i) many += "\x12\x00"s;
   EXPECT_FALSE(decode(many));

@@ -35,7 +35,8 @@ void HttpSource::accept(std::string content_type, std::string body, Accepted don
                                                "application/x-ndjson, application/cbor, text/csv, or Influx lines as "
                                                "text/plain",
                                                content_type));
-  if (format) samples = ingest::samples_from(*format, body, {.device = ingest::speaker_or(name_), .now = clock_.wall()});
+  if (format)
+    samples = ingest::samples_from(*format, body, {.device = ingest::speaker_or(name_), .now = clock_.wall()});
   if (!samples) {
     tally_->dropped.fetch_add(1, std::memory_order_relaxed);
     return done(std::unexpected(std::move(samples.error())));

@@ -170,8 +170,7 @@ TEST(WebhookSignature, IsWhatOthersCompute) {
 }
 
 TEST(WebhookSignature, RefusesSecretsThatAreNone) {
-  for (const char* written :
-       {"", "whsec_", "plain", "whsec_c2hvcnQ=", "whsec_!!!!"}) {
+  for (const char* written : {"", "whsec_", "plain", "whsec_c2hvcnQ=", "whsec_!!!!"}) {
     auto key = ingest::WebhookSigner::key_of(base::Secret(written));
     ASSERT_FALSE(key) << written;
     EXPECT_THAT(key.error().detail, HasSubstr("openssl rand"));

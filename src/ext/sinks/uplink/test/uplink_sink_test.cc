@@ -30,7 +30,9 @@ class FakeSink : public ingest::Sink {
     done({});
   }
   void stop() override {}
-  ingest::Status status() const override { return {.detail = "", .messages = static_cast<std::uint64_t>(peer_.batches)}; }
+  ingest::Status status() const override {
+    return {.detail = "", .messages = static_cast<std::uint64_t>(peer_.batches)};
+  }
 
  private:
   Peer& peer_;
