@@ -158,11 +158,11 @@ TEST(HostSource, EmitsOneSamplePerPeriodNamedAfterTheHost) {
   rt::Loop loop;
   std::vector<ingest::Sample> got;
   bool take = true;
-  ASSERT_TRUE(source->start(loop, [&](std::vector<ingest::Sample> samples) {
+  ASSERT_TRUE(source->start(loop, ingest::Emit([&](std::vector<ingest::Sample> samples) {
     for (auto& sample : samples) got.push_back(std::move(sample));
     if (got.size() == 2) loop.stop();
     return std::exchange(take, false);
-  }));
+  })));
   rt::Timer deadline(loop);
   deadline.arm_in(5s, [&] { loop.stop(); });
   loop.run();
@@ -172,7 +172,7 @@ TEST(HostSource, EmitsOneSamplePerPeriodNamedAfterTheHost) {
   ASSERT_EQ(got.size(), 2U);
   EXPECT_EQ(got[1].device, "edge-7");
   EXPECT_GE(got[1].event_time - got[0].event_time, 90'000);
-  EXPECT_FALSE(source->accept("application/json", "{}"));
+  source->accept("application/json", "{}", [](Result<std::size_t> taken) { EXPECT_FALSE(taken); });
 }
 
 TEST(HostSource, ReportsWhatCannotBe) {
