@@ -10,6 +10,7 @@ import connections
 import devices
 import footprint
 import infer
+import modbus
 import overload
 import peers
 import programs
@@ -23,7 +24,7 @@ import translate
 BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "devices": devices.devices, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
            "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared,
-           "tokenize": tokenizer.tokenize}
+           "tokenize": tokenizer.tokenize, "modbus": modbus.modbus}
 
 
 def main():
