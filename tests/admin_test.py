@@ -17,7 +17,11 @@ PATHS = ["/", "/metrics", "/healthz", "/readyz", "/admin/v1/openapi.json", "/adm
 CHANGES = [("POST", "/admin/v1/keys"), ("POST", "/admin/v1/teams"), ("POST", "/admin/v1/budgets/adjust"), ("PATCH", "/admin/v1/keys/{key}"), ("DELETE", "/admin/v1/keys/{key}"),
            ("POST", "/admin/v1/keys/{key}/rotate"), ("PATCH", "/admin/v1/teams/{team}"), ("DELETE", "/admin/v1/teams/{team}"), ("DELETE", "/admin/v1/buffers/{kind}/{name}"),
            *(("POST", f"/admin/v1/alarms/{verb}") for verb in ("acknowledge", "shelve", "unshelve")), *(("POST", f"/admin/v1/actions/{verb}") for verb in ("hold", "release", "force")),
-           ("PATCH", "/admin/v1/models/{model}/traffic"), *(("POST", f"/admin/v1/models/{{model}}/{verb}") for verb in ("load", "unload", "pin", "unpin", "promote", "rollback"))]
+           ("PATCH", "/admin/v1/models/{model}/traffic"), *(("POST", f"/admin/v1/models/{{model}}/{verb}") for verb in ("load", "unload", "pin", "unpin", "promote", "rollback")),
+           ("DELETE", "/admin/v1/pipelines/{pipeline}/dead_letters"), ("POST", "/admin/v1/pipelines/{pipeline}/dead_letters/replay"),
+           ("POST", "/admin/v1/devices"), ("PATCH", "/admin/v1/devices/{device}"), ("DELETE", "/admin/v1/devices/{device}"), ("PATCH", "/admin/v1/devices/{device}/twin"),
+           *(("POST", f"/admin/v1/devices/{{device}}/{verb}") for verb in ("certificates", "commands", "onboard-code", "quarantine", "release", "secrets")),
+           ("DELETE", "/admin/v1/devices/{device}/commands/{command}"), ("DELETE", "/admin/v1/devices/{device}/credentials/{credential}")]
 
 
 class Keyed(Gateway):

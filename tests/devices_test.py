@@ -74,7 +74,7 @@ def test_a_device_made_by_either_side_is_seen_by_both():
         check("mill-1" in cli(running, "list"), "the table")
         check("there is a device" in cli(running, "add", "press-7", status=2), "a name is taken once")
         for wrong in ("a/b", "", "x" * 65, ".."):
-            admin.ask("POST", "devices", {"name": wrong}, 400)
+            admin.ask("POST", "devices", {"name": wrong}, 422)
         admin.ask("GET", "devices/nobody", status=404)
         actions = [(line["action"], line["object"]) for line in admin.ask("GET", "audit")["audit"]]
         check(("device.create", "device:press-7") in actions and ("device.update", "device:mill-1") in actions, actions)
@@ -252,7 +252,7 @@ def test_a_command_is_delivered_answered_and_expires():
         equal(admin.ask("GET", "devices/press-7/commands/" + given["id"])["state"], "delivered")
         equal(running.request("GET", path, None, secret).json(), {"commands": []}, "delivered a moment ago")
         equal(running.post(f"{path}/{given['id']}", {"state": "done", "result": {"ok": True}}, secret).json()["state"], "done")
-        equal(running.post(f"{path}/{given['id']}", {"state": "failed"}, secret).status, 400)
+        equal(running.post(f"{path}/{given['id']}", {"state": "failed"}, secret).status, 409)
         equal(running.post(f"{path}/none", {"state": "done"}, secret).status, 404)
         equal(admin.ask("GET", "devices/press-7/commands")["commands"][0]["result"], {"ok": True})
         brief = cli(running, "command", "press-7", "stop", "--expires", "1s")
@@ -260,7 +260,7 @@ def test_a_command_is_delivered_answered_and_expires():
         taken = admin.ask("POST", "devices/press-7/commands", {"name": "stop"}, 201)
         equal(admin.ask("DELETE", "devices/press-7/commands/" + taken["id"])["state"], "cancelled")
         equal(running.request("GET", path, None, secret).json(), {"commands": []})
-        admin.ask("POST", "devices/press-7/commands", {"name": "no name"}, 400)
+        admin.ask("POST", "devices/press-7/commands", {"name": "no name"}, 422)
         admin.ask("POST", "devices/nobody/commands", {"name": "stop"}, 404)
 
 
@@ -360,7 +360,7 @@ def test_mistakes_in_the_configuration_are_shown():
                         ("devices: { quarantine: 5 }", "quarantine_if"), ("devices: { certificate_days: 0 }", "1")):
         path = harness.folder() / "gateway.yaml"
         path.write_text("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n" + more + "\n")
-        status, out, err = command("check", "--config", str(path))
+        status, out, err = command("check", str(path))
         check(status == 2 and words in out + err, more, status, out, err)
 
 

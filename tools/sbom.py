@@ -20,7 +20,7 @@ import uuid
 # SPDX licence by the beginning of a package's name; the longest match counts.
 LICENCES = {
     "libboost": "BSL-1.0", "libbrotli": "MIT", "libc-ares": "MIT", "libc6": "LGPL-2.1-or-later", "libcares": "MIT", "libcli11": "BSD-3-Clause", "libfmt": "MIT",
-    "libhiredis": "BSD-3-Clause", "libgcc": "GPL-3.0-or-later WITH GCC-exception-3.1", "libmosquitto": "EPL-2.0 OR BSD-3-Clause", "libnghttp2": "MIT", "libseccomp": "LGPL-2.1-only",
+    "libhiredis": "BSD-3-Clause", "libmodbus": "LGPL-2.1-or-later", "libutf8proc": "MIT", "libgcc": "GPL-3.0-or-later WITH GCC-exception-3.1", "libmosquitto": "EPL-2.0 OR BSD-3-Clause", "libnghttp2": "MIT", "libseccomp": "LGPL-2.1-only",
     "libsimdjson": "Apache-2.0", "libsqlite3": "blessing", "libssl": "Apache-2.0", "libstdc++": "GPL-3.0-or-later WITH GCC-exception-3.1",
     "liburing": "LGPL-2.1-or-later OR MIT", "libwslay": "MIT", "libyaml-cpp": "MIT", "libzstd": "BSD-3-Clause", "onnxruntime": "MIT", "zlib1g": "Zlib",
 }

@@ -201,7 +201,7 @@ TEST_F(StateKeys, TamperingShows) {
        {"UPDATE audit SET actor='cli:other' WHERE sequence=2", "DELETE FROM audit WHERE sequence=2",
         "UPDATE audit SET after=before, before=after WHERE sequence=1", "DELETE FROM audit WHERE sequence=3",
         "DELETE FROM audit"}) {
-    auto database = Database::open(path + "/penstock.db", {"", "", "", ""});
+    auto database = Database::open(path + "/penstock.db", {"", "", "", "", ""});
     ASSERT_TRUE(database && database->execute("CREATE TABLE kept AS SELECT * FROM audit"));
     EXPECT_EQ(state.verify_audit().value(), 3);
     ASSERT_TRUE(database->execute(damage));
