@@ -94,6 +94,30 @@ def test_values_units_and_a_device_that_comes_back():
                 until(lambda: (pipeline(gate)["last"] or {}).get("temp") == 12.5 and "quality" not in pipeline(gate)["last"], "its return")
 
 
+ACT = """
+  dev: { http: {} }
+pipelines:
+  read: { from: plc, to: [ log: { every: 1h } ] }
+  guard:
+    from: dev
+    steps:
+      - alarm: { name: hot, raise: "temp > 80" }
+      - do: { on: hot.raised, write: { plc.running: false, plc.turned: 7.5 }, confirm_within: 3s }
+"""
+
+
+def test_an_action_is_written_and_read_back():
+    with Device() as device:
+        config = CONFIG.replace("running: c17", "running: c17:rw").replace("h40003:f32.cdab", "h40003:f32.cdab:rw")
+        with harness.Gateway(config.split("pipelines:")[0].rstrip("\n") % device.port + ACT) as gate:
+            read = lambda: next(p for p in harness.request(gate.admin_port, "GET", "/admin/v1/pipelines").json()["pipelines"] if p["name"] == "read")["last"]
+            until(lambda: (read() or {}).get("running") is True, "the machine to run")
+            equal(gate.post("/ingest/dev", {"device": "press-1", "temp": 90}).status, 202)
+            until(lambda: read()["running"] is False and read()["turned"] == 7.5, "the machine to be stopped")
+            done = until(lambda: harness.request(gate.admin_port, "GET", "/admin/v1/action-history").json()["events"], "the action in the history")
+            check("confirmed" in str(done) or "done" in str(done), done)
+
+
 def test_check_says_what_is_wrong_with_points():
     path = harness.folder() / "bad.yaml"
     path.write_text(CONFIG.replace("c17", "c17:f32") % 502)
