@@ -36,6 +36,8 @@ class JournalReader : public std::enable_shared_from_this<JournalReader> {
     options.cursors = {cursor_of(target_.pipeline->name())};
     options.after = spool->cursor(std::string(kAllCursor));
     follower_ = std::make_shared<Follower>(*target_.loop, std::move(spool), std::move(options), [this] { pump(); });
+    // One that has nothing left to read holds the others' samples no longer than they need them.
+    if (auto journal = journal_.lock()) journal->moved(target_.pipeline->name(), follower_->cursor());
     pump();
   }
   void stored(std::uint64_t first, std::vector<Sample> samples) {
