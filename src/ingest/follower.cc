@@ -43,7 +43,8 @@ void Follower::stored(std::uint64_t first, std::vector<Sample> samples) {
   // In order, only what follows the last one read may come from memory.
   if (paused_ || !room || first <= read_at_ || (behind_ && !options_.live_first)) {
     behind_ = behind_ || last > read_at_;
-    return;
+    // Whoever found nothing to take has it read now: what is stored last may have nothing behind it to wake them.
+    return ready_();
   }
   for (std::size_t i = 0; i < samples.size(); ++i) name(samples[i], first + i);
   hold(where, std::move(samples));
@@ -177,6 +178,8 @@ void Follower::advance() {
   const std::uint64_t end = done_.end_of_run(cursor_ + 1);
   if (end == 0) return;
   cursor_ = end;
+  // A reading that began before they were confirmed still brings them, and nothing else will tell that they are done.
+  read_at_ = std::max(read_at_, cursor_);
   done_.remove_to(cursor_);
   claimed_.remove_to(cursor_);
   for (const std::string& cursor : options_.cursors) spool_->acknowledge(cursor, cursor_);
