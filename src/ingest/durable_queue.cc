@@ -227,6 +227,8 @@ void DurableQueue::put_back(const std::vector<Sample>& samples) {
 
 void DurableQueue::failed() {
   if (follower_) follower_->rewind();
+  // The disk came while they were under way without it.
+  if (spool_ && !unstored_.empty() && !timer_->armed()) timer_->arm_in(kAppendSoon, [this] { append_unstored(); });
   count();
 }
 

@@ -136,15 +136,20 @@ void Follower::have_read(std::uint64_t generation, Result<spool::Spool::Entries>
     timer_.arm_in(kReadAgain, [this] { ready_(); });
     return;
   }
-  // What was stored since is told of by stored(), later.
-  if (entries->empty()) behind_ = false;
+  // What was stored since is told of by stored(), later; numbers up to the newest that are not there never will be.
+  if (entries->empty()) {
+    behind_ = false;
+    done_.add({read_at_ + 1, newest_});
+    read_at_ = std::max(read_at_, newest_);
+  }
   for (spool::Entry& entry : *entries) {
     if (entry.sequence <= read_at_) continue;
     done_.add({read_at_ + 1, entry.sequence - 1});  // dropped by a bound, damaged, or never given out
     pass(entry);
   }
   advance();
-  if (!window_.empty()) return ready_();
+  // When all is read there is nothing to take; what waits is counted anew.
+  if (!window_.empty() || !behind_) return ready_();
   read_more();
 }
 

@@ -144,6 +144,7 @@ void Journal::set_targets(const std::vector<JournalTarget>& targets) {
     done_to_.erase(name);
     reader->loop().post([reader] { reader->stop(); });
   }
+  if (!before.empty()) release_done();
   if (std::exchange(asked_, true)) return;
   cursors_ = cursors;
   open(std::move(cursors));
@@ -230,9 +231,14 @@ void Journal::moved(const std::string& reader, std::uint64_t cursor) {
   auto found = done_to_.find(reader);
   if (found == done_to_.end()) return;
   found->second = cursor;
-  std::uint64_t all = cursor;
+  release_done();
+}
+
+// With mutex_ held.
+void Journal::release_done() {
+  std::uint64_t all = UINT64_MAX;
   for (const auto& [name, done_to] : done_to_) all = std::min(all, done_to);
-  release_to(all);
+  if (!done_to_.empty()) release_to(all);
 }
 
 // With mutex_ held. Cursors of pipelines that no longer read hold nothing back.
