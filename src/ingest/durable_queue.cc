@@ -18,6 +18,8 @@ constexpr base::Duration kAppendSoon = 10ms;  // the disk is only slow
 constexpr base::Duration kOpenAgain = 10s;
 // A pipeline's own queue and what its steps hold come on top of `memory` when the source is refused.
 constexpr std::size_t kBeyond = 20'000;
+// Held for a disk that takes them in a moment, before the source is refused.
+constexpr std::size_t kHeldLeast = 10'000;
 
 // Samples are appended by the turn and handed out once they are stored. Those that the disk does not take stay in
 // memory with their receipts, are tried again, and go out directly meanwhile: a broken disk costs durability, not
@@ -47,6 +49,9 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   void appended(std::vector<Sample> samples, const Result<std::uint64_t>& first);
   void keep_in_memory(std::vector<Sample> samples);
   void append_unstored();
+  // Samples in memory that are for the disk, before the source is refused or some are dropped.
+  std::size_t held_most() const { return disk_works_ ? std::max(options_.memory, kHeldLeast) : options_.memory; }
+  bool refuses() const { return disk_works_ || options_.full == spool::Full::refuse; }
   // A batch is either from the disk or from unstored_.
   bool on_disk(const std::vector<Sample>& batch) const {
     return !batch.empty() && batch.front().origin == origin_ && origin_;
@@ -68,6 +73,7 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   std::deque<Sample> unstored_;  // oldest first
   std::size_t appending_ = 0;    // appends under way
   bool open_failed_ = false;     // delivery goes on without the disk
+  bool disk_works_ = true;       // it is only being opened, or slow: a bound of memory loses nothing meanwhile
   bool stopped_ = false;
   std::atomic<std::uint64_t> waiting_{0};
   std::atomic<std::uint64_t> dropped_{0};
@@ -96,6 +102,7 @@ void DurableQueue::opened(Result<std::shared_ptr<spool::Spool>> spool) {
     return;
   }
   open_failed_ = !spool;
+  disk_works_ = spool.has_value();
   set_trouble(spool ? "" : fmt::format("the buffer {} cannot be opened: {}", name_, spool.error().detail));
   if (!spool) {
     timer_->arm_in(kOpenAgain, [this] { open(); });
@@ -148,6 +155,7 @@ void DurableQueue::append(std::vector<Sample> samples) {
 
 void DurableQueue::appended(std::vector<Sample> samples, const Result<std::uint64_t>& first) {
   --appending_;
+  disk_works_ = first || first.error().code == Errc::backpressure;
   if (!first) {
     set_trouble(fmt::format("the buffer {} takes nothing: {}", name_, first.error().detail));
     if (stopped_) {
@@ -165,7 +173,7 @@ void DurableQueue::appended(std::vector<Sample> samples, const Result<std::uint6
   if (stopped_) return;
   if (*first == 0) {
     dropped_.fetch_add(samples.size(), std::memory_order_relaxed);
-    return;
+    return count();
   }
   set_trouble("");
   follower_->stored(*first, std::move(samples));
@@ -175,7 +183,7 @@ void DurableQueue::appended(std::vector<Sample> samples, const Result<std::uint6
 // Behind what is there already: appends fail in the order in which they were made.
 void DurableQueue::keep_in_memory(std::vector<Sample> samples) {
   std::move(samples.begin(), samples.end(), std::back_inserter(unstored_));
-  const std::size_t most = options_.full == spool::Full::refuse ? options_.memory + kBeyond : options_.memory;
+  const std::size_t most = held_most() + (refuses() ? kBeyond : 0);
   while (unstored_.size() > most) {
     unstored_.pop_front();
     dropped_.fetch_add(1, std::memory_order_relaxed);
@@ -219,6 +227,8 @@ void DurableQueue::put_back(const std::vector<Sample>& samples) {
 
 void DurableQueue::failed() {
   if (follower_) follower_->rewind();
+  // The disk came while they were under way without it.
+  if (spool_ && !unstored_.empty() && !timer_->armed()) timer_->arm_in(kAppendSoon, [this] { append_unstored(); });
   count();
 }
 
@@ -248,8 +258,8 @@ void DurableQueue::stop() {
 void DurableQueue::count() {
   waiting_.store(unstored_.size() + (follower_ ? follower_->backlog() : 0), std::memory_order_relaxed);
   if (follower_) replayed_.store(follower_->replayed(), std::memory_order_relaxed);
-  if (options_.full == spool::Full::refuse)
-    set_full(unstored_.size() >= options_.memory || (spool_ && !unstored_.empty()));
+  const bool disk_refuses = options_.full == spool::Full::refuse && spool_ && !unstored_.empty();
+  set_full(disk_refuses || (refuses() && unstored_.size() >= held_most()));
 }
 
 void DurableQueue::set_trouble(std::string trouble) {

@@ -43,7 +43,8 @@ void Follower::stored(std::uint64_t first, std::vector<Sample> samples) {
   // In order, only what follows the last one read may come from memory.
   if (paused_ || !room || first <= read_at_ || (behind_ && !options_.live_first)) {
     behind_ = behind_ || last > read_at_;
-    return;
+    // Whoever found nothing to take has it read now: what is stored last may have nothing behind it to wake them.
+    return ready_();
   }
   for (std::size_t i = 0; i < samples.size(); ++i) name(samples[i], first + i);
   hold(where, std::move(samples));
@@ -135,15 +136,20 @@ void Follower::have_read(std::uint64_t generation, Result<spool::Spool::Entries>
     timer_.arm_in(kReadAgain, [this] { ready_(); });
     return;
   }
-  // What was stored since is told of by stored(), later.
-  if (entries->empty()) behind_ = false;
+  // What was stored since is told of by stored(), later; numbers up to the newest that are not there never will be.
+  if (entries->empty()) {
+    behind_ = false;
+    done_.add({read_at_ + 1, newest_});
+    read_at_ = std::max(read_at_, newest_);
+  }
   for (spool::Entry& entry : *entries) {
     if (entry.sequence <= read_at_) continue;
     done_.add({read_at_ + 1, entry.sequence - 1});  // dropped by a bound, damaged, or never given out
     pass(entry);
   }
   advance();
-  if (!window_.empty()) return ready_();
+  // When all is read there is nothing to take; what waits is counted anew.
+  if (!window_.empty() || !behind_) return ready_();
   read_more();
 }
 
@@ -177,6 +183,8 @@ void Follower::advance() {
   const std::uint64_t end = done_.end_of_run(cursor_ + 1);
   if (end == 0) return;
   cursor_ = end;
+  // A reading that began before they were confirmed still brings them, and nothing else will tell that they are done.
+  read_at_ = std::max(read_at_, cursor_);
   done_.remove_to(cursor_);
   claimed_.remove_to(cursor_);
   for (const std::string& cursor : options_.cursors) spool_->acknowledge(cursor, cursor_);

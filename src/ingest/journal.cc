@@ -36,6 +36,8 @@ class JournalReader : public std::enable_shared_from_this<JournalReader> {
     options.cursors = {cursor_of(target_.pipeline->name())};
     options.after = spool->cursor(std::string(kAllCursor));
     follower_ = std::make_shared<Follower>(*target_.loop, std::move(spool), std::move(options), [this] { pump(); });
+    // One that has nothing left to read holds the others' samples no longer than they need them.
+    if (auto journal = journal_.lock()) journal->moved(target_.pipeline->name(), follower_->cursor());
     pump();
   }
   void stored(std::uint64_t first, std::vector<Sample> samples) {
@@ -142,6 +144,7 @@ void Journal::set_targets(const std::vector<JournalTarget>& targets) {
     done_to_.erase(name);
     reader->loop().post([reader] { reader->stop(); });
   }
+  if (!before.empty()) release_done();
   if (std::exchange(asked_, true)) return;
   cursors_ = cursors;
   open(std::move(cursors));
@@ -228,9 +231,14 @@ void Journal::moved(const std::string& reader, std::uint64_t cursor) {
   auto found = done_to_.find(reader);
   if (found == done_to_.end()) return;
   found->second = cursor;
-  std::uint64_t all = cursor;
+  release_done();
+}
+
+// With mutex_ held.
+void Journal::release_done() {
+  std::uint64_t all = UINT64_MAX;
   for (const auto& [name, done_to] : done_to_) all = std::min(all, done_to);
-  release_to(all);
+  if (!done_to_.empty()) release_to(all);
 }
 
 // With mutex_ held. Cursors of pipelines that no longer read hold nothing back.

@@ -53,6 +53,7 @@ class Journal : public std::enable_shared_from_this<Journal> {
   void stored(std::uint64_t first, const std::vector<Sample>& samples);
   // A reader is done with everything up to `cursor`.
   void moved(const std::string& reader, std::uint64_t cursor);
+  void release_done();
   void release_to(std::uint64_t cursor);
 
   const std::string name_;  // journals/press

@@ -231,6 +231,36 @@ TEST_F(DurableOutlet, KeepsTheOrderWithLittleMemory) {
   EXPECT_EQ(numbers(), range(0, 1'500));
 }
 
+TEST_F(DurableOutlet, AfterACrashNothingCountsAsWaitingThatIsNotThere) {
+  start();
+  deliver(0, 10);
+  ASSERT_TRUE(got(10));
+  std::string crashed = folder_ + "-crashed";
+  std::filesystem::copy(folder_, crashed, std::filesystem::copy_options::recursive);
+  stop();
+  store_ = std::make_unique<BufferStore>(crashed, base::system_clock(), nullptr);
+  start();
+  ASSERT_TRUE(until([&] {
+    auto all = store_->status();
+    return all.size() == 1 && all.front().stats.last_sequence > 10;
+  })) << "numbers that may have been given out before the crash are left out";
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+  deliver(10, 12);
+  ASSERT_TRUE(until([&] { return !sink_.got.empty() && sink_.got.back().sequence > 11; }));
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+  stop();
+  std::filesystem::remove_all(crashed);
+}
+
+TEST_F(DurableOutlet, ALargeTurnIsReadBackWithLittleMemory) {
+  options_.memory = 7;
+  start();
+  ASSERT_TRUE(until([&] { return outlet_->status().waiting == 0 && store_->status().size() == 1; }));
+  deliver(0, 50);
+  ASSERT_TRUE(got(50));
+  EXPECT_EQ(numbers(), range(0, 50));
+}
+
 TEST_F(DurableOutlet, SendsLiveOnesFirstAndTheBacklogAtItsRate) {
   options_.live_first = true;
   options_.replay = 400;

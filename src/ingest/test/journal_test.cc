@@ -238,7 +238,9 @@ TEST_F(JournalTest, APipelineThatIsGoneHoldsNothingBack) {
   apply(kTwo);
   on_loop([&] { peers_["b"].up = false; });
   ASSERT_TRUE(store(0, 40));
+  ASSERT_TRUE(until([&] { return peers_["a"].got.size() == 40; }));
   apply(kOne);
+  EXPECT_TRUE(settled());
   ASSERT_TRUE(store(40, 50));
   ASSERT_TRUE(until([&] { return peers_["a"].got.size() == 50; }));
   EXPECT_TRUE(settled());
