@@ -104,14 +104,6 @@ const char* Surroundings::look_up(const std::string& name) {
     if (name == "PENSTOCK_FOUND_LLM_KEY") return llm_key_.c_str();
     if (name == "PENSTOCK_FOUND_LLM_MODEL") return llm_model_.c_str();
   }
-  if (name == "PENSTOCK_FOUND_BROKER") {
-    if (broker_.empty()) {
-      int fd = connect_local(1883);
-      if (fd >= 0) ::close(fd);
-      broker_ = fd >= 0 ? "true" : "false";
-    }
-    return broker_.c_str();
-  }
   if (name == "PENSTOCK_FOUND_KEY") {
     if (key_.empty()) find_key();
     return key_.c_str();

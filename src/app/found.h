@@ -16,7 +16,6 @@ namespace penstock::app {
 // PENSTOCK_FOUND_LLM_KEY    its API key ("none" when it takes none)
 // PENSTOCK_FOUND_LLM_MODEL  the model to ask for
 //   A provider key in the environment, else Ollama or llama-server on this machine, else a simulation in this process.
-// PENSTOCK_FOUND_BROKER     true when an MQTT broker listens on 127.0.0.1:1883, else false
 // PENSTOCK_FOUND_KEY        a gateway key made at the first start and kept in <data_dir>/demo.key
 // Everything else comes from the process's environment.
 class Surroundings {
@@ -39,7 +38,6 @@ class Surroundings {
   std::string data_dir_;
   std::string llm_, llm_url_, llm_key_, llm_model_;
   std::string llm_type_ = "openai";
-  std::string broker_;
   std::string key_;
   std::unique_ptr<rt::LoopThread> mock_thread_;
   std::unique_ptr<mock::Server> mock_;
