@@ -1,5 +1,6 @@
 """kill -9 at random moments while publishers wait for every answer, over HTTP and over MQTT at QoS 1: what was answered
-reaches the sink, each device's samples in order. 20 rounds; `--rounds 1000` by hand, `--seed 7` for the same moments again."""
+reaches the sink, each device's samples in order. 10 rounds over each; `--rounds 1000` by hand, `--seed 7` for the same
+moments again."""
 
 import contextlib
 import json
@@ -19,6 +20,9 @@ from harness import Gateway, check, equal, until
 from sample_receiver import Receiver, duplicates
 
 DEVICES = ("a", "b", "c")
+# Samples of a device that were answered and have not arrived, about: a broker takes them faster than a gateway that is
+# killed all the time can store them.
+AHEAD_MAX = 1_000
 
 
 def option(name, fallback):
@@ -30,7 +34,7 @@ def option(name, fallback):
     return value
 
 
-ROUNDS = option("--rounds", 20)
+ROUNDS = option("--rounds", 10)
 SEED = option("--seed", random.randrange(1 << 30))
 
 
@@ -48,12 +52,32 @@ pipelines:
 """
 
 
+class Progress:
+    """How far each device's samples have come; looks at every arrival once."""
+
+    def __init__(self, receiver):
+        self.receiver = receiver
+        self.lock = threading.Lock()
+        self.looked_at = 0
+        self.reached = dict.fromkeys(DEVICES, 0)  # samples up to the highest one that arrived
+
+    def look(self):
+        with self.lock:
+            with self.receiver.lock:
+                fresh = self.receiver.arrived[self.looked_at:]
+            self.looked_at += len(fresh)
+            for _, sample in fresh:
+                self.reached[sample["device"]] = max(self.reached[sample["device"]], sample["n"] + 1)
+            return dict(self.reached)
+
+
 class Publisher:
     """A sample is sent until it is answered, and only then the next of its device."""
 
     def __init__(self):
         self.answered = dict.fromkeys(DEVICES, 0)  # samples of each device that were: 0 to n - 1
         self.port = 0  # of the gateway; 0 while there is none
+        self.progress = None
         self.stopping = False
         self.threads = [threading.Thread(target=self.publish, args=(device,), daemon=True) for device in DEVICES]
 
@@ -63,6 +87,9 @@ class Publisher:
 
     def publish(self, device):
         while not self.stopping:
+            if self.answered[device] - self.progress.look()[device] > AHEAD_MAX:
+                time.sleep(0.02)
+                continue
             sample = json.dumps({"device": device, "n": self.answered[device]}).encode()
             if self.send(device, sample):
                 self.answered[device] += 1
@@ -150,6 +177,7 @@ def kill_again_and_again(source, publisher):
     print(f"     seed {SEED}", flush=True)
     data_dir = harness.folder() / "data"
     with Receiver() as receiver:
+        progress = publisher.progress = Progress(receiver)
         text = config(receiver, source)
         for number in range(ROUNDS):
             gateway = Gateway(text, data_dir=data_dir)
@@ -175,12 +203,15 @@ def kill_again_and_again(source, publisher):
             time.sleep(0.2)
             publisher.stop()
             wanted = {(device, n) for device, count in publisher.answered.items() for n in range(count)}
-            until(lambda: wanted <= {(s["device"], s["n"]) for s in receiver.samples()}, "every answered sample", 120)
+            until(lambda: all(progress.look()[device] >= count for device, count in publisher.answered.items()),
+                  "the last of the answered samples", 120)
             until(lambda: gateway.metric("penstock_buffer_records") == 0, "nothing to wait any more", 60)
         judge(receiver.samples(), wanted)
 
 
 def judge(samples, wanted):
+    lost = sorted(wanted - {(s["device"], s["n"]) for s in samples})
+    equal(lost[:20], [], len(lost), "answered samples are lost:")
     for device in DEVICES:
         seen = []
         for sample in samples:
