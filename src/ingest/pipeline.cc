@@ -178,8 +178,12 @@ void Pipeline::on_tick() {
 
 void Pipeline::leave(Sample sample) {
   if (heir_ != nullptr) return heir_->leave(std::move(sample));
-  // A model's late answer may come after stop(): its sinks are closed.
-  if (stopped_) return;
+  // A model's late answer may come after stop(): its sinks are closed, and a journal gives the sample again.
+  if (stopped_) {
+    if (sample.receipt) sample.receipt->abandon();
+    add(dropped_);
+    return;
+  }
   if (opening_) {
     held_.push_back(std::move(sample));
     return;

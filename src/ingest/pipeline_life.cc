@@ -95,6 +95,8 @@ void Pipeline::inherit_queue(Pipeline& before) {
   }
   before.queued_.fetch_sub(working_.size(), std::memory_order_relaxed);
   queued_.fetch_add(working_.size(), std::memory_order_relaxed);
+  // Who reads this one may be said later (set_readers): until then what comes out goes where it went.
+  if (readers_.empty()) readers_ = std::move(before.readers_);
   for (Reader& old : before.readers_) {
     for (Reader& reader : readers_) {
       if (reader.to->name() == old.to->name()) reader.waiting = std::move(old.waiting);

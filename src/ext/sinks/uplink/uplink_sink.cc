@@ -39,9 +39,12 @@ void UplinkSink::tick() {
                                   .why = fmt::format("{} did not confirm within {}", current_->what.name,
                                                      base::format_duration(timeout_))});
   }
-  for (Link& link : links_) look_after(link, now);
-  if (choose() && told_) told_();
-  timer_->arm_in(kTick, [this] { tick(); });
+  // An outlet that is being stopped stops us from within its answer.
+  for (Link& link : links_) {
+    if (alive_) look_after(link, now);
+  }
+  if (alive_ && choose() && told_) told_();
+  if (alive_) timer_->arm_in(kTick, [this] { tick(); });
 }
 
 // A metered link that is not needed is left alone: looking at it costs money.
@@ -134,7 +137,7 @@ void UplinkSink::answered(std::uint64_t number, ingest::Sent sent) {
   show();
   done(std::move(sent));
   // The outlet waits before it sends again, but there is another way.
-  if (failed && current_ != nullptr && told_) told_();
+  if (alive_ && failed && current_ != nullptr && told_) told_();
 }
 
 void UplinkSink::stop() {

@@ -383,8 +383,9 @@ void DoStep::begin(Cause cause, std::string actor, RunRecord record, ingest::Rec
                         .receipt = std::move(receipt),
                         .confirmed = {}});
   // The order that makes it safe: written down, then made. In this order a crash leaves a record of every attempt.
-  keep(std::move(record), [this, door = door_, id](Result<void> kept) {
-    if (context_.loop->on_this_thread()) return noted(id, kept);  // at once, from within keep()
+  keep(std::move(record), [this, door = door_, loop = context_.loop, id](Result<void> kept) {
+    // At once, from within keep(). From the disk's thread the step may be gone by now.
+    if (loop->on_this_thread()) return noted(id, kept);
     door->pass([id, kept = std::move(kept)](DoStep& step) { step.noted(id, kept); });
   });
 }

@@ -62,6 +62,13 @@ class Desk : public std::enable_shared_from_this<Desk> {
  public:
   Desk(Settings settings, ingest::StepContext context) : settings_(std::move(settings)), context_(std::move(context)) {}
 
+  // What nobody waits for any more is given again by a durable source.
+  ~Desk() {
+    for (const auto& [sample, prompt] : waiting_) {
+      if (sample.receipt) sample.receipt->abandon();
+    }
+  }
+
   void push(Sample sample, ingest::Output& out);
   void pump(ingest::Output& out);
   void flush(ingest::Output& out);
@@ -154,7 +161,10 @@ void Desk::ask(Sample sample, std::string prompt) {
   auto kept = std::make_shared<std::pair<Sample, std::string>>(std::move(sample), std::move(prompt));
   shared->llm->ask(*context_.loop, std::move(question), [weak = weak_from_this(), kept](Result<std::string> answer) {
     auto self = weak.lock();
-    if (!self) return;
+    if (!self) {
+      if (kept->first.receipt) kept->first.receipt->abandon();
+      return;
+    }
     --self->in_flight_;
     if (answer) self->remember(kept->second, *answer);
     self->answered(std::move(kept->first), std::move(answer));

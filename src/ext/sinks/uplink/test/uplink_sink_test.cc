@@ -162,6 +162,20 @@ TEST_F(UplinkSinkTest, ALinkThatDoesNotAnswerHasFailed) {
   EXPECT_EQ(link(), "lte");
 }
 
+// As an outlet does that is being stopped: it waits for the answer and no longer.
+TEST_F(UplinkSinkTest, CanBeStoppedFromWithinTheAnswerOfALinkThatHangs) {
+  make(false);
+  fibre.silent = true;
+  int answers = 0;
+  sink->send(std::make_shared<const std::vector<ingest::Sample>>(1), [&](const Sent&) {
+    ++answers;
+    sink->stop();
+  });
+  pass(16s);
+  EXPECT_EQ(answers, 1);
+  EXPECT_EQ(sink->status().detail, "stopped");
+}
+
 TEST_F(UplinkSinkTest, WithoutAProbeAFailedLinkIsTriedAgainLater) {
   make(false);
   fibre.up = lte.up = false;
