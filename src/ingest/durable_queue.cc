@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kCursor = "sink";
 constexpr base::Duration kAppendAgain = 1s;
+// Of one append, about.
+constexpr std::size_t kAppendBytes = 1U << 20;
 constexpr base::Duration kAppendSoon = 10ms;  // the disk is only slow
 constexpr base::Duration kOpenAgain = 10s;
 // A pipeline's own queue and what its steps hold come on top of `memory` when the source is refused.
@@ -47,8 +49,9 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   void opened(Result<std::shared_ptr<spool::Spool>> spool);
   void append(std::vector<Sample> samples);
   void appended(std::vector<Sample> samples, const Result<std::uint64_t>& first);
-  void keep_in_memory(std::vector<Sample> samples);
+  void bound_memory();
   void append_unstored();
+  void append_some();
   // Samples in memory that are for the disk, before the source is refused or some are dropped.
   std::size_t held_most() const { return disk_works_ ? std::max(options_.memory, kHeldLeast) : options_.memory; }
   bool refuses() const { return disk_works_ || options_.full == spool::Full::refuse; }
@@ -71,7 +74,8 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   Priority least_ = Priority::bulk;
   std::vector<Sample> fresh_;    // of this turn
   std::deque<Sample> unstored_;  // oldest first
-  std::size_t appending_ = 0;    // appends under way
+  bool appending_ = false;       // an append is under way
+  bool refused_ = false;         // the last one was not taken
   bool open_failed_ = false;     // delivery goes on without the disk
   bool disk_works_ = true;       // it is only being opened, or slow: a bound of memory loses nothing meanwhile
   bool stopped_ = false;
@@ -134,16 +138,27 @@ void DurableQueue::on_turn_end() {
   if (!fresh_.empty()) append(std::exchange(fresh_, {}));
 }
 
-void DurableQueue::append(std::vector<Sample> samples) {
-  if (!spool_ || !unstored_.empty()) return keep_in_memory(std::move(samples));
-  spool::Spool::Entries entries(samples.size());
-  for (std::size_t i = 0; i < samples.size(); ++i) {
-    append_bytes(entries[i].bytes, samples[i]);
-    entries[i].time = samples[i].ingest_time;
-    entries[i].priority = static_cast<std::uint8_t>(samples[i].priority);
+// One append is under way at a time: were it refused while a later one is taken, the order would be lost. What comes
+// meanwhile goes with the next.
+void DurableQueue::append_unstored() {
+  if (spool_ && !appending_ && !unstored_.empty() && !timer_->armed()) append_some();
+}
+
+void DurableQueue::append_some() {
+  const std::size_t bytes_most = std::min<std::size_t>(kAppendBytes, options_.disk / 4);
+  spool::Spool::Entries entries;
+  auto held = std::make_shared<std::vector<Sample>>();
+  for (std::size_t bytes = 0; !unstored_.empty() && bytes < bytes_most;) {
+    const Sample& sample = unstored_.front();
+    auto& entry = entries.emplace_back();
+    append_bytes(entry.bytes, sample);
+    entry.time = sample.ingest_time;
+    entry.priority = static_cast<std::uint8_t>(sample.priority);
+    bytes += entry.bytes.size();
+    held->push_back(std::move(unstored_.front()));
+    unstored_.pop_front();
   }
-  ++appending_;
-  auto held = std::make_shared<std::vector<Sample>>(std::move(samples));
+  appending_ = true;
   spool_->append(std::move(entries), [self = shared_from_this(), loop = loop_, held](Result<std::uint64_t> first) {
     // Stored or dropped by rule: whoever waits for that is told now, not when this loop comes to it.
     if (first) {
@@ -154,7 +169,8 @@ void DurableQueue::append(std::vector<Sample> samples) {
 }
 
 void DurableQueue::appended(std::vector<Sample> samples, const Result<std::uint64_t>& first) {
-  --appending_;
+  appending_ = false;
+  refused_ = !first;
   disk_works_ = first || first.error().code == Errc::backpressure;
   if (!first) {
     set_trouble(fmt::format("the buffer {} takes nothing: {}", name_, first.error().detail));
@@ -165,24 +181,32 @@ void DurableQueue::appended(std::vector<Sample> samples, const Result<std::uint6
       dropped_.fetch_add(samples.size(), std::memory_order_relaxed);
       return;
     }
-    keep_in_memory(std::move(samples));
+    // Back in front of what came meanwhile.
+    unstored_.insert(unstored_.begin(), std::make_move_iterator(samples.begin()),
+                     std::make_move_iterator(samples.end()));
+    bound_memory();
     timer_->arm_in(first.error().code == Errc::backpressure ? kAppendSoon : kAppendAgain,
                    [this] { append_unstored(); });
     return ready_();
   }
   if (stopped_) return;
+  set_trouble("");
   if (*first == 0) {
     dropped_.fetch_add(samples.size(), std::memory_order_relaxed);
-    return count();
+  } else {
+    follower_->stored(*first, std::move(samples));
   }
-  set_trouble("");
-  follower_->stored(*first, std::move(samples));
+  append_unstored();
   count();
 }
 
-// Behind what is there already: appends fail in the order in which they were made.
-void DurableQueue::keep_in_memory(std::vector<Sample> samples) {
+void DurableQueue::append(std::vector<Sample> samples) {
   std::move(samples.begin(), samples.end(), std::back_inserter(unstored_));
+  append_unstored();
+  bound_memory();
+}
+
+void DurableQueue::bound_memory() {
   const std::size_t most = held_most() + (refuses() ? kBeyond : 0);
   while (unstored_.size() > most) {
     unstored_.pop_front();
@@ -192,20 +216,13 @@ void DurableQueue::keep_in_memory(std::vector<Sample> samples) {
   if (open_failed_) ready_();
 }
 
-void DurableQueue::append_unstored() {
-  if (!spool_ || unstored_.empty()) return;
-  std::vector<Sample> samples(std::make_move_iterator(unstored_.begin()), std::make_move_iterator(unstored_.end()));
-  unstored_.clear();
-  append(std::move(samples));
-}
-
 OutletQueue::Taken DurableQueue::take(std::size_t count_most, bool backlog) {
   Taken taken;
   if (follower_) {
     Follower::Taken followed = follower_->take(count_most, backlog);
     taken = {std::move(followed.samples), followed.replayed};
   }
-  if (taken.samples.empty() && (open_failed_ || (follower_ && appending_ == 0 && follower_->drained()))) {
+  if (taken.samples.empty() && (open_failed_ || (follower_ && !appending_ && refused_ && follower_->drained()))) {
     while (!unstored_.empty() && taken.samples.size() < count_most && unstored_.front().priority >= least_) {
       taken.samples.push_back(std::move(unstored_.front()));
       unstored_.pop_front();
@@ -240,7 +257,7 @@ void DurableQueue::set_least(Priority least) {
 void DurableQueue::stop() {
   if (stopped_) return;
   on_turn_end();
-  append_unstored();
+  while (spool_ && !unstored_.empty()) append_some();
   stopped_ = true;
   loop_->forget_turn_end(this);
   timer_.reset();
@@ -258,7 +275,7 @@ void DurableQueue::stop() {
 void DurableQueue::count() {
   waiting_.store(unstored_.size() + (follower_ ? follower_->backlog() : 0), std::memory_order_relaxed);
   if (follower_) replayed_.store(follower_->replayed(), std::memory_order_relaxed);
-  const bool disk_refuses = options_.full == spool::Full::refuse && spool_ && !unstored_.empty();
+  const bool disk_refuses = options_.full == spool::Full::refuse && spool_ && refused_ && !unstored_.empty();
   set_full(disk_refuses || (refuses() && unstored_.size() >= held_most()));
 }
 

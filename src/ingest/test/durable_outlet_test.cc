@@ -341,12 +341,12 @@ TEST_F(DurableOutlet, AFullBufferThatRefusesSaysSoUntilThereIsRoom) {
   sink_.up = false;
   start();
   int sent = 0;
-  while (!outlet_->full() && sent < 4'000) {
+  // At most what is held in memory for a disk that is only slow.
+  while (!outlet_->full() && sent < 12'000) {
     deliver(sent, sent + 50, Priority::normal, 2'000);
     sent += 50;
   }
   ASSERT_TRUE(outlet_->full());
-  ASSERT_LT(sent, 4'000);
   restore();
   ASSERT_TRUE(got(static_cast<std::size_t>(sent)));
   EXPECT_EQ(numbers(), range(0, sent)) << "nothing was dropped";
