@@ -1,5 +1,5 @@
-// Simulated Modbus TCP devices for bench/modbus.py, served by libmodbus: `modbus_devices COUNT` opens COUNT free ports, each a
-// device with 10,000 holding registers that count up, and prints "modbus_devices ready PORT PORT ...".
+// Simulated Modbus TCP devices for bench/modbus.py, served by libmodbus: `modbus_devices COUNT` opens COUNT free ports,
+// each a device with 10,000 holding registers that count up, and prints "modbus_devices ready PORT PORT ...".
 #include <modbus/modbus.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

@@ -200,7 +200,8 @@ Result<StoredCommand> DeviceStore::end_command(std::string_view device, std::str
     ended.ended = actor.at;
     auto statement = database_.prepare("UPDATE device_commands SET state=?2,result=?3,ended=?4 WHERE id=?1");
     if (!statement) return std::unexpected(statement.error());
-    if (auto ran = statement->bind(1, id).bind(2, state).bind(3, ended.result).bind(4, actor.at).run(); !ran) return ran;
+    if (auto ran = statement->bind(1, id).bind(2, state).bind(3, ended.result).bind(4, actor.at).run(); !ran)
+      return ran;
     if (state != "cancelled") return {};
     json::Object said{{"id", ended.id}, {"name", ended.name}, {"state", ended.state}};
     return state_.append_audit(actor, "device.command", object_of(device), "", json::dump(said));

@@ -159,10 +159,10 @@ TEST(HostSource, EmitsOneSamplePerPeriodNamedAfterTheHost) {
   std::vector<ingest::Sample> got;
   bool take = true;
   ASSERT_TRUE(source->start(loop, ingest::Emit([&](std::vector<ingest::Sample> samples) {
-    for (auto& sample : samples) got.push_back(std::move(sample));
-    if (got.size() == 2) loop.stop();
-    return std::exchange(take, false);
-  })));
+                              for (auto& sample : samples) got.push_back(std::move(sample));
+                              if (got.size() == 2) loop.stop();
+                              return std::exchange(take, false);
+                            })));
   rt::Timer deadline(loop);
   deadline.arm_in(5s, [&] { loop.stop(); });
   loop.run();
