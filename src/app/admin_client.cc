@@ -100,4 +100,13 @@ Result<json::Object> AdminClient::ask(std::string_view method, const std::string
   return std::move(value->get_object());
 }
 
+std::string escaped(std::string_view name) {
+  std::string out;
+  for (char c : name) {
+    bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("-_.~").contains(c);
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
 }  // namespace penstock::app

@@ -25,4 +25,7 @@ class AdminClient {
   base::Secret key_;
 };
 
+// A name as a part of a path or a query: what is not plain there is percent-encoded (RFC 3986 section 2.3).
+std::string escaped(std::string_view name);
+
 }  // namespace penstock::app

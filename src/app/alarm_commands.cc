@@ -25,15 +25,6 @@ struct LaneOptions {
   bool json = false;
 };
 
-std::string escaped(std::string_view name) {
-  std::string out;
-  for (char c : name) {
-    bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("-_.~").contains(c);
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 Result<Object> ask(const LaneOptions& options, std::string_view method, const std::string& path,
                    const Value& body = nullptr) {
   auto client = AdminClient::open(options.admin, options.folder);

@@ -27,16 +27,6 @@ struct ModelOptions {
   bool json = false;
 };
 
-// Of a name in a path: what is not plain there is escaped.
-std::string escaped(std::string_view name) {
-  std::string out;
-  for (char c : name) {
-    bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("-_.~").contains(c);
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 std::string path_of(const ModelOptions& options, std::string_view verb = {}) {
   return fmt::format("/admin/v1/models/{}{}{}", escaped(options.name), verb.empty() ? "" : "/", verb);
 }
