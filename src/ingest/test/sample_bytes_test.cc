@@ -146,7 +146,7 @@ TEST(SampleBytes, TheFirstFormIsReadAndHasNoName) {
       "\x01\x14\x0a\x01"
       "d\x11\x01\x01n\x02\x04\x01V\x01\x04line\x01"
       "A\x00",
-      21);
+      22);
   const auto sample = sample_from_bytes(kept);
   ASSERT_TRUE(sample) << sample.error().detail;
   EXPECT_EQ(sample->event_time, 10);
