@@ -147,6 +147,7 @@ void Fft::tell_block(Block& block, Sample sample, ingest::Output& out) {
   ingest::ReceiptGatherer receipts;
   for (const Reading& reading : block.readings) receipts.add(reading.receipt);
   sample.receipt = receipts.joined();
+  sample.forget_name();
   sample.quality = block.worst;
   if (rate) describe(sample, std::span<const double>(block.values).last(settings_.size), *rate);
   if (!rate) context_.error("fft: the samples of a block have one and the same time; say rate: 10kHz");

@@ -85,9 +85,7 @@ void Queue::belong_to(std::shared_ptr<const Settings> settings, ingest::StepCont
 void Queue::fail(Entry& entry, const std::string& what) const {
   entry.state = Entry::State::failed;
   if (entry.settings->on_error != OnError::skip) return context_.error(what);
-  Sample letter = entry.sample;
-  letter.receipt.reset();
-  context_.error(what, std::move(letter));
+  context_.error(what, entry.sample);
 }
 
 bool Queue::fill(Entry& entry) const {
