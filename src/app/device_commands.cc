@@ -13,6 +13,7 @@
 #include "app/setting_options.h"
 #include "app/text_table.h"
 #include "base/quantity.h"
+#include "base/whole_file.h"
 #include "device/command.h"
 #include "device/office.h"
 #include "device/onboarding.h"
@@ -206,9 +207,9 @@ Result<int> issue(Hands& hands, const DeviceOptions& options) {
   if (!authority) return std::unexpected(authority.error());
   std::string base = fmt::format("{}/{}", options.out, options.name);
   Result<void> written;
-  if (!issued->key.empty()) written = device::write_whole(base + ".key", issued->key.reveal(), 0600, true);
-  if (written) written = device::write_whole(base + ".pem", issued->certificate, 0644, true);
-  if (written) written = device::write_whole(options.out + "/ca.pem", authority->pem(), 0644, true);
+  if (!issued->key.empty()) written = base::write_whole(base + ".key", issued->key.reveal(), 0600, true);
+  if (written) written = base::write_whole(base + ".pem", issued->certificate, 0644, true);
+  if (written) written = base::write_whole(options.out + "/ca.pem", authority->pem(), 0644, true);
   if (!written) return std::unexpected(written.error());
   std::printf("%s.pem\n", base.c_str());
   std::fprintf(stderr,

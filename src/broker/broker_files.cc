@@ -1,6 +1,5 @@
 #include "broker/broker_files.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,6 +12,7 @@
 #include <iterator>
 
 #include "base/secret.h"
+#include "base/whole_file.h"
 
 namespace penstock::broker {
 namespace {
@@ -102,21 +102,8 @@ Result<bool> replace_file(const std::string& path, const std::string& text) {
     const std::string found{std::istreambuf_iterator<char>(before), {}};
     if (before && found == text) return false;
   }
-  const std::string fresh = path + ".new";
-  ::unlink(fresh.c_str());
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return std::unexpected(system_error("cannot write", fresh));
-  bool good = true;
-  for (std::size_t at = 0; good && at < text.size();) {
-    const ssize_t size = ::write(fd, text.data() + at, text.size() - at);
-    good = size > 0;
-    if (good) at += static_cast<std::size_t>(size);
-  }
-  good = good && ::fsync(fd) == 0;
-  const int why = errno;
-  ::close(fd);
-  errno = why;
-  if (!good || ::rename(fresh.c_str(), path.c_str()) != 0) return std::unexpected(system_error("cannot write", path));
+  auto written = base::write_whole(path, text, 0600, true);
+  if (!written) return std::unexpected(written.error());
   return true;
 }
 

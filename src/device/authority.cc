@@ -1,6 +1,5 @@
 #include "device/authority.h"
 
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -14,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/whole_file.h"
 #include "device/credential.h"
 
 namespace penstock::device {
@@ -161,29 +161,6 @@ std::string still_trusted(const std::string& pem, base::WallMicros now) {
 
 }  // namespace
 
-Result<void> write_whole(const std::string& path, std::string_view bytes, unsigned int mode, bool replace) {
-  std::string draft = fmt::format("{}.{}.new", path, ::getpid());
-  ::unlink(draft.c_str());
-  int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-  bool good = fd >= 0;
-  while (good && !bytes.empty()) {
-    ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    good = written > 0;
-    if (good) bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  good = good && ::fsync(fd) == 0;
-  int why = errno;
-  if (fd >= 0) ::close(fd);
-  if (good && ::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, path.c_str(), replace ? 0U : RENAME_NOREPLACE) == 0)
-    return {};
-  if (good) why = errno;
-  ::unlink(draft.c_str());
-  if (why == EEXIST) return fail(Errc::already_exists, fmt::format("'{}' is there already", path));
-  return fail(why == ENOSPC ? Errc::resource_exhausted : Errc::permission_denied,
-              fmt::format("cannot write '{}': {}", path, std::strerror(why)));
-}
-
 bool Authority::exists(const std::string& folder) { return ::access((folder + "/ca.key").c_str(), F_OK) == 0; }
 
 Result<Authority> Authority::make(const std::string& folder, const std::string& name, int days, base::WallMicros now,
@@ -209,10 +186,10 @@ Result<Authority> Authority::make(const std::string& folder, const std::string& 
   std::string pem = pem_of(cert.get());
   auto former = replace ? read_file(folder + "/trust.pem") : Result<std::string>("");
   // Trusted before it signs anything.
-  auto written = write_whole(folder + "/trust.pem", pem + still_trusted(former.value_or(""), now), 0644, true);
+  auto written = base::write_whole(folder + "/trust.pem", pem + still_trusted(former.value_or(""), now), 0644, true);
   base::Secret both(std::string(pem_of(key.get()).reveal()) + pem);
-  if (written) written = write_whole(folder + "/ca.key", both.reveal(), 0600, replace);
-  if (written) written = write_whole(folder + "/ca.pem", pem, 0644, true);
+  if (written) written = base::write_whole(folder + "/ca.key", both.reveal(), 0600, replace);
+  if (written) written = base::write_whole(folder + "/ca.pem", pem, 0644, true);
   if (!written) return std::unexpected(written.error());
   Authority authority(folder, std::shared_ptr<X509>(std::move(cert)), std::shared_ptr<EVP_PKEY>(std::move(key)),
                       std::move(pem));
@@ -327,7 +304,7 @@ Result<void> Authority::write_revoked(const std::vector<std::pair<std::string, b
   if (X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) <= 0) return library("cannot sign the list");
   Bio bio = memory();
   PEM_write_bio_X509_CRL(bio.get(), list.get());
-  return write_whole(folder_ + "/ca.crl", text_of(bio), 0644, true);
+  return base::write_whole(folder_ + "/ca.crl", text_of(bio), 0644, true);
 }
 
 }  // namespace penstock::device

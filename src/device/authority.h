@@ -64,8 +64,4 @@ class Authority {
   std::string pem_;
 };
 
-// The file is there whole or not at all, whatever interrupts this; a symbolic link in its place is replaced, not
-// followed. Errors: permission_denied, resource_exhausted.
-Result<void> write_whole(const std::string& path, std::string_view bytes, unsigned int mode, bool replace);
-
 }  // namespace penstock::device

@@ -92,18 +92,6 @@ TEST(Authority, TheOneBeforeStaysTrustedUntilItEnds) {
   EXPECT_EQ(count(), 2U);
 }
 
-TEST(WriteWhole, ReplacesALinkAndDoesNotFollowIt) {
-  Folder folder;
-  std::ofstream(folder.path + "/other") << "mine";
-  std::filesystem::create_symlink(folder.path + "/other", folder.path + "/ca.pem");
-  ASSERT_TRUE(write_whole(folder.path + "/ca.pem", "new", 0644, true).has_value());
-  std::ifstream other(folder.path + "/other");
-  std::string text;
-  other >> text;
-  EXPECT_EQ(text, "mine");
-  EXPECT_FALSE(std::filesystem::is_symlink(folder.path + "/ca.pem"));
-}
-
 TEST(Credential, ACodeIsKnownHoweverItIsTyped) {
   base::Secret installation("0123456789");
   FreshCredential fresh = make_code("press-7", installation, 1, 2);
