@@ -1,5 +1,7 @@
 #include "device/clerk.h"
 
+#include <system_error>
+
 #include "json/value.h"
 #include "obs/log.h"
 #include "rt/loop.h"
@@ -44,7 +46,29 @@ Result<std::unique_ptr<Clerk>> Clerk::open(Options options) {
 Clerk::~Clerk() { stop(); }
 
 void Clerk::start() {
-  ticker_ = std::thread([this] { run(); });
+  {
+    std::lock_guard lock(stop_mutex_);
+    started_ = true;
+  }
+  tick_when_needed();
+}
+
+void Clerk::configure(Settings settings) {
+  registry_.configure(std::move(settings));
+  tick_when_needed();
+}
+
+// Most gateways have no devices, and then no thread for them.
+void Clerk::tick_when_needed() {
+  std::lock_guard lock(stop_mutex_);
+  if (!started_ || stopping_ || ticker_.joinable() || !registry_.watching()) return;
+  registry_.set_time(options_.clock->wall());
+  try {
+    ticker_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    obs::log(obs::Level::error, "no thread for the devices: rules are not judged until the next change of a device",
+             {{"why", error.what()}});
+  }
 }
 
 void Clerk::stop() {
@@ -54,6 +78,7 @@ void Clerk::stop() {
   }
   stop_changed_.notify_all();
   if (ticker_.joinable()) ticker_.join();
+  if (!registry_.watching()) return;
   std::atomic<bool> written{false};
   auto last = pool_.submit([&] {
     tick(true);
@@ -144,6 +169,7 @@ void Clerk::refresh() {
     revision_ = *now;
     if (identities_told_ && !names.empty()) identities_told_(registry_.broker_identities());
   }
+  tick_when_needed();
   tell_watchers(names);
   tell_broker(names);
 }
