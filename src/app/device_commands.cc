@@ -278,6 +278,7 @@ Result<int> make_authority(Hands& hands, const DeviceOptions& options, bool repl
   Object after{{"name", options.authority}, {"expires", base::to_rfc3339(made->expires())}};
   auto noted = hands.state.add_audit(command_line_actor(), replace ? "device.ca.rotate" : "device.ca.init", "device-ca",
                                      "", json::dump(after));
+  if (noted) noted = hands.store.note_change();  // a running gateway tells its broker
   if (!noted) return std::unexpected(noted.error());
   std::string folder = device::authority_folder(hands.dir);
   std::printf("%s/trust.pem\n", folder.c_str());

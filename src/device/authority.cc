@@ -20,7 +20,6 @@ namespace penstock::device {
 namespace {
 
 constexpr int kDaysMax = 3650;
-constexpr int kListDays = 30;  // how long a list of revoked certificates is good for
 constexpr std::size_t kRequestBytesMax = 16 * 1024;
 constexpr base::WallMicros kMicrosPerSecond = 1'000'000;
 constexpr base::WallMicros kDay = 86'400 * kMicrosPerSecond;
@@ -82,12 +81,22 @@ base::WallMicros micros_of(const ASN1_TIME* time) {
   return static_cast<base::WallMicros>(::timegm(&parts)) * kMicrosPerSecond;
 }
 
-bool add_extension(X509* cert, X509* issuer, int what, const std::string& value) {
+// To a certificate, or to a list.
+template <class Holder>
+bool add_extension(Holder* holder, X509* issuer, int what, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, issuer, cert, nullptr, nullptr, 0);
-  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str());
-  bool added = extension != nullptr && X509_add_ext(cert, extension, -1) == 1;
+  X509_EXTENSION* extension = nullptr;
+  bool added = false;
+  if constexpr (std::is_same_v<Holder, X509>) {
+    X509V3_set_ctx(&context, issuer, holder, nullptr, nullptr, 0);
+    extension = X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str());
+    added = extension != nullptr && X509_add_ext(holder, extension, -1) == 1;
+  } else {
+    X509V3_set_ctx(&context, issuer, nullptr, nullptr, holder, 0);
+    extension = X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str());
+    added = extension != nullptr && X509_CRL_add_ext(holder, extension, -1) == 1;
+  }
   X509_EXTENSION_free(extension);
   return added;
 }
@@ -116,8 +125,8 @@ std::string fingerprint_of(X509* cert) {
   return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + length, ""));
 }
 
-bool set_common_name(X509_NAME* name, const std::string& text) {
-  return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
+bool add_to_name(X509_NAME* name, int what, const std::string& text) {
+  return X509_NAME_add_entry_by_NID(name, what, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
                                     static_cast<int>(text.size()), -1, 0) == 1;
 }
 
@@ -129,7 +138,7 @@ Cert begin(EVP_PKEY* key, const std::string& name, base::WallMicros from, base::
   X509_set1_notBefore(cert.get(), time_of(from).get());
   X509_set1_notAfter(cert.get(), time_of(until).get());
   X509_set_pubkey(cert.get(), key);
-  if (!set_common_name(X509_get_subject_name(cert.get()), name)) return nullptr;
+  if (!add_to_name(X509_get_subject_name(cert.get()), NID_commonName, name)) return nullptr;
   return cert;
 }
 
@@ -157,6 +166,31 @@ std::string still_trusted(const std::string& pem, base::WallMicros now) {
   }
   ERR_clear_error();
   return text;
+}
+
+// The lists in `pem` but the one that `key` signed, as long as they are good, and what goes before the next one of this
+// key: OpenSSL takes the latest of several.
+struct FormerLists {
+  std::string text;
+  base::WallMicros last = 0;
+};
+FormerLists former_lists(const std::string& pem, EVP_PKEY* key, base::WallMicros now) {
+  FormerLists former;
+  Bio bio = memory(pem);
+  while (!pem.empty()) {
+    List list(PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
+    if (!list) break;
+    if (X509_CRL_verify(list.get(), key) == 1) {
+      former.last = std::max(former.last, micros_of(X509_CRL_get0_lastUpdate(list.get())));
+      continue;
+    }
+    if (micros_of(X509_CRL_get0_nextUpdate(list.get())) <= now) continue;
+    Bio kept = memory();
+    PEM_write_bio_X509_CRL(kept.get(), list.get());
+    former.text += text_of(kept);
+  }
+  ERR_clear_error();
+  return former;
 }
 
 }  // namespace
@@ -265,7 +299,8 @@ Result<Authority::Issued> Authority::certify(const std::string& device, EVP_PKEY
   Issued issued;
   issued.serial = hex_of(X509_get0_serialNumber(cert.get()));
   std::string identity = "URI:" + identity_of(device, issued.serial);
-  bool made = add_extension(cert.get(), cert_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+  bool made = add_to_name(X509_get_subject_name(cert.get()), NID_serialNumber, issued.serial) &&
+              add_extension(cert.get(), cert_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
               add_extension(cert.get(), cert_.get(), NID_key_usage, "critical,digitalSignature") &&
               add_extension(cert.get(), cert_.get(), NID_ext_key_usage, "clientAuth") &&
               add_extension(cert.get(), cert_.get(), NID_subject_key_identifier, "hash") &&
@@ -284,8 +319,10 @@ Result<void> Authority::write_revoked(const std::vector<std::pair<std::string, b
   List list(X509_CRL_new());
   X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
   X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(cert_.get()));
-  X509_CRL_set1_lastUpdate(list.get(), time_of(now - kBegun).get());
-  X509_CRL_set1_nextUpdate(list.get(), time_of(now + kListDays * kDay).get());
+  std::string path = folder_ + "/ca.crl";
+  FormerLists former = former_lists(read_file(path).value_or(""), key_.get(), now);
+  X509_CRL_set1_lastUpdate(list.get(), time_of(std::max(now - kBegun, former.last + kMicrosPerSecond)).get());
+  X509_CRL_set1_nextUpdate(list.get(), X509_get0_notAfter(cert_.get()));
   for (const auto& [serial, at] : revoked) {
     BIGNUM* parsed = nullptr;
     if (BN_hex2bn(&parsed, serial.c_str()) == 0) continue;
@@ -300,11 +337,14 @@ Result<void> Authority::write_revoked(const std::vector<std::pair<std::string, b
   Integer number(ASN1_INTEGER_new());
   ASN1_INTEGER_set_int64(number.get(), now / 1000);
   X509_CRL_add1_ext_i2d(list.get(), NID_crl_number, number.get(), 0, 0);
+  // By which the list of one of two authorities of the same name is found.
+  if (!add_extension(list.get(), cert_.get(), NID_authority_key_identifier, "keyid:always"))
+    return library("cannot make the list");
   X509_CRL_sort(list.get());
   if (X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) <= 0) return library("cannot sign the list");
   Bio bio = memory();
   PEM_write_bio_X509_CRL(bio.get(), list.get());
-  return base::write_whole(folder_ + "/ca.crl", text_of(bio), 0644, true);
+  return base::write_whole(path, text_of(bio) + former.text, 0644, true);
 }
 
 }  // namespace penstock::device

@@ -2,6 +2,7 @@
 
 #include <system_error>
 
+#include "device/onboarding.h"
 #include "json/value.h"
 #include "obs/log.h"
 #include "rt/loop.h"
@@ -154,24 +155,32 @@ void Clerk::quarantine(const std::string& device, const std::string& why, bool f
 // The number is read first: what changes meanwhile is noticed later.
 void Clerk::refresh() {
   std::vector<std::string> names;
-  std::function<void(std::vector<BrokerIdentity>)> told;
   {
     std::lock_guard lock(refresh_mutex_);
     auto now = reading_.revision();
     if (!now) return complain("devices cannot be read; those read last stay", now.error());
     if (*now == revision_) return;
+    bool known_otherwise = false;
     auto read = reading_.read(revision_, [&](const store::StoredDevice& device, const auto& credentials) {
-      registry_.put(device, credentials);
+      known_otherwise = registry_.put(device, credentials) || known_otherwise;
       if (options_.changed) options_.changed(device, credentials);
       names.push_back(device.name);
     });
     if (!read) return complain("devices cannot be read; those read last stay", read.error());
     revision_ = *now;
-    if (identities_told_ && !names.empty()) identities_told_(registry_.broker_identities());
+    // Without any device it is the authority that changed.
+    if (identities_told_ && (known_otherwise || names.empty())) tell_identities();
   }
   tick_when_needed();
   tell_watchers(names);
   tell_broker(names);
+}
+
+// With refresh_mutex_ held. The list goes first: the broker reads it when it is told.
+void Clerk::tell_identities() {
+  if (auto listed = publish_revoked(reading_, options_.data_dir, options_.clock->wall()); !listed)
+    complain("the list of revoked certificates cannot be written; the one before stays", listed.error());
+  identities_told_(registry_.broker_identities());
 }
 
 std::unique_ptr<Watch> Clerk::watch(const std::string& device, rt::Loop& loop, std::function<void()> changed) {

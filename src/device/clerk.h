@@ -92,6 +92,7 @@ class Clerk {
   void run();
   void tick_when_needed();
   void tick(bool write_seen);
+  void tell_identities();
   void tell_watchers(const std::vector<std::string>& names);
   void tell_broker(const std::vector<std::string>& names);
   void publish_state(const std::string& device);
