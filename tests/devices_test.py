@@ -9,6 +9,7 @@ import time
 
 import harness
 import openapi
+from websocket_client import CLOSE, WebSocket
 from harness import Gateway, check, command, equal, request, until
 
 CONFIG = """
@@ -146,6 +147,24 @@ def test_secrets_are_replaced_and_taken_back():
             if file.is_file():
                 check(second["secret"].encode() not in file.read_bytes(), "the secret stands in", file.name)
         check(second["secret"] not in running.log(), "the secret stands in the log")
+
+
+def test_a_secret_that_was_taken_back_is_no_good_on_a_connection_that_stands():
+    for keys in ("keys:\n" + KEY, ""):
+        with gateway(keys) as running:
+            admin = Admin(running)
+            given = [admin.ask("POST", "devices/press-7/secrets", {}) for _ in range(2)]
+            standing = [WebSocket(running.port, "/ingest/plant/ws", key=one["secret"]) for one in given]
+            for each in standing:
+                each.text(reading())
+                equal(each.event(), {"accepted": 1})
+            admin.ask("DELETE", "devices/press-7/credentials/" + given[0]["credential"]["id"])
+            standing[0].text(reading())
+            check("revoked" in json.dumps(standing[0].event()), "what is said")
+            equal(standing[0].receive()[0], CLOSE)
+            standing[1].text(reading())
+            equal(standing[1].event(), {"accepted": 1})
+            running.stop()
 
 
 def test_unknown_devices_are_refused_or_kept_in_quarantine():

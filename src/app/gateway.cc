@@ -551,7 +551,7 @@ void Gateway::publish(const GatewayConfig& config) {
   usage_->set_retention(config.usage);
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
-  devices_->registry().configure(config.devices);
+  devices_->configure(config.devices);
   config.llm->open_accounts(*book_);
   publish_policy(config);
   if (admin_) {

@@ -1,5 +1,8 @@
 #include "device/clerk.h"
 
+#include <system_error>
+
+#include "device/onboarding.h"
 #include "json/value.h"
 #include "obs/log.h"
 #include "rt/loop.h"
@@ -44,7 +47,29 @@ Result<std::unique_ptr<Clerk>> Clerk::open(Options options) {
 Clerk::~Clerk() { stop(); }
 
 void Clerk::start() {
-  ticker_ = std::thread([this] { run(); });
+  {
+    std::lock_guard lock(stop_mutex_);
+    started_ = true;
+  }
+  tick_when_needed();
+}
+
+void Clerk::configure(Settings settings) {
+  registry_.configure(std::move(settings));
+  tick_when_needed();
+}
+
+// Most gateways have no devices, and then no thread for them.
+void Clerk::tick_when_needed() {
+  std::lock_guard lock(stop_mutex_);
+  if (!started_ || stopping_ || ticker_.joinable() || !registry_.watching()) return;
+  registry_.set_time(options_.clock->wall());
+  try {
+    ticker_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    obs::log(obs::Level::error, "no thread for the devices: rules are not judged until the next change of a device",
+             {{"why", error.what()}});
+  }
 }
 
 void Clerk::stop() {
@@ -54,6 +79,7 @@ void Clerk::stop() {
   }
   stop_changed_.notify_all();
   if (ticker_.joinable()) ticker_.join();
+  if (!registry_.watching()) return;
   std::atomic<bool> written{false};
   auto last = pool_.submit([&] {
     tick(true);
@@ -129,23 +155,32 @@ void Clerk::quarantine(const std::string& device, const std::string& why, bool f
 // The number is read first: what changes meanwhile is noticed later.
 void Clerk::refresh() {
   std::vector<std::string> names;
-  std::function<void(std::vector<BrokerIdentity>)> told;
   {
     std::lock_guard lock(refresh_mutex_);
     auto now = reading_.revision();
     if (!now) return complain("devices cannot be read; those read last stay", now.error());
     if (*now == revision_) return;
+    bool known_otherwise = false;
     auto read = reading_.read(revision_, [&](const store::StoredDevice& device, const auto& credentials) {
-      registry_.put(device, credentials);
+      known_otherwise = registry_.put(device, credentials) || known_otherwise;
       if (options_.changed) options_.changed(device, credentials);
       names.push_back(device.name);
     });
     if (!read) return complain("devices cannot be read; those read last stay", read.error());
     revision_ = *now;
-    if (identities_told_ && !names.empty()) identities_told_(registry_.broker_identities());
+    // Without any device it is the authority that changed.
+    if (identities_told_ && (known_otherwise || names.empty())) tell_identities();
   }
+  tick_when_needed();
   tell_watchers(names);
   tell_broker(names);
+}
+
+// With refresh_mutex_ held. The list goes first: the broker reads it when it is told.
+void Clerk::tell_identities() {
+  if (auto listed = publish_revoked(reading_, options_.data_dir, options_.clock->wall()); !listed)
+    complain("the list of revoked certificates cannot be written; the one before stays", listed.error());
+  identities_told_(registry_.broker_identities());
 }
 
 std::unique_ptr<Watch> Clerk::watch(const std::string& device, rt::Loop& loop, std::function<void()> changed) {

@@ -50,8 +50,11 @@ class Clerk {
   // Reads all devices. Errors: as store::State::open().
   static Result<std::unique_ptr<Clerk>> open(Options options);
   ~Clerk();
-  // From now on time passes: rules are judged, what was seen is written every 10 s.
+  // From now on time passes, as soon as there is a device or something configured: rules are judged, what was seen is
+  // written every 10 s.
   void start();
+  // Any thread, one after the other.
+  void configure(Settings settings);
   // Writes what is left. Nothing is answered after it.
   void stop();
 
@@ -87,7 +90,9 @@ class Clerk {
  private:
   Clerk(Options options, store::State reading, store::State working);
   void run();
+  void tick_when_needed();
   void tick(bool write_seen);
+  void tell_identities();
   void tell_watchers(const std::vector<std::string>& names);
   void tell_broker(const std::vector<std::string>& names);
   void publish_state(const std::string& device);
@@ -119,6 +124,7 @@ class Clerk {
 
   std::mutex stop_mutex_;
   std::condition_variable stop_changed_;
+  bool started_ = false;
   bool stopping_ = false;
   std::atomic<bool> ticking_{false};
   std::thread ticker_;

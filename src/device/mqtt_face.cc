@@ -49,7 +49,7 @@ void Clerk::publish_with(Publish publish) {
 void Clerk::on_identities(std::function<void(std::vector<BrokerIdentity>)> told) {
   std::lock_guard lock(refresh_mutex_);
   identities_told_ = std::move(told);
-  if (identities_told_) identities_told_(registry_.broker_identities());
+  if (identities_told_) tell_identities();
 }
 
 void Clerk::tell_broker(const std::vector<std::string>& names) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "device/credential.h"
 #include "device/name.h"
 
 namespace penstock::device {
@@ -115,7 +116,7 @@ bool Registry::admit_stranger(std::string_view name) {
   Unknown unknown = unknown_.load(std::memory_order_relaxed);
   if (unknown == Unknown::accept) return true;
   refused_strangers_.fetch_add(1, std::memory_order_relaxed);
-  if (unknown == Unknown::refuse || !is_name(name)) return false;
+  if (unknown == Unknown::refuse || !check_name(name)) return false;
   std::lock_guard lock(mutex_);
   if (strangers_kept_ >= kStrangersMax || find(name) != nullptr) return false;
   Entry& entry = make(name, State::quarantined);
@@ -168,7 +169,7 @@ Settings Registry::settings() const {
   return settings_;
 }
 
-void Registry::put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials) {
+bool Registry::put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials) {
   std::lock_guard lock(mutex_);
   State state = parse_state(device.state).value_or(State::quarantined);
   Entry* entry = find(device.name);
@@ -177,26 +178,27 @@ void Registry::put(const store::StoredDevice& device, const std::vector<store::S
   if (entry->state.load() == State::quarantined && state < State::quarantined) entry->windows.clear();
   entry->why = device.why;
   entry->stored = true;
-  entry->identity = {};
+  BrokerIdentity before = std::exchange(entry->identity, {});
   if (state < State::quarantined) {
     std::string topics = fmt::format("devices/{}/#", device.name);
-    entry->identity = {device.name, {}, false, {topics}, {topics}};
+    entry->identity = {device.name, {}, {}, {topics}, {topics}};
     for (auto one = credentials.rbegin(); one != credentials.rend(); ++one) {
       if (one->kind == "secret" && !one->broker.empty()) entry->identity.passwords.push_back(one->broker);
-      entry->identity.certificate = entry->identity.certificate || one->kind == "certificate";
+      if (one->kind == "certificate") entry->identity.certificates.push_back(subject_of(device.name, one->id));
     }
   }
   if (device.last_seen > entry->seen.load()) entry->seen.store(device.last_seen);
   entry->seen_told = std::max(entry->seen_told, device.last_seen);
   entry->state.store(state);
   watching_.store(true);
+  return entry->identity != before;
 }
 
 std::vector<BrokerIdentity> Registry::broker_identities() const {
   std::lock_guard lock(mutex_);
   std::vector<BrokerIdentity> all;
   for (const Entry& entry : entries_) {
-    if (!entry.identity.passwords.empty() || entry.identity.certificate) all.push_back(entry.identity);
+    if (!entry.identity.passwords.empty() || !entry.identity.certificates.empty()) all.push_back(entry.identity);
   }
   return all;
 }

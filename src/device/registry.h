@@ -26,10 +26,10 @@ std::optional<State> parse_state(std::string_view text);
 
 // How a broker knows a device, and what it may do there. Quarantined and retired devices have none.
 struct BrokerIdentity {
-  std::string name;                    // the user name, and the common name of its certificates
-  std::vector<std::string> passwords;  // as Mosquitto's password file has them: "$7$..."; the newest first
-  bool certificate = false;            // it has a certificate of our authority
-  std::vector<std::string> publish;    // topics, with wildcards
+  std::string name;                       // the user name
+  std::vector<std::string> passwords;     // as Mosquitto's password file has them: "$7$..."; the newest first
+  std::vector<std::string> certificates;  // the subjects of those of our authority that are good
+  std::vector<std::string> publish;       // topics, with wildcards
   std::vector<std::string> subscribe;
   bool operator==(const BrokerIdentity&) const = default;
 };
@@ -81,8 +81,8 @@ class Registry {
   // --- any thread, one after the other ---
   void configure(Settings settings);
   Settings settings() const;
-  // As the store has it now.
-  void put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials);
+  // As the store has it now. Whether a broker has to know it.
+  bool put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials);
   // The time that devices are noted with.
   void set_time(base::WallMicros now) { now_.store(now, std::memory_order_relaxed); }
   // Those seen since the last call.

@@ -91,6 +91,11 @@ Result<std::int64_t> DeviceStore::bump(std::string_view device) {
   return now;
 }
 
+Result<void> DeviceStore::note_change() {
+  auto revision = bump({});
+  return revision ? Result<void>() : std::unexpected(revision.error());
+}
+
 Result<void> DeviceStore::write(const StoredDevice& device) {
   auto revision = bump({});
   if (!revision) return std::unexpected(revision.error());

@@ -79,6 +79,8 @@ class DeviceStore {
 
   // Goes up with every change of devices, twins and commands, by any process.
   Result<std::int64_t> revision();
+  // What goes with the devices changed, and none of them: the revision goes up.
+  Result<void> note_change();
   // Every device changed after `since` (0: all), with its credentials.
   using Visitor = std::function<void(const StoredDevice&, const std::vector<StoredCredential>&)>;
   Result<void> read(std::int64_t since, const Visitor& visit);

@@ -128,8 +128,20 @@ TEST(Registry, TheBrokerKnowsThoseThatMaySpeak) {
   ASSERT_EQ(all.size(), 2U);
   EXPECT_THAT(all[0].passwords, ElementsAre("$7$new", "$7$old"));
   EXPECT_THAT(all[0].publish, ElementsAre("devices/a/#"));
-  EXPECT_FALSE(all[0].certificate);
-  EXPECT_TRUE(all[1].certificate);
+  EXPECT_THAT(all[0].certificates, ElementsAre());
+  EXPECT_THAT(all[1].certificates, ElementsAre("serialNumber=0A,CN=b"));
+}
+
+TEST(Registry, SaysWhenABrokerHasToKnowADeviceOtherwise) {
+  Registry registry;
+  store::StoredCredential one{"a", "certificate", "0A", "h", "", 1, 0};
+  store::StoredCredential other{"a", "certificate", "0B", "h", "", 2, 0};
+  EXPECT_TRUE(registry.put(stored("a"), {one, other}));
+  EXPECT_FALSE(registry.put(stored("a", "active"), {one, other}));
+  EXPECT_TRUE(registry.put(stored("a", "active"), {other}));
+  EXPECT_THAT(registry.broker_identities()[0].certificates, ElementsAre("serialNumber=0B,CN=a"));
+  EXPECT_TRUE(registry.put(stored("a", "quarantined"), {other}));
+  EXPECT_THAT(registry.broker_identities(), ElementsAre());
 }
 
 TEST(Registry, IsReadWhileItGrows) {
