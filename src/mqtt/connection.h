@@ -85,8 +85,9 @@ class Connection {
 
   // Starts the thread. Fails only when the machine has none left.
   Result<void> start();
-  // Sends what is queued if the broker takes it within `flush`, then says goodbye. Blocks for at most `flush` and half
-  // a second. While the broker is unreachable nothing is waited for.
+  // Sends what is queued if the broker takes it within `flush`, then says goodbye; where there is a will and not all
+  // could be said, it goes without one. Blocks for at most `flush` and half a second. While the broker is unreachable
+  // nothing is waited for.
   void stop(base::Duration flush);
 
   // Any thread, never blocks. Waits for the broker in the queue. False when an older message was dropped to make room.

@@ -101,6 +101,7 @@ class Worker {
   void set_status(bool connected, std::string detail);
   bool stopping() const { return stop_asked_.load(std::memory_order_acquire); }
   bool flush_done() const;
+  bool said_all() const;
   void wake() const { wake_->signal(); }
 
   const Options options_;
@@ -139,8 +140,9 @@ class Worker {
   std::string client_id_;
   bool greeted_ = false;      // CONNACK said yes
   bool ever_failed_ = false;  // since the last greeting
-  bool unsafe_ = false;       // acknowledgements wait for a store that never came
-  std::string end_reason_;    // set by callbacks when the broker said why
+  bool has_will_ = false;
+  bool unsafe_ = false;     // acknowledgements wait for a store that never came
+  std::string end_reason_;  // set by callbacks when the broker said why
   std::string library_log_;
   std::string last_loss_;                          // as told to the log; empty while connected
   std::map<int, InFlight> in_flight_;              // by message id: not written, or not acknowledged
