@@ -245,10 +245,10 @@ std::string Worker::session() {
   return end_reason_.empty() ? disconnect_reason(code, error_number, library_log_) : end_reason_;
 }
 
-// Acknowledgements that may not go out keep the goodbye from going out too. Where something was left unsaid the will
-// speaks: a goodbye would take it back.
+// Acknowledgements that may not go out keep the goodbye from going out too. Where something was left unsaid a handler's
+// will speaks: a goodbye would take it back.
 void Worker::say_goodbye() {
-  if (unsafe_ || (stopping() && has_will_ && !said_all())) return;
+  if (unsafe_ || (stopping() && will_speaks_ && !said_all())) return;
   mosquitto_disconnect(mosq_);
   write_out();
 }

@@ -140,9 +140,9 @@ class Worker {
   std::string client_id_;
   bool greeted_ = false;      // CONNACK said yes
   bool ever_failed_ = false;  // since the last greeting
-  bool has_will_ = false;
-  bool unsafe_ = false;     // acknowledgements wait for a store that never came
-  std::string end_reason_;  // set by callbacks when the broker said why
+  bool will_speaks_ = false;  // when stop() comes before all is said
+  bool unsafe_ = false;       // acknowledgements wait for a store that never came
+  std::string end_reason_;    // set by callbacks when the broker said why
   std::string library_log_;
   std::string last_loss_;                          // as told to the log; empty while connected
   std::map<int, InFlight> in_flight_;              // by message id: not written, or not acknowledged

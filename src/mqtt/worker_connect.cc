@@ -91,9 +91,9 @@ void Worker::set_will() {
   std::optional<Will> will = options_.will;
   {
     std::lock_guard lock(handlers_mutex_);
-    if (handlers_.will) will = handlers_.will();
+    will_speaks_ = handlers_.will != nullptr;
+    if (will_speaks_) will = handlers_.will();
   }
-  has_will_ = will.has_value();
   if (!will) return;
   mosquitto_will_clear(mosq_);
   mosquitto_will_set(mosq_, will->topic.c_str(), static_cast<int>(will->payload.size()), will->payload.data(),
