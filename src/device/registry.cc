@@ -38,6 +38,7 @@ struct Registry::Entry {
   std::string why;
   BrokerIdentity identity;
   bool stored = false;
+  std::int64_t condemned = 0;  // put() lets it out from this revision of the store on only
   base::WallMicros seen_told = 0;
   std::vector<Window> windows;  // one for each rule
 
@@ -174,9 +175,11 @@ bool Registry::put(const store::StoredDevice& device, const std::vector<store::S
   State state = parse_state(device.state).value_or(State::quarantined);
   Entry* entry = find(device.name);
   if (entry == nullptr) entry = &make(device.name, state);
+  const bool old_news = device.revision < entry->condemned;
+  if (old_news && state < State::quarantined) state = State::quarantined;
   // Whoever comes out of quarantine begins anew.
   if (entry->state.load() == State::quarantined && state < State::quarantined) entry->windows.clear();
-  entry->why = device.why;
+  if (!old_news) entry->why = device.why;
   entry->stored = true;
   BrokerIdentity before = std::exchange(entry->identity, {});
   if (state < State::quarantined) {
@@ -244,12 +247,18 @@ std::vector<Verdict> Registry::judge(base::SteadyTime now) {
           fmt::format("{} {} broke the rule '{}'", count,
                       rule.figure == QuarantineRule::Figure::samples ? "samples" : "malformed messages", rule.text);
       entry.state.store(State::quarantined);
+      entry.condemned = INT64_MAX;
       quarantined_by_rule_.fetch_add(1, std::memory_order_relaxed);
       verdicts.push_back({entry.name, entry.why});
       break;
     }
   }
   return verdicts;
+}
+
+void Registry::settle(std::string_view device, std::int64_t revision) {
+  std::lock_guard lock(mutex_);
+  if (Entry* entry = find(device)) entry->condemned = revision;
 }
 
 std::map<State, std::size_t> Registry::counts() const {

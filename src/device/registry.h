@@ -81,7 +81,8 @@ class Registry {
   // --- any thread, one after the other ---
   void configure(Settings settings);
   Settings settings() const;
-  // As the store has it now. Whether a broker has to know it.
+  // As the store has it now; older news of a device that broke a rule do not let it out, see settle(). Whether a broker has to
+  // know it.
   bool put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials);
   // The time that devices are noted with.
   void set_time(base::WallMicros now) { now_.store(now, std::memory_order_relaxed); }
@@ -89,8 +90,11 @@ class Registry {
   std::vector<std::pair<std::string, base::WallMicros>> take_seen();
   // Those that spoke and are not known, since the last call; with `unknown: quarantine`.
   std::vector<std::string> take_strangers();
-  // Those that broke a rule by now. About once a second.
+  // Those that broke a rule by now. About once a second. They are in quarantine at once, and until the store has it,
+  // whatever put() says.
   std::vector<Verdict> judge(base::SteadyTime now);
+  // The verdict about a device is in the store: from this revision on what put() says holds again.
+  void settle(std::string_view device, std::int64_t revision);
 
  private:
   struct Entry;

@@ -168,5 +168,28 @@ TEST(QuarantineRule, IsReadStrictly) {
     EXPECT_FALSE(parse_rule(wrong)) << wrong;
 }
 
+// The store is read while the verdict is on its way into it.
+TEST(Registry, OldNewsLetNobodyOut) {
+  Registry registry;
+  registry.configure(settings(Unknown::accept, {"malformed > 1/min"}));
+  auto device = stored("a", "active");
+  device.revision = 3;
+  registry.put(device, {{"a", "secret", "s", "hash", "$7$hash", 1, 0}});
+  EXPECT_TRUE(registry.judge(base::SteadyTime(1s)).empty());
+  for (int i = 0; i < 5; ++i) registry.note_malformed("a");
+  ASSERT_EQ(registry.judge(base::SteadyTime(2s)).size(), 1U);
+  device.revision = 4;  // its twin, say
+  registry.put(device, {{"a", "secret", "s", "hash", "$7$hash", 1, 0}});
+  EXPECT_FALSE(registry.admit("a"));
+  EXPECT_TRUE(registry.broker_identities().empty());
+  EXPECT_THAT(registry.standing("a")->why, HasSubstr("malformed"));
+  registry.settle("a", 5);
+  registry.put(device, {});
+  EXPECT_FALSE(registry.admit("a")) << "read before the verdict was written";
+  device.revision = 6;  // released by somebody who saw it
+  registry.put(device, {});
+  EXPECT_TRUE(registry.admit("a"));
+}
+
 }  // namespace
 }  // namespace penstock::device
