@@ -32,6 +32,7 @@ class PieceQueue {
     return whole;
   }
   const Piece& front() const { return pieces_.front(); }
+  const Piece& back() const { return pieces_.back(); }
   std::size_t size() const { return pieces_.size(); }
   bool empty() const { return pieces_.empty(); }
 
