@@ -191,7 +191,7 @@ void Gatherer::forget(std::vector<Column>& columns, const Piece& piece) {
   }
 }
 
-Sample Gatherer::tell(const std::vector<Column>& columns, Piece whole, const Report& report) const {
+Sample Gatherer::tell(const std::vector<Column>& columns, Piece& whole, const Report& report) const {
   Sample sample;
   sample.event_time = report.at;
   sample.ingest_time = report.ingest_time;
@@ -339,7 +339,7 @@ ingest::StepPlan Gatherer::plan(const ingest::Shape& in, const Extent& extent) c
   std::uint64_t columns = everything() ? (in.open ? kColumnsMax : in.fields.size()) : columns_.size();
   std::uint64_t pieces = std::min<std::uint64_t>(settings_.devices * extent.pieces, kPiecesMax);
   plan.memory_bytes_max = settings_.devices * (columns * sizeof(Column) + 512) +
-                          pieces * (extent.piece_copies * (sizeof(Piece) + columns * sizeof(Accumulator)) +
+                          pieces * (sizeof(Piece) + columns * sizeof(Accumulator) +
                                     (extent.latest_per_piece ? ingest::held_bytes(in) : 0)) +
                           (extent.latest_per_piece ? 0 : settings_.devices * ingest::held_bytes(in)) +
                           (settings_.late > 0 && extent.samples_wait ? kWaitingMax * ingest::held_bytes(in) : 0);

@@ -93,8 +93,8 @@ class Gatherer {
   void keep_latest(ingest::Sample& latest, bool first, ingest::Sample sample) const;
   // A piece leaves: what it held is free again.
   void forget(std::vector<Column>& columns, const Piece& piece);
-  // `whole` has the points of its columns in any order.
-  ingest::Sample tell(const std::vector<Column>& columns, Piece whole, const Report& report) const;
+  // `whole` has the points of its columns in any order; they are sorted.
+  ingest::Sample tell(const std::vector<Column>& columns, Piece& whole, const Report& report) const;
 
   // Where this step's columns are in the series of another step; nothing when one it needs is missing there.
   std::optional<std::vector<std::size_t>> fitting(const Gatherer& other) const;
@@ -105,7 +105,6 @@ class Gatherer {
   // What a kind of window keeps.
   struct Extent {
     std::size_t pieces = 1;           // of one series
-    std::size_t piece_copies = 1;     // its figures are kept so many times
     bool latest_per_piece = false;    // each with its newest sample; else one per series
     bool samples_wait = false;        // for stragglers, one by one
     std::optional<double> samples{};  // in one window, at most; none: unknown

@@ -73,7 +73,7 @@ void SessionWindow::close(Series& series, ingest::Output& out) {
   report.end = report.at = state.piece.to;
   report.ingest_time = state.latest.ingest_time;
   report.receipt = state.receipts.joined();
-  out.emit(gatherer_.tell(series.columns, std::move(state.piece), report));
+  out.emit(gatherer_.tell(series.columns, state.piece, report));
 }
 
 ingest::StepPlan SessionWindow::plan(const ingest::Shape& in) const {

@@ -73,11 +73,21 @@ class SlidingWindow : public OrderedWindow<Sliding> {
   void close(Series& series, ingest::Output& out) override;
   void pop(Series& series);
   void tell(Series& series, ingest::Output& out);
+  // Empty, with the memory that it had.
+  static Piece emptied(Piece piece) {
+    Piece empty;
+    empty.columns = std::move(piece.columns);
+    empty.columns.clear();
+    return empty;
+  }
+
+  Piece spare_;
+  Piece whole_;
 };
 
 void SlidingWindow::pop(Series& series) {
   gatherer_.forget(series.columns, series.state.queue.front());
-  series.state.queue.pop();
+  spare_ = series.state.queue.pop();
   series.state.receipts.pop();
 }
 
@@ -86,11 +96,11 @@ void SlidingWindow::take(Series& series, Sample sample, ingest::Output& out) {
   const bool counts = settings().kind == Kind::count;
   auto leaves = [&] {
     if (counts) return static_cast<std::int64_t>(state.queue.size()) >= settings().count;
-    return state.queue.front().to <= sample.event_time - settings().last;
+    return state.queue.front().from <= sample.event_time - settings().last;
   };
   while (!state.queue.empty() && leaves()) pop(series);
   bool told = !settings().emit || settings().emit->test(sample);
-  Piece piece;
+  Piece piece = emptied(std::move(spare_));
   gatherer_.add(series.columns, piece, sample);
   state.queue.push(std::move(piece));
   state.receipts.push(sample.receipt);
@@ -106,21 +116,22 @@ void SlidingWindow::passed(Series& series, WallMicros now, ingest::Output&) {
   Sliding& state = series.state;
   if (state.queue.empty()) return;
   const bool counts = settings().kind == Kind::count;
-  const bool over = !counts && state.queue.back().to <= now - settings().last;
+  const bool over = !counts && state.latest.event_time <= now - settings().last;
   if (over || gone(series)) state.receipts.clear();
 }
 
 void SlidingWindow::tell(Series& series, ingest::Output& out) {
-  Piece whole = series.state.queue.sum(gatherer_.keeps_points());
+  whole_ = emptied(std::move(whole_));
+  series.state.queue.sum(whole_, gatherer_.keeps_points());
   Report report;
   report.device = &series.key;
   report.latest = &series.state.latest;
-  report.start = whole.from;
-  report.end = report.at = whole.to;
+  report.start = whole_.from;
+  report.end = report.at = whole_.to;
   report.ingest_time = series.state.latest.ingest_time;
   report.receipt = series.state.receipts.joined();
   series.state.fresh = 0;
-  out.emit(gatherer_.tell(series.columns, std::move(whole), report));
+  out.emit(gatherer_.tell(series.columns, whole_, report));
 }
 
 // Of a count window the samples that were in none yet are told; a sliding one has told all.
@@ -133,8 +144,7 @@ void SlidingWindow::close(Series& series, ingest::Output& out) {
 
 ingest::StepPlan SlidingWindow::plan(const ingest::Shape& in) const {
   const bool counts = settings().kind == Kind::count;
-  // A piece is held itself and in a sum.
-  Gatherer::Extent extent{.pieces = kPiecesMax, .piece_copies = 2, .samples_wait = true};
+  Gatherer::Extent extent{.pieces = kPiecesMax, .samples_wait = true};
   if (counts) {
     extent.pieces = static_cast<std::size_t>(settings().count);
     extent.samples = static_cast<double>(settings().count);

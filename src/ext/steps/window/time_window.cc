@@ -168,7 +168,7 @@ void TimeWindow::emit(const Series& series, std::int64_t end, ingest::Output& ou
   report.end = report.at = end * settings().every;
   report.ingest_time = series.clock.newest_ingest;
   report.receipt = receipts.joined();
-  out.emit(gatherer_.tell(series.columns, std::move(whole), report));
+  out.emit(gatherer_.tell(series.columns, whole, report));
 }
 
 // Panes of the same width fit, whatever the windows' length.
