@@ -131,7 +131,8 @@ struct Context {
 struct FieldType {
   enum class Kind : std::uint8_t { unknown, boolean, number, text, array };
   Kind kind = Kind::unknown;
-  std::string unit;  // empty: none or unknown
+  std::string unit;           // empty: none or unknown
+  std::uint32_t longest = 0;  // values in an array, at most; 0: unknown
   bool operator==(const FieldType&) const = default;
 };
 
@@ -245,7 +246,8 @@ class Step {
  public:
   virtual ~Step() = default;
   virtual void push(Sample sample, Output& out) = 0;
-  // Time passed without samples: called about every 100 ms with the wall time (in `penstock test` with event time).
+  // Time passed without samples: called about every 100 ms with the wall time up to which every sample that arrived has
+  // been through (in `penstock test` with event time). Silence is counted with TickTime (time_buffer.h).
   virtual void tick(base::WallMicros now, Output& out) { (void)now, (void)out; }
   // The input ended (a test's feed, a drain): emit what is still held.
   virtual void flush(Output& out) { (void)out; }

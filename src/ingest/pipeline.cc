@@ -114,14 +114,15 @@ bool Pipeline::take(std::vector<Sample>& samples) {
 void Pipeline::work() {
   if (stopped_ || opening_ || heir_ != nullptr) return;
   if (stalled()) return work_later();
+  base::SteadyTime begin = parts_.context.clock->steady();
+  burst_now_ = parts_.context.clock->wall();
   if (working_at_ >= working_.size()) {
     working_.clear();
     working_at_ = 0;
+    queue_taken_at_ = burst_now_;
     std::lock_guard lock(incoming_mutex_);
     std::swap(working_, incoming_);
   }
-  base::SteadyTime begin = parts_.context.clock->steady();
-  burst_now_ = parts_.context.clock->wall();
   std::size_t count = std::min(kBurst, working_.size() - working_at_);
   note_devices(std::span(working_).subspan(working_at_, count));
   for (std::size_t i = 0; i < count; ++i) push_timed(std::move(working_[working_at_ + i]));
@@ -130,6 +131,7 @@ void Pipeline::work() {
   hand_on();
   add(busy_nanos_, static_cast<std::uint64_t>((parts_.context.clock->steady() - begin).count()));
   if (working_at_ >= working_.size()) {
+    worked_until_ = queue_taken_at_;
     std::lock_guard lock(incoming_mutex_);
     posted_ = !incoming_.empty();
     if (!posted_) return;
@@ -166,7 +168,9 @@ void Pipeline::flush() { steps_->flush(); }
 bool Pipeline::busy() const { return steps_->busy(); }
 
 void Pipeline::on_tick() {
-  tick(parts_.context.clock->wall());
+  // To the steps it is as late as what they have seen: a device whose samples wait in the queue is not silent.
+  if (worked_until_ == 0 || queued_.load(std::memory_order_relaxed) == 0) worked_until_ = parts_.context.clock->wall();
+  tick(worked_until_);
   if (newest_fresh_) {
     newest_fresh_ = false;
     std::lock_guard lock(shown_mutex_);

@@ -180,6 +180,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   std::vector<Sample> working_;
   std::size_t working_at_ = 0;
   base::WallMicros burst_now_ = 0;
+  base::WallMicros queue_taken_at_ = 0;  // when what is in working_ was taken from the queue
+  base::WallMicros worked_until_ = 0;    // everything offered before has been through the steps
   Sample newest_;
   bool newest_fresh_ = false;
   bool stopped_ = false;

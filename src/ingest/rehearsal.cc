@@ -106,9 +106,7 @@ class Rehearsal {
       Sample& sample = feed_[at_];
       if (now_ == 0) now_ = sample.event_time;
       if (now_ + kTickMicros <= sample.event_time) {
-        // A long silence is told in one go after the first minute: steps only compare times.
-        constexpr base::WallMicros kMinute = 60'000'000;
-        now_ = sample.event_time - now_ > kMinute ? sample.event_time - kMinute / 2 : now_ + kTickMicros;
+        now_ += tick_in(sample.event_time - now_);
         ports_.clock().set(now_);
         pipeline_->tick(now_);
         continue;
@@ -125,6 +123,14 @@ class Rehearsal {
       return advance();
     }
     finish();
+  }
+
+  // A long silence is told second by second, of the longest only the last day.
+  static base::WallMicros tick_in(base::WallMicros silence) {
+    constexpr base::WallMicros kSecond = 1'000'000;
+    constexpr base::WallMicros kDay = 86'400 * kSecond;
+    if (silence > kDay) return silence - kDay;
+    return silence > 60 * kSecond ? kSecond : kTickMicros;
   }
 
   bool busy() const { return ports_.waiting() || pipeline_->busy(); }

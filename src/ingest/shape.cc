@@ -14,6 +14,8 @@ Shape fields_of_both(const Shape& left, const Shape& right) {
     if (is_new) continue;
     if (place->second.kind != type.kind) place->second.kind = FieldType::Kind::unknown;
     if (place->second.unit != type.unit) place->second.unit.clear();
+    const bool known = place->second.longest > 0 && type.longest > 0;
+    place->second.longest = known ? std::max(place->second.longest, type.longest) : 0;
   }
   return both;
 }

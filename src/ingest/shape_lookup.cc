@@ -9,7 +9,14 @@ std::uint64_t held_bytes(const Shape& shape) {
   constexpr std::uint64_t kUnknownFields = 16;
   std::uint64_t fields = shape.fields.size();
   if (shape.open) fields = std::max(fields, kUnknownFields);
-  return sizeof(Sample) + kNamesAndTags + fields * sizeof(Field);
+  std::uint64_t values = 0;
+  for (const auto& [name, type] : shape.fields) values += array_values(type);
+  return sizeof(Sample) + kNamesAndTags + fields * sizeof(Field) + values * sizeof(double);
+}
+
+std::uint64_t array_values(const FieldType& type) {
+  if (type.kind != FieldType::Kind::array) return 0;
+  return type.longest > 0 ? type.longest : kArrayAssumed;
 }
 
 FieldType type_of(const Shape& shape, std::string_view name, std::vector<std::string>& problems) {

@@ -9,9 +9,14 @@
 
 namespace penstock::ingest {
 
-// Of one sample that is held. Where fields may come that nobody knows of, sixteen are assumed; long texts and arrays
-// are not in it.
+// An array whose length is not known at load is taken for one of so many values.
+constexpr std::uint64_t kArrayAssumed = 4096;
+
+// Of one sample that is held, with its arrays. Where fields may come that nobody knows of, sixteen numbers are assumed;
+// long texts are not in it.
 std::uint64_t held_bytes(const Shape& shape);
+// How many values a field of this type holds, beyond the one in it: 0 for what is no array.
+std::uint64_t array_values(const FieldType& type);
 
 // The type of `name` in a shape. A field that cannot be there is a problem with a hint; the answer is unknown then, as
 // it is for one that may be there.

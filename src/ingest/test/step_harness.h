@@ -31,8 +31,18 @@ class StepHarness : public Output {
   }
 
   void emit(Sample sample) override { out.push_back(std::move(sample)); }
-  void push(Sample sample) { step->push(std::move(sample), *this); }
-  void tick(base::WallMicros now) { step->tick(now, *this); }
+  void push(Sample sample) {
+    arrived_ = std::max(arrived_, sample.ingest_time);
+    step->push(std::move(sample), *this);
+  }
+  // Ten times a second from the last sample or tick on, as a pipeline does.
+  void tick(base::WallMicros now) {
+    if (arrived_ != 0) {
+      for (; arrived_ < now; arrived_ += 100'000) step->tick(arrived_, *this);
+    }
+    step->tick(now, *this);
+    arrived_ = std::max(arrived_, now);
+  }
   void flush() { step->flush(*this); }
 
   std::unique_ptr<Step> step;
@@ -44,6 +54,7 @@ class StepHarness : public Output {
 
  private:
   Context context_;
+  base::WallMicros arrived_ = 0;
 };
 
 // One number measured by `device` at `millis`, received at once.

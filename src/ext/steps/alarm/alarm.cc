@@ -5,6 +5,7 @@
 #include "ingest/expr.h"
 #include "ingest/notify.h"
 #include "ingest/shape_lookup.h"
+#include "ingest/time_buffer.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -34,6 +35,7 @@ struct Watch {
   bool raised = false;
   bool holding = false;
   WallMicros since = 0;
+  ingest::SeriesClock clock;  // while something is holding
   // The newest sample while something is holding: a hold that ends in silence is told with it.
   Sample latest;
 };
@@ -56,7 +58,9 @@ class Alarm : public ingest::Step {
       if (!watch.holding) {
         watch.holding = true;
         watch.since = sample.event_time;
+        watch.clock = ingest::SeriesClock();
       }
+      watch.clock.note(sample, time_);
       if (sample.event_time - watch.since >= hold(watch)) {
         // Another alarm was decided by the same sample: each travels with one of its own.
         if (sample.alarm) {
@@ -76,15 +80,14 @@ class Alarm : public ingest::Step {
     out.emit(std::move(sample));
   }
 
-  // No news is no change: a hold that began goes on while the device is silent. The device's own clock is carried
-  // forward by the time that passed here.
+  // No news is no change: a hold that began goes on while the device is silent.
   void tick(WallMicros now, ingest::Output& out) override {
+    time_.tick(now);
     for (auto& entry : devices_.entries()) {
       Watch& watch = entry.state;
       if (!watch.holding) continue;
-      WallMicros device_now = now - watch.latest.ingest_time + watch.latest.event_time;
       WallMicros due = watch.since + hold(watch);
-      if (device_now < due) continue;
+      if (watch.clock.at(time_, 0) < due) continue;
       Sample sample = std::move(watch.latest);
       watch.latest = {};
       decide(watch, sample, due);
@@ -98,6 +101,7 @@ class Alarm : public ingest::Step {
     auto* alarm = dynamic_cast<Alarm*>(&before);
     if (alarm == nullptr || alarm->settings_.name != settings_.name) return;
     devices_ = std::exchange(alarm->devices_, ingest::DeviceTable<Watch>());
+    time_ = alarm->time_;
     taken_up_ = std::exchange(alarm->taken_up_, true);
     if (settings_.same_conditions(alarm->settings_)) return;
     for (auto& entry : devices_.entries()) entry.state.holding = false;
@@ -160,6 +164,7 @@ class Alarm : public ingest::Step {
   Settings settings_;
   ingest::StepContext context_;
   ingest::DeviceTable<Watch> devices_;
+  ingest::TickTime time_;
   bool taken_up_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ingest/device_name.h"
 #include "ingest/field_access.h"
 
 namespace penstock::ext::steps {
@@ -46,6 +47,7 @@ class Anonymise : public ingest::Step {
   explicit Anonymise(Settings settings) : settings_(std::move(settings)) {}
 
   void push(Sample sample, ingest::Output& out) override {
+    if (sample.alarm) hide_in_alarm(sample);
     const auto dropped = [this](const std::string& name) { return find_match(settings_.drop, name) != nullptr; };
     std::erase_if(sample.fields, [&](const ingest::Field& field) { return dropped(field.name); });
     std::erase_if(sample.tags, [&](const auto& tag) { return dropped("tags." + tag.first); });
@@ -53,12 +55,8 @@ class Anonymise : public ingest::Step {
     for (auto& [name, value] : sample.tags) {
       if (const auto* left = find(settings_.mask, "tags." + name)) value = masked(value, *left);
     }
-    if (settings_.time > 0) {
-      // Towards the past, also before 1970.
-      const auto over = ((sample.event_time % settings_.time) + settings_.time) % settings_.time;
-      sample.event_time -= over;
-    }
-    if (settings_.device) sample.device = "anonymous";
+    sample.event_time = coarse(sample.event_time);
+    if (settings_.device) ingest::rename_device(sample, [](const std::string&) { return std::string("anonymous"); });
     out.emit(std::move(sample));
   }
 
@@ -80,6 +78,26 @@ class Anonymise : public ingest::Step {
   }
 
  private:
+  // Towards the past, also before 1970.
+  base::WallMicros coarse(base::WallMicros at) const {
+    return settings_.time > 0 ? at - ((at % settings_.time) + settings_.time) % settings_.time : at;
+  }
+
+  bool hides(const std::string& name) const {
+    return find_match(settings_.drop, name) != nullptr || find(settings_.mask, name) != nullptr ||
+           find(settings_.digits, name) != nullptr;
+  }
+
+  // Its reason tells the values that met the condition.
+  void hide_in_alarm(Sample& sample) const {
+    ingest::AlarmChange alarm = *sample.alarm;
+    alarm.at = coarse(alarm.at);
+    if (ingest::tells_any(alarm.why, sample, [this](const std::string& name) { return hides(name); })) {
+      alarm.why = ingest::kWithheld;
+    }
+    sample.alarm = std::make_shared<const ingest::AlarmChange>(std::move(alarm));
+  }
+
   template <class T>
   static const T* find(const std::vector<std::pair<NamePattern, T>>& rules, std::string_view name) {
     for (const auto& [pattern, what] : rules) {

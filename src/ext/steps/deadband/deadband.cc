@@ -65,7 +65,8 @@ class Deadband : public ingest::Step {
  private:
   bool passes(const Sample& sample, const Reported& reported) const {
     if (reported.values.empty() || sample.quality != reported.quality || sample.alarm) return true;
-    if (at_least_every_ > 0 && sample.event_time - reported.at >= at_least_every_) return true;
+    // Far enough from the last one either way: a clock that was set back does not silence its device.
+    if (at_least_every_ > 0 && std::abs(sample.event_time - reported.at) >= at_least_every_) return true;
     bool concerned = false;
     for (std::size_t i = 0; i < bands_.size(); ++i) {
       if (std::isnan(now_[i])) continue;

@@ -16,7 +16,8 @@ using ingest::Sample;
 // Keys remembered per device, and over all devices.
 constexpr std::size_t kKeysPerDeviceMax = 4096;
 constexpr std::size_t kKeysMax = 1'000'000;
-constexpr std::size_t kKeyBytes = 64;  // with its node and its place in the line
+constexpr std::size_t kDeviceBytes = 1024;  // without its keys
+constexpr std::size_t kKeyBytes = 64;       // with its node and its place in the line
 
 struct Seen {
   std::unordered_set<std::uint64_t> keys;
@@ -89,8 +90,9 @@ class Dedupe : public ingest::Step {
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    ingest::StepPlan plan{
-        .out = in, .memory_bytes_max = (kKeysMax + ingest::kDevicesPerStepMax) * kKeyBytes, .problems = {}};
+    ingest::StepPlan plan{.out = in,
+                          .memory_bytes_max = kKeysMax * kKeyBytes + ingest::kDevicesPerStepMax * kDeviceBytes,
+                          .problems = {}};
     if (key_) key_->gives(in, plan);
     return plan;
   }

@@ -7,6 +7,7 @@
 #include "ingest/derived_field.h"
 #include "ingest/device_table.h"
 #include "ingest/shape_lookup.h"
+#include "ingest/time_buffer.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -18,7 +19,8 @@ using ingest::Sample;
 constexpr std::size_t kLengthLeast = 8;
 constexpr std::size_t kLengthMost = 65'536;
 constexpr std::size_t kGatheredMax = 4'000'000;  // values of all devices: 32 MB
-constexpr double kHole = 8;                      // usual intervals without a sample that break a block
+constexpr std::string_view kTooMany = "fft: more than 10000 devices: the block of the one silent for longest is lost";
+constexpr double kHole = 8;  // usual intervals without a sample that break a block
 
 struct Settings {
   std::string field;
@@ -41,6 +43,7 @@ struct Reading {
 struct Block {
   std::vector<double> values;
   std::deque<Reading> readings;
+  ingest::SeriesClock clock;
   ingest::Quality worst = ingest::Quality::good;
 };
 
@@ -50,6 +53,7 @@ class Fft : public ingest::Step {
       : settings_(std::move(settings)), context_(std::move(context)), analyser_(settings_.taper) {}
 
   void push(Sample sample, ingest::Output& out) override;
+  void tick(WallMicros now, ingest::Output& out) override;
   void flush(ingest::Output& out) override;
   void adopt(Step& before) override;
   ingest::StepPlan plan(const ingest::Shape& in) const override;
@@ -59,15 +63,17 @@ class Fft : public ingest::Step {
   void gather(Sample sample, std::span<const double> values, ingest::Output& out);
   bool follows(const Block& block, const Sample& sample, std::size_t values) const;
   std::optional<double> rate_of(const Block& block) const;
-  void tell_block(Block& block, Sample sample, ingest::Output& out);
+  void tell_blocks(Block& block, const Sample& sample, ingest::Output& out);
   void describe(Sample& sample, std::span<const double> values, double rate);
   void take_front(Block& block, std::size_t values);
+  void begin_anew(Block& block);
   void clear(Block& block);
 
   Settings settings_;
   ingest::StepContext context_;
   Analyser analyser_;
   ingest::DeviceTable<Block> blocks_;
+  ingest::TickTime time_;
   std::size_t gathered_ = 0;
   double single_ = 0;
 };
@@ -97,14 +103,17 @@ void Fft::push(Sample sample, ingest::Output& out) {
   out.emit(std::move(sample));
 }
 
-// Samples are taken in until a block is full; its last one goes on with what was found.
+// Samples are taken in until a block is full; the last one goes on with what was found, once for each block it fills.
 void Fft::gather(Sample sample, std::span<const double> values, ingest::Output& out) {
   if (values.empty()) return out.emit(std::move(sample));
-  Block& block = blocks_.at(sample.device, [this](auto& oldest) { clear(oldest.state); });
+  Block& block = blocks_.at(sample.device, [this](auto& oldest) {
+    context_.error(kTooMany);
+    clear(oldest.state);
+  });
+  if (block.clock.ran_ahead(sample, time_)) begin_anew(block);
   if (!block.readings.empty() && sample.event_time < block.readings.back().at) return context_.drop();
   if (sample.quality == ingest::Quality::bad || !follows(block, sample, values.size())) {
-    if (!block.readings.empty()) context_.drop(block.readings.size());
-    clear(block);
+    begin_anew(block);
   }
   if (sample.quality == ingest::Quality::bad) return out.emit(std::move(sample));
   while (gathered_ + values.size() > kGatheredMax && !blocks_.entries().empty()) {
@@ -113,15 +122,14 @@ void Fft::gather(Sample sample, std::span<const double> values, ingest::Output& 
     auto largest = std::max_element(entries.begin(), entries.end(),
                                     [](auto& a, auto& b) { return a.state.values.size() < b.state.values.size(); });
     if (largest->state.values.empty()) break;
-    context_.drop(largest->state.readings.size());
-    clear(largest->state);
+    begin_anew(largest->state);
   }
+  block.clock.note(sample, time_);
   block.values.insert(block.values.end(), values.begin(), values.end());
   gathered_ += values.size();
   block.readings.push_back({sample.event_time, values.size(), sample.receipt});
   block.worst = std::max(block.worst, sample.quality);
-  if (block.values.size() < settings_.size) return;
-  tell_block(block, std::move(sample), out);
+  if (block.values.size() >= settings_.size) tell_blocks(block, sample, out);
 }
 
 // A block has no holes: a spectrum of values that do not follow each other is of nothing.
@@ -142,17 +150,25 @@ std::optional<double> Fft::rate_of(const Block& block) const {
   return 1e6 * static_cast<double>(steps) / span;
 }
 
-void Fft::tell_block(Block& block, Sample sample, ingest::Output& out) {
-  auto rate = rate_of(block);
-  ingest::ReceiptGatherer receipts;
-  for (const Reading& reading : block.readings) receipts.add(reading.receipt);
-  sample.receipt = receipts.joined();
-  sample.forget_name();
-  sample.quality = block.worst;
-  if (rate) describe(sample, std::span<const double>(block.values).last(settings_.size), *rate);
+// All that are full, oldest first. A block that ends before the sample's last value is as much older.
+void Fft::tell_blocks(Block& block, const Sample& sample, ingest::Output& out) {
+  const auto rate = rate_of(block);
   if (!rate) context_.error("fft: the samples of a block have one and the same time; say rate: 10kHz");
-  take_front(block, block.values.size() - (settings_.size - settings_.hop));
-  out.emit(std::move(sample));
+  while (block.values.size() >= settings_.size) {
+    Sample told = sample;
+    ingest::ReceiptGatherer receipts;
+    for (const Reading& reading : block.readings) receipts.add(reading.receipt);
+    told.receipt = receipts.joined();
+    told.forget_name();
+    told.quality = block.worst;
+    if (rate) {
+      const auto behind = static_cast<double>(block.values.size() - settings_.size);
+      told.event_time -= static_cast<WallMicros>(behind * 1e6 / *rate);
+      describe(told, std::span<const double>(block.values).first(settings_.size), *rate);
+    }
+    take_front(block, settings_.hop);
+    out.emit(std::move(told));
+  }
 }
 
 void Fft::describe(Sample& sample, std::span<const double> values, double rate) {
@@ -189,9 +205,25 @@ void Fft::take_front(Block& block, std::size_t values) {
   if (block.readings.empty()) block.worst = ingest::Quality::good;
 }
 
+// What was gathered makes no spectrum any more.
+void Fft::begin_anew(Block& block) {
+  if (!block.readings.empty()) context_.drop(block.readings.size());
+  clear(block);
+}
+
 void Fft::clear(Block& block) {
   gathered_ -= block.values.size();
   block = Block();
+}
+
+// A half-full block waits for the device as long as it takes, but no journal waits with it.
+void Fft::tick(WallMicros now, ingest::Output&) {
+  time_.tick(now);
+  for (auto& entry : blocks_.entries()) {
+    Block& block = entry.state;
+    if (block.readings.empty() || !block.readings.back().receipt || !block.clock.gone(time_)) continue;
+    for (Reading& reading : block.readings) reading.receipt.reset();
+  }
 }
 
 // A block that is not full has no spectrum.
@@ -203,6 +235,7 @@ void Fft::adopt(Step& before) {
   auto* other = dynamic_cast<Fft*>(&before);
   if (other == nullptr || other->settings_.field != settings_.field || settings_.size == 0) return;
   blocks_.adopt(other->blocks_);
+  time_ = other->time_;
   gathered_ = std::exchange(other->gathered_, 0);
 }
 
@@ -217,19 +250,26 @@ ingest::StepPlan Fft::plan(const ingest::Shape& in) const {
   }
   plan.out.fields[settings_.base + "_rms"] = {Kind::number, type.unit};
   for (const auto& [name, band] : settings_.bands) plan.out.fields[name] = {Kind::number, type.unit};
+  const std::size_t length = settings_.size > 0 ? settings_.size : kLengthMost;
   if (settings_.peaks > 0) {
-    plan.out.fields[settings_.base + "_peaks_hz"] = {Kind::array, "Hz"};
-    plan.out.fields[settings_.base + "_peaks"] = {Kind::array, type.unit};
+    const auto peaks = static_cast<std::uint32_t>(settings_.peaks);
+    plan.out.fields[settings_.base + "_peaks_hz"] = {Kind::array, "Hz", peaks};
+    plan.out.fields[settings_.base + "_peaks"] = {Kind::array, type.unit, peaks};
   }
   if (!settings_.spectrum.empty()) {
-    plan.out.fields[settings_.spectrum] = {Kind::array, type.unit};
+    const std::uint64_t values = std::min<std::uint64_t>(length, type.longest > 0 ? type.longest : length);
+    plan.out.fields[settings_.spectrum] = {Kind::array, type.unit, static_cast<std::uint32_t>(values / 2 + 1)};
     plan.out.fields[settings_.spectrum + "_step"] = {Kind::number, "Hz"};
   }
-  constexpr std::uint64_t kPlanBytes = 64;  // of each value of a planned length, four lengths
-  plan.memory_bytes_max = 4 * (settings_.size > 0 ? settings_.size : kLengthMost) * kPlanBytes;
+  constexpr std::uint64_t kPlanBytes = 64;  // of each value of a planned length, four lengths; and of the one at work
+  plan.memory_bytes_max = 5 * length * kPlanBytes;
   if (settings_.size > 0) {
-    std::uint64_t most = std::min<std::uint64_t>(kGatheredMax, ingest::kDevicesPerStepMax * settings_.size);
-    plan.memory_bytes_max += most * (sizeof(double) + sizeof(Reading)) + ingest::kDevicesPerStepMax * sizeof(Block);
+    // One array more than a block has room for comes before the block is told. Vectors grow by doubling.
+    const std::uint64_t block = settings_.size + std::max<std::uint64_t>(1, ingest::array_values(type));
+    std::uint64_t most = std::min<std::uint64_t>(kGatheredMax, ingest::kDevicesPerStepMax * block);
+    constexpr std::uint64_t kEmptyDeque = 640;
+    plan.memory_bytes_max += most * (2 * sizeof(double) + sizeof(Reading)) +
+                             ingest::kDevicesPerStepMax * (sizeof(Block) + kEmptyDeque + 256);
   }
   return plan;
 }

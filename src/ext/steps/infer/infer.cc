@@ -14,8 +14,10 @@ using ingest::Sample;
 
 // Answers the step waits for at once; more than one lets the model batch.
 constexpr std::size_t kInFlightMax = 64;
-// Samples behind them. When full the newest is treated like a failed one.
+// Samples in the queue. When full the newest is treated like a failed one.
 constexpr std::size_t kWaitingMax = 1024;
+// Those that failed and go on all the same keep their place in it; beyond this they are given up.
+constexpr std::size_t kHeldMax = 4096;
 
 enum class OnError { skip, pass, null };
 
@@ -57,6 +59,7 @@ class Queue : public std::enable_shared_from_this<Queue> {
   void ask(const std::shared_ptr<Entry>& entry);
   void answered(Entry& entry, Result<std::vector<NamedArray>> answer);
   void fail(Entry& entry, const std::string& what) const;
+  void give_up(const Entry& entry, const std::string& what) const;
   bool store(Entry& entry, std::vector<NamedArray> outputs) const;
   void emit_ready();
 
@@ -85,8 +88,10 @@ void Queue::belong_to(std::shared_ptr<const Settings> settings, ingest::StepCont
 void Queue::fail(Entry& entry, const std::string& what) const {
   entry.state = Entry::State::failed;
   if (entry.settings->on_error != OnError::skip) return context_.error(what);
-  context_.error(what, entry.sample);
+  give_up(entry, what);
 }
+
+void Queue::give_up(const Entry& entry, const std::string& what) const { context_.error(what, entry.sample); }
 
 bool Queue::fill(Entry& entry) const {
   for (const auto& [name, expression] : settings_->inputs) {
@@ -113,11 +118,15 @@ void Queue::push(Sample sample, ingest::Output& out) {
   entry->settings = settings_;
   entry->sample = std::move(sample);
   if (entries_.size() >= kWaitingMax) {
-    fail(*entry, fmt::format("infer: {} samples wait for model '{}': it is too slow for this rate", kWaitingMax,
-                             settings_->model));
+    const std::string what = fmt::format("infer: {} samples wait for model '{}': it is too slow for this rate",
+                                         entries_.size(), settings_->model);
+    if (entries_.size() >= kHeldMax) return give_up(*entry, what);
+    fail(*entry, what);
   } else {
     (void)fill(*entry);
   }
+  // It ends here: no place in the queue is kept for it.
+  if (entry->state == Entry::State::failed && settings_->on_error == OnError::skip) return;
   entries_.push_back(std::move(entry));
   ask_next();
   emit_ready();
@@ -222,9 +231,13 @@ class Infer : public ingest::Step {
   ingest::StepPlan plan(const ingest::Shape& in) const override {
     ingest::StepPlan plan;
     plan.out = in;
-    for (const auto& [name, expression] : settings_->inputs) ingest::check_names(in, expression, plan.problems);
+    std::uint64_t inputs = 0;
+    for (const auto& [name, expression] : settings_->inputs) {
+      const std::uint64_t values = std::max<std::uint64_t>(1, ingest::array_values(expression.gives(in, plan)));
+      inputs += sizeof(NamedArray) + name.size() + sizeof(std::int64_t) * 2 + values * sizeof(double);
+    }
     for (const auto& [name, expression] : settings_->outputs) plan.out.fields[name] = {};
-    plan.memory_bytes_max = kWaitingMax * (sizeof(Entry) + ingest::held_bytes(in));
+    plan.memory_bytes_max = kHeldMax * (sizeof(Entry) + ingest::held_bytes(in)) + kWaitingMax * inputs;
     return plan;
   }
 

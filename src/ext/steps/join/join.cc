@@ -17,6 +17,8 @@ using ingest::Field;
 using ingest::Sample;
 
 constexpr std::size_t kHeldMax = 100'000;  // samples of all series, both sides
+constexpr std::string_view kTooMany =
+    "join: more than 10000 devices: the one silent for longest was decided before its time";
 
 struct Settings {
   std::shared_ptr<const Expression> left;
@@ -35,12 +37,6 @@ struct Series {
   ingest::SeriesClock clock;
   WallMicros decided = std::numeric_limits<WallMicros>::min();  // lefts up to here are out
 };
-
-void insert_by_time(std::deque<Sample>& samples, Sample sample) {
-  auto place = samples.end();
-  while (place != samples.begin() && std::prev(place)->event_time > sample.event_time) --place;
-  samples.insert(place, std::move(sample));
-}
 
 class Join : public ingest::Step {
  public:
@@ -61,13 +57,16 @@ class Join : public ingest::Step {
   void decide(Series& series, WallMicros watermark, ingest::Output& out);
   void match(Series& series, Sample left, ingest::Output& out);
   void join(const Sample& left, const Sample& right, ingest::Output& out) const;
+  WallMicros oldest_wanted(const Series& series, WallMicros watermark) const;
   void forget(Series& series, WallMicros watermark);
+  void let_go(Series& series, WallMicros watermark) const;
   void end(Series& series, ingest::Output& out);
   void bound(Series& series, ingest::Output& out);
 
   Settings settings_;
   ingest::StepContext context_;
   ingest::DeviceTable<Series> series_;
+  ingest::TickTime time_;
   std::size_t held_ = 0;
 };
 
@@ -78,12 +77,21 @@ void Join::push(Sample sample, ingest::Output& out) {
   if (left == right) return out.emit(std::move(sample));
   const std::string* key = settings_.by.of(sample);
   if (key == nullptr || ingest::from_the_future(sample)) return context_.drop();
-  Series& series = series_.at(*key, [&](auto& oldest) { end(oldest.state, out); });
+  Series& series = series_.at(*key, [&](auto& oldest) {
+    context_.error(kTooMany);
+    end(oldest.state, out);
+  });
+  if (series.clock.ran_ahead(sample, time_)) {
+    end(series, out);
+    series = Series();
+  }
   if (left && sample.event_time < series.decided) return context_.drop();
-  series.clock.note(sample);
-  insert_by_time(left ? series.lefts : series.rights, std::move(sample));
+  series.clock.note(sample, time_);
+  ingest::insert_by_time(left ? series.lefts : series.rights, std::move(sample));
   ++held_;
-  decide(series, series.clock.newest - settings_.late, out);
+  const WallMicros watermark = series.clock.newest - settings_.late;
+  decide(series, watermark, out);
+  forget(series, watermark);
   if (held_ > kHeldMax) bound(series, out);
 }
 
@@ -99,7 +107,6 @@ void Join::decide(Series& series, WallMicros watermark, ingest::Output& out) {
     series.decided = std::max(series.decided, left.event_time);
     match(series, std::move(left), out);
   }
-  forget(series, watermark);
 }
 
 void Join::match(Series& series, Sample left, ingest::Output& out) {
@@ -141,12 +148,25 @@ void Join::join(const Sample& left, const Sample& right, ingest::Output& out) co
   out.emit(std::move(sample));
 }
 
+WallMicros Join::oldest_wanted(const Series& series, WallMicros watermark) const {
+  return (series.lefts.empty() ? watermark : std::min(watermark, series.lefts.front().event_time)) - settings_.within;
+}
+
 // Rights that are too old for every left that waits or may come.
 void Join::forget(Series& series, WallMicros watermark) {
-  WallMicros oldest = series.lefts.empty() ? watermark : std::min(watermark, series.lefts.front().event_time);
-  while (!series.rights.empty() && series.rights.front().event_time < oldest - settings_.within) {
+  const WallMicros oldest = oldest_wanted(series, watermark);
+  while (!series.rights.empty() && series.rights.front().event_time < oldest) {
     series.rights.pop_front();
     --held_;
+  }
+}
+
+// The same as far as silence tells: a left may yet come and is matched then, but no journal waits for it.
+void Join::let_go(Series& series, WallMicros watermark) const {
+  const WallMicros oldest = oldest_wanted(series, watermark);
+  for (Sample& right : series.rights) {
+    if (right.event_time >= oldest) break;
+    right.receipt.reset();
   }
 }
 
@@ -159,6 +179,7 @@ void Join::end(Series& series, ingest::Output& out) {
 // Too many are held: this series decides early, then gives up its oldest.
 void Join::bound(Series& series, ingest::Output& out) {
   decide(series, series.clock.newest, out);
+  forget(series, series.clock.newest);
   std::deque<Sample>& longer = series.lefts.size() > series.rights.size() ? series.lefts : series.rights;
   if (held_ <= kHeldMax || longer.empty()) return;
   longer.pop_front();
@@ -167,9 +188,14 @@ void Join::bound(Series& series, ingest::Output& out) {
 }
 
 void Join::tick(WallMicros now, ingest::Output& out) {
+  time_.tick(now);
   for (auto& entry : series_.entries()) {
-    if (entry.state.lefts.empty() && entry.state.rights.empty()) continue;
-    decide(entry.state, entry.state.clock.at(now) - settings_.late, out);
+    Series& series = entry.state;
+    if (series.lefts.empty() && series.rights.empty()) continue;
+    const WallMicros series_now = series.clock.at(time_);
+    if (series_now <= series.clock.newest) continue;
+    decide(series, series_now - settings_.late, out);
+    let_go(series, series_now - settings_.late);
   }
 }
 
@@ -184,6 +210,7 @@ void Join::adopt(Step& before) {
               other->settings_.right->text() == settings_.right->text();
   if (!fits) return;
   series_.adopt(other->series_);
+  time_ = other->time_;
   held_ = std::exchange(other->held_, 0);
 }
 

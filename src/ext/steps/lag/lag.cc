@@ -57,11 +57,14 @@ class Lag : public ingest::Step {
   ingest::StepPlan plan(const ingest::Shape& in) const override {
     ingest::StepPlan plan;
     plan.out = in;
+    std::uint64_t value_bytes = sizeof(Kept);
     for (const DerivedField& field : settings_.fields) {
-      plan.out.fields[field.to] = ingest::type_of(in, field.from, plan.problems);
+      const ingest::FieldType type = ingest::type_of(in, field.from, plan.problems);
+      plan.out.fields[field.to] = type;
+      value_bytes = std::max<std::uint64_t>(value_bytes, sizeof(Kept) + ingest::array_values(type) * sizeof(double));
     }
     std::uint64_t kept = std::min<std::uint64_t>(kAllKeptMax, ingest::kDevicesPerStepMax * per_device());
-    plan.memory_bytes_max = kept * sizeof(Kept) + ingest::kDevicesPerStepMax * (sizeof(Device) + 640);
+    plan.memory_bytes_max = kept * value_bytes + ingest::kDevicesPerStepMax * (sizeof(Device) + 640);
     return plan;
   }
 

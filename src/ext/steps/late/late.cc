@@ -12,6 +12,8 @@ using base::WallMicros;
 using ingest::Sample;
 
 constexpr std::size_t kWaitingMax = 100'000;  // of all series together
+constexpr std::string_view kTooMany =
+    "late: more than 10000 devices: the one silent for longest was given out before its time";
 
 struct Settings {
   WallMicros tolerance = 0;
@@ -32,9 +34,16 @@ class Late : public ingest::Step {
     static const std::string kNone;
     if (ingest::from_the_future(sample)) return context_.drop();
     const std::string* key = settings_.by.of(sample);
-    Series& series = series_.at(key == nullptr ? kNone : *key, [&](auto& oldest) { release_all(oldest.state, out); });
+    Series& series = series_.at(key == nullptr ? kNone : *key, [&](auto& oldest) {
+      context_.error(kTooMany);
+      release_all(oldest.state, out);
+    });
+    if (series.clock.ran_ahead(sample, time_)) {
+      release_all(series, out);
+      series = Series();
+    }
     if (series.waiting.late(sample)) return too_late(std::move(sample), out);
-    series.clock.note(sample);
+    series.clock.note(sample, time_);
     series.waiting.insert(std::move(sample));
     ++waiting_;
     release(series, series.clock.newest - settings_.tolerance, out);
@@ -43,8 +52,9 @@ class Late : public ingest::Step {
   }
 
   void tick(WallMicros now, ingest::Output& out) override {
+    time_.tick(now);
     for (auto& entry : series_.entries()) {
-      if (entry.state.waiting.size() > 0) release(entry.state, entry.state.clock.at(now) - settings_.tolerance, out);
+      if (entry.state.waiting.size() > 0) release(entry.state, entry.state.clock.at(time_) - settings_.tolerance, out);
     }
   }
 
@@ -56,6 +66,7 @@ class Late : public ingest::Step {
     auto* other = dynamic_cast<Late*>(&before);
     if (other == nullptr || !(other->settings_.by == settings_.by)) return;
     series_.adopt(other->series_);
+    time_ = other->time_;
     waiting_ = std::exchange(other->waiting_, 0);
   }
 
@@ -86,6 +97,7 @@ class Late : public ingest::Step {
   Settings settings_;
   ingest::StepContext context_;
   ingest::DeviceTable<Series> series_;
+  ingest::TickTime time_;
   std::size_t waiting_ = 0;
 };
 

@@ -31,7 +31,9 @@ struct Learned {
   double least = std::numeric_limits<double>::infinity();
   double most = -std::numeric_limits<double>::infinity();
 
+  // Only numbers: one infinity would be the mean for ever.
   void add(double value, double memory) {
+    if (!std::isfinite(value)) return;
     count += 1;
     const double weight = 1 / std::min(count, memory);
     const double step = value - mean;

@@ -82,8 +82,8 @@ class Outlier : public ingest::Step {
     if (std::isnan(value)) return out.emit(std::move(sample));
     History& history = devices_.at(sample.device);
     const Verdict verdict = judge(history, value);
-    // Outliers are remembered too: what stays there becomes the new normal within half a window.
-    history.push_back(value);
+    // Outliers are remembered too: what stays there becomes the new normal within half a window. Infinity never does.
+    if (std::isfinite(value)) history.push_back(value);
     if (history.size() > settings_.window) history.pop_front();
     if (!verdict.outlier) return out.emit(std::move(sample));
     if (settings_.then == Then::drop) return context_.drop();

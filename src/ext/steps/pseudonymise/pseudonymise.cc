@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "base/secret.h"
+#include "ingest/device_name.h"
 #include "ingest/field_access.h"
 
 namespace penstock::ext::steps {
@@ -16,6 +17,7 @@ constexpr std::size_t kHexDigits = 32;
 constexpr std::size_t kKeyBytesMin = 16;
 // Pseudonyms remembered, so that a device that speaks often is not hashed each time. When full the memory starts anew.
 constexpr std::size_t kRememberedMax = 10'000;
+constexpr std::size_t kRememberedBytesMax = 128;  // of a name; a longer one is hashed each time
 
 struct Settings {
   base::Secret key;
@@ -29,7 +31,9 @@ class Pseudonymise : public ingest::Step {
   explicit Pseudonymise(Settings settings) : settings_(std::move(settings)) {}
 
   void push(Sample sample, ingest::Output& out) override {
-    if (settings_.device) sample.device = pseudonym(sample.device);
+    if (sample.alarm) hide_in_alarm(sample);
+    if (settings_.device)
+      ingest::rename_device(sample, [this](const std::string& device) { return pseudonym(device); });
     for (ingest::Field& field : sample.fields) {
       if (find_match(settings_.fields, field.name) == nullptr) continue;
       field.value = pseudonym(words(field.value));
@@ -42,7 +46,7 @@ class Pseudonymise : public ingest::Step {
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    ingest::StepPlan plan{.out = in, .memory_bytes_max = kRememberedMax * 256, .problems = {}};
+    ingest::StepPlan plan{.out = in, .memory_bytes_max = kRememberedMax * (kRememberedBytesMax + 256), .problems = {}};
     for (const NamePattern& pattern : settings_.fields) {
       if (auto problem = missing_field(in, pattern); !problem.empty()) plan.problems.push_back(std::move(problem));
     }
@@ -61,10 +65,24 @@ class Pseudonymise : public ingest::Step {
     return fmt::format("{}", std::get<double>(value));
   }
 
-  const std::string& pseudonym(const std::string& of) {
-    if (known_.size() >= kRememberedMax && !known_.contains(of)) known_.clear();
-    std::string& made = known_[of];
-    if (made.empty()) made = base::hmac_sha256_hex(settings_.key.reveal(), of).substr(0, kHexDigits);
+  // Its reason tells the values that met the condition.
+  void hide_in_alarm(Sample& sample) const {
+    const auto hidden = [this](const std::string& name) {
+      const bool tag = name.starts_with("tags.");
+      return find_match(tag ? settings_.tags : settings_.fields, tag ? name.substr(5) : name) != nullptr;
+    };
+    if (!ingest::tells_any(sample.alarm->why, sample, hidden)) return;
+    auto alarm = std::make_shared<ingest::AlarmChange>(*sample.alarm);
+    alarm->why = ingest::kWithheld;
+    sample.alarm = std::move(alarm);
+  }
+
+  std::string pseudonym(const std::string& of) {
+    if (auto known = known_.find(of); known != known_.end()) return known->second;
+    std::string made = base::hmac_sha256_hex(settings_.key.reveal(), of).substr(0, kHexDigits);
+    if (of.size() > kRememberedBytesMax) return made;
+    if (known_.size() >= kRememberedMax) known_.clear();
+    known_.emplace(of, made);
     return made;
   }
 

@@ -14,6 +14,7 @@ using ingest::Field;
 using ingest::Sample;
 
 constexpr std::int64_t kGridPerGapMax = 10'000;  // samples that one gap can become
+constexpr std::string_view kTooMany = "resample: more than 10000 devices: the one silent for longest was forgotten";
 
 struct Settings {
   enum class Method : std::uint8_t { linear, previous, none } method = Method::linear;
@@ -45,7 +46,9 @@ class Resample : public ingest::Step {
     auto* other = dynamic_cast<Resample*>(&before);
     bool fits = other != nullptr && other->settings_.every == settings_.every &&
                 other->settings_.method == settings_.method && other->settings_.by == settings_.by;
-    if (fits) series_.adopt(other->series_);
+    if (!fits) return;
+    series_.adopt(other->series_);
+    time_ = other->time_;
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
@@ -70,6 +73,7 @@ class Resample : public ingest::Step {
   Settings settings_;
   ingest::StepContext context_;
   ingest::DeviceTable<Series> series_;
+  ingest::TickTime time_;
 };
 
 void Resample::push(Sample sample, ingest::Output& out) {
@@ -77,17 +81,28 @@ void Resample::push(Sample sample, ingest::Output& out) {
   if (sample.quality == ingest::Quality::bad) return;
   if (ingest::from_the_future(sample)) return context_.drop();
   const std::string* key = settings_.by.of(sample);
-  Series& series = series_.at(key == nullptr ? kNone : *key, [&](auto& oldest) { tell_cell(oldest.state, out); });
+  Series& series = series_.at(key == nullptr ? kNone : *key, [&](auto& oldest) {
+    context_.error(kTooMany);
+    tell_cell(oldest.state, out);
+  });
+  if (series.clock.ran_ahead(sample, time_)) {
+    tell_cell(series, out);
+    series = Series();
+  }
   if (series.started && sample.event_time < series.last.event_time) return context_.drop();
-  series.clock.note(sample);
+  const bool cells = settings_.method == Method::none;
+  // Its cell was told while the device was silent.
+  if (cells && series.started && series.told && sample.event_time <= series.next_grid) return context_.drop();
+  series.clock.note(sample, time_);
   if (series.started) fill(series, sample, out);
-  // A point that the sample itself lies on.
+  // A point that the sample itself lies on, and that was not told while the device was silent.
   bool on_grid = sample.event_time % settings_.every == 0;
-  bool again = series.started && series.last.event_time == sample.event_time;
-  if (settings_.method != Method::none && on_grid && !again) tell(sample, sample.event_time, out);
+  bool again = series.started && (series.last.event_time == sample.event_time || sample.event_time < series.next_grid);
+  if (!cells && on_grid && !again) tell(sample, sample.event_time, out);
+  const WallMicros next = cells ? grid_from(sample.event_time) : grid_after(sample.event_time);
+  series.next_grid = series.started ? std::max(series.next_grid, next) : next;
   series.started = true;
   series.told = false;
-  series.next_grid = settings_.method == Method::none ? grid_from(sample.event_time) : grid_after(sample.event_time);
   series.last = std::move(sample);
 }
 
@@ -150,13 +165,15 @@ Sample Resample::between(const Sample& before, const Sample& after, WallMicros a
 }
 
 void Resample::tick(WallMicros now, ingest::Output& out) {
-  if (settings_.method == Method::linear) return;
+  time_.tick(now);
   for (auto& entry : series_.entries()) {
     Series& series = entry.state;
-    WallMicros series_now = series.clock.at(now);
+    WallMicros series_now = series.clock.at(time_);
     if (!series.started || series_now <= series.clock.newest) continue;
     if (settings_.method == Method::previous) hold(series, series_now, out);
     if (settings_.method == Method::none && series_now > series.next_grid) tell_cell(series, out);
+    // As far as silence tells the next sample comes behind a hole: no journal waits for it.
+    if (series_now > series.last.event_time + settings_.max_gap) series.last.receipt.reset();
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include "ingest/device_table.h"
 #include "ingest/field_access.h"
+#include "ingest/shape_lookup.h"
+#include "ingest/time_buffer.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -10,7 +12,8 @@ using base::WallMicros;
 using ingest::Sample;
 
 struct Gate {
-  WallMicros next = 0;           // event time from which a sample may pass
+  WallMicros next = 0;  // event time from which a sample may pass
+  ingest::SeriesClock clock;
   std::optional<Sample> newest;  // `keep: last`: held back, goes when its time comes
 };
 
@@ -23,8 +26,11 @@ class Throttle : public ingest::Step {
   void push(Sample sample, ingest::Output& out) override {
     if (sample.alarm) return out.emit(std::move(sample));
     Gate& gate = devices_.at(sample.device, [&](auto& oldest) { let_go(oldest.state, out); });
+    const bool set_back = sample.event_time < gate.next - every_;
+    if (set_back) gate.clock = ingest::SeriesClock();
+    gate.clock.note(sample, time_);
     // A clock that was set back begins anew.
-    if (sample.event_time >= gate.next || sample.event_time < gate.next - every_) {
+    if (sample.event_time >= gate.next || set_back) {
       gate.next = sample.event_time + every_;
       if (gate.newest) context_.drop();
       gate.newest.reset();
@@ -37,11 +43,10 @@ class Throttle : public ingest::Step {
 
   void tick(WallMicros now, ingest::Output& out) override {
     if (!keep_last_) return;
+    time_.tick(now);
     for (auto& entry : devices_.entries()) {
       Gate& gate = entry.state;
-      if (!gate.newest) continue;
-      const WallMicros device_now = now - gate.newest->ingest_time + gate.newest->event_time;
-      if (device_now < gate.next) continue;
+      if (!gate.newest || gate.clock.at(time_, 0) < gate.next) continue;
       gate.next += every_;
       let_go(gate, out);
     }
@@ -55,11 +60,13 @@ class Throttle : public ingest::Step {
     auto* other = dynamic_cast<Throttle*>(&before);
     if (other == nullptr || other->keep_last_ != keep_last_) return;
     devices_ = std::move(other->devices_);
+    time_ = other->time_;
     for (auto& entry : devices_.entries()) entry.state.next += every_ - other->every_;
   }
 
   ingest::StepPlan plan(const ingest::Shape& in) const override {
-    ingest::StepPlan plan{.out = in, .memory_bytes_max = ingest::kDevicesPerStepMax * 1024, .problems = {}};
+    const std::uint64_t bytes = sizeof(Gate) + 256 + (keep_last_ ? ingest::held_bytes(in) : 0);
+    ingest::StepPlan plan{.out = in, .memory_bytes_max = ingest::kDevicesPerStepMax * bytes, .problems = {}};
     return plan;
   }
 
@@ -75,6 +82,7 @@ class Throttle : public ingest::Step {
   bool keep_last_;
   ingest::StepContext context_;
   ingest::DeviceTable<Gate> devices_;
+  ingest::TickTime time_;
 };
 
 }  // namespace

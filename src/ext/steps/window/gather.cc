@@ -4,6 +4,7 @@
 
 #include "ingest/shape_lookup.h"
 #include "ingest/time_buffer.h"
+#include "ingest/unit.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -68,6 +69,11 @@ bool Gatherer::wants(const Sample& sample) const {
   return false;
 }
 
+void Gatherer::tell_too_many() const {
+  context_.error(fmt::format("window: more than {} series: the one silent for longest was told before its time",
+                             settings_.devices));
+}
+
 // Fields keep their places from sample to sample, so the hint is nearly always right.
 std::size_t Gatherer::column_at(std::vector<Column>& columns, std::size_t hint, const std::string& name) {
   if (hint < columns.size() && columns[hint].name == name) return hint;
@@ -91,12 +97,32 @@ void Gatherer::keep(Column& column, Accumulator& figures, Point point) {
   ++points_;
 }
 
+namespace {
+
+// A device that changes its unit goes on in the first one where that can be converted, else the new one is taken.
+auto in_unit_of(Column& column, const Field& field) {
+  const ingest::Unit* from = nullptr;
+  const ingest::Unit* to = nullptr;
+  if (column.unit != field.unit && !field.unit.empty()) {
+    if (!column.unit.empty()) from = ingest::find_unit(field.unit);
+    if (from != nullptr) to = ingest::find_unit(column.unit);
+    if (to == nullptr || to->dimension != from->dimension) {
+      column.unit = field.unit;
+      from = nullptr;
+    }
+  }
+  return [from, to](double value) { return from == nullptr ? value : ingest::convert(value, *from, *to); };
+}
+
+}  // namespace
+
 void Gatherer::add_value(Column& column, Accumulator& figures, const Sample& sample, const Field& field) {
-  if (column.unit != field.unit) column.unit = field.unit;
-  if (auto number = number_of(field, !everything())) return keep(column, figures, {sample.event_time, *number});
+  const auto unified = in_unit_of(column, field);
+  if (auto number = number_of(field, !everything()))
+    return keep(column, figures, {sample.event_time, unified(*number)});
   if (const auto* array = std::get_if<std::vector<double>>(&field.value)) {
     for (double value : *array) {
-      if (std::isfinite(value)) keep(column, figures, {sample.event_time, value});
+      if (std::isfinite(value)) keep(column, figures, {sample.event_time, unified(value)});
     }
   } else if (std::holds_alternative<std::string>(field.value)) {
     ++figures.others;
@@ -165,7 +191,7 @@ void Gatherer::forget(std::vector<Column>& columns, const Piece& piece) {
   }
 }
 
-Sample Gatherer::tell(const std::vector<Column>& columns, Piece whole, const Report& report) const {
+Sample Gatherer::tell(const std::vector<Column>& columns, Piece& whole, const Report& report) const {
   Sample sample;
   sample.event_time = report.at;
   sample.ingest_time = report.ingest_time;
@@ -283,7 +309,13 @@ FieldType Gatherer::type_of_output(const AggregateCall& call, const ingest::Shap
   return {call.makes_array() ? Kind::array : Kind::number, call.unit(from.unit)};
 }
 
-ingest::StepPlan Gatherer::plan(const ingest::Shape& in, std::size_t pieces_per_series, bool samples_wait) const {
+std::uint32_t Gatherer::longest(const FieldType& of, std::optional<double> samples) {
+  constexpr auto kMost = static_cast<double>(kPointsPerFieldMax);
+  const double values = samples.value_or(kMost) * static_cast<double>(std::max<std::uint64_t>(1, array_values(of)));
+  return static_cast<std::uint32_t>(std::min(kMost, values));
+}
+
+ingest::StepPlan Gatherer::plan(const ingest::Shape& in, const Extent& extent) const {
   using Kind = FieldType::Kind;
   ingest::StepPlan plan;
   plan.out.open = everything() || merges_ ? in.open : false;
@@ -291,22 +323,31 @@ ingest::StepPlan Gatherer::plan(const ingest::Shape& in, std::size_t pieces_per_
   if (everything()) {
     for (const auto& [name, type] : in.fields) {
       if (type.kind != Kind::number && type.kind != Kind::array) continue;
-      plan.out.fields[name + "[]"] = {Kind::array, type.unit};
+      plan.out.fields[name + "[]"] = {Kind::array, type.unit, longest(type, extent.samples)};
     }
   }
   for (const auto& [name, call] : settings_.outputs) {
     if (call.aggregate == Aggregate::merge_agg) continue;
-    plan.out.fields[name] = type_of_output(call, in, plan.problems);
+    FieldType& type = plan.out.fields[name] = type_of_output(call, in, plan.problems);
+    const auto from = in.fields.find(call.field);
+    if (call.makes_array())
+      type.longest = longest(from == in.fields.end() ? FieldType() : from->second, extent.samples);
   }
   for (const auto* one : {settings_.where.get(), settings_.begin.get(), settings_.emit.get()}) {
     if (one != nullptr) ingest::check_names(in, *one, plan.problems);
   }
   std::uint64_t columns = everything() ? (in.open ? kColumnsMax : in.fields.size()) : columns_.size();
-  std::uint64_t pieces = std::min<std::uint64_t>(settings_.devices * pieces_per_series, kPiecesMax);
+  std::uint64_t pieces = std::min<std::uint64_t>(settings_.devices * extent.pieces, kPiecesMax);
   plan.memory_bytes_max = settings_.devices * (columns * sizeof(Column) + 512) +
-                          pieces * (sizeof(Piece) + columns * sizeof(Accumulator) + ingest::held_bytes(in)) +
-                          (keeps_points() ? kPointsMax * sizeof(Point) : 0) +
-                          (samples_wait ? kWaitingMax * ingest::held_bytes(in) : 0);
+                          pieces * (sizeof(Piece) + columns * sizeof(Accumulator) +
+                                    (extent.latest_per_piece ? ingest::held_bytes(in) : 0)) +
+                          (extent.latest_per_piece ? 0 : settings_.devices * ingest::held_bytes(in)) +
+                          (settings_.late > 0 && extent.samples_wait ? kWaitingMax * ingest::held_bytes(in) : 0);
+  std::uint64_t keeping = everything() ? columns : 0;
+  for (const Column& column : columns_) keeping += column.keeps_points ? 1 : 0;
+  // Vectors grow by doubling, and a window is put together from its pieces.
+  const std::uint64_t points = std::min<std::uint64_t>(kPointsMax, settings_.devices * keeping * kPointsPerFieldMax);
+  plan.memory_bytes_max += (2 * points + kPointsPerFieldMax * keeping) * sizeof(Point);
   return plan;
 }
 

@@ -16,6 +16,7 @@ constexpr std::size_t kPointsPerFieldMax = 65'536;  // values kept for one field
 constexpr std::size_t kPointsMax = 4'000'000;       // values kept by the step: 64 MB
 constexpr std::size_t kPiecesMax = 1'000'000;       // pieces of all series together
 constexpr std::size_t kWaitingMax = 100'000;        // samples held for stragglers, all series together
+constexpr std::size_t kReceiptsPerPieceMax = 65'536;
 
 // One field, or one expression over fields, of one series.
 struct Column {
@@ -29,9 +30,15 @@ struct Column {
 // The receipts of the samples of one piece, joined once for all the windows that the piece is part of.
 class Receipts {
  public:
+  // Beyond the bound those before are let go: after a crash their samples are not in this piece.
   void add(const ingest::ReceiptPtr& receipt) {
     if (!receipt) return;
+    if (parts_.size() >= kReceiptsPerPieceMax) parts_.clear();
     parts_.add(receipt);
+    joined_.reset();
+  }
+  void clear() {
+    parts_.clear();
     joined_.reset();
   }
   const ingest::ReceiptPtr& joined() const {
@@ -80,12 +87,14 @@ class Gatherer {
   // False for what does not belong into any window; what is dropped is counted.
   bool wants(const ingest::Sample& sample) const;
   void add(std::vector<Column>& columns, Piece& piece, const ingest::Sample& sample);
+  // A series is given up for another one: counted and shown.
+  void tell_too_many() const;
   // The newest sample of a piece, as far as it is needed.
   void keep_latest(ingest::Sample& latest, bool first, ingest::Sample sample) const;
   // A piece leaves: what it held is free again.
   void forget(std::vector<Column>& columns, const Piece& piece);
-  // `whole` has the points of its columns in any order.
-  ingest::Sample tell(const std::vector<Column>& columns, Piece whole, const Report& report) const;
+  // `whole` has the points of its columns in any order; they are sorted.
+  ingest::Sample tell(const std::vector<Column>& columns, Piece& whole, const Report& report) const;
 
   // Where this step's columns are in the series of another step; nothing when one it needs is missing there.
   std::optional<std::vector<std::size_t>> fitting(const Gatherer& other) const;
@@ -93,8 +102,14 @@ class Gatherer {
   void adopt_piece(Piece& piece, const std::vector<std::size_t>& places) const;
   void adopt_columns(std::vector<Column>& columns, Gatherer& other, const std::vector<std::size_t>& places);
 
-  // What one piece with the columns that are known at load takes, and what comes out.
-  ingest::StepPlan plan(const ingest::Shape& in, std::size_t pieces_per_series, bool samples_wait) const;
+  // What a kind of window keeps.
+  struct Extent {
+    std::size_t pieces = 1;           // of one series
+    bool latest_per_piece = false;    // each with its newest sample; else one per series
+    bool samples_wait = false;        // for stragglers, one by one
+    std::optional<double> samples{};  // in one window, at most; none: unknown
+  };
+  ingest::StepPlan plan(const ingest::Shape& in, const Extent& extent) const;
 
  private:
   bool everything() const { return settings_.outputs.empty(); }
@@ -105,6 +120,7 @@ class Gatherer {
   void tell_arrays(const std::vector<Column>& columns, Piece& whole, ingest::Sample& sample) const;
   void tell_aggregates(const std::vector<Column>& columns, Piece& whole, const Report& report,
                        ingest::Sample& sample) const;
+  static std::uint32_t longest(const ingest::FieldType& of, std::optional<double> samples);
   ingest::FieldType type_of_output(const AggregateCall& call, const ingest::Shape& in,
                                    std::vector<std::string>& problems) const;
 

@@ -21,13 +21,18 @@ class OrderedWindow : public ingest::Step {
     if (!gatherer_.wants(sample)) return;
     const std::string* key = settings().by.of(sample);
     if (key == nullptr) return gatherer_.context().drop();
-    Series& series = series_.at(*key, [&](auto& oldest) { end(oldest.state, out); });
+    Series& series = series_.at(*key, [&](auto& oldest) { give_up(oldest.state, out); });
+    if (series.clock.ran_ahead(sample, time_)) {
+      end(series, out);
+      series.waiting = ingest::TimeBuffer();
+      series.clock = ingest::SeriesClock();
+    }
     if (!series.clock.started()) {
       series.key = *key;
       series.columns = gatherer_.columns();
     }
     if (series.waiting.late(sample)) return gatherer_.context().drop();
-    series.clock.note(sample);
+    series.clock.note(sample, time_);
     if (settings().late == 0 && series.waiting.size() == 0) {
       series.waiting.pass(sample);
       take_one(series, std::move(sample), out);
@@ -41,9 +46,10 @@ class OrderedWindow : public ingest::Step {
   }
 
   void tick(base::WallMicros now, ingest::Output& out) final {
+    time_.tick(now);
     for (auto& entry : series_.entries()) {
       Series& series = entry.state;
-      base::WallMicros series_now = series.clock.at(now);
+      base::WallMicros series_now = series.clock.at(time_);
       if (series_now <= series.clock.newest) continue;
       release(series, series_now - settings().late, out);
       work(series, out, [&] { passed(series, series_now - settings().late, out); });
@@ -62,6 +68,7 @@ class OrderedWindow : public ingest::Step {
     auto places = gatherer_.fitting(other->gatherer_);
     if (!places) return;
     series_.adopt(other->series_);
+    time_ = other->time_;
     for (auto& entry : series_.entries()) {
       Series& mine = entry.state;
       waiting_ += mine.waiting.size();
@@ -84,12 +91,14 @@ class OrderedWindow : public ingest::Step {
 
   // The next sample in the order of event time.
   virtual void take(Series& series, ingest::Sample sample, ingest::Output& out) = 0;
-  // No sample older than `now` will come.
+  // The series is silent: as far as that tells, no sample older than `now` will come. Samples that come all the same
+  // are taken, so what is of use to them is kept; what only holds receipts is let go.
   virtual void passed(Series& series, base::WallMicros now, ingest::Output& out) { (void)series, (void)now, (void)out; }
   // The series is given up: what it still holds is told, and forgotten.
   virtual void close(Series& series, ingest::Output& out) = 0;
 
   const Settings& settings() const { return gatherer_.settings(); }
+  bool gone(const Series& series) const { return series.clock.gone(time_); }
 
   Gatherer gatherer_;
 
@@ -116,6 +125,10 @@ class OrderedWindow : public ingest::Step {
     release(series, std::numeric_limits<base::WallMicros>::max(), out);
     work(series, out, [&] { close(series, out); });
   }
+  void give_up(Series& series, ingest::Output& out) {
+    gatherer_.tell_too_many();
+    end(series, out);
+  }
   // The bound over all series is reached: the ones silent for longest give up what they hold.
   void make_room(ingest::Output& out) {
     making_room_ = true;
@@ -127,6 +140,7 @@ class OrderedWindow : public ingest::Step {
   }
 
   ingest::DeviceTable<Series> series_;
+  ingest::TickTime time_;
   std::size_t waiting_ = 0;
   std::size_t pieces_ = 0;
   bool making_room_ = false;

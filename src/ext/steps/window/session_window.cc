@@ -59,6 +59,7 @@ void SessionWindow::take(Series& series, Sample sample, ingest::Output& out) {
 
 void SessionWindow::passed(Series& series, WallMicros now, ingest::Output& out) {
   if (series.state.open && over(series.state, now)) close(series, out);
+  if (gone(series)) series.state.receipts.clear();
 }
 
 void SessionWindow::close(Series& series, ingest::Output& out) {
@@ -72,11 +73,11 @@ void SessionWindow::close(Series& series, ingest::Output& out) {
   report.end = report.at = state.piece.to;
   report.ingest_time = state.latest.ingest_time;
   report.receipt = state.receipts.joined();
-  out.emit(gatherer_.tell(series.columns, std::move(state.piece), report));
+  out.emit(gatherer_.tell(series.columns, state.piece, report));
 }
 
 ingest::StepPlan SessionWindow::plan(const ingest::Shape& in) const {
-  ingest::StepPlan plan = gatherer_.plan(in, 1, settings().late > 0);
+  ingest::StepPlan plan = gatherer_.plan(in, {.samples_wait = true});
   plan.out.samples_per_second = in.samples_per_second;
   return plan;
 }

@@ -17,6 +17,11 @@ class SlidingReceipts {
     if (blocks_.empty() || blocks_.back().samples == kBlock) blocks_.emplace_back();
     ++blocks_.back().samples;
     blocks_.back().receipts.add(receipt);
+    any_ = any_ || receipt;
+  }
+  void clear() {
+    if (!std::exchange(any_, false)) return;
+    for (Block& block : blocks_) block.receipts.clear();
   }
   void pop() {
     if (++left_ < blocks_.front().samples) return;
@@ -24,6 +29,7 @@ class SlidingReceipts {
     left_ = 0;
   }
   ingest::ReceiptPtr joined() const {
+    if (!any_) return nullptr;
     ingest::ReceiptGatherer all;
     for (const Block& block : blocks_) {
       if (block.receipts.joined()) all.add(block.receipts.joined());
@@ -39,6 +45,7 @@ class SlidingReceipts {
   };
   std::deque<Block> blocks_;
   std::size_t left_ = 0;  // samples of the first block that have left
+  bool any_ = false;
 };
 
 struct Sliding {
@@ -62,14 +69,25 @@ class SlidingWindow : public OrderedWindow<Sliding> {
 
  private:
   void take(Series& series, Sample sample, ingest::Output& out) override;
+  void passed(Series& series, WallMicros now, ingest::Output& out) override;
   void close(Series& series, ingest::Output& out) override;
   void pop(Series& series);
   void tell(Series& series, ingest::Output& out);
+  // Empty, with the memory that it had.
+  static Piece emptied(Piece piece) {
+    Piece empty;
+    empty.columns = std::move(piece.columns);
+    empty.columns.clear();
+    return empty;
+  }
+
+  Piece spare_;
+  Piece whole_;
 };
 
 void SlidingWindow::pop(Series& series) {
   gatherer_.forget(series.columns, series.state.queue.front());
-  series.state.queue.pop();
+  spare_ = series.state.queue.pop();
   series.state.receipts.pop();
 }
 
@@ -78,11 +96,11 @@ void SlidingWindow::take(Series& series, Sample sample, ingest::Output& out) {
   const bool counts = settings().kind == Kind::count;
   auto leaves = [&] {
     if (counts) return static_cast<std::int64_t>(state.queue.size()) >= settings().count;
-    return state.queue.front().to <= sample.event_time - settings().last;
+    return state.queue.front().from <= sample.event_time - settings().last;
   };
   while (!state.queue.empty() && leaves()) pop(series);
   bool told = !settings().emit || settings().emit->test(sample);
-  Piece piece;
+  Piece piece = emptied(std::move(spare_));
   gatherer_.add(series.columns, piece, sample);
   state.queue.push(std::move(piece));
   state.receipts.push(sample.receipt);
@@ -93,17 +111,27 @@ void SlidingWindow::take(Series& series, Sample sample, ingest::Output& out) {
   if (told) tell(series, out);
 }
 
+// The window ends with samples, not with time: its values stay for the next one.
+void SlidingWindow::passed(Series& series, WallMicros now, ingest::Output&) {
+  Sliding& state = series.state;
+  if (state.queue.empty()) return;
+  const bool counts = settings().kind == Kind::count;
+  const bool over = !counts && state.latest.event_time <= now - settings().last;
+  if (over || gone(series)) state.receipts.clear();
+}
+
 void SlidingWindow::tell(Series& series, ingest::Output& out) {
-  Piece whole = series.state.queue.sum(gatherer_.keeps_points());
+  whole_ = emptied(std::move(whole_));
+  series.state.queue.sum(whole_, gatherer_.keeps_points());
   Report report;
   report.device = &series.key;
   report.latest = &series.state.latest;
-  report.start = whole.from;
-  report.end = report.at = whole.to;
+  report.start = whole_.from;
+  report.end = report.at = whole_.to;
   report.ingest_time = series.state.latest.ingest_time;
   report.receipt = series.state.receipts.joined();
   series.state.fresh = 0;
-  out.emit(gatherer_.tell(series.columns, std::move(whole), report));
+  out.emit(gatherer_.tell(series.columns, whole_, report));
 }
 
 // Of a count window the samples that were in none yet are told; a sliding one has told all.
@@ -116,9 +144,14 @@ void SlidingWindow::close(Series& series, ingest::Output& out) {
 
 ingest::StepPlan SlidingWindow::plan(const ingest::Shape& in) const {
   const bool counts = settings().kind == Kind::count;
-  std::size_t pieces = counts ? static_cast<std::size_t>(settings().count) : kPiecesMax;
-  // A piece is held three times: itself and in two sums.
-  ingest::StepPlan plan = gatherer_.plan(in, pieces * 2, settings().late > 0);
+  Gatherer::Extent extent{.pieces = kPiecesMax, .samples_wait = true};
+  if (counts) {
+    extent.pieces = static_cast<std::size_t>(settings().count);
+    extent.samples = static_cast<double>(settings().count);
+  } else if (in.samples_per_second) {
+    extent.samples = 1 + *in.samples_per_second * static_cast<double>(settings().last) / 1e6;
+  }
+  ingest::StepPlan plan = gatherer_.plan(in, extent);
   if (in.samples_per_second) {
     plan.out.samples_per_second = *in.samples_per_second / static_cast<double>(counts ? settings().count_every : 1);
   }

@@ -45,7 +45,7 @@ class TimeWindow : public ingest::Step {
 
   const Settings& settings() const { return gatherer_.settings(); }
   Pane& pane_at(Series& series, std::int64_t index);
-  void close(Series& series, std::int64_t until, ingest::Output& out);
+  void tell_until(Series& series, std::int64_t until, ingest::Output& out);
   void close_all(Series& series, ingest::Output& out);
   void make_room(ingest::Output& out);
   void drop_front(Series& series);
@@ -53,6 +53,7 @@ class TimeWindow : public ingest::Step {
 
   Gatherer gatherer_;
   ingest::DeviceTable<Series> series_;
+  ingest::TickTime time_;
   std::size_t panes_ = 0;
 };
 
@@ -71,7 +72,14 @@ void TimeWindow::push(Sample sample, ingest::Output& out) {
   const std::string* key = settings().by.of(sample);
   if (key == nullptr) return gatherer_.context().drop();
   if (panes_ >= kPiecesMax) make_room(out);
-  Series& series = series_.at(*key, [&](Entry& oldest) { close_all(oldest.state, out); });
+  Series& series = series_.at(*key, [&](Entry& oldest) {
+    gatherer_.tell_too_many();
+    close_all(oldest.state, out);
+  });
+  if (series.clock.ran_ahead(sample, time_)) {
+    close_all(series, out);
+    series = Series();
+  }
   if (!series.clock.started()) {
     series.key = *key;
     series.columns = gatherer_.columns();
@@ -81,12 +89,14 @@ void TimeWindow::push(Sample sample, ingest::Output& out) {
   if (closed_any && index + settings().panes() <= series.closed) {
     return gatherer_.context().drop();  // every window it belongs to is out
   }
-  series.clock.note(sample);
+  series.clock.note(sample, time_);
   Pane& pane = pane_at(series, index);
   pane.receipts.add(sample.receipt);
   gatherer_.add(series.columns, pane.piece, sample);
   gatherer_.keep_latest(pane.latest, pane.piece.samples == 1, std::move(sample));
-  close(series, floor_div(series.clock.newest - settings().late, settings().every), out);
+  const std::int64_t until = floor_div(series.clock.newest - settings().late, settings().every);
+  tell_until(series, until, out);
+  series.closed = std::max(series.closed, until);
 }
 
 void TimeWindow::drop_front(Series& series) {
@@ -96,7 +106,7 @@ void TimeWindow::drop_front(Series& series) {
 }
 
 // Emits every window that ends at pane `until` or before and has not been.
-void TimeWindow::close(Series& series, std::int64_t until, ingest::Output& out) {
+void TimeWindow::tell_until(Series& series, std::int64_t until, ingest::Output& out) {
   if (until <= series.closed) return;
   std::int64_t panes = settings().panes();
   while (!series.panes.empty()) {
@@ -106,12 +116,11 @@ void TimeWindow::close(Series& series, std::int64_t until, ingest::Output& out) 
     series.closed = end;
     while (!series.panes.empty() && series.panes.front().index + panes <= end) drop_front(series);
   }
-  series.closed = std::max(series.closed, until);
 }
 
 void TimeWindow::close_all(Series& series, ingest::Output& out) {
   if (series.panes.empty()) return;
-  close(series, series.panes.back().index + 1, out);
+  tell_until(series, series.panes.back().index + 1, out);
   while (!series.panes.empty()) drop_front(series);
 }
 
@@ -123,13 +132,16 @@ void TimeWindow::make_room(ingest::Output& out) {
   }
 }
 
-// A silent device's clock is carried forward by the time that passed here.
+// Silence tells the windows that are there. It does not say that none come before them: a device that sends in
+// batches goes on where it stopped.
 void TimeWindow::tick(WallMicros now, ingest::Output& out) {
+  time_.tick(now);
   for (Entry& entry : series_.entries()) {
     Series& series = entry.state;
     if (series.panes.empty()) continue;
-    WallMicros device_now = series.clock.at(now);
-    if (device_now > series.clock.newest) close(series, floor_div(device_now - settings().late, settings().every), out);
+    WallMicros device_now = series.clock.at(time_);
+    if (device_now <= series.clock.newest) continue;
+    tell_until(series, floor_div(device_now - settings().late, settings().every), out);
   }
 }
 
@@ -156,7 +168,7 @@ void TimeWindow::emit(const Series& series, std::int64_t end, ingest::Output& ou
   report.end = report.at = end * settings().every;
   report.ingest_time = series.clock.newest_ingest;
   report.receipt = receipts.joined();
-  out.emit(gatherer_.tell(series.columns, std::move(whole), report));
+  out.emit(gatherer_.tell(series.columns, whole, report));
 }
 
 // Panes of the same width fit, whatever the windows' length.
@@ -168,6 +180,7 @@ void TimeWindow::adopt(Step& before) {
   auto places = gatherer_.fitting(other->gatherer_);
   if (!places) return;
   series_.adopt(other->series_);
+  time_ = other->time_;
   for (Entry& entry : series_.entries()) {
     Series& mine = entry.state;
     panes_ += mine.panes.size();
@@ -179,7 +192,9 @@ void TimeWindow::adopt(Step& before) {
 
 ingest::StepPlan TimeWindow::plan(const ingest::Shape& in) const {
   std::int64_t panes = (settings().last + settings().late) / settings().every + 1;
-  ingest::StepPlan plan = gatherer_.plan(in, static_cast<std::size_t>(panes), false);
+  Gatherer::Extent extent{.pieces = static_cast<std::size_t>(panes), .latest_per_piece = true};
+  if (in.samples_per_second) extent.samples = 1 + *in.samples_per_second * static_cast<double>(settings().last) / 1e6;
+  ingest::StepPlan plan = gatherer_.plan(in, extent);
   plan.out.samples_per_second = std::nullopt;
   if (in.samples_per_second) {
     // No more than samples come, and no more than every series gives windows.

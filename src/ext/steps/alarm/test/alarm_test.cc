@@ -185,5 +185,17 @@ TEST(Alarm, RefusesIncompleteSettings) {
               testing::HasSubstr("did you mean 'clear'"));
 }
 
+TEST(Alarm, TheWayHereIsNoHoldTime) {
+  StepHarness harness(make_alarm, kWear);
+  // An hour in a journal; the device was back to normal a second later.
+  auto now = sample_at(0, "score", 0.0).ingest_time + 3'600'000'000;
+  harness.step->tick(now, harness);
+  for (int i = 0; i < 10; ++i) {
+    harness.step->push(sample_at(i * 1000, "score", i % 2 == 0 ? 0.9 : 0.1), harness);
+    harness.step->tick(now += 100'000, harness);
+  }
+  EXPECT_TRUE(harness.changes.empty());
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

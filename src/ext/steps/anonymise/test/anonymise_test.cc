@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "ingest/sample_bytes.h"
+#include "ingest/sample_json.h"
 #include "ingest/test/step_harness.h"
 
 namespace penstock::ext::steps {
@@ -70,6 +72,49 @@ TEST(Anonymise, PlansWhatIsLeft) {
 TEST(Anonymise, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_anonymise, "{ }").report, testing::HasSubstr("hides nothing"));
   EXPECT_THAT(StepHarness(make_anonymise, "{ mask: { a: -1 } }").report, testing::HasSubstr("0"));
+}
+
+ingest::Sample alarmed(const std::string& device) {
+  auto sample = sample_at(1'234'567, "vib", 5.25, device);
+  sample.set("badge", std::string("AB1234"));
+  sample.set("message", std::string("bearing of " + device + " is hot"));
+  sample.tags = {{"topic", "plant/" + device + "/vib"}, {"other", device + "0"}};
+  auto alarm = std::make_shared<ingest::AlarmChange>();
+  alarm->pipeline = "p";
+  alarm->name = "wear";
+  alarm->device = device;
+  alarm->raised = true;
+  alarm->at = sample.event_time;
+  alarm->why = "vib > 5 and device == '" + device + "'; vib = 5.25, device = " + device;
+  sample.alarm = std::move(alarm);
+  sample.sequence = 7;
+  sample.origin = std::make_shared<const std::string>("journals/" + device + "-17");
+  return sample;
+}
+
+TEST(Anonymise, NamesTheDeviceNowhere) {
+  StepHarness harness(make_anonymise, "{ device: true, time: 1h }");
+  harness.push(alarmed("press-1"));
+  ASSERT_EQ(harness.out.size(), 1U) << harness.report;
+  const std::string told = ingest::to_json(harness.out[0]) + ingest::to_json(*harness.out[0].alarm);
+  std::string bytes;
+  ingest::append_bytes(bytes, harness.out[0]);
+  for (const std::string& emitted : {told, bytes}) {
+    EXPECT_THAT(emitted, testing::Not(testing::ContainsRegex("press-1[^0]"))) << emitted;
+    EXPECT_THAT(emitted, testing::HasSubstr("anonymous"));
+  }
+  EXPECT_THAT(told, testing::HasSubstr("bearing of anonymous is hot"));
+  EXPECT_EQ(harness.out[0].tags[1].second, "press-10") << "another word";
+  EXPECT_EQ(harness.out[0].alarm->at % 3'600'000'000, 0);
+}
+
+TEST(Anonymise, AnAlarmDoesNotTellHiddenValues) {
+  StepHarness harness(make_anonymise, "{ mask: { vib: 0 } }");
+  harness.push(alarmed("d"));
+  EXPECT_THAT(ingest::to_json(harness.out.at(0)), testing::Not(testing::HasSubstr("5.25")));
+  StepHarness other(make_anonymise, "{ mask: { badge: 0 } }");
+  other.push(alarmed("d"));
+  EXPECT_THAT(other.out.at(0).alarm->why, testing::HasSubstr("vib = 5.25"));
 }
 
 }  // namespace

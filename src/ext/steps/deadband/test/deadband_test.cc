@@ -66,5 +66,14 @@ TEST(Deadband, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_deadband, "{ temp: much }").report, testing::HasSubstr("'much' is not a number"));
 }
 
+TEST(Deadband, AClockThatWasSetBackDoesNotSilenceItsDevice) {
+  StepHarness harness(make_deadband, "{ temp: 1, at_least_every: 10s }");
+  harness.push(sample_at(3'600'000, "temp", 20.0));
+  harness.push(sample_at(0, "temp", 20.0));
+  harness.push(sample_at(5'000, "temp", 20.0));
+  harness.push(sample_at(10'000, "temp", 20.0));
+  EXPECT_EQ(harness.out.size(), 3U);
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

@@ -166,5 +166,50 @@ TEST(Fft, RefusesNonsense) {
   EXPECT_THAT(report("{ field: v, rate: 1kHz, bands: { a: 600Hz..700Hz } }"), HasSubstr("above half the rate"));
 }
 
+TEST(Fft, TellsEveryBlockThatAnArrayFills) {
+  StepHarness harness(make_fft, "{ field: v, size: 128, overlap: 50%, rate: 1kHz, peaks: 1 }");
+  auto values = tone(1000, 1000, 125, 1);
+  for (std::size_t i = 500; i < 1000; ++i) values[i] = tone(1000, 1000, 250, 1)[i];
+  harness.push(sample_at(1000, "v", std::vector<double>(values.begin(), values.begin() + 100)));
+  EXPECT_TRUE(harness.out.empty());
+  harness.push(sample_at(1900, "v", std::vector<double>(values.begin() + 100, values.end())));
+  // 1 + (1000 - 128) / 64 of them; the first ends 872 ms before the last value.
+  ASSERT_EQ(harness.out.size(), 14U) << harness.report;
+  for (std::size_t i = 0; i < harness.out.size(); ++i) {
+    const auto behind = static_cast<std::int64_t>(1000 - 128 - 64 * i);
+    EXPECT_EQ(harness.out[i].event_time, sample_at(1900 - behind, "v", 0.0).event_time);
+    if (i <= 5) EXPECT_NEAR(array(harness.out[i], "v_peaks_hz").at(0), 125, 1) << i;
+    if (i >= 8) EXPECT_NEAR(array(harness.out[i], "v_peaks_hz").at(0), 250, 1) << i;
+  }
+}
+
+TEST(Fft, HoldsNoJournalForADeviceThatIsGone) {
+  StepHarness harness(make_fft, "{ field: v, size: 16 }");
+  int settled = 0;
+  for (int i = 0; i < 10; ++i) {
+    Sample sample = sample_at(i * 1000, "v", std::sin(i));
+    sample.receipt = std::make_shared<Noted>(settled);
+    harness.push(std::move(sample));
+  }
+  harness.tick(sample_at(9000, "v", 0.0).ingest_time + 500'000'000);
+  EXPECT_EQ(settled, 0);
+  harness.tick(sample_at(9000, "v", 0.0).ingest_time + 601'000'000);
+  EXPECT_EQ(settled, 10);
+  for (int i = 10; i < 16; ++i) harness.push(sample_at(i * 1000, "v", std::sin(i)));
+  EXPECT_EQ(harness.out.size(), 1U) << "the values are there still";
+}
+
+TEST(Fft, PlansItsArrays) {
+  StepHarness harness(make_fft, "{ field: v, size: 128, peaks: 3, spectrum: lines }");
+  ingest::Shape in;
+  in.open = false;
+  in.fields["v"] = {ingest::FieldType::Kind::array, "mm/s", 4096};
+  const auto plan = harness.step->plan(in);
+  EXPECT_EQ(plan.out.fields.at("lines").longest, 65U);
+  EXPECT_EQ(plan.out.fields.at("v_peaks").longest, 3U);
+  in.fields["v"].longest = 64;
+  EXPECT_LT(harness.step->plan(in).memory_bytes_max, plan.memory_bytes_max);
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

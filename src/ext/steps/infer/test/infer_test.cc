@@ -1,6 +1,7 @@
 #include "ext/steps/infer/infer.h"
 
 #include <gmock/gmock.h>
+#include <malloc.h>
 
 #include "ingest/test/step_harness.h"
 
@@ -186,6 +187,41 @@ TEST_F(Infer, PlansItsFieldsAndMemory) {
 TEST_F(Infer, RefusesIncompleteSettings) {
   EXPECT_THAT(StepHarness(make_infer, "{ model: m }").report, HasSubstr("'input' is missing"));
   EXPECT_THAT(make(", timeout: 20").report, HasSubstr("not a duration"));
+}
+
+TEST_F(Infer, GivesUpWhatItCannotHold) {
+  models.at_once = false;
+  for (std::string_view on_error : {"skip", "pass"}) {
+    models.waiting.clear();
+    StepHarness harness = make(fmt::format(", on_error: {}", on_error));
+    for (int i = 0; i < 10'000; ++i) harness.push(sample_at(i, "vib[]", std::vector<double>{1}));
+    EXPECT_EQ(harness.errors.size(), 10'000U - 1024U);
+    for (std::size_t i = 0; i < models.waiting.size(); ++i) {
+      auto answer = models.waiting[i];
+      answer();
+    }
+    EXPECT_EQ(harness.out.size(), on_error == "skip" ? 1024U : 4096U);
+    for (std::size_t i = 1; i < harness.out.size(); ++i) {
+      EXPECT_GT(harness.out[i].event_time, harness.out[i - 1].event_time);
+    }
+  }
+}
+
+TEST_F(Infer, NamesABoundThatHolds) {
+  models.at_once = false;
+  StepHarness harness = make(", on_error: pass");
+  ingest::Shape in;
+  in.open = false;
+  in.fields["vib[]"] = {ingest::FieldType::Kind::array, "", 500};
+  const auto heap_bytes = [] {
+    const auto info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const std::size_t before = heap_bytes();
+  for (int i = 0; i < 10'000; ++i) harness.push(sample_at(i, "vib[]", std::vector<double>(500, 1.0)));
+  const std::size_t after = heap_bytes();
+  EXPECT_LE(after - std::min(before, after), harness.step->plan(in).memory_bytes_max);
+  EXPECT_LT(harness.step->plan(in).memory_bytes_max, 64'000'000U);
 }
 
 }  // namespace

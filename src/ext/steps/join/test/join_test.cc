@@ -83,13 +83,14 @@ TEST(Join, FindsThePairsOfTheSlowModelInAnyOrder) {
   }
 }
 
+struct Noted : ingest::Receipt {
+  explicit Noted(int& count) : settled(count) {}
+  ~Noted() override { ++settled; }
+  int& settled;
+};
+
 TEST(Join, PutsFieldsTagsQualityAndReceiptsTogether) {
   StepHarness harness = make(", prefix: plc_");
-  struct Noted : ingest::Receipt {
-    explicit Noted(int& count) : settled(count) {}
-    ~Noted() override { ++settled; }
-    int& settled;
-  };
   int settled = 0;
   Sample one = left(100);
   one.tags = {{"line", "1"}};
@@ -151,6 +152,33 @@ TEST(Join, AReloadKeepsWhatWaitsAndPlansNames) {
 TEST(Join, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_join, "{ left: \"has(a)\", within: 1s }").report, HasSubstr("'right' is missing"));
   EXPECT_THAT(make(", match: some").report, HasSubstr("test.yaml:1:"));
+}
+
+TEST(Join, ABacklogFindsItsPartnersAcrossAPause) {
+  StepHarness harness = make("");
+  base::WallMicros now = left(0).ingest_time + 7'200'000'000;
+  for (int i = 0; i < 3000; ++i) {
+    harness.step->push(right(i * 100), harness);
+    for (int tick = 0; i % 500 == 499 && tick < 50; ++tick) harness.step->tick(now += 100'000, harness);
+    harness.step->push(left(i * 100 + 1), harness);
+  }
+  harness.flush();
+  EXPECT_EQ(harness.out.size(), 3000U);
+  EXPECT_EQ(harness.dropped, 0U);
+}
+
+TEST(Join, HoldsNoJournalForASilentDevice) {
+  int settled = 0;
+  StepHarness harness = make("");
+  Sample plc = right(0);
+  plc.receipt = std::make_shared<Noted>(settled);
+  harness.push(std::move(plc));
+  harness.tick(right(0).ingest_time + 5'000'000);
+  EXPECT_EQ(settled, 1);
+  // It is a partner still, for a device that sends in batches.
+  harness.push(left(50));
+  harness.flush();
+  EXPECT_EQ(harness.out.size(), 1U);
 }
 
 }  // namespace

@@ -104,5 +104,18 @@ TEST(Late, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_late, "{ tolerance: 1s, later: keep }").report, HasSubstr("test.yaml:1:"));
 }
 
+TEST(Late, ABacklogFromAJournalKeepsItsOrder) {
+  StepHarness harness(make_late, "{ tolerance: 1s }");
+  base::WallMicros now = sample_at(0, "v", 0.0).ingest_time + 7'200'000'000;
+  for (int i = 0; i < 20'000; ++i) {
+    // Every other one comes half a second late.
+    harness.step->push(sample_at(i % 2 == 0 ? i * 10 : i * 10 - 500, "v", 1.0), harness);
+    if (i % 256 == 255) harness.step->tick(now += 100'000, harness);
+  }
+  harness.flush();
+  EXPECT_EQ(harness.dropped, 0U);
+  EXPECT_EQ(harness.out.size(), 20'000U);
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

@@ -81,5 +81,18 @@ TEST(Normalise, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_normalise, "{ x: { min: 1 } }").report, testing::HasSubstr("write {"));
 }
 
+TEST(Normalise, InfinityIsNotLearned) {
+  StepHarness harness(make_normalise, "{ x: zscore, a: minmax }");
+  for (double value : {1.0, 3.0, std::numeric_limits<double>::infinity(), 2.0, 5.0}) {
+    auto sample = sample_at(0, "x", value);
+    sample.set("a", std::vector<double>{0, value, std::nan("")});
+    harness.push(std::move(sample));
+  }
+  ASSERT_EQ(harness.out.size(), 5U);
+  EXPECT_NEAR(number(harness.out[3], "x"), 0, 0.1);
+  EXPECT_GT(number(harness.out[4], "x"), 1);
+  EXPECT_EQ(std::get<std::vector<double>>(harness.out[4].find("a")->value)[1], 1);
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

@@ -74,5 +74,15 @@ TEST(Outlier, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_outlier, "{ field: x, window: 2 }").report, testing::HasSubstr("8"));
 }
 
+TEST(Outlier, InfinityIsOneAndIsNotRemembered) {
+  StepHarness harness(make_outlier, "{ field: x, method: zscore, threshold: 3 }");
+  const auto push = [&](double value) { harness.push(sample_at(0, "x", value)); };
+  for (int i = 0; i < 20; ++i) push(i % 3);
+  push(std::numeric_limits<double>::infinity());
+  EXPECT_EQ(harness.dropped, 1U) << harness.report;
+  push(1000);
+  EXPECT_EQ(harness.dropped, 2U);
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

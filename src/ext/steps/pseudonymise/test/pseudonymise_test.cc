@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "base/secret.h"
+#include "ingest/sample_json.h"
 #include "ingest/test/step_harness.h"
 
 namespace penstock::ext::steps {
@@ -55,6 +56,27 @@ TEST(Pseudonymise, RefusesNonsense) {
   const std::string weak = report("{ key: short-key, device: true }");
   EXPECT_THAT(weak, testing::HasSubstr("too short"));
   EXPECT_THAT(weak, testing::Not(testing::HasSubstr("short-key")));
+}
+
+TEST(Pseudonymise, NamesTheDeviceNowhere) {
+  StepHarness harness(make_pseudonymise, "{ key: 0123456789abcdef0123456789abcdef, device: true, fields: [badge] }");
+  auto sample = sample_at(0, "badge", std::string("AB1234"), "press-1");
+  sample.set("message", std::string("press-1: bearing is hot"));
+  sample.tags = {{"topic", "plant/press-1/vib"}};
+  auto alarm = std::make_shared<ingest::AlarmChange>();
+  alarm->device = "press-1";
+  alarm->why = "badge == 'AB1234'; badge = AB1234";
+  sample.alarm = alarm;
+  sample.sequence = 7;
+  sample.origin = std::make_shared<const std::string>("journals/press-1");
+  harness.push(std::move(sample));
+  ASSERT_EQ(harness.out.size(), 1U) << harness.report;
+  const ingest::Sample& out = harness.out[0];
+  const std::string told = ingest::to_json(out) + ingest::to_json(*out.alarm);
+  EXPECT_THAT(told, testing::Not(testing::HasSubstr("press")));
+  EXPECT_THAT(told, testing::Not(testing::HasSubstr("AB1234")));
+  EXPECT_EQ(out.alarm->device, out.device);
+  EXPECT_EQ(out.tags[0].second, "plant/" + out.device + "/vib");
 }
 
 }  // namespace

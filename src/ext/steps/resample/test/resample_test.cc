@@ -132,5 +132,41 @@ TEST(Resample, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_resample, "{ every: 1s, method: cubic }").report, HasSubstr("test.yaml:1:"));
 }
 
+struct Noted : ingest::Receipt {
+  explicit Noted(int& count) : settled(count) {}
+  ~Noted() override { ++settled; }
+  int& settled;
+};
+
+TEST(Resample, HoldsNoJournalForASilentDevice) {
+  for (const char* method : {"linear", "previous", "none"}) {
+    StepHarness harness(make_resample, fmt::format("{{ every: 1s, method: {}, max_gap: 3s }}", method));
+    int settled = 0;
+    Sample sample = sample_at(500, "v", 1.0);
+    sample.receipt = std::make_shared<Noted>(settled);
+    harness.push(std::move(sample));
+    harness.tick(sample_at(10'000, "v", 0.0).ingest_time);
+    harness.out.clear();
+    EXPECT_EQ(settled, 1) << method;
+  }
+}
+
+TEST(Resample, TellsAPointOnce) {
+  StepHarness previous(make_resample, "{ every: 1s, method: previous, max_gap: 9s }");
+  previous.push(sample_at(500, "v", 1.0));
+  previous.tick(sample_at(5500, "v", 0.0).ingest_time);
+  previous.push(sample_at(2000, "v", 2.0));  // was on its way for long
+  previous.push(sample_at(5500, "v", 3.0));
+  EXPECT_THAT(points(previous), ElementsAre(Pair(1000, 1), Pair(2000, 1), Pair(3000, 1), Pair(4000, 1), Pair(5000, 2)));
+  StepHarness none(make_resample, "{ every: 1s, method: none }");
+  none.push(sample_at(500, "v", 1.0));
+  none.tick(sample_at(3500, "v", 0.0).ingest_time);
+  none.push(sample_at(700, "v", 2.0));
+  none.push(sample_at(1700, "v", 3.0));
+  none.flush();
+  EXPECT_THAT(points(none), ElementsAre(Pair(1000, 1), Pair(2000, 3)));
+  EXPECT_EQ(none.dropped, 1U);
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

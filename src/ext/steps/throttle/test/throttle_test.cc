@@ -80,5 +80,15 @@ TEST(Throttle, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_throttle, "{ every: 0s }").report, testing::HasSubstr("more than nothing"));
 }
 
+TEST(Throttle, LastOfABacklogWaitsForItsOwnTime) {
+  StepHarness harness(make_throttle, "{ every: 10s, keep: last }");
+  auto now = sample_at(0, "x", 0.0).ingest_time + 7'200'000'000;
+  for (int i = 0; i < 1000; ++i) {
+    harness.step->push(sample_at(i * 100, "x", i), harness);
+    harness.step->tick(now += 100'000, harness);
+  }
+  EXPECT_EQ(values(harness), (std::vector<double>{0, 100, 200, 300, 400, 500, 600, 700, 800, 900}));
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps

@@ -198,6 +198,8 @@ TEST(Window, BoundsTheDevicesItKeeps) {
   for (int i = 0; i < 10'001; ++i) harness.push(sample_at(0, "v", 1.0, fmt::format("device-{}", i)));
   ASSERT_EQ(harness.out.size(), 1U);  // the one silent for longest gave its window early
   EXPECT_EQ(harness.out[0].device, "device-0");
+  ASSERT_EQ(harness.errors.size(), 1U);
+  EXPECT_THAT(harness.errors[0], HasSubstr("more than 10000 series"));
 }
 
 TEST(Window, RefusesNonsense) {
