@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <modbus/modbus.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -86,9 +87,33 @@ Result<Address> parse_tcp(std::string_view rest) {
   return address;
 }
 
-// libmodbus numbers exceptions from here.
+// libmodbus numbers exceptions from here, and has one number for those it does not know.
 bool is_exception(int error) {
-  return error > MODBUS_ENOBASE && error <= MODBUS_ENOBASE + MODBUS_EXCEPTION_GATEWAY_TARGET;
+  return (error >= MODBUS_ENOBASE && error <= MODBUS_ENOBASE + MODBUS_EXCEPTION_GATEWAY_TARGET) || error == EMBBADEXC;
+}
+
+Errc code_of(int error) {
+  switch (error) {
+    case EMBXILADD: return kNoSuchAddress;
+    case EMBXILVAL: return kNotInThisWay;
+    case EMBXACK:
+    case EMBXSBUSY: return kBusyDevice;
+    case ETIMEDOUT:
+    case EMBXGTAR: return Errc::deadline_exceeded;
+    case EMBXGPATH: return Errc::unavailable;
+    default: return is_exception(error) ? kRefusedByDevice : Errc::unavailable;
+  }
+}
+
+// Of one request and its answer, beside what they carry.
+constexpr std::size_t kFrameBytes = 20;
+// Start, eight bits, parity or a second stop bit, stop.
+constexpr int kBitsPerByte = 11;
+
+void set_timeout(_modbus* modbus, base::Duration timeout) {
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(timeout).count();
+  ::modbus_set_response_timeout(modbus, static_cast<std::uint32_t>(micros / 1'000'000),
+                                static_cast<std::uint32_t>(micros % 1'000'000));
 }
 
 std::string words_of(int error) {
@@ -102,6 +127,9 @@ std::string words_of(int error) {
     case EMBXGPATH: return "exception 10: the gateway before the device has no path";
     case EMBXGTAR: return "exception 11: the device behind the gateway does not answer";
     case ETIMEDOUT: return "no answer in time";
+    case EMBBADEXC: return "an exception that the protocol does not know";
+    case EMBBADDATA: return "an answer to another request";
+    case EMBBADSLAVE: return "an answer of another device";
     case EMBBADCRC: return "an answer with a wrong checksum: look at baud rate, parity and the line";
     default: return ::modbus_strerror(error);
   }
@@ -135,9 +163,9 @@ Result<void> Bus::connect() {
                 : ::modbus_new_tcp_pi(address_.host.c_str(), std::to_string(address_.port).c_str());
   if (modbus_ == nullptr)
     return fail(Errc::invalid_argument, fmt::format("{}: {}", address_.text(), ::modbus_strerror(errno)));
-  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(timeout_).count();
-  ::modbus_set_response_timeout(modbus_, static_cast<std::uint32_t>(micros / 1'000'000),
-                                static_cast<std::uint32_t>(micros % 1'000'000));
+  set_timeout(modbus_, timeout_);
+  // The whole answer within the timeout: a device that sends byte by byte holds nobody up.
+  ::modbus_set_byte_timeout(modbus_, 0, 0);
   _modbus* opening = modbus_;
   lock.unlock();
   errno = 0;
@@ -170,27 +198,40 @@ void Bus::interrupt() {
   if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
 }
 
-Result<void> Bus::prepare(int unit) {
+// Nothing is owed to us between two requests: what is there nevertheless is the end of the connection, or an answer for
+// which nobody waits any more.
+void Bus::clear() {
+  if (!connected_) return;
+  if (address_.serial) {
+    ::modbus_flush(modbus_);
+    return;
+  }
+  pollfd one{::modbus_get_socket(modbus_), POLLIN, 0};
+  if (::poll(&one, 1, 0) != 0) close();
+}
+
+Result<void> Bus::prepare(int unit, std::size_t bytes) {
+  clear();
   if (auto ready = connect(); !ready) return ready;
+  if (address_.serial) {
+    const auto on_the_line = std::chrono::microseconds((bytes + kFrameBytes) * kBitsPerByte * 1'000'000 /
+                                                       static_cast<std::size_t>(address_.baud));
+    set_timeout(modbus_, timeout_ + on_the_line);
+  }
   if (::modbus_set_slave(modbus_, unit) == 0) return {};
   return fail(Errc::invalid_argument, fmt::format("unit {} cannot be", unit));
 }
 
 Error Bus::failure(int unit, std::string_view what) {
   const int error = errno;
-  const std::string detail = fmt::format("{} unit {}, {}: {}", address_.text(), unit, what, words_of(error));
-  if (is_exception(error)) return {error == EMBXILADD ? kNoSuchAddress : kRefusedByDevice, detail, {}};
-  // On a line that others use too, whatever still arrives is thrown away.
-  if (address_.serial && modbus_ != nullptr && error == ETIMEDOUT) {
-    ::modbus_flush(modbus_);
-  } else {
-    close();
-  }
-  return {error == ETIMEDOUT ? Errc::deadline_exceeded : Errc::unavailable, detail, {}};
+  // A serial line stays open when an answer is missing or spoilt: there is nothing to be had from opening it again.
+  const bool usable = is_exception(error) || (address_.serial && (error == ETIMEDOUT || error > MODBUS_ENOBASE));
+  if (!usable) close();
+  return {code_of(error), fmt::format("{} unit {}, {}: {}", address_.text(), unit, what, words_of(error)), {}};
 }
 
 Result<void> Bus::read(int unit, const Block& block, std::vector<std::uint16_t>& words) {
-  if (auto ready = prepare(unit); !ready) return ready;
+  if (auto ready = prepare(unit, has_bits(block.table) ? block.count / 8U : block.count * 2U); !ready) return ready;
   words.assign(block.count, 0);
   int got = -1;
   if (has_bits(block.table)) {
@@ -209,7 +250,7 @@ Result<void> Bus::read(int unit, const Block& block, std::vector<std::uint16_t>&
 }
 
 Result<void> Bus::write(int unit, Table table, std::uint16_t address, std::span<const std::uint16_t> words) {
-  if (auto ready = prepare(unit); !ready) return ready;
+  if (auto ready = prepare(unit, has_bits(table) ? words.size() / 8 : words.size() * 2); !ready) return ready;
   const int count = static_cast<int>(words.size());
   int written = -1;
   if (has_bits(table)) {
@@ -220,7 +261,7 @@ Result<void> Bus::write(int unit, Table table, std::uint16_t address, std::span<
     written = count == 1 ? ::modbus_write_register(modbus_, address, words[0])
                          : ::modbus_write_registers(modbus_, address, count, words.data());
   }
-  if (written == count) return {};
+  if (written == count || (written < 0 && errno == EMBXACK)) return {};
   return std::unexpected(
       failure(unit, fmt::format("writing {} at {}", has_bits(table) ? "coils" : "registers", address)));
 }

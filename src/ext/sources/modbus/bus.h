@@ -30,12 +30,20 @@ struct Address {
 // line are those of the specification (Modbus over Serial Line V1.02, section 2.5.1).
 Result<Address> parse_address(std::string_view text);
 
-// The device answered, with an exception: the connection is good. What else fails is a timeout or a lost connection.
+// What devices answer instead (exceptions): the connection is good. What else fails is deadline_exceeded, without an
+// answer in time, or unavailable. Exceptions 0A and 0B are among these too: a gateway says that its device is not
+// there.
 constexpr Errc kRefusedByDevice = Errc::failed_precondition;
-// Exception 02: an address that the device does not have.
-constexpr Errc kNoSuchAddress = Errc::not_found;
+constexpr Errc kNoSuchAddress = Errc::not_found;        // exception 02
+constexpr Errc kNotInThisWay = Errc::out_of_range;      // exception 03: a value, or so many registers at once
+constexpr Errc kBusyDevice = Errc::resource_exhausted;  // exceptions 05 and 06: to be asked again later
 
-// Used by one thread, but for interrupt(). Every call blocks for at most the timeout.
+// Used by one thread, but for interrupt(). A request blocks for at most the timeout, on a serial line for the time its
+// bytes need in addition; connecting for the timeout and a look-up of the name.
+//
+// An answer is taken only when it belongs to the request: over TCP by its number, on a serial line by device, function
+// and length. Because that leaves a late answer to the request before, nothing should be sent on a serial line for a
+// while after a request that was not answered.
 class Bus {
  public:
   Bus(Address address, base::Duration timeout);
@@ -48,17 +56,18 @@ class Bus {
   void close();
   bool connected() const { return connected_; }
 
-  // Registers, or bits as 0 and 1, into `words`. The connection is closed after anything but an exception, because a
-  // late answer would be taken for that of the next request.
+  // Registers, or bits as 0 and 1, into `words`. A TCP connection is closed after anything but an exception.
   Result<void> read(int unit, const Block& block, std::vector<std::uint16_t>& words);
   // Coils or holding registers: function 5 or 6 for one, 15 or 16 for more.
+  // What the device has accepted and is still working on (exception 05) counts as written.
   Result<void> write(int unit, Table table, std::uint16_t address, std::span<const std::uint16_t> words);
 
   // Any thread: what waits for an answer over TCP ends.
   void interrupt();
 
  private:
-  Result<void> prepare(int unit);
+  Result<void> prepare(int unit, std::size_t bytes);
+  void clear();
   Error failure(int unit, std::string_view what);
 
   const Address address_;

@@ -15,7 +15,11 @@ constexpr base::Duration kEveryLeast = 1ms;
 constexpr std::size_t kPointsMax = 100'000;  // of one source
 constexpr std::size_t kDevicesMax = 247;     // of one bus: unit identifiers
 
+// 0 is for everybody on a serial line, who all keep silent (Modbus over Serial Line V1.02, section 2.2).
+bool is_unit(int unit, bool serial) { return (unit >= (serial ? 1 : 0) && unit <= 247) || (unit == 255 && !serial); }
+
 struct Defaults {
+  bool serial = false;
   base::Duration every = 1s;
   Order order = Order::abcd;
   int unit = 1;
@@ -34,6 +38,10 @@ base::Duration read_every(config::Map& map, base::Duration fallback) {
 Defaults read_defaults(config::Map& map, Defaults from) {
   from.every = read_every(map, from.every);
   from.unit = static_cast<int>(map.integer("unit", from.unit, 0, 255));
+  if (!is_unit(from.unit, from.serial)) {
+    map.get("unit").problem(from.serial ? "a device on a serial line is unit 1 to 247"
+                                        : "a device behind TCP is unit 0 to 247, or 255");
+  }
   from.pause = map.duration("pause", from.pause);
   from.limits.registers = static_cast<std::uint16_t>(map.integer("max_registers", from.limits.registers, 1, 125));
   from.limits.bits = static_cast<std::uint16_t>(map.integer("max_bits", from.limits.bits, 1, 2000));
@@ -114,7 +122,7 @@ std::optional<PollerOptions> read_options(const std::string& name, const config:
   PollerOptions options;
   auto address = parse_address(kind.text());
   if (!address) kind.problem(address.error().detail);
-  const Defaults defaults = read_defaults(map, {});
+  const Defaults defaults = read_defaults(map, {.serial = address && address->serial, .limits = {}});
   options.timeout = map.duration("timeout", 1s);
   if (options.timeout < 1ms || options.timeout > 60s) map.get("timeout").problem("is between 1ms and 60s");
   options.retries = static_cast<int>(map.integer("retries", 1, 0, 10));

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "ingest/field_access.h"
+#include "json/value.h"
 
 namespace penstock::ext::modbus {
 namespace {
@@ -230,6 +231,21 @@ Raw raw_of(const Point& point, std::span<const std::uint16_t> words) {
   return static_cast<std::int64_t>(gather<1>(words, point.order));
 }
 
+// What older devices hold where they go beyond ASCII.
+std::string from_latin1(std::string_view text) {
+  std::string utf8;
+  for (const char one : text) {
+    const auto byte = static_cast<unsigned char>(one);
+    if (byte < 0x80) {
+      utf8 += one;
+    } else {
+      utf8 += static_cast<char>(0xc0 | byte >> 6);
+      utf8 += static_cast<char>(0x80 | (byte & 0x3f));
+    }
+  }
+  return utf8;
+}
+
 std::string text_of(const Point& point, std::span<const std::uint16_t> words) {
   const bool turned = point.order == Order::badc || point.order == Order::dcba;
   std::string text;
@@ -242,7 +258,7 @@ std::string text_of(const Point& point, std::span<const std::uint16_t> words) {
   text.resize(std::min<std::size_t>(text.size(), point.count));
   text.resize(std::min(text.find('\0'), text.size()));
   while (text.ends_with(' ')) text.pop_back();
-  return text;
+  return json::is_valid_utf8(text) ? text : from_latin1(text);
 }
 
 struct Bounds {

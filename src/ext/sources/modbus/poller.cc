@@ -21,6 +21,11 @@ constexpr base::Duration kSerialPause = 4ms;
 // Writes that wait for the bus.
 constexpr std::size_t kOrdersMax = 100;
 
+// Before a busy device is asked again.
+constexpr base::Duration kBusyPause = 100ms;
+// Before a device that does not read as it was written is looked at again: many take a cycle of their own.
+constexpr base::Duration kLookAgain = 50ms;
+
 bool no_answer(Errc code) { return code == Errc::deadline_exceeded || code == Errc::unavailable; }
 
 }  // namespace
@@ -61,47 +66,43 @@ void Poller::stop() {
   }
   changed_.notify_all();
   bus_.interrupt();
+  std::vector<Written> left;
   {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, 200ms, [this] { return ended_; });
+    for (Order& order : orders_) {
+      if (order.written) left.push_back(std::exchange(order.written, {}));
+    }
   }
-  std::lock_guard lock(emit_mutex_);
-  emit_ = {};
+  {
+    std::lock_guard lock(emit_mutex_);
+    emit_ = {};
+  }
+  for (const Written& written : left) {
+    written(fail(Errc::cancelled, "the source was stopped before the write was confirmed"));
+  }
 }
 
 void Poller::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  pthread_setname_np(pthread_self(), "modbus");
   const base::SteadyTime begin = clock_.steady();
   for (Group& group : groups_) group.due = begin;
+  // Whoever had a serial line before may still be answered.
+  if (options_.address.serial) link_.free_at = begin + options_.timeout;
   while (true) {
+    carry_out_orders();
     Group* group = next_group();
-    Order order;
-    {
-      std::unique_lock lock(mutex_);
-      const auto stirred = [this] { return stopping_ || !orders_.empty(); };
-      changed_.wait_for(lock, std::max<base::Duration>(group->due - clock_.steady(), 0ns), stirred);
-      if (stopping_) break;
-      if (!orders_.empty()) {
-        order = std::move(orders_.front());
-        orders_.pop_front();
-      }
-    }
-    if (order.written) {
-      carry_out(order);
-    } else if (clock_.steady() >= group->due) {
-      read_group(*group);
-    }
+    if (!rest(group->due, true)) break;
+    if (clock_.steady() >= group->due) read_group(*group);
   }
   bus_.close();
-  std::deque<Order> left;
   {
     std::lock_guard lock(mutex_);
-    left.swap(orders_);
     ended_ = true;
   }
-  for (Order& order : left) order.written(fail(Errc::cancelled, "the source was stopped before it could write"));
   changed_.notify_all();
 }
 
@@ -133,21 +134,22 @@ void Poller::read_group(Group& group) {
   std::size_t at = 0;
   while (at < group.blocks.size()) {
     auto read = read_block(group, group.blocks[at], sample);
-    if (!read && read.error().code == kNoSuchAddress && cut(group, at)) continue;
+    if (stopping()) return;
+    const bool too_wide = !read && (read.error().code == kNoSuchAddress || read.error().code == kNotInThisWay);
+    if (too_wide && cut(group, at)) continue;
     failed = failed || !read;
     ++at;
     // One that does not answer is not asked for the rest.
     if (lines_[group.device].silent) break;
-    std::lock_guard lock(mutex_);
-    if (stopping_) return;
   }
   if (failed) sample.quality = sample.fields.empty() ? ingest::Quality::bad : ingest::Quality::uncertain;
   emit(std::move(sample));
   schedule(group);
 }
 
-// A device may have holes: what bridges them is asked for without bridges, and then point by point, so that one wrong
-// address takes no other value with it. False when there is nothing to cut.
+// A device may have holes, or give less at once than the protocol allows: what bridges gaps is asked for without
+// bridges, and then by halves, so that one wrong address takes no other value with it. False when there is nothing to
+// cut.
 bool Poller::cut(Group& group, std::size_t at) {
   const Block block = group.blocks[at];
   if (block.points.size() < 2) return false;
@@ -158,7 +160,10 @@ bool Poller::cut(Group& group, std::size_t at) {
     limits.gap = 0;
     parts = plan_reads(device.points, block.points, limits);
   } else {
-    for (std::size_t point : block.points) parts.push_back(plan_reads(device.points, {point}, limits).front());
+    const auto middle = block.points.begin() + static_cast<std::ptrdiff_t>(block.points.size() / 2);
+    parts = plan_reads(device.points, {block.points.begin(), middle}, limits);
+    const auto rest = plan_reads(device.points, {middle, block.points.end()}, limits);
+    parts.insert(parts.end(), rest.begin(), rest.end());
   }
   const auto place = group.blocks.erase(group.blocks.begin() + static_cast<std::ptrdiff_t>(at));
   group.blocks.insert(place, parts.begin(), parts.end());
@@ -167,7 +172,7 @@ bool Poller::cut(Group& group, std::size_t at) {
 
 Result<void> Poller::read_block(const Group& group, const Block& block, ingest::Sample& sample) {
   const Device& device = options_.devices[group.device];
-  auto read = ask(group.device, [&] { return bus_.read(device.unit, block, words_); });
+  auto read = ask(group.device, Purpose::reading, [&] { return bus_.read(device.unit, block, words_); });
   if (!read) return read;
   for (std::size_t index : block.points) {
     const Point& point = device.points[index];
@@ -182,29 +187,74 @@ Result<void> Poller::read_block(const Group& group, const Block& block, ingest::
 }
 
 // A request with its pauses and its further attempts.
-Result<void> Poller::ask(std::size_t device, const std::function<Result<void>()>& request) {
-  Line& line = lines_[device];
+Result<void> Poller::ask(std::size_t device, Purpose purpose, const std::function<Result<void>()>& request) {
+  const Line& line = lines_[device];
+  const bool reading = purpose == Purpose::reading;
+  // What may have been done is not sent again, and one known to be silent is tried once.
+  const int attempts = purpose == Purpose::write || line.silent ? 1 : 1 + options_.retries;
   Result<void> result;
-  // One known to be silent is tried once.
-  const int attempts = line.silent ? 1 : 1 + options_.retries;
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    pace(device);
+    if (!await_turn(device, reading)) return fail(Errc::cancelled, "the source is being stopped");
+    if (reading && clock_.steady() < link_.again_at) {
+      result = std::unexpected(link_.broken);
+      break;
+    }
     result = request();
-    const base::SteadyTime now = clock_.steady();
-    line.free_at = now + options_.devices[device].pause;
-    if (options_.address.serial) line_free_at_ = now + kSerialPause;
-    if (result || !no_answer(result.error().code)) break;
+    settle(device, result);
+    if (result || (!no_answer(result.error().code) && result.error().code != kBusyDevice)) break;
   }
   note(device, result);
   return result;
 }
 
-void Poller::pace(std::size_t device) {
-  const base::SteadyTime when =
-      std::max(lines_[device].free_at, options_.address.serial ? line_free_at_ : base::SteadyTime{});
-  if (clock_.steady() >= when) return;
+// Waits until the device may be asked. False when stopped.
+bool Poller::await_turn(std::size_t device, bool reading) {
+  while (true) {
+    if (reading) carry_out_orders();
+    const base::SteadyTime when = std::max(lines_[device].free_at, link_.free_at);
+    if (!rest(when, reading)) return false;
+    if (clock_.steady() >= std::max(lines_[device].free_at, link_.free_at)) return true;
+  }
+}
+
+// Until a time, or with `orders` until one is due. False when stopped.
+bool Poller::rest(base::SteadyTime until, bool orders) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, when - clock_.steady(), [this] { return stopping_; });
+  while (!stopping_) {
+    base::SteadyTime wake = until;
+    for (const Order& order : orders_) wake = orders ? std::min(wake, order.due) : wake;
+    const base::Duration left = wake - clock_.steady();
+    if (left <= base::Duration::zero()) return true;
+    changed_.wait_for(lock, left);
+  }
+  return false;
+}
+
+// When the device, and who else is on the way to it, may be asked next.
+void Poller::settle(std::size_t device, const Result<void>& result) {
+  const base::SteadyTime now = clock_.steady();
+  const Errc code = result ? Errc() : result.error().code;
+  const bool busy = !result && code == kBusyDevice;
+  const bool lost = !result && no_answer(code);
+  lines_[device].free_at = now + std::max(options_.devices[device].pause, busy ? kBusyPause : base::Duration::zero());
+  // The answer may still come, and would be taken for that of the next request: there is nothing on a serial line that
+  // tells the one from the other.
+  if (options_.address.serial) link_.free_at = now + (lost ? std::max(options_.timeout, kSerialPause) : kSerialPause);
+  if (bus_.connected()) {
+    link_.answered = link_.answered || !lost;
+    if (!lost) link_.backoff.reset();
+    return;
+  }
+  // One that nobody answered on is not opened for every device and attempt anew.
+  if (!std::exchange(link_.answered, false) && code != Errc::deadline_exceeded) {
+    link_.again_at = now + link_.backoff.next();
+    link_.broken = result.error();
+  }
+}
+
+bool Poller::stopping() {
+  std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 // An exception is an answer. Who does not answer is asked again after a while that grows, so that the others of the bus
@@ -248,33 +298,68 @@ void Poller::write(std::size_t device, std::size_t point, ingest::Value value, b
     } else if (orders_.size() >= kOrdersMax) {
       refusal = Error{Errc::backpressure, fmt::format("{} writes wait for this bus already", kOrdersMax), {}};
     } else {
-      orders_.push_back({device, point, std::move(value), clock_.steady() + timeout, std::move(written)});
+      const base::SteadyTime now = clock_.steady();
+      orders_.push_back({device, point, std::move(value), now + timeout, now, std::move(written)});
     }
   }
   if (refusal) return written(std::unexpected(std::move(*refusal)));
   changed_.notify_all();
 }
 
-void Poller::carry_out(Order& order) {
-  if (clock_.steady() >= order.until) {
-    return order.written(
-        fail(Errc::deadline_exceeded, "the bus was busy until the time for the write was over: nothing was written"));
+void Poller::carry_out_orders() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const base::SteadyTime now = clock_.steady();
+    const auto order = std::find_if(orders_.begin(), orders_.end(), [&](const Order& one) { return one.due <= now; });
+    if (order == orders_.end()) return;
+    lock.unlock();
+    auto result = carry_out(*order);
+    lock.lock();
+    if (!result) continue;
+    if (order->written) order->written(std::move(*result));
+    orders_.erase(order);
   }
-  order.written(write_now(order));
 }
 
-Result<ingest::Value> Poller::write_now(const Order& order) {
+// Takes an order on as far as it goes. Nothing when it is to be taken up again when it is due.
+std::optional<Result<ingest::Value>> Poller::carry_out(Order& order) {
+  using Value = Result<ingest::Value>;
+  const auto later = [&](base::Duration pause) {
+    order.due = clock_.steady() + pause;
+    return order.due < order.until;
+  };
+  if (order.words.empty()) {
+    if (clock_.steady() >= order.until) {
+      return Value(
+          fail(Errc::deadline_exceeded, "the bus was busy until the time for the write was over: nothing was written"));
+    }
+    if (auto written = set(order); !written) {
+      if (written.error().code == kBusyDevice && later(kBusyPause)) return std::nullopt;
+      return Value(std::unexpected(written.error()));
+    }
+  }
+  if (auto read = read_point(order); !read) {
+    if (read.error().code == kBusyDevice && later(kBusyPause)) return std::nullopt;
+    return Value(fail(read.error().code, "written, but it could not be read back: " + read.error().detail));
+  }
+  const Point& point = options_.devices[order.device].points[order.point];
+  auto value = decode(point, words_);
+  if (value != decode(point, order.words) && later(kLookAgain)) return std::nullopt;
+  if (!value)
+    return Value(fail(Errc::data_loss, fmt::format("written, but '{}' does not hold a value now", point.name)));
+  return Value(std::move(*value));
+}
+
+Result<void> Poller::set(Order& order) {
   const Device& device = options_.devices[order.device];
   const Point& point = device.points[order.point];
-  const Block block{point.table, point.address, point.width(), {order.point}, false};
-  const auto read = [&] { return ask(order.device, [&] { return bus_.read(device.unit, block, words_); }); };
   std::vector<std::uint16_t> words;
   if (point.bit >= 0) {
     // The register's other bits are read and written back as they are.
     const double wanted = ingest::number_of(order.value);
     if (wanted != 0 && wanted != 1)
       return fail(Errc::invalid_argument, fmt::format("'{}' takes true or false", point.name));
-    if (auto before = read(); !before) return std::unexpected(before.error());
+    if (auto before = read_point(order); !before) return before;
     const auto mask = static_cast<std::uint16_t>(1U << point.bit);
     words.push_back(static_cast<std::uint16_t>(wanted == 1 ? words_[0] | mask : words_[0] & ~mask));
   } else {
@@ -282,18 +367,21 @@ Result<ingest::Value> Poller::write_now(const Order& order) {
     if (!encoded) return std::unexpected(encoded.error());
     words = std::move(*encoded);
   }
-  pace(order.device);
-  // Once: a write without an answer may have been done.
-  auto written = bus_.write(device.unit, point.table, point.address, words);
-  lines_[order.device].free_at = clock_.steady() + device.pause;
-  if (options_.address.serial) line_free_at_ = clock_.steady() + kSerialPause;
-  if (!written) return std::unexpected(written.error());
-  if (auto after = read(); !after) {
-    return fail(after.error().code, "written, but it could not be read back: " + after.error().detail);
+  auto written =
+      ask(order.device, Purpose::write, [&] { return bus_.write(device.unit, point.table, point.address, words); });
+  if (written) {
+    order.words = std::move(words);
+  } else if (written.error().code == Errc::deadline_exceeded) {
+    written.error().detail += "; it may have been written";
   }
-  auto value = decode(point, words_);
-  if (!value) return fail(Errc::data_loss, fmt::format("written, but '{}' does not hold a value now", point.name));
-  return std::move(*value);
+  return written;
+}
+
+Result<void> Poller::read_point(const Order& order) {
+  const Device& device = options_.devices[order.device];
+  const Point& point = device.points[order.point];
+  const Block block{point.table, point.address, point.width(), {order.point}, false};
+  return ask(order.device, Purpose::order, [&] { return bus_.read(device.unit, block, words_); });
 }
 
 PollerStatus Poller::status() const {

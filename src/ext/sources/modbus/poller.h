@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -51,10 +51,13 @@ class Poller : public std::enable_shared_from_this<Poller> {
   Poller(PollerOptions options, const base::Clock& clock);
 
   Result<void> start(Emit emit);
-  // After it nothing is emitted. Ends the thread, waiting for it for at most 200 ms.
+  // After it nothing is emitted and nobody is told anything. Ends the thread, waiting for it for at most 200 ms. Writes
+  // that are not answered yet are, as cancelled.
   void stop();
-  // Any thread: sets a point and reads it back, between two readings. `written` is called on the poller's thread, or on
-  // the caller's when it is refused. Not tried again when it fails: the device may have done it.
+  // Any thread: sets a point and reads it back, between two requests of a reading. A device that is busy is asked
+  // again, and one that does not read as written is looked at again, until the time is over; what was sent and not
+  // answered is not sent again: the device may have done it. `written` is called once, on the poller's thread or on
+  // that of write() or stop(), and must not call back.
   void write(std::size_t device, std::size_t point, ingest::Value value, base::Duration timeout, Written written);
   PollerStatus status() const;
 
@@ -72,12 +75,26 @@ class Poller : public std::enable_shared_from_this<Poller> {
     base::Backoff backoff{std::chrono::seconds(1), std::chrono::seconds(30)};
     bool silent = false;
   };
+  struct Link {                   // and of the connection, or the serial line, to all of them
+    base::SteadyTime free_at{};   // of a serial line
+    base::SteadyTime again_at{};  // while it breaks before anybody has answered
+    base::Backoff backoff{std::chrono::milliseconds(500), std::chrono::seconds(30)};
+    Error broken = {};
+    bool answered = false;  // since it was opened
+  };
   struct Order {
     std::size_t device = 0;
     std::size_t point = 0;
     ingest::Value value;
     base::SteadyTime until{};
-    Written written;
+    base::SteadyTime due{};                 // the next request for it
+    Written written;                        // guarded by mutex_; empty once stop() has answered
+    std::vector<std::uint16_t> words = {};  // as sent; empty before
+  };
+  enum class Purpose : std::uint8_t {
+    reading,  // lets orders go first, and leaves a broken connection alone for a while
+    order,
+    write,  // of an order; sent once
   };
 
   void run();
@@ -86,12 +103,17 @@ class Poller : public std::enable_shared_from_this<Poller> {
   void read_group(Group& group);
   bool cut(Group& group, std::size_t at);
   Result<void> read_block(const Group& group, const Block& block, ingest::Sample& sample);
-  Result<void> ask(std::size_t device, const std::function<Result<void>()>& request);
-  void pace(std::size_t device);
+  Result<void> ask(std::size_t device, Purpose purpose, const std::function<Result<void>()>& request);
+  bool await_turn(std::size_t device, bool reading);
+  bool rest(base::SteadyTime until, bool orders);
+  void settle(std::size_t device, const Result<void>& result);
   void note(std::size_t device, const Result<void>& result);
   void emit(ingest::Sample sample);
-  void carry_out(Order& order);
-  Result<ingest::Value> write_now(const Order& order);
+  void carry_out_orders();
+  std::optional<Result<ingest::Value>> carry_out(Order& order);
+  Result<void> set(Order& order);
+  Result<void> read_point(const Order& order);
+  bool stopping();
 
   const PollerOptions options_;
   const base::Clock& clock_;
@@ -99,11 +121,12 @@ class Poller : public std::enable_shared_from_this<Poller> {
   std::vector<Group> groups_;
   std::vector<Line> lines_;
   std::vector<std::uint16_t> words_;
-  base::SteadyTime line_free_at_{};  // of a serial line, for all of its devices
+  Link link_;
 
-  std::mutex mutex_;  // guards the four below
+  // Guards the four below. Held while an order is answered, so that nobody is told after stop().
+  std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Order> orders_;
+  std::list<Order> orders_;  // by age; the thread alone takes any out
   bool stopping_ = false;
   bool ended_ = true;
   std::mutex emit_mutex_;  // held while emitting; stop() empties it

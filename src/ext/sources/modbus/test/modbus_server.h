@@ -11,7 +11,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -19,8 +21,19 @@
 
 namespace penstock::ext::modbus {
 
+struct Request {
+  std::uint8_t* bytes = nullptr;  // the whole frame
+  int unit = 0;
+  int function = 0;
+  int address = 0;
+  int count = 0;
+};
+
 class ModbusServer {
  public:
+  // Before a request is answered, on the server's thread: the exception to answer with, or 0 for the answer.
+  using Hook = std::function<int(const Request&)>;
+
   // 1,000 of each table.
   explicit ModbusServer(bool serial = false) : mapping_(modbus_mapping_new(1000, 1000, 1000, 1000)) {
     if (serial) {
@@ -51,12 +64,26 @@ class ModbusServer {
   std::uint8_t* coils() { return mapping_->tab_bits; }
   std::uint8_t* discrete() { return mapping_->tab_input_bits; }
 
+  void before_answers(Hook hook) {
+    std::lock_guard lock(mutex);
+    hook_ = std::move(hook);
+  }
+  std::size_t asked(int unit) {
+    std::lock_guard lock(mutex);
+    const auto header = static_cast<std::size_t>(modbus_get_header_length(context_));
+    return static_cast<std::size_t>(
+        std::count_if(queries.begin(), queries.end(), [&](const auto& one) { return one[header - 1] == unit; }));
+  }
+
   int port = 0;
   std::string line;  // the client's end
   std::atomic<int> requests{0};
-  std::atomic<bool> mute{false};  // takes requests and says nothing
-  std::atomic<int> hole{-1};      // a register that answers exception 02
-  std::atomic<int> units{0};      // only units up to this answer; 0: all
+  std::atomic<int> connections{0};
+  std::atomic<bool> drops{false};   // closes the connection instead of answering
+  std::atomic<bool> closes{false};  // closes it behind every answer
+  std::atomic<bool> mute{false};    // takes requests and says nothing
+  std::atomic<int> hole{-1};        // a register that answers exception 02
+  std::atomic<int> units{0};        // only units up to this answer; 0: all
   std::mutex mutex;
   std::vector<std::vector<std::uint8_t>> queries;  // guarded by mutex
 
@@ -65,6 +92,7 @@ class ModbusServer {
     while (!stopping_) {
       if (!readable(listener_)) continue;
       int socket = modbus_tcp_accept(context_, &listener_);
+      ++connections;
       while (!stopping_ && socket >= 0) {
         if (readable(socket) && !serve_one()) break;
       }
@@ -82,22 +110,29 @@ class ModbusServer {
     if (length < 0) return false;
     if (length == 0) return true;
     ++requests;
+    const int header = modbus_get_header_length(context_);
+    const Request request{.bytes = query,
+                          .unit = query[header - 1],
+                          .function = query[header],
+                          .address = query[header + 1] << 8 | query[header + 2],
+                          .count = query[header + 3] << 8 | query[header + 4]};
+    Hook hook;
     {
       std::lock_guard lock(mutex);
       queries.emplace_back(query, query + length);
+      hook = hook_;
     }
-    const int header = modbus_get_header_length(context_);
-    const int unit = query[header - 1];
-    if (mute || (units > 0 && unit > units)) return true;
-    const int address = query[header + 1] << 8 | query[header + 2];
-    const int count = query[header + 3] << 8 | query[header + 4];
-    const bool reads = query[header] == 3;
-    if (reads && hole >= address && hole < address + count) {
-      modbus_reply_exception(context_, query, MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS);
+    if (mute || (units > 0 && request.unit > units)) return true;
+    if (drops) return false;
+    int exception = hook ? hook(request) : 0;
+    const bool holed = request.function == 3 && hole >= request.address && hole < request.address + request.count;
+    if (holed) exception = MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    if (exception != 0) {
+      modbus_reply_exception(context_, query, static_cast<unsigned>(exception));
     } else {
       modbus_reply(context_, query, length, mapping_);
     }
-    return true;
+    return !closes;
   }
   static bool readable(int fd) {
     pollfd one{fd, POLLIN, 0};
@@ -140,6 +175,7 @@ class ModbusServer {
     });
   }
 
+  Hook hook_;  // guarded by mutex
   modbus_mapping_t* mapping_;
   modbus_t* context_ = nullptr;
   int listener_ = -1;

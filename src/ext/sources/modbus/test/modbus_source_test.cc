@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
+
 #include "ext/sources/modbus/test/modbus_server.h"
 
 namespace penstock::ext::modbus {
@@ -206,6 +208,177 @@ TEST(ModbusSource, ComesBackAfterTheServerWasGone) {
   EXPECT_EQ(lost.error().code, Errc::unavailable);
 }
 
+// On a serial line nothing but device, function and length says which request an answer belongs to.
+TEST(ModbusSource, ALateAnswerIsNotTakenForThatOfAnotherRequest) {
+  std::atomic<int> late = 1;
+  ModbusServer server(true);
+  server.holding()[0] = 1;
+  server.holding()[500] = 2;
+  server.before_answers([&](const Request& request) {
+    if (request.address == 0 && late.fetch_sub(1) == 1) std::this_thread::sleep_for(700ms);
+    return 0;
+  });
+  Running plc("{ " + at(server) + ", every: 10ms, timeout: 500ms, points: { a: h40001, b: h40501 } }");
+  for (int i = 0; i < 10; ++i) {
+    const Sample sample = plc.next();
+    EXPECT_EQ(sample.find("a")->value, Value(std::int64_t{1}));
+    EXPECT_EQ(sample.find("b")->value, Value(std::int64_t{2}));
+  }
+  EXPECT_LT(late, 1);
+}
+
+TEST(ModbusSource, AnAnswerToAnotherRequestEndsTheConnection) {
+  std::atomic<bool> other = true;
+  ModbusServer server;
+  server.before_answers([&](const Request& request) {
+    if (other) request.bytes[1] ^= 1;  // the transaction's number
+    return 0;
+  });
+  Running plc("{ " + at(server) + ", every: 10ms, timeout: 200ms, retries: 0, points: { x: h40001 } }");
+  EXPECT_EQ(plc.next().quality, Quality::bad);
+  EXPECT_THAT(plc.source->status().detail, HasSubstr("an answer to another request"));
+  other = false;
+  plc.await([](const Sample& sample) { return sample.quality == Quality::good; });
+  EXPECT_GT(server.connections, 1);
+}
+
+TEST(ModbusSource, AClosedConnectionIsOpenedAgainBeforeTheNextRequest) {
+  ModbusServer server;
+  server.closes = true;
+  Running plc("{ " + at(server) + ", every: 200ms, retries: 0, points: { x: h40001 } }");
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(plc.next().quality, Quality::good);
+  EXPECT_GT(server.connections, 1);
+}
+
+TEST(ModbusSource, AConnectionThatBreaksAtOnceIsNotOpenedForEveryDevice) {
+  ModbusServer server;
+  server.drops = true;
+  Running plc("{ " + at(server) +
+              ", every: 10ms, points: { x: h40001 }, devices: { a: { unit: 1 }, b: { unit: 2 }, c: { unit: 3 }, d: { "
+              "unit: 4 }, e: { unit: 5 } } }");
+  std::set<std::string> bad;
+  plc.await([&](const Sample& sample) {
+    if (sample.quality == Quality::bad) bad.insert(sample.device);
+    return bad.size() == 5;
+  });
+  EXPECT_LE(server.connections, 3);
+  server.drops = false;
+  plc.await([](const Sample& sample) { return sample.quality == Quality::good; });
+}
+
+TEST(ModbusSource, AWriteWaitsForOneRequestAtMost) {
+  std::promise<void> asked;
+  std::promise<void> release;
+  std::atomic<bool> first = true;
+  ModbusServer server;
+  server.before_answers([&, go = release.get_future().share()](const Request&) {
+    if (first.exchange(false)) {
+      asked.set_value();
+      go.wait();
+    }
+    return 0;
+  });
+  Running plc("{ " + at(server) + ", every: 10ms, points: { a: h1, b: h101, c: h201, d: h301:rw } }");
+  asked.get_future().wait();
+  plc.source->write({"plc", "d", 9.0, 5s}, [&](const Result<Value>& result) {
+    EXPECT_EQ(result, Value(std::int64_t{9}));
+    plc.loop.stop();
+  });
+  release.set_value();
+  plc.loop.run();
+  std::lock_guard lock(server.mutex);
+  EXPECT_EQ(server.queries[1][7], 6);
+  EXPECT_EQ(server.queries[2][7], 3);
+}
+
+TEST(ModbusSource, ABusyDeviceIsAskedAgain) {
+  std::atomic<int> busy = 0;
+  ModbusServer server;
+  server.before_answers(
+      [&](const Request&) { return busy.fetch_add(1) % 3 == 0 ? MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY : 0; });
+  Running plc("{ " + at(server) + ", every: 20ms, points: { x: h40001:rw } }");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(plc.next().quality, Quality::good);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(plc.write("x", std::int64_t{i}), Value(std::int64_t{i}));
+  server.before_answers(
+      [](const Request& one) { return one.function == 6 ? MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY : 0; });
+  const auto refused = plc.write("x", std::int64_t{7}, 300ms);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr("busy"));
+  EXPECT_NE(server.holding()[0], 7);
+}
+
+TEST(ModbusSource, WhatADeviceAcceptedIsLookedAtUntilItIsDone) {
+  std::atomic<int> reads = 0;
+  ModbusServer server;
+  server.before_answers([&](const Request& request) {
+    if (request.function == 6) return int{MODBUS_EXCEPTION_ACKNOWLEDGE};
+    if (reads.fetch_add(1) == 2) server.holding()[0] = 9;
+    return 0;
+  });
+  Running plc("{ " + at(server) + ", every: 1h, points: { x: h40001:rw } }");
+  EXPECT_EQ(plc.write("x", std::int64_t{9}), Value(std::int64_t{9}));
+  EXPECT_EQ(reads, 3);
+}
+
+TEST(ModbusSource, SaysWhatADeviceMadeOfAWrite) {
+  ModbusServer server;
+  server.before_answers([&](const Request& request) {
+    if (request.function == 3) server.holding()[0] = 7;
+    return 0;
+  });
+  Running plc("{ " + at(server) + ", every: 20ms, points: { x: h40001:rw } }");
+  EXPECT_EQ(plc.write("x", std::int64_t{9}, 300ms), Value(std::int64_t{7}));
+}
+
+TEST(ModbusSource, AGatewayThatMissesADeviceKeepsTheOthers) {
+  ModbusServer server;
+  server.before_answers([](const Request& one) { return one.unit == 2 ? MODBUS_EXCEPTION_GATEWAY_TARGET : 0; });
+  Running plc("{ " + at(server) +
+              ", every: 10ms, retries: 0, points: { x: h40001:rw }, devices: { a: { unit: 1 }, b: { unit: 2 } } }");
+  plc.await([](const Sample& sample) { return sample.device == "b" && sample.quality == Quality::bad; });
+  for (int others = 0; others < 20;) others += plc.next().device == "a";
+  EXPECT_LT(server.asked(2), server.asked(1) / 2);
+  EXPECT_EQ(server.connections, 1);
+  EXPECT_EQ(plc.write("b.x", 1.0).error().code, Errc::deadline_exceeded);
+}
+
+TEST(ModbusSource, ADeviceThatGivesLessAtOnceIsAskedByHalves) {
+  ModbusServer server;
+  server.before_answers([](const Request& one) { return one.count > 40 ? MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE : 0; });
+  Running plc("{ " + at(server) +
+              ", every: 20ms, points: { a: h1:u16x20, b: h21:u16x20, c: h41:u16x20, d: h61:u16x20, e: h81:u16x20 } }");
+  const Sample sample = plc.next();
+  EXPECT_EQ(sample.quality, Quality::good);
+  EXPECT_EQ(sample.fields.size(), 5U);
+}
+
+// The thread may be in a request that nothing can interrupt; whoever waited for it may be gone when it is over.
+TEST(ModbusPoller, NobodyIsToldAnythingAfterItStopped) {
+  ModbusServer server(true);
+  server.mute = true;
+  PollerOptions options{.address = *parse_address("rtu://" + server.line), .devices = {}, .timeout = 400ms};
+  Device device{.name = "d", .every = {1h}, .limits = {}};
+  ASSERT_TRUE(parse_point("h1:rw", device.points.emplace_back()));
+  options.devices.push_back(device);
+  auto poller = std::make_shared<Poller>(options, base::system_clock());
+  ASSERT_TRUE(poller->start([](const std::vector<Sample>&) { return true; }));
+  std::vector<Result<Value>> answers;
+  const auto keep = [&](Result<Value> result) { answers.push_back(std::move(result)); };
+  poller->write(0, 0, 1.0, 10s, keep);
+  poller->write(0, 0, 2.0, 10s, keep);
+  while (server.requests == 0) std::this_thread::sleep_for(1ms);
+  poller->stop();
+  ASSERT_EQ(answers.size(), 2U);
+  for (const auto& answer : answers) EXPECT_EQ(answer.error().code, Errc::cancelled);
+  poller->write(0, 0, 3.0, 10s, keep);
+  EXPECT_EQ(answers.at(2).error().code, Errc::unavailable);
+  // Its thread holds it until it ends.
+  const std::weak_ptr<Poller> thread = poller;
+  poller.reset();
+  while (!thread.expired()) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(answers.size(), 3U);
+}
+
 TEST(ModbusSource, PacesAreKeptApart) {
   ModbusServer server;
   Running plc("{ " + at(server) + ", every: 10ms, points: { fast: h40001, slow: { at: h40500, every: 100ms } } }");
@@ -255,6 +428,10 @@ TEST(ModbusSource, SaysWhatIsWrong) {
   EXPECT_THAT(report("modbus: \"tcp://h\", points: { x: { at: h1, scale: 0 } }"), HasSubstr("another number than 0"));
   EXPECT_THAT(report("modbus: \"tcp://h\", every: 0s, points: { x: h1 }"), HasSubstr("at least 1ms"));
   EXPECT_THAT(report("modbus: \"tcp://h\", devices: { a: { unit: 300 } }, points: { x: h1 }"), HasSubstr("255"));
+  EXPECT_THAT(report("modbus: \"tcp://h\", unit: 250, points: { x: h1 }"), HasSubstr("0 to 247, or 255"));
+  EXPECT_THAT(report("modbus: \"rtu:///dev/x\", unit: 0, points: { x: h1 }"), HasSubstr("unit 1 to 247"));
+  EXPECT_THAT(report("modbus: \"rtu:///dev/x\", devices: { a: { unit: 255, points: { x: h1 } } }"),
+              HasSubstr("unit 1 to 247"));
   EXPECT_THAT(report("modbus: \"tcp://h\", devices: { a: { } }"), HasSubstr("has no points"));
   EXPECT_THAT(report("modbus: \"tcp://h\", pointz: { x: h1 }, points: { x: h1 }"), HasSubstr("did you mean 'points'"));
 }

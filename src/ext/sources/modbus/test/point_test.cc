@@ -110,6 +110,8 @@ TEST(ModbusPoint, DecodesEveryTypeAndOrder) {
   EXPECT_EQ(one("h1:text6", {0x4142, 0x4300, 0x4444}), Value(std::string("ABC")));
   EXPECT_EQ(one("h1:text3", {0x4142, 0x4344}), Value(std::string("ABC")));
   EXPECT_EQ(one("h1:text4.badc", {0x4241, 0x2043}), Value(std::string("ABC")));
+  EXPECT_EQ(one("h1:text4", {0xb043, 0x2f73}), Value(std::string("\u00b0C/s")));  // from Latin-1
+  EXPECT_EQ(one("h1:text4", {0xc2b0, 0x4320}), Value(std::string("\u00b0C")));
   EXPECT_EQ(one("h1.3", {8}), Value(true));
   EXPECT_EQ(one("h1.3", {7}), Value(false));
   EXPECT_EQ(one("c1", {1}), Value(true));
