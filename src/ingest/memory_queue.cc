@@ -61,7 +61,11 @@ class MemoryQueue : public OutletQueue {
 void MemoryQueue::shrink() {
   const std::size_t most = full_rule_ == spool::Full::refuse ? most_ + kBeyond : most_;
   while (waiting_.size() > most) {
-    waiting_.pop_front();
+    if (full_rule_ == spool::Full::drop_newest) {
+      waiting_.pop_back();
+    } else {
+      waiting_.pop_front();
+    }
     dropped_.fetch_add(1, std::memory_order_relaxed);
   }
   count();

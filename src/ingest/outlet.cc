@@ -54,8 +54,7 @@ void Outlet::deliver(const Sample& sample) {
 void Outlet::pump() {
   if (pumping_) return;
   pumping_ = true;
-  while (running_ && !timer_->armed() && !(stopped_ && queue_->keeps()) && under_way_.size() < sink_->in_flight_max() &&
-         send_next()) {
+  while (running_ && !timer_->armed() && !(stopped_ && queue_->keeps()) && send_next()) {
   }
   pumping_ = false;
   if (stopped_ && under_way_.empty() && (queue_->keeps() || queue_->empty())) finish();
@@ -63,18 +62,43 @@ void Outlet::pump() {
 
 // False: nothing to send now.
 bool Outlet::send_next() {
+  if (!under_way_.empty() && under_way_.front().waits) {
+    send(under_way_.front());
+    return true;
+  }
+  if (under_way_.size() >= sink_->in_flight_max()) return false;
   queue_->set_least(sink_->least());
   // The backlog never takes all of the ways there are: a live sample finds one free.
   const bool backlog = replaying_ < std::max<std::size_t>(1, sink_->in_flight_max() / 2);
   OutletQueue::Taken taken = queue_->take(std::max<std::size_t>(1, sink_->batch_max()), backlog);
   if (taken.samples.empty()) return false;
   auto batch = std::make_shared<const std::vector<Sample>>(std::move(taken.samples));
-  const std::uint64_t number = next_number_++;
-  under_way_.push_back({number, batch, taken.replayed});
+  under_way_.push_back({0, std::move(batch), taken.replayed});
   if (taken.replayed) ++replaying_;
-  sink_->send(std::move(batch), [weak = weak_from_this(), number](Sent sent) {
+  send(under_way_.back());
+  return true;
+}
+
+void Outlet::send(UnderWay& one) {
+  const std::uint64_t number = one.number = next_number_++;
+  one.waits = false;
+  sink_->send(one.batch, [weak = weak_from_this(), number](Sent sent) {
     if (auto self = weak.lock()) self->answered(number, sent);
   });
+}
+
+// True: what is left of the batch stands for it now. False: it goes back, because the outlet stops or part of it waits.
+bool Outlet::keep_rest(UnderWay& one, std::size_t taken) {
+  const std::vector<Sample>& all = *one.batch;
+  auto rest = std::make_shared<const std::vector<Sample>>(all.begin() + static_cast<std::ptrdiff_t>(taken), all.end());
+  const auto waits = [least = sink_->least()](const Sample& sample) { return sample.priority < least; };
+  if ((stopped_ && queue_->keeps()) || std::any_of(rest->begin(), rest->end(), waits)) {
+    queue_->put_back(*rest);
+    queue_->failed();
+    return false;
+  }
+  one.batch = std::move(rest);
+  one.waits = true;
   return true;
 }
 
@@ -90,10 +114,18 @@ void Outlet::answered(std::uint64_t number, const Sent& sent) {
     retry_later(number);
   } else {
     refuse(found->batch, sent);
-    queue_->confirmed(*found->batch, found->replayed);
-    if (found->replayed) --replaying_;
-    under_way_.erase(found);
-    backoff_.reset();
+    const std::vector<Sample>& all = *found->batch;
+    const std::size_t taken = std::min(sent.taken.value_or(all.size()), all.size());
+    if (taken == all.size()) {
+      queue_->confirmed(all, found->replayed);
+    } else if (taken > 0) {
+      queue_->confirmed({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(taken)}, found->replayed);
+    }
+    if (taken == all.size() || !keep_rest(*found, taken)) {
+      if (found->replayed) --replaying_;
+      under_way_.erase(found);
+    }
+    if (taken > 0) backoff_.reset();
   }
   pump();
 }

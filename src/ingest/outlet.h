@@ -55,10 +55,13 @@ class Outlet : public std::enable_shared_from_this<Outlet> {
     std::uint64_t number = 0;
     Batch batch;
     bool replayed = false;
+    bool waits = false;  // the rest of a batch that the sink took in part, to be sent
   };
 
   void pump();
   bool send_next();
+  void send(UnderWay& one);
+  bool keep_rest(UnderWay& one, std::size_t taken);
   void answered(std::uint64_t number, const Sent& sent);
   void retry_later(std::uint64_t from);
   void refuse(const Batch& batch, const Sent& sent);

@@ -83,7 +83,7 @@ Result<void> KafkaSink::open() {
   return {};
 }
 
-std::vector<KafkaMessage> KafkaSink::messages(const std::vector<ingest::Sample>& samples,
+std::vector<KafkaMessage> KafkaSink::messages(std::span<const ingest::Sample> samples,
                                               std::vector<std::size_t>& positions) const {
   std::vector<KafkaMessage> out;
   for (std::size_t i = 0; i < samples.size(); ++i) {
@@ -109,10 +109,15 @@ void KafkaSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done
     set_status(false, ready.error().detail, 0);
     return done({.outcome = ingest::Sent::Outcome::again, .why = ready.error().detail});
   }
-  UnderWay under_way{
-      .number = next_++, .positions = {}, .left = 0, .sent = {}, .samples = batch->size(), .done = std::move(done)};
-  auto out = messages(*batch, under_way.positions);
-  if (out.empty()) return under_way.done({});
+  const std::size_t count = portion_.of(batch->size());
+  UnderWay under_way{.number = next_++,
+                     .positions = {},
+                     .left = 0,
+                     .sent = {.taken = count},
+                     .samples = count,
+                     .done = std::move(done)};
+  auto out = messages({batch->data(), count}, under_way.positions);
+  if (out.empty()) return under_way.done(std::move(under_way.sent));
   under_way.left = out.size();
   const std::uint64_t number = under_way.number;
   under_way_ = std::move(under_way);
@@ -121,10 +126,15 @@ void KafkaSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done
 
 void KafkaSink::reported(std::uint64_t number, std::size_t index, KafkaReport report) {
   if (!under_way_ || under_way_->number != number) return;
+  const std::size_t position = under_way_->positions.at(index);
+  const auto note = [&](std::optional<std::size_t>& first) { first = std::min(first.value_or(position), position); };
   if (report.outcome != KafkaReport::Outcome::taken) under_way_->sent.why = std::move(report.why);
-  if (report.outcome == KafkaReport::Outcome::again) under_way_->sent.outcome = ingest::Sent::Outcome::again;
-  if (report.outcome == KafkaReport::Outcome::refused)
-    under_way_->sent.rejected.push_back(under_way_->positions.at(index));
+  switch (report.outcome) {
+    case KafkaReport::Outcome::taken: break;
+    case KafkaReport::Outcome::again: note(under_way_->first_again); break;
+    case KafkaReport::Outcome::refused_together: note(under_way_->first_doubtful); [[fallthrough]];
+    case KafkaReport::Outcome::refused: under_way_->sent.rejected.push_back(position); break;
+  }
   if (--under_way_->left > 0) return;
   // Not from within the library: what is told may send again or stop.
   loop_->post([this, alive = std::weak_ptr<bool>(alive_)] {
@@ -135,12 +145,24 @@ void KafkaSink::reported(std::uint64_t number, std::size_t index, KafkaReport re
 void KafkaSink::finish() {
   UnderWay ended = std::move(*under_way_);
   under_way_.reset();
-  const bool confirmed = ended.sent.outcome == ingest::Sent::Outcome::confirmed;
-  std::sort(ended.sent.rejected.begin(), ended.sent.rejected.end());
-  set_status(confirmed,
-             ended.sent.why.empty() ? "sending to " + options_.brokers : options_.brokers + ": " + ended.sent.why,
-             confirmed ? ended.samples - ended.sent.rejected.size() : 0);
-  ended.done(std::move(ended.sent));
+  ingest::Sent& sent = ended.sent;
+  // Brokers refuse what came together as a whole: with fewer beside it those that fit are taken.
+  if (ended.first_doubtful && portion_.refused(ended.samples)) {
+    sent.taken = *ended.first_doubtful;
+  } else if (!ended.first_doubtful && !ended.first_again) {
+    portion_.passed();
+  }
+  if (ended.first_again) {
+    sent.taken = std::min(*sent.taken, *ended.first_again);
+    if (*sent.taken == 0) sent.outcome = ingest::Sent::Outcome::again;
+  }
+  std::erase_if(sent.rejected, [&](std::size_t position) { return position >= *sent.taken; });
+  std::sort(sent.rejected.begin(), sent.rejected.end());
+  sent.rejected.erase(std::unique(sent.rejected.begin(), sent.rejected.end()), sent.rejected.end());
+  const bool confirmed = sent.outcome == ingest::Sent::Outcome::confirmed;
+  set_status(confirmed, sent.why.empty() ? "sending to " + options_.brokers : options_.brokers + ": " + sent.why,
+             confirmed ? *sent.taken - sent.rejected.size() : 0);
+  ended.done(std::move(sent));
 }
 
 void KafkaSink::stop() {

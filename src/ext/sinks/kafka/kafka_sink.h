@@ -4,11 +4,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "ext/sinks/kafka/producer.h"
 #include "ingest/contracts.h"
+#include "ingest/portion.h"
 
 namespace penstock::ext {
 
@@ -39,17 +41,21 @@ class KafkaSink : public ingest::Sink {
     std::size_t left = 0;
     ingest::Sent sent;
     std::size_t samples = 0;
+    // The first that was not taken, and whether for what was sent together with it.
+    std::optional<std::size_t> first_again = std::nullopt;
+    std::optional<std::size_t> first_doubtful = std::nullopt;
     std::function<void(ingest::Sent)> done;
   };
 
   Result<void> open();
-  std::vector<KafkaMessage> messages(const std::vector<ingest::Sample>& samples,
+  std::vector<KafkaMessage> messages(std::span<const ingest::Sample> samples,
                                      std::vector<std::size_t>& positions) const;
   void reported(std::uint64_t number, std::size_t index, KafkaReport report);
   void finish();
   void set_status(bool connected, std::string detail, std::size_t more);
 
   const KafkaSinkOptions options_;
+  ingest::Portion portion_;
   rt::Loop* loop_ = nullptr;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // gone after stop()
   std::unique_ptr<KafkaProducer> producer_;
