@@ -16,7 +16,7 @@ for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new", "
              "rd_kafka_topic_partition_list_new", "rd_kafka_topic_partition_list_add"):
     getattr(K, name).restype = ctypes.c_void_p
 K.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
-PRODUCER, CONSUMER, BEGINNING, REQUEST_TIMED_OUT, PRODUCE = 0, 1, ctypes.c_int64(-2), 7, 0
+PRODUCER, CONSUMER, BEGINNING, REQUEST_TIMED_OUT, MESSAGE_TOO_LARGE, PRODUCE = 0, 1, ctypes.c_int64(-2), 7, 10, 0
 PARTITIONS = 4
 
 
@@ -52,8 +52,8 @@ class Cluster:
         for broker in (1, 2, 3):
             (K.rd_kafka_mock_broker_set_down if down else K.rd_kafka_mock_broker_set_up)(self.cluster, broker)
 
-    def refuse(self, times):
-        K.rd_kafka_mock_push_request_errors(self.cluster, ctypes.c_int16(PRODUCE), ctypes.c_size_t(times), *[ctypes.c_int(REQUEST_TIMED_OUT)] * times)
+    def refuse(self, times, why=REQUEST_TIMED_OUT):
+        K.rd_kafka_mock_push_request_errors(self.cluster, ctypes.c_int16(PRODUCE), ctypes.c_size_t(times), *[ctypes.c_int(why)] * times)
 
 
 class Reader:
@@ -138,6 +138,19 @@ def test_nothing_is_lost_when_brokers_refuse_or_are_away():
         finally:
             cluster.down(False)
         until(lambda: set(reader.numbers()) == set(range(1000)), "all of them", 60)
+
+
+def test_messages_that_are_too_large_together_are_sent_apart():
+    topic = cluster.topic()
+    with harness.Gateway(config(topic, ", batch: 100")) as gateway:
+        reader = Reader(topic)
+        push(gateway, [{"n": 0}])
+        until(lambda: reader.numbers() == [0], "the first one", 30)
+        cluster.refuse(2, MESSAGE_TOO_LARGE)
+        push(gateway, [{"n": n} for n in range(1, 100)])
+        until(lambda: set(reader.numbers()) == set(range(100)), "those that were refused together", 30)
+        letters = harness.request(gateway.admin_port, "GET", "/admin/v1/pipelines/out/dead_letters").json()
+        equal(letters["dead_letters"], [])
 
 
 def test_it_stops_while_no_broker_answers():
