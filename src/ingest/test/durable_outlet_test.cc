@@ -505,7 +505,7 @@ TEST_F(DurableOutlet, ABufferThatCannotBeOpenedIsNotRemovedWhileASinkWantsIt) {
   start();
   deliver(10, 11);
   stop();
-  EXPECT_FALSE(store_->status().front().in_use) << "nobody wants it any more";
+  EXPECT_TRUE(until([&] { return !store_->status().front().in_use; })) << "nobody wants it any more";
   EXPECT_TRUE(store_->remove("buffers/line.fake"));
 }
 
