@@ -52,8 +52,9 @@ class Cluster:
         for broker in (1, 2, 3):
             (K.rd_kafka_mock_broker_set_down if down else K.rd_kafka_mock_broker_set_up)(self.cluster, broker)
 
-    def refuse(self, times, why=REQUEST_TIMED_OUT):
-        K.rd_kafka_mock_push_request_errors(self.cluster, ctypes.c_int16(PRODUCE), ctypes.c_size_t(times), *[ctypes.c_int(why)] * times)
+    def answer(self, *errors):
+        """What the next requests to write are answered; 0: they are taken."""
+        K.rd_kafka_mock_push_request_errors(self.cluster, ctypes.c_int16(PRODUCE), ctypes.c_size_t(len(errors)), *map(ctypes.c_int, errors))
 
 
 class Reader:
@@ -127,7 +128,7 @@ def test_nothing_is_lost_when_brokers_refuse_or_are_away():
         push(gateway, [{"n": n} for n in range(100)])
         reader = Reader(topic)
         until(lambda: reader.numbers() == list(range(100)), "the first ones", 30)
-        cluster.refuse(3)
+        cluster.answer(*[REQUEST_TIMED_OUT] * 3)
         push(gateway, [{"n": n} for n in range(100, 300)])
         until(lambda: set(reader.numbers()) == set(range(300)), "those that were refused", 30)
         cluster.down(True)
@@ -146,7 +147,7 @@ def test_messages_that_are_too_large_together_are_sent_apart():
         reader = Reader(topic)
         push(gateway, [{"n": 0}])
         until(lambda: reader.numbers() == [0], "the first one", 30)
-        cluster.refuse(2, MESSAGE_TOO_LARGE)
+        cluster.answer(0, MESSAGE_TOO_LARGE)  # the first one goes alone
         push(gateway, [{"n": n} for n in range(1, 100)])
         until(lambda: set(reader.numbers()) == set(range(100)), "those that were refused together", 30)
         letters = harness.request(gateway.admin_port, "GET", "/admin/v1/pipelines/out/dead_letters").json()
