@@ -453,6 +453,25 @@ TEST_F(DurableOutlet, WithoutADiskTheNewestGoWhenTheRuleSaysSo) {
   EXPECT_EQ(outlet_->status().status.dropped, 200U);
 }
 
+TEST_F(DurableOutlet, InMemoryWhatComesBackPushesOutTheNewestWhenTheRuleSaysSo) {
+  options_.disk = 0;
+  options_.full = spool::Full::drop_newest;
+  options_.memory = 10;
+  sink_.holds = true;
+  start();
+  deliver(0, 1);
+  deliver(1, 30);
+  ASSERT_TRUE(got(1));
+  on_loop([&] {
+    sink_.holds = false;
+    sink_.got.clear();
+    for (auto& done : std::exchange(sink_.held, {})) done({.outcome = Sent::Outcome::again, .why = "busy"});
+  });
+  restore();
+  ASSERT_TRUE(got(10));
+  EXPECT_EQ(numbers(), range(0, 10));
+}
+
 TEST_F(DurableOutlet, SamplesOfALaterVersionStayForIt) {
   sink_.up = false;
   start();
