@@ -109,8 +109,8 @@ class Spool {
   using Entries = std::vector<Entry>;
 
   // Blocks for reading the unfinished segments: not on a loop. Damaged data never fails it. `storage` and `clock`
-  // outlive the spool. Errors: already_exists (another spool has the folder), permission_denied, unavailable,
-  // invalid_argument (options).
+  // outlive the spool. Errors: already_exists (another spool has the folder), failed_precondition (written under
+  // another key, or by a later version), permission_denied, unavailable, invalid_argument (options).
   static Result<std::shared_ptr<Spool>> open(Options options, Storage& storage, const base::Clock& clock);
   ~Spool();  // as close()
   Spool(const Spool&) = delete;
