@@ -135,6 +135,7 @@ def test_a_buffer_delivers_each_sample_once_though_it_is_sent_again():
     g = gateway("table: once, batch: 20, buffer: { disk: 100MB }")
     for start in range(0, 3000, 100):
         push(g, [{"n": n} for n in range(start, start + 100)])
+    until(lambda: g.metric("penstock_buffer_appended_total", sink="buffers/keep.postgres") == 3000, "all to be on the disk", 30)
     g.kill()
     with gateway("table: once, batch: 20, buffer: { disk: 100MB }", data_dir=g.data_dir):
         until(lambda: server.query("SELECT count(DISTINCT fields->>'n') FROM once", quiet=True) in ([["3000"]], None), "rows", 30)

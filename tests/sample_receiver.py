@@ -14,6 +14,7 @@ class Receiver:
         self.arrived = []
         self.requests = 0
         self.status = 200
+        self.judge = lambda body: self.status  # of each request
         self.delay = delay
         self.lock = threading.Lock()
         self.server = None
@@ -43,8 +44,10 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if receiver.delay:
                     time.sleep(receiver.delay)
-                receiver.take(body)
-                self.send_response(receiver.status)
+                status = receiver.judge(body)
+                if status == 200:
+                    receiver.take(body)
+                self.send_response(status)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -76,8 +79,6 @@ class Receiver:
         self.connections.clear()
 
     def take(self, body):
-        if self.status != 200:
-            return
         samples = json.loads(body)
         now = time.monotonic()
         with self.lock:

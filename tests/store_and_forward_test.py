@@ -138,6 +138,62 @@ def test_a_reload_keeps_what_is_buffered():
             equal(duplicates(receiver.samples()), 0)
 
 
+def test_a_clean_stop_in_the_middle_of_a_replay_repeats_nothing():
+    buffer = "disk: 100MB, live_first: true, replay: 1000/s"
+    with Receiver(up=False) as receiver:
+        with Gateway(config(receiver, buffer)) as gateway:
+            feed(gateway, 0, 6_000)
+            until(lambda: waiting(gateway) == 6_000, "the backlog")
+            receiver.restore()
+            until(receiver.count, "the link to be used again", 40)
+            feed(gateway, 6_000, 6_300, size=100)
+            until(lambda: max(numbers(receiver.samples())) == 6_299, "the live ones")
+            equal(gateway.stop(), 0)
+        check(receiver.count() < 6_300, "the replay was over before the stop")
+        with Gateway(config(receiver, "disk: 100MB, live_first: true"), data_dir=gateway.data_dir) as gateway:
+            until(lambda: receiver.count() >= 6_300 and waiting(gateway) == 0, "the rest", 60)
+            equal(sorted(numbers(receiver.samples())), list(range(6_300)), "each of them once:")
+
+
+def test_a_request_that_is_refused_costs_only_the_sample_that_is_wrong():
+    def judge(body):
+        if len(body) > 20_000:
+            return 413
+        return 422 if b'"n":777,' in body or b'"n":777}' in body else 200
+
+    with Receiver() as receiver:
+        receiver.judge = judge
+        with Gateway(config(receiver, "disk: 100MB", more="batch: 1000")) as gateway:
+            feed(gateway, 0, 3_000)
+            until(lambda: receiver.count() >= 2_999 and waiting(gateway) == 0, "all but one", 60)
+            equal(numbers(receiver.samples()), [n for n in range(3_000) if n != 777])
+            letters = request(gateway.admin_port, "GET", "/admin/v1/pipelines/line/dead_letters").json()["dead_letters"]
+            equal(len(letters), 1, letters)
+            check('"n":777' in json.dumps(letters).replace(" ", "").replace("\\", ""), letters)
+            check("422" in json.dumps(letters), letters)
+
+
+def test_a_buffer_that_cannot_be_opened_is_not_removed():
+    key = "0123456789abcdef" * 2
+    with Receiver(up=False) as receiver:
+        with Gateway(config(receiver, f"disk: 100MB, key: {key}")) as gateway:
+            feed(gateway, 0, 500)
+            until(lambda: waiting(gateway) == 500, "the backlog")
+            equal(gateway.stop(), 0)
+        with Gateway(config(receiver, f"disk: 100MB, key: {key[::-1]}"), data_dir=gateway.data_dir) as gateway:
+            trouble = until(lambda: buffers(gateway)["buffers/line.http"]["trouble"], "the trouble to be shown")
+            check("another key" in trouble, trouble)
+            answer = request(gateway.admin_port, "DELETE", "/admin/v1/buffers/buffers/line.http")
+            equal(answer.status, 409, answer.text())
+            check("another key" in answer.text(), answer.text())
+            equal(gateway.stop(), 0)
+        receiver.restore()
+        with Gateway(config(receiver, f"disk: 100MB, key: {key}"), data_dir=gateway.data_dir) as gateway:
+            until(lambda: receiver.count() >= 500, "what was buffered", 40)
+            equal(numbers(receiver.samples()), list(range(500)))
+            check(key not in gateway.log(), "the key is in the log")
+
+
 def test_a_buffer_whose_sink_is_gone_is_kept_shown_and_removable():
     with Receiver(up=False) as receiver:
         with Gateway(config(receiver, "disk: 100MB")) as gateway:

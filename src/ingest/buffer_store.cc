@@ -97,6 +97,15 @@ void BufferStore::release(const std::string& name) {
   work([this, name] { close(name); });
 }
 
+// On the store's thread: the failed opening has ended when it is this one's turn.
+void BufferStore::give_up(const std::string& name) {
+  work([this, name] {
+    std::lock_guard lock(mutex_);
+    const auto place = places_.find(name);
+    if (place != places_.end() && !place->second.taken) places_.erase(place);
+  });
+}
+
 void BufferStore::close(const std::string& name) {
   std::shared_ptr<spool::Spool> spool;
   {
@@ -192,17 +201,26 @@ Result<void> BufferStore::remove(const std::string& name) {
   }
   {
     std::lock_guard lock(mutex_);
-    Place& place = places_[name];
-    if (place.taken || place.spool) {
+    const auto known = places_.find(name);
+    if (known != places_.end()) {
+      const std::string& trouble = known->second.trouble;
       return fail(
           Errc::failed_precondition,
-          fmt::format("the buffer '{}' is in use: take its sink or source out of the configuration first", name));
+          fmt::format("the buffer '{}' {}: take its sink or source out of the configuration first", name,
+                      trouble.empty() ? "is in use" : fmt::format("is in use and cannot be opened ({})", trouble)));
     }
-    place.taken = true;
+    places_[name].taken = true;
   }
+  const std::string folder = fmt::format("{}/{}", data_dir_, name);
   std::error_code error;
-  fs::remove_all(fs::path(data_dir_) / name, error);
+  // A gateway before an upgrade may still work on it.
+  const auto lock = spool::local_storage().lock(folder, {});
+  if (lock) fs::remove_all(folder, error);
   next(name);
+  if (!lock) {
+    return fail(lock.error().code == Errc::already_exists ? Errc::failed_precondition : Errc::unavailable,
+                fmt::format("the buffer '{}' is not removed: {}", name, lock.error().detail));
+  }
   if (error)
     return fail(Errc::unavailable, fmt::format("the buffer '{}' cannot be removed: {}", name, error.message()));
   return {};

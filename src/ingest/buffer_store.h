@@ -34,12 +34,14 @@ class BufferStore {
   void acquire(std::string name, const BufferOptions& options, std::vector<std::string> cursors, Opened done);
   // By whoever has it. Writes what waits and closes.
   void release(const std::string& name);
+  // By whoever heard that it cannot be opened and will not ask again: from then on it is left over.
+  void give_up(const std::string& name);
   // Calls `done` behind all that was asked before, on the store's thread; at once when nothing ever was.
   void settle(std::function<void()> done);
 
   std::vector<BufferStatus> status() const;
-  // Deletes one that nobody has, with all that was not delivered. Errors: not_found, failed_precondition (in use),
-  // unavailable.
+  // Deletes one that nobody has, with all that was not delivered. Errors: not_found, failed_precondition (in use, also
+  // by another process, or wanted by a sink or source that cannot open it), unavailable.
   Result<void> remove(const std::string& name);
 
  private:

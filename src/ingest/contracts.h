@@ -326,11 +326,14 @@ struct Sent {
   enum class Outcome : std::uint8_t {
     confirmed,  // the peer has all of it
     again,      // the peer could not be reached or asked to wait: the whole batch is sent again later
-    refused,    // the peer will never take it: counted and put into the dead-letter store
+    refused,    // the peer will never take any of it: counted and put into the dead-letter store
   };
   Outcome outcome = Outcome::confirmed;
   std::string why = {};                    // unless confirmed; for people, never a secret
   std::vector<std::size_t> rejected = {};  // with `confirmed`: positions the peer refused for good
+  // With `confirmed`, from a sink that has one batch under way: only so many from the front are dealt with, and the
+  // others are sent next, at once. 0 where the sink has learnt to send fewer.
+  std::optional<std::size_t> taken = std::nullopt;
 };
 
 // Carries batches to a peer. Queues, retries, back-off, durability and order are the outlet's (outlet.h): a sink holds

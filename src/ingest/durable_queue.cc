@@ -79,6 +79,7 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   std::atomic<std::uint64_t> waiting_{0};
   std::atomic<std::uint64_t> dropped_{0};
   std::atomic<std::uint64_t> replayed_{0};
+  std::atomic<bool> later_{false};    // samples of a later version wait on the disk
   mutable std::mutex trouble_mutex_;  // guards the one below
   std::string trouble_;
 };
@@ -99,7 +100,11 @@ void DurableQueue::open() {
 
 void DurableQueue::opened(Result<std::shared_ptr<spool::Spool>> spool) {
   if (stopped_) {
-    if (spool) store_.release(name_);
+    if (spool) {
+      store_.release(name_);
+    } else {
+      store_.give_up(name_);
+    }
     return;
   }
   open_failed_ = !spool;
@@ -142,9 +147,11 @@ void DurableQueue::append_unstored() {
 
 void DurableQueue::append_some() {
   const std::size_t bytes_most = std::min<std::size_t>(kAppendBytes, options_.disk / 4);
+  // An append fits whole or not at all: a part of the bound, so that some of what is there makes room for it.
+  const std::size_t records_most = options_.records == 0 ? SIZE_MAX : std::max<std::size_t>(1, options_.records / 16);
   spool::Spool::Entries entries;
   auto held = std::make_shared<std::vector<Sample>>();
-  for (std::size_t bytes = 0; !unstored_.empty() && bytes < bytes_most;) {
+  for (std::size_t bytes = 0; !unstored_.empty() && bytes < bytes_most && entries.size() < records_most;) {
     const Sample& sample = unstored_.front();
     auto& entry = entries.emplace_back();
     append_bytes(entry.bytes, sample);
@@ -204,7 +211,11 @@ void DurableQueue::append(std::vector<Sample> samples) {
 
 void DurableQueue::bound_memory() {
   while (!refuses() && unstored_.size() > held_most()) {
-    unstored_.pop_front();
+    if (options_.full == spool::Full::drop_newest) {
+      unstored_.pop_back();
+    } else {
+      unstored_.pop_front();
+    }
     dropped_.fetch_add(1, std::memory_order_relaxed);
   }
   count();
@@ -287,15 +298,21 @@ void DurableQueue::stop() {
   }
   dropped_.fetch_add(unstored_.size(), std::memory_order_relaxed);
   unstored_.clear();
+  if (follower_) follower_->keep();
   follower_.reset();
   // What is being appended is written before it is closed.
-  if (std::exchange(spool_, nullptr)) store_.release(name_);
+  if (std::exchange(spool_, nullptr)) {
+    store_.release(name_);
+  } else if (open_failed_) {
+    store_.give_up(name_);
+  }
   ready_ = [] {};
 }
 
 void DurableQueue::count() {
   waiting_.store(unstored_.size() + (follower_ ? follower_->backlog() : 0), std::memory_order_relaxed);
   if (follower_) replayed_.store(follower_->replayed(), std::memory_order_relaxed);
+  later_.store(follower_ && follower_->later(), std::memory_order_relaxed);
   const bool disk_refuses = options_.full == spool::Full::refuse && spool_ && refused_ && !unstored_.empty();
   set_full(disk_refuses || (refuses() && unstored_.size() >= held_most()));
 }
@@ -310,7 +327,11 @@ QueueFigures DurableQueue::figures() const {
   return {.waiting = waiting_.load(std::memory_order_relaxed),
           .dropped = dropped_.load(std::memory_order_relaxed),
           .replayed = replayed_.load(std::memory_order_relaxed),
-          .trouble = trouble_};
+          .trouble = !trouble_.empty() || !later_.load(std::memory_order_relaxed)
+                         ? trouble_
+                         : fmt::format("the buffer {} holds samples that a later version of Penstock wrote: they stay "
+                                       "there until that version runs again",
+                                       name_)};
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 // Of entries, in one reading: thousands of samples.
 constexpr std::size_t kReadBytes = std::size_t{1} << 20U;
 constexpr base::Duration kReadAgain = 1s;
+constexpr base::Duration kKeepEvery = 5s;
 // What the replay rate allows may be saved up for a twentieth of a second, so that batches form.
 constexpr double kSavedSeconds = 0.05;
 
@@ -27,7 +28,11 @@ Follower::Follower(rt::Loop& loop, std::shared_ptr<spool::Spool> spool, Follower
       timer_(loop),
       cursor_(std::max(spool_->cursor(options_.cursors.front()), options_.after)),
       newest_(spool_->stats().last_sequence),
-      read_at_(cursor_) {}
+      read_at_(cursor_) {
+  for (const spool::Range& range : spool_->acknowledged_ahead(options_.cursors.front())) {
+    if (range.last > cursor_) done_.add({std::max(range.first, cursor_ + 1), range.last});
+  }
+}
 
 void Follower::place(Sample& sample, std::uint64_t position) const {
   sample.position = position;
@@ -159,6 +164,10 @@ void Follower::pass(const spool::Entry& entry) {
   read_at_ = entry.sequence;
   if (done_.contains(read_at_) || claimed_.contains(read_at_)) return;
   auto sample = sample_from_bytes(entry.bytes);
+  if (!sample && sample.error().code == Errc::unimplemented) {
+    later_ = true;
+    return;
+  }
   if (!sample) {
     ++unreadable_;
     done_.add({read_at_, read_at_});
@@ -179,6 +188,14 @@ void Follower::confirmed(const std::vector<Run>& runs, bool replayed) {
     if (replayed) replayed_ += run.last - run.first + 1;
   }
   advance();
+  if (!done_.empty() && loop_.now() - kept_at_ >= kKeepEvery) keep();
+}
+
+void Follower::keep() {
+  kept_at_ = loop_.now();
+  spool::Ranges ranges;
+  for (const Run& run : done_.all()) ranges.push_back({run.first, run.last});
+  for (const std::string& cursor : options_.cursors) spool_->acknowledge_ahead(cursor, ranges);
 }
 
 void Follower::advance() {

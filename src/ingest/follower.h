@@ -1,6 +1,7 @@
 // The reading end of a spool: hands out what is stored, oldest first or live first, until it is confirmed.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -47,6 +48,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
   void rewind();
   // Goes on with the same log, which was opened anew; what is handed out stays so.
   void reopen(std::shared_ptr<spool::Spool> spool);
+  // Writes down what was confirmed out of order, so that whoever reads on after this one leaves it out.
+  void keep();
   // Samples below this wait on the disk.
   void set_least(Priority least);
 
@@ -55,9 +58,13 @@ class Follower : public std::enable_shared_from_this<Follower> {
   // Everything that was stored is handed out or confirmed.
   bool drained() const { return !behind_ && window_.empty() && live_.empty(); }
   // Stored and not confirmed; an upper bound after gaps.
-  std::uint64_t backlog() const { return newest_ > cursor_ ? newest_ - cursor_ : 0; }
+  std::uint64_t backlog() const {
+    return newest_ > cursor_ ? newest_ - cursor_ - std::min(newest_ - cursor_, done_.size()) : 0;
+  }
   std::uint64_t replayed() const { return replayed_; }      // samples from the backlog that were confirmed
-  std::uint64_t unreadable() const { return unreadable_; }  // samples whose bytes no version knows
+  std::uint64_t unreadable() const { return unreadable_; }  // samples whose bytes are damaged: given up
+  // Samples of a later version of Penstock were found: they stay on the disk for it, until a bound drops them.
+  bool later() const { return later_; }
   const spool::Spool& spool() const { return *spool_; }
 
  private:
@@ -94,6 +101,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
   base::SteadyTime filled_at_{};
   std::uint64_t replayed_ = 0;
   std::uint64_t unreadable_ = 0;
+  bool later_ = false;
+  base::SteadyTime kept_at_{};
 };
 
 }  // namespace penstock::ingest

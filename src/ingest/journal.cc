@@ -211,6 +211,7 @@ void Journal::open() {
 void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
   std::vector<Held> held;
   bool taken = false;
+  bool gone = false;
   {
     std::lock_guard lock(mutex_);
     opening_ = false;
@@ -222,6 +223,7 @@ void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
     held_samples_ = 0;
     failed_ = !spool;
     taken = spool && !closed_;
+    gone = failed_ && closed_;
     if (taken) {
       spool_ = *spool;
       for (const auto& [name, reader] : readers_) {
@@ -231,6 +233,7 @@ void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
     }
   }
   if (spool && !taken) store_.release(name_);
+  if (gone) store_.give_up(name_);
   for (Held& one : held) {
     if (taken) {
       write(*spool, std::move(one));
@@ -316,7 +319,11 @@ void Journal::close() {
     reader->loop().post([reader] { reader->stop(); });
   }
   readers_.clear();
-  if (std::exchange(spool_, nullptr)) store_.release(name_);
+  if (std::exchange(spool_, nullptr)) {
+    store_.release(name_);
+  } else if (failed_) {
+    store_.give_up(name_);
+  }
 }
 
 }  // namespace penstock::ingest

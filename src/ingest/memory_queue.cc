@@ -57,7 +57,11 @@ class MemoryQueue : public OutletQueue {
 
 void MemoryQueue::shrink() {
   while (full_rule_ != spool::Full::refuse && waiting_.size() > most_) {
-    waiting_.pop_front();
+    if (full_rule_ == spool::Full::drop_newest) {
+      waiting_.pop_back();
+    } else {
+      waiting_.pop_front();
+    }
     dropped_.fetch_add(1, std::memory_order_relaxed);
   }
   count();

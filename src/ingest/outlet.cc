@@ -54,8 +54,7 @@ void Outlet::deliver(const Sample& sample) {
 void Outlet::pump() {
   if (pumping_) return;
   pumping_ = true;
-  while (running_ && !timer_->armed() && !(stopped_ && queue_->keeps()) && under_way_.size() < sink_->in_flight_max() &&
-         send_next()) {
+  while (running_ && !timer_->armed() && !(stopped_ && queue_->keeps()) && send_next()) {
   }
   pumping_ = false;
   if (stopped_ && under_way_.empty() && (queue_->keeps() || queue_->empty())) finish();
@@ -63,18 +62,43 @@ void Outlet::pump() {
 
 // False: nothing to send now.
 bool Outlet::send_next() {
+  if (!under_way_.empty() && under_way_.front().waits) {
+    send(under_way_.front());
+    return true;
+  }
+  if (under_way_.size() >= sink_->in_flight_max()) return false;
   queue_->set_least(sink_->least());
   // The backlog never takes all of the ways there are: a live sample finds one free.
   const bool backlog = replaying_ < std::max<std::size_t>(1, sink_->in_flight_max() / 2);
   OutletQueue::Taken taken = queue_->take(std::max<std::size_t>(1, sink_->batch_max()), backlog);
   if (taken.samples.empty()) return false;
   auto batch = std::make_shared<const std::vector<Sample>>(std::move(taken.samples));
-  const std::uint64_t number = next_number_++;
-  under_way_.push_back({number, batch, taken.replayed});
+  under_way_.push_back({0, std::move(batch), taken.replayed});
   if (taken.replayed) ++replaying_;
-  sink_->send(std::move(batch), [weak = weak_from_this(), number](Sent sent) {
+  send(under_way_.back());
+  return true;
+}
+
+void Outlet::send(UnderWay& one) {
+  const std::uint64_t number = one.number = next_number_++;
+  one.waits = false;
+  sink_->send(one.batch, [weak = weak_from_this(), number](Sent sent) {
     if (auto self = weak.lock()) self->answered(number, sent);
   });
+}
+
+// True: what is left of the batch stands for it now. False: it goes back, because the outlet stops or part of it waits.
+bool Outlet::keep_rest(UnderWay& one, std::size_t taken) {
+  const std::vector<Sample>& all = *one.batch;
+  auto rest = std::make_shared<const std::vector<Sample>>(all.begin() + static_cast<std::ptrdiff_t>(taken), all.end());
+  const auto waits = [least = sink_->least()](const Sample& sample) { return sample.priority < least; };
+  if ((stopped_ && queue_->keeps()) || std::any_of(rest->begin(), rest->end(), waits)) {
+    queue_->put_back(*rest);
+    queue_->failed();
+    return false;
+  }
+  one.batch = std::move(rest);
+  one.waits = true;
   return true;
 }
 
@@ -89,10 +113,14 @@ void Outlet::answered(std::uint64_t number, const Sent& sent) {
   if (sent.outcome == Sent::Outcome::again) {
     retry_later(number);
   } else {
-    taken(*found, sent);
-    if (found->replayed) --replaying_;
-    under_way_.erase(found);
-    backoff_.reset();
+    const std::size_t all = found->batch->size();
+    const std::size_t count = std::min(sent.taken.value_or(all), all);
+    taken(*found, sent, count);
+    if (count == all || !keep_rest(*found, count)) {
+      if (found->replayed) --replaying_;
+      under_way_.erase(found);
+    }
+    if (count > 0) backoff_.reset();
   }
   pump();
 }
@@ -111,18 +139,18 @@ void Outlet::retry_later(std::uint64_t from) {
   timer_->arm_in(backoff_.next(), [this] { pump(); });
 }
 
-// What the peer refused for good is confirmed by whoever keeps it.
-void Outlet::taken(const UnderWay& sent, const Sent& answer) {
+// Of the first `count`. What the peer refused for good is confirmed by whoever keeps it.
+void Outlet::taken(const UnderWay& sent, const Sent& answer, std::size_t count) {
   const std::vector<Sample>& batch = *sent.batch;
-  if (answer.outcome == Sent::Outcome::confirmed && answer.rejected.empty()) {
+  if (count == batch.size() && answer.outcome == Sent::Outcome::confirmed && answer.rejected.empty()) {
     return queue_->confirmed(batch, sent.replayed);
   }
-  std::vector<bool> refused(batch.size(), answer.outcome == Sent::Outcome::refused);
+  std::vector<bool> refused(count, answer.outcome == Sent::Outcome::refused);
   for (const std::size_t at : answer.rejected) {
     if (at < refused.size()) refused[at] = true;
   }
   std::vector<Sample> confirmed;
-  for (std::size_t i = 0; i < batch.size(); ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     if (!refused[i]) {
       confirmed.push_back(batch[i]);
       continue;
@@ -132,7 +160,7 @@ void Outlet::taken(const UnderWay& sent, const Sent& answer) {
     letter.receipt = queue_->receipt_of(batch[i]);
     if (refused_) refused_(letter, answer.why);
   }
-  queue_->confirmed(confirmed, sent.replayed);
+  if (!confirmed.empty()) queue_->confirmed(confirmed, sent.replayed);
 }
 
 void Outlet::stop(std::function<void()> done) {

@@ -55,13 +55,16 @@ class Outlet : public std::enable_shared_from_this<Outlet> {
     std::uint64_t number = 0;
     Batch batch;
     bool replayed = false;
+    bool waits = false;  // the rest of a batch that the sink took in part, to be sent
   };
 
   void pump();
   bool send_next();
+  void send(UnderWay& one);
+  bool keep_rest(UnderWay& one, std::size_t taken);
   void answered(std::uint64_t number, const Sent& sent);
   void retry_later(std::uint64_t from);
-  void taken(const UnderWay& sent, const Sent& answer);
+  void taken(const UnderWay& sent, const Sent& answer, std::size_t count);
   void finish();
 
   const std::string kind_;

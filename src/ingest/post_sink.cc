@@ -27,8 +27,8 @@ Sent::Outcome outcome_of(int status) {
   return changes || status < 400 || status >= 500 ? Sent::Outcome::again : Sent::Outcome::refused;
 }
 
-PostSink::PostSink(std::string url, HttpPort* http)
-    : url_(std::move(url)), http_(http), detail_("nothing sent yet to " + url_) {}
+PostSink::PostSink(std::string url, std::size_t body_bytes_max, HttpPort* http)
+    : url_(std::move(url)), body_bytes_max_(body_bytes_max), http_(http), detail_("nothing sent yet to " + url_) {}
 
 Result<void> PostSink::start(rt::Loop& loop) {
   if (http_ == nullptr) {
@@ -61,27 +61,47 @@ void PostSink::send(Batch batch, std::function<void(Sent)> done) {
   if (loop_ == nullptr) {
     return done({.outcome = Sent::Outcome::again, .why = status().detail});
   }
-  auto post = request(*batch);
-  if (!post) return done({});
-  http_->post(
-      *loop_, std::move(*post),
-      [this, alive = std::weak_ptr<bool>(alive_), samples = batch->size(), done = std::move(done)](Result<int> answer) {
-        if (!alive.expired()) done(answered(answer, samples));
-      });
+  std::size_t count = portion_.of(batch->size());
+  auto text = body({batch->data(), count});
+  while (text && count > 1 && text->size() > body_bytes_max_) {
+    // What the average says, or a little less.
+    count = std::clamp<std::size_t>(count * body_bytes_max_ / text->size() * 15 / 16, 1, count - 1);
+    text = body({batch->data(), count});
+  }
+  const std::size_t samples = batch->size();
+  if (!text) return done({.taken = count});
+  http_->post(*loop_, request(std::move(*text)),
+              [this, alive = std::weak_ptr<bool>(alive_), count, samples, done = std::move(done)](Result<int> answer) {
+                if (!alive.expired()) done(answered(answer, count, samples));
+              });
 }
 
-Sent PostSink::answered(const Result<int>& answer, std::size_t samples) {
+// `sent` of the batch's `samples` were in the request.
+Sent PostSink::answered(const Result<int>& answer, std::size_t sent, std::size_t samples) {
   const auto outcome = answer ? outcome_of(*answer) : Sent::Outcome::again;
   if (outcome == Sent::Outcome::confirmed) {
-    delivered_.fetch_add(samples, std::memory_order_relaxed);
+    portion_.passed();
+    delivered_.fetch_add(sent, std::memory_order_relaxed);
     set_status(true, "sending to " + url_);
-    return {};
+    return {.taken = sent};
   }
   std::string why =
       answer ? fmt::format("{} answered {}", url_, *answer) : fmt::format("{}: {}", url_, answer.error().detail);
+  if (outcome == Sent::Outcome::refused && portion_.refused(sent)) {
+    set_status(true, fmt::format("{} to {} samples together: sending fewer", why, sent));
+    return {.why = status().detail, .taken = 0};
+  }
   if (answer && *answer < 500 && *answer != 429 && *answer != 408) why += ": check the address and what it asks for";
   set_status(outcome == Sent::Outcome::refused, why);
+  if (outcome == Sent::Outcome::refused && samples > sent)
+    return {.why = std::move(why), .rejected = {0}, .taken = sent};
   return {.outcome = outcome, .why = std::move(why)};
+}
+
+std::size_t read_batch_bytes(config::Map& map, std::size_t fallback) {
+  const auto bytes = static_cast<std::size_t>(map.size("batch_bytes", fallback));
+  if (bytes < 1'000 || bytes > 1'000'000'000) map.get("batch_bytes").problem("a request has 1KB to 1GB");
+  return bytes;
 }
 
 std::string read_post_url(config::Map& map) {

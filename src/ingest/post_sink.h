@@ -5,11 +5,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "ingest/contracts.h"
+#include "ingest/portion.h"
 
 namespace penstock::ingest {
 
@@ -19,11 +21,12 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 // day or an operator may change (5xx, 3xx, 401, 403, 404, 407, 408, 425, 429) is sent again; the rest is refused.
 Sent::Outcome outcome_of(int status);
 
-// On the loop, but for status().
+// On the loop, but for status(). A request that is refused is sent again in halves, until what is refused is one
+// sample.
 class PostSink : public Sink {
  public:
-  // `url` is shown in status and errors.
-  PostSink(std::string url, HttpPort* http);
+  // `url` is shown in status and errors. `body_bytes_max`: of a request's body() with more than one sample.
+  PostSink(std::string url, std::size_t body_bytes_max, HttpPort* http);
 
   Result<void> start(rt::Loop& loop) override;
   void send(Batch batch, std::function<void(Sent)> done) override;
@@ -32,15 +35,19 @@ class PostSink : public Sink {
 
  protected:
   // None when there is nothing of these samples to send: they are confirmed then. Called on the loop.
-  virtual std::optional<HttpPost> request(const std::vector<Sample>& samples) = 0;
+  virtual std::optional<std::string> body(std::span<const Sample> samples) = 0;
+  // Called on the loop.
+  virtual HttpPost request(std::string body) = 0;
   const std::string& url() const { return url_; }
 
  private:
-  Sent answered(const Result<int>& answer, std::size_t samples);
+  Sent answered(const Result<int>& answer, std::size_t sent, std::size_t samples);
   void set_status(bool connected, std::string detail);
 
   const std::string url_;
+  const std::size_t body_bytes_max_;
   HttpPort* const http_;
+  Portion portion_;
   rt::Loop* loop_ = nullptr;
   std::shared_ptr<bool> alive_;  // gone after stop(): answers that come later are nobody's
   std::atomic<std::uint64_t> delivered_{0};
@@ -49,6 +56,8 @@ class PostSink : public Sink {
   std::string detail_;
 };
 
+// `batch_bytes`: 1KB to 1GB.
+std::size_t read_batch_bytes(config::Map& map, std::size_t fallback);
 // `url`, required: http:// or https://, without credentials in it.
 std::string read_post_url(config::Map& map);
 // `headers`: names in lower case, with `content_type` unless one is named.

@@ -17,6 +17,13 @@ std::vector<Run> runs_of(const std::vector<Sample>& samples) {
   return runs;
 }
 
+// Out of the set; the one behind it.
+std::map<std::uint64_t, std::uint64_t>::iterator SequenceSet::take(
+    std::map<std::uint64_t, std::uint64_t>::iterator run) {
+  size_ -= run->second - run->first + 1;
+  return runs_.erase(run);
+}
+
 void SequenceSet::add(Run run) {
   if (run.first > run.last) return;
   auto next = runs_.empty() || runs_.rbegin()->first <= run.first ? runs_.end() : runs_.upper_bound(run.first);
@@ -25,14 +32,15 @@ void SequenceSet::add(Run run) {
     if (before->second + 1 >= run.first) {
       run.first = before->first;
       run.last = std::max(run.last, before->second);
-      next = runs_.erase(before);
+      next = take(before);
     }
   }
   while (next != runs_.end() && next->first <= run.last + 1) {
     run.last = std::max(run.last, next->second);
-    next = runs_.erase(next);
+    next = take(next);
   }
   runs_.emplace_hint(next, run.first, run.last);
+  size_ += run.last - run.first + 1;
 }
 
 void SequenceSet::remove(Run run) {
@@ -45,9 +53,9 @@ void SequenceSet::remove(Run run) {
       ++at;
       continue;
     }
-    at = runs_.erase(at);
-    if (had.first < run.first) runs_.emplace(had.first, run.first - 1);
-    if (had.last > run.last) runs_.emplace(run.last + 1, had.last);
+    at = take(at);
+    if (had.first < run.first) add({had.first, run.first - 1});
+    if (had.last > run.last) add({run.last + 1, had.last});
   }
 }
 

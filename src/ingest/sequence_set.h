@@ -32,13 +32,20 @@ class SequenceSet {
   }
   // The end of the run that `sequence` is in; 0 when it is not there.
   std::uint64_t end_of_run(std::uint64_t sequence) const;
-  void clear() { runs_.clear(); }
+  void clear() {
+    runs_.clear();
+    size_ = 0;
+  }
+  std::uint64_t size() const { return size_; }  // numbers in it
   bool empty() const { return runs_.empty(); }
   std::size_t runs() const { return runs_.size(); }
   std::vector<Run> all() const;
 
  private:
+  std::map<std::uint64_t, std::uint64_t>::iterator take(std::map<std::uint64_t, std::uint64_t>::iterator run);
+
   std::map<std::uint64_t, std::uint64_t> runs_;  // first to last; apart from each other by at least one
+  std::uint64_t size_ = 0;
 };
 
 }  // namespace penstock::ingest

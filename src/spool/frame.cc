@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::string_view kSegmentMark = "PNSTKLOG";
 constexpr std::string_view kTrailerMark = "PSFE";
-constexpr std::uint8_t kVersion = 1;
 // The fastest level that still finds what samples repeat.
 constexpr int kLevel = 1;
 // Shorter bodies hardly ever shrink.
@@ -73,7 +72,7 @@ std::string encode(const SegmentHeader& header) {
   put(checked, header.key_check);
   checked += header.salt;
   std::string out(kSegmentMark);
-  put(out, kVersion);
+  put(out, kSegmentVersion);
   put(out, static_cast<std::uint8_t>(header.encrypted ? 1 : 0));
   put(out, header.lane);
   put(out, std::uint8_t{0});
@@ -82,16 +81,25 @@ std::string encode(const SegmentHeader& header) {
   return out + checked;
 }
 
-std::optional<SegmentHeader> decode_segment_header(std::string_view bytes) {
+std::optional<std::uint8_t> segment_version(std::string_view bytes) {
   if (bytes.size() < kSegmentHeaderBytes || !bytes.starts_with(kSegmentMark)) return std::nullopt;
+  ByteReader reader(bytes.substr(kSegmentMark.size()));
+  const auto version = reader.take<std::uint8_t>();
+  (void)reader.take_bytes(3);
+  const auto crc = reader.take<std::uint32_t>();
+  if (crc != crc32c(bytes.substr(16, kSegmentHeaderBytes - 16), crc32c(bytes.substr(8, 4)))) return std::nullopt;
+  return version;
+}
+
+std::optional<SegmentHeader> decode_segment_header(std::string_view bytes) {
+  if (segment_version(bytes) != kSegmentVersion) return std::nullopt;
   ByteReader reader(bytes.substr(kSegmentMark.size(), kSegmentHeaderBytes - kSegmentMark.size()));
   SegmentHeader header;
-  if (reader.take<std::uint8_t>() != kVersion) return std::nullopt;
+  (void)reader.take<std::uint8_t>();
   header.encrypted = reader.take<std::uint8_t>() == 1;
   header.lane = reader.take<std::uint8_t>();
   (void)reader.take<std::uint8_t>();
-  auto crc = reader.take<std::uint32_t>();
-  if (crc != crc32c(bytes.substr(16, kSegmentHeaderBytes - 16), crc32c(bytes.substr(8, 4)))) return std::nullopt;
+  (void)reader.take<std::uint32_t>();
   header.identity = reader.take<std::uint64_t>();
   header.first_sequence = reader.take<std::uint64_t>();
   header.made_at = reader.take<std::int64_t>();

@@ -56,6 +56,12 @@ enum class FrameKind : std::uint8_t { entries = 1, summary = 2 };
 inline constexpr std::uint8_t kCompressed = 1;
 inline constexpr std::uint8_t kEncrypted = 2;
 
+// The form of segments that this program writes, and the highest it reads. A later one keeps the header's length, the
+// places of version and checksum, and what is checked.
+inline constexpr std::uint8_t kSegmentVersion = 1;
+// The version of a whole header, be it a later one; nothing: these bytes are none.
+std::optional<std::uint8_t> segment_version(std::string_view bytes);
+
 struct FrameHeader {
   std::uint32_t body_crc = 0;
   std::uint32_t body_bytes = 0;

@@ -45,12 +45,24 @@ Result<void> Lane::check_key(const SegmentHeader& header) const {
 
 Result<void> Lane::open_one(std::uint64_t first, bool newest) {
   auto file = settings_.storage->open(path(first), Open::read);
+  if (!file && file.error().code == Errc::unavailable) {
+    failed(file.error());
+    set_aside(first);
+    return {};
+  }
   if (!file) return std::unexpected(file.error());
   auto opened = open_segment(**file, first);
   if (!opened) {
     failed(opened.error());
     set_aside(first);
     return {};
+  }
+  if (opened->version > kSegmentVersion) {
+    return fail(
+        Errc::failed_precondition,
+        fmt::format("'{}' is of form {}, which a later version of Penstock writes (this one reads up to {}): run "
+                    "that version, or move the folder '{}' away",
+                    path(first), opened->version, kSegmentVersion, settings_.folder));
   }
   Segment& segment = opened->segment;
   if (opened->header_good) {

@@ -38,7 +38,7 @@ class Lane {
   explicit Lane(LaneSettings settings) : settings_(std::move(settings)) {}
 
   // Makes the folder, reads what is there, finishes what a crash left unfinished. Errors: permission_denied,
-  // unavailable (the folder), failed_precondition (encrypted under another key, or no key given).
+  // unavailable (the folder), failed_precondition (encrypted under another key, no key given, or of a later version).
   Result<void> open();
 
   // ---- Writing: prepare(), put() and flush() for a group, then commit() or roll_back(). One group goes to one

@@ -55,8 +55,9 @@ Result<void> LaneReader::enter(const Segment& segment) {
   segment_ = 0;
   auto file = lane_->settings().storage->open(lane_->path(segment.first), Open::read);
   if (!file) {
-    if (file.error().code != Errc::not_found) return std::unexpected(file.error());
-    lane_->note_damage(segment.first, 0, segment.bytes, "somebody removed it");
+    const bool removed = file.error().code == Errc::not_found;
+    if (!removed && !give_up(segment.first, 0)) return std::unexpected(file.error());
+    lane_->note_damage(segment.first, 0, segment.bytes, removed ? "somebody removed it" : file.error().detail);
     after_ = std::max(after_, segment.last);
     return {};
   }
@@ -75,16 +76,23 @@ void LaneReader::take(const Segment& segment, const Found& found) {
     lane_->note_damage(segment.first, found.offset, found.end, decoded.error().detail);
 }
 
+// True: it has been tried often enough. Where one place of a segment was given up the others are not waited for.
+bool LaneReader::give_up(std::uint64_t segment, std::uint64_t offset) {
+  failures_ = failed_at_ == segment + offset ? failures_ + 1 : 1;
+  failed_at_ = segment + offset;
+  if (failures_ < kReadsMax && unreadable_ != segment) return false;
+  failures_ = 0;
+  unreadable_ = segment;
+  return true;
+}
+
 // A medium that cannot give some sectors must not hold up all that comes behind them.
 Result<void> LaneReader::failed(const Segment& segment, const Error& error) {
   std::uint64_t offset = reader_->offset();
-  failures_ = failed_at_ == segment.first + offset ? failures_ + 1 : 1;
-  failed_at_ = segment.first + offset;
-  if (failures_ < kReadsMax) {
+  if (!give_up(segment.first, offset)) {
     segment_ = 0;
     return std::unexpected(error);
   }
-  failures_ = 0;
   auto next = std::find_if(segment.points.begin(), segment.points.end(),
                            [&](const IndexPoint& point) { return point.offset > offset; });
   std::uint64_t to = next == segment.points.end() ? segment.bytes : next->offset;

@@ -24,6 +24,7 @@ class LaneReader {
   Result<bool> load();
   Result<void> enter(const Segment& segment);
   Result<void> failed(const Segment& segment, const Error& error);
+  bool give_up(std::uint64_t segment, std::uint64_t offset);
   void take(const Segment& segment, const Found& found);
 
   Lane* lane_;
@@ -33,8 +34,9 @@ class LaneReader {
   std::unique_ptr<Cipher> cipher_;
   std::vector<Entry> entries_;
   std::size_t position_ = 0;
-  std::uint64_t failed_at_ = 0;
+  std::uint64_t failed_at_ = 0;  // the place that was tried last
   int failures_ = 0;
+  std::uint64_t unreadable_ = 0;  // the segment in which a place was given up
 };
 
 }  // namespace penstock::spool

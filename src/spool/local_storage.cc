@@ -99,9 +99,6 @@ class LocalStorage : public Storage {
   }
 
   Result<void> make_folder(const std::string& path) override {
-    std::error_code code;
-    std::filesystem::path parent = std::filesystem::path(path).parent_path();
-    if (!parent.empty()) std::filesystem::create_directories(parent, code);
     if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
       struct stat about{};
       if (::stat(path.c_str(), &about) == 0 && S_ISDIR(about.st_mode)) return {};

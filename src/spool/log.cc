@@ -19,6 +19,7 @@ constexpr std::uint64_t kBytesMin = 256 << 10U;
 // Places where reads ended that are remembered: a few sinks and a look at it.
 constexpr std::size_t kPlacesMax = 4;
 constexpr base::Duration kSaveEvery = std::chrono::milliseconds(100);
+constexpr base::Duration kSaveAheadsEvery = std::chrono::seconds(5);
 constexpr base::Duration kLookAtFree = std::chrono::seconds(1);
 constexpr std::uint64_t kLookAtFreeBytes = 1 << 20U;
 constexpr base::Duration kTellAgain = std::chrono::minutes(1);
@@ -68,6 +69,7 @@ Log::Log(Options options, Storage& storage, const base::Clock& clock)
       clock_(&clock),
       log_clock_(clock),
       builder_(options_.compress),
+      save_aheads_every_(kSaveAheadsEvery),
       save_every_(kSaveEvery) {}
 
 Result<std::unique_ptr<Log>> Log::open(Options options, Storage& storage, const base::Clock& clock) {
@@ -78,7 +80,7 @@ Result<std::unique_ptr<Log>> Log::open(Options options, Storage& storage, const 
 }
 
 Result<void> Log::open_files() {
-  if (auto made = storage_->make_folder(options_.folder); !made) return made;
+  if (auto made = make_path(*storage_, options_.folder); !made) return made;
   auto lock = storage_->lock(options_.folder, options_.lock_wait);
   if (!lock) return std::unexpected(lock.error());
   lock_ = std::move(*lock);
@@ -89,6 +91,7 @@ Result<void> Log::open_files() {
   bool had_state = state_.identity != 0;
   if (auto opened = open_lanes(); !opened) return opened;
   resume(had_state);
+  load_ahead();
   // Names: of the lanes' folders and of the state file.
   if (auto saved = save_state(); !saved) return saved;
   if (auto synced = storage_->sync_folder(options_.folder); !synced) return synced;
@@ -164,6 +167,28 @@ Result<void> Log::save_state() {
     tell(saved.error().detail);
   }
   return saved;
+}
+
+// What is lost of it is only delivered again.
+void Log::load_ahead() {
+  auto found = load_aheads(*storage_, options_.folder, state_.identity);
+  if (!found) return tell(found.error().detail);
+  for (auto& [name, ranges] : *found) {
+    auto cursor = state_.cursors.find(name);
+    if (cursor != state_.cursors.end()) aheads_[name] = above(ranges, cursor->second);
+  }
+}
+
+void Log::save_ahead() {
+  for (auto& [name, ranges] : aheads_) ranges = above(ranges, state_.cursors.at(name));
+  auto begun = clock_->steady();
+  auto saved = save_aheads(*storage_, options_.folder, state_.identity, aheads_);
+  aheads_saved_at_ = clock_->steady();
+  save_aheads_every_ = std::max<base::Duration>(kSaveAheadsEvery, 20 * (aheads_saved_at_ - begun));
+  aheads_changed_ = false;
+  if (saved) return;
+  ++stats_.failures;
+  tell(saved.error().detail);
 }
 
 // ---- Bounds
@@ -445,6 +470,13 @@ void Log::acknowledge(const std::string& name, std::uint64_t sequence) {
   cursors_changed_ = true;
 }
 
+void Log::acknowledge_ahead(const std::string& name, Ranges ranges) {
+  if (!state_.cursors.contains(name)) return;
+  Ranges& before = aheads_[name];
+  aheads_changed_ = aheads_changed_ || before != ranges;
+  before = std::move(ranges);
+}
+
 void Log::release() {
   std::uint64_t reached = slowest();
   for (const auto& lane : lanes_) {
@@ -470,11 +502,14 @@ void Log::tend() {
   for (const auto& lane : lanes_) {
     while (options_.age_max > base::Duration{} && !lane->segments().empty() &&
            lane->segments().front().last_at < oldest) {
-      stats_.dropped += lane->segments().front().records_after(slowest());
+      const std::uint64_t lost = lane->segments().front().records_after(slowest());
+      stats_.dropped += lost;
+      if (lost > 0) tell(fmt::format("the buffer '{}' drops entries that are too old for it", options_.folder));
       lane->drop_oldest();
     }
   }
   if (cursors_changed_ && now - saved_at_ >= save_every_) (void)save_state();
+  if (aheads_changed_ && now - aheads_saved_at_ >= save_aheads_every_) save_ahead();
 }
 
 std::optional<base::SteadyTime> Log::due() const {
@@ -482,6 +517,7 @@ std::optional<base::SteadyTime> Log::due() const {
   auto earlier = [&](base::SteadyTime time) { due = due ? std::min(*due, time) : time; };
   if (unsynced_since_ != base::SteadyTime{}) earlier(unsynced_since_ + options_.sync_every);
   if (cursors_changed_) earlier(saved_at_ + save_every_);
+  if (aheads_changed_) earlier(aheads_saved_at_ + save_aheads_every_);
   bool any = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return !lane->segments().empty(); });
   if (any && options_.age_max > base::Duration{})
     earlier(clock_->steady() +
@@ -494,6 +530,7 @@ void Log::close() {
   release();
   state_.reserved = next_;
   (void)save_state();
+  if (aheads_changed_) save_ahead();
 }
 
 Stats Log::stats() const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "spool/ahead_file.h"
 #include "spool/lane.h"
 #include "spool/lane_reader.h"
 #include "spool/log_clock.h"
@@ -30,6 +31,8 @@ class Log {
   Result<std::vector<Entry>> read(std::uint64_t after, std::size_t bytes_max);
   // Ignores unknown names and lower sequences.
   void acknowledge(const std::string& name, std::uint64_t sequence);
+  // Ignores unknown names.
+  void acknowledge_ahead(const std::string& name, Ranges ranges);
   // What is due by now: sync, cursors, what is too old.
   void tend();
   // When tend() has something to do next; nothing: not before the next call of another member.
@@ -39,6 +42,7 @@ class Log {
   void close();
 
   const std::map<std::string, std::uint64_t>& cursors() const { return state_.cursors; }
+  const Aheads& aheads() const { return aheads_; }
   std::uint64_t last() const { return next_ - 1; }
   std::string identity() const { return fmt::format("{:016x}", state_.identity); }
 
@@ -70,6 +74,8 @@ class Log {
   void release();
   std::uint64_t slowest() const;
   Result<void> save_state();
+  void load_ahead();
+  void save_ahead();
   void tell(const std::string& text);
 
   Options options_;
@@ -85,6 +91,10 @@ class Log {
   std::uint64_t group_bytes_ = 0;  // admitted and not written
   std::uint64_t group_records_ = 0;
   std::deque<Place> places_;  // newest first
+  Aheads aheads_;
+  bool aheads_changed_ = false;
+  base::SteadyTime aheads_saved_at_{};
+  base::Duration save_aheads_every_;
   bool cursors_changed_ = false;
   base::SteadyTime saved_at_{};
   base::Duration save_every_;

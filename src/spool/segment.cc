@@ -139,6 +139,7 @@ Result<Opened> open_segment(File& file, std::uint64_t first) {
   std::string bytes(kSegmentHeaderBytes, '\0');
   auto got = file.read(0, bytes);
   if (!got) return std::unexpected(got.error());
+  opened.version = segment_version(std::string_view(bytes).substr(0, *got)).value_or(0);
   auto header = decode_segment_header(std::string_view(bytes).substr(0, *got));
   opened.header_good = header.has_value();
   if (header) opened.segment.header = *header;

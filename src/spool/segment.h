@@ -77,6 +77,7 @@ class SegmentReader {
 struct Opened {
   Segment segment;
   bool header_good = false;
+  std::uint8_t version = 0;  // of a whole header; 0: it is not whole
   bool summarized = false;
   std::uint64_t size = 0;
 };

@@ -30,6 +30,7 @@ class Spool::Worker {
   Worker(std::unique_ptr<Log> log, const base::Clock& clock, std::size_t waiting_bytes_max)
       : log_(std::move(log)), clock_(&clock), identity_(log_->identity()), waiting_bytes_max_(waiting_bytes_max) {
     cursors_ = log_->cursors();
+    aheads_ = log_->aheads();
     last_ = log_->last();
     stats_ = log_->stats();
   }
@@ -51,6 +52,8 @@ class Spool::Worker {
   void read(Read read);
   std::uint64_t cursor(const std::string& name) const;
   void acknowledge(const std::string& name, std::uint64_t sequence);
+  void acknowledge_ahead(const std::string& name, Ranges ranges);
+  Ranges acknowledged_ahead(const std::string& name) const;
   void on_append(std::function<void()> told);
   Stats stats() const;
   const std::string& identity() const { return identity_; }
@@ -67,6 +70,7 @@ class Spool::Worker {
     std::deque<Append> appends;
     std::deque<Read> reads;
     std::map<std::string, std::uint64_t> acknowledged;
+    Aheads aheads;
   };
 
   void run();
@@ -88,6 +92,7 @@ class Spool::Worker {
   Work waiting_;
   std::size_t waiting_bytes_ = 0;
   std::map<std::string, std::uint64_t> cursors_;
+  Aheads aheads_;
   std::uint64_t last_ = 0;
   Stats stats_;
   bool closing_ = false;
@@ -150,6 +155,20 @@ void Spool::Worker::acknowledge(const std::string& name, std::uint64_t sequence)
   if (first) wake_.notify_one();
 }
 
+void Spool::Worker::acknowledge_ahead(const std::string& name, Ranges ranges) {
+  std::lock_guard lock(mutex_);
+  if (closing_ || !cursors_.contains(name)) return;
+  waiting_.aheads[name] = ranges;
+  aheads_[name] = std::move(ranges);
+  wake_.notify_one();
+}
+
+Ranges Spool::Worker::acknowledged_ahead(const std::string& name) const {
+  std::lock_guard lock(mutex_);
+  auto found = aheads_.find(name);
+  return found == aheads_.end() ? Ranges() : above(found->second, cursors_.at(name));
+}
+
 void Spool::Worker::on_append(std::function<void()> told) {
   std::lock_guard lock(told_mutex_);
   told_ = std::move(told);
@@ -181,7 +200,8 @@ void Spool::Worker::close() {
 bool Spool::Worker::wait(Work& work) {
   std::unique_lock lock(mutex_);
   auto ready = [&] {
-    return closing_ || !waiting_.appends.empty() || !waiting_.reads.empty() || !waiting_.acknowledged.empty();
+    return closing_ || !waiting_.appends.empty() || !waiting_.reads.empty() || !waiting_.acknowledged.empty() ||
+           !waiting_.aheads.empty();
   };
   auto due = log_->due();
   if (unpublished_) due = std::min(due.value_or(base::SteadyTime::max()), published_ + kPublishEvery);
@@ -200,6 +220,7 @@ void Spool::Worker::run() {
     Work work;
     bool more = wait(work);
     for (const auto& [name, sequence] : work.acknowledged) log_->acknowledge(name, sequence);
+    for (auto& [name, ranges] : work.aheads) log_->acknowledge_ahead(name, std::move(ranges));
     if (!more) break;
     store(work.appends);
     for (Read& read : work.reads) serve(read);
@@ -290,6 +311,12 @@ void Spool::read(std::uint64_t after, std::size_t bytes_max, std::function<void(
 std::uint64_t Spool::cursor(const std::string& name) const { return worker_->cursor(name); }
 
 void Spool::acknowledge(const std::string& name, std::uint64_t sequence) { worker_->acknowledge(name, sequence); }
+
+void Spool::acknowledge_ahead(const std::string& name, Ranges ranges) {
+  worker_->acknowledge_ahead(name, std::move(ranges));
+}
+
+Ranges Spool::acknowledged_ahead(const std::string& name) const { return worker_->acknowledged_ahead(name); }
 
 void Spool::on_append(std::function<void()> told) { worker_->on_append(std::move(told)); }
 

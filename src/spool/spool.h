@@ -34,6 +34,14 @@ struct Entry {
   std::string bytes;
 };
 
+// From first to last, both included.
+struct Range {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  bool operator==(const Range&) const = default;
+};
+using Ranges = std::vector<Range>;  // ascending and apart
+
 // When an append counts as stored.
 enum class Sync : std::uint8_t {
   batch,     // after fdatasync; all that waits shares one
@@ -101,8 +109,8 @@ class Spool {
   using Entries = std::vector<Entry>;
 
   // Blocks for reading the unfinished segments: not on a loop. Damaged data never fails it. `storage` and `clock`
-  // outlive the spool. Errors: already_exists (another spool has the folder), permission_denied, unavailable,
-  // invalid_argument (options).
+  // outlive the spool. Errors: already_exists (another spool has the folder), failed_precondition (written under
+  // another key, or by a later version), permission_denied, unavailable, invalid_argument (options).
   static Result<std::shared_ptr<Spool>> open(Options options, Storage& storage, const base::Clock& clock);
   ~Spool();  // as close()
   Spool(const Spool&) = delete;
@@ -118,6 +126,11 @@ class Spool {
   // Everything up to `sequence` was dealt with. Lower ones than before are ignored. On the disk within 100 ms: after a
   // crash some may be read again.
   void acknowledge(const std::string& name, std::uint64_t sequence);
+  // All above the cursor that was dealt with out of order, as of now. On the disk within 5 s and when it is closed:
+  // after a crash some may be read again. The reader leaves them out: read() does not.
+  void acknowledge_ahead(const std::string& name, Ranges ranges);
+  // What was acknowledged so, above the cursor.
+  Ranges acknowledged_ahead(const std::string& name) const;
   // Called after entries became readable, on the spool's thread. One listener; {} removes it, and once on_append()
   // returned to another thread the old one is not running.
   void on_append(std::function<void()> told);

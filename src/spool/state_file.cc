@@ -69,7 +69,11 @@ Result<StateFile> StateFile::open(Storage& storage, const std::string& folder) {
   std::string bytes(kPlaceBytes, '\0');
   for (std::uint64_t at : {std::uint64_t{0}, std::uint64_t{kPlaceBytes}}) {
     auto got = state.file_->read(at, bytes);
-    if (!got) return std::unexpected(got.error());
+    if (!got) {
+      // As good as lost: what it said is delivered again.
+      state.damaged_ = true;
+      continue;
+    }
     std::string_view found = std::string_view(bytes).substr(0, *got);
     auto place = decode(found);
     bool whole = place.has_value();

@@ -44,7 +44,8 @@ class Storage {
  public:
   virtual ~Storage() = default;
   virtual Result<std::unique_ptr<File>> open(const std::string& path, Open how) = 0;
-  // Fine when it exists. Makes parents too.
+  // Fine when it exists. Its name is on the medium only after sync_folder of the one it is in. Errors: not_found (that
+  // one is not there).
   virtual Result<void> make_folder(const std::string& path) = 0;
   // Names of the regular files, in no order.
   virtual Result<std::vector<std::string>> list(const std::string& folder) = 0;
@@ -56,6 +57,9 @@ class Storage {
   // Against other processes and other spools of this one; waits at most so long. Errors: already_exists.
   virtual Result<std::unique_ptr<FolderLock>> lock(const std::string& folder, base::Duration wait) = 0;
 };
+
+// Makes it and what it is in, all on the medium when it returns.
+Result<void> make_path(Storage& storage, const std::string& path);
 
 // The machine's file systems.
 Storage& local_storage();

@@ -27,6 +27,7 @@ class ScriptedSink : public Sink {
     bool holds = false;  // answers wait in `held`
     std::size_t batch = 100;
     Priority least = Priority::bulk;
+    std::size_t takes = SIZE_MAX;  // of a batch
     std::vector<std::function<void(Sent)>> held;
     std::vector<Sample> got;  // while up
     std::function<void()> ready;
@@ -38,10 +39,11 @@ class ScriptedSink : public Sink {
   void on_ready(std::function<void()> told) override { shared_.ready = std::move(told); }
   void send(Batch batch, std::function<void(Sent)> done) override {
     if (!shared_.up) return done({.outcome = Sent::Outcome::again, .why = "nobody there"});
-    shared_.got.insert(shared_.got.end(), batch->begin(), batch->end());
+    const std::size_t taken = std::min(shared_.takes, batch->size());
+    shared_.got.insert(shared_.got.end(), batch->begin(), batch->begin() + static_cast<std::ptrdiff_t>(taken));
     for (Sample& sample : shared_.got) sample.receipt.reset();
     if (shared_.holds) return shared_.held.push_back(std::move(done));
-    done({});
+    done({.taken = taken});
   }
   void stop() override {}
   Status status() const override { return {.connected = true, .detail = ""}; }
@@ -425,6 +427,178 @@ TEST_F(DurableOutlet, ASampleThatHasANameKeepsItOnTheDisk) {
     EXPECT_EQ(*sink_.got[0].origin, "press/1/line");
   });
   EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+}
+
+TEST_F(DurableOutlet, WhatASinkTookInPartGoesOnWhereItEnded) {
+  sink_.takes = 7;
+  start();
+  deliver(0, 500);
+  ASSERT_TRUE(got(500));
+  EXPECT_EQ(numbers(), range(0, 500));
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+  EXPECT_EQ(outlet_->status().retries, 0U);
+}
+
+TEST_F(DurableOutlet, ACleanStopRepeatsNothingThatWentOutAheadOfBulk) {
+  sink_.least = Priority::normal;
+  start();
+  for (int n = 0; n < 200; n += 20) {
+    deliver(n, n + 10, Priority::bulk);
+    deliver(n + 10, n + 20);
+  }
+  ASSERT_TRUE(got(100));
+  stop();
+  sink_.least = Priority::bulk;
+  start();
+  deliver(200, 210);
+  ASSERT_TRUE(until([&] { return outlet_->status().waiting == 0 && sink_.got.size() >= 210; }));
+  std::vector<std::int64_t> all = numbers();
+  std::ranges::sort(all);
+  EXPECT_EQ(all, range(0, 210)) << "each of them once";
+}
+
+TEST_F(DurableOutlet, ACleanStopRepeatsNothingThatWentOutLive) {
+  options_.live_first = true;
+  options_.replay = 200;
+  sink_.batch = 20;
+  sink_.up = false;
+  start();
+  deliver(0, 400);
+  ASSERT_TRUE(stored(400));
+  ASSERT_TRUE(until([&] { return outlet_->status().retries > 0; }));
+  restore();
+  ASSERT_TRUE(got(1)) << "the backlog";
+  deliver(400, 410);
+  ASSERT_TRUE(until([&] { return std::ranges::any_of(sink_.got, [](const Sample& s) { return s.sequence == 410; }); }));
+  stop();
+  ASSERT_LT(sink_.got.size(), 410U) << "stopped in the middle";
+  options_.replay = 0;
+  start();
+  ASSERT_TRUE(until([&] { return outlet_->status().waiting == 0 && sink_.got.size() >= 410; }));
+  std::vector<std::int64_t> all = numbers();
+  std::ranges::sort(all);
+  EXPECT_EQ(all, range(0, 410)) << "each of them once";
+}
+
+TEST_F(DurableOutlet, AShortBoundOfRecordsKeepsTheNewestOfALargeTurn) {
+  options_.records = 64;
+  sink_.up = false;
+  start();
+  deliver(0, 1'000);
+  ASSERT_TRUE(until([&] {
+    auto all = store_->status();
+    return !all.empty() && all.front().stats.appended == 1'000;
+  })) << "none is too many at once";
+  restore();
+  ASSERT_TRUE(until([&] { return !sink_.got.empty() && outlet_->status().waiting == 0; }));
+  const auto left = numbers();
+  EXPECT_GT(left.size(), 32U);
+  EXPECT_LE(left.size(), 64U);
+  EXPECT_EQ(left, range(1'000 - static_cast<int>(left.size()), 1'000));
+}
+
+TEST_F(DurableOutlet, WithoutADiskTheNewestGoWhenTheRuleSaysSo) {
+  std::ofstream(folder_ + "/buffers") << "in the way";
+  options_.full = spool::Full::drop_newest;
+  options_.memory = 100;
+  sink_.up = false;
+  start();
+  ASSERT_TRUE(until([&] { return !outlet_->status().status.detail.empty(); }));
+  deliver(0, 300);
+  restore();
+  ASSERT_TRUE(got(100));
+  EXPECT_EQ(numbers(), range(0, 100));
+  EXPECT_EQ(outlet_->status().status.dropped, 200U);
+}
+
+TEST_F(DurableOutlet, InMemoryWhatComesBackPushesOutTheNewestWhenTheRuleSaysSo) {
+  options_.disk = 0;
+  options_.full = spool::Full::drop_newest;
+  options_.memory = 10;
+  sink_.holds = true;
+  start();
+  deliver(0, 1);
+  deliver(1, 30);
+  ASSERT_TRUE(got(1));
+  on_loop([&] {
+    sink_.holds = false;
+    sink_.got.clear();
+    for (auto& done : std::exchange(sink_.held, {})) done({.outcome = Sent::Outcome::again, .why = "busy"});
+  });
+  restore();
+  ASSERT_TRUE(got(10));
+  EXPECT_EQ(numbers(), range(0, 10));
+}
+
+TEST_F(DurableOutlet, SamplesOfALaterVersionStayForIt) {
+  sink_.up = false;
+  start();
+  deliver(0, 10);
+  ASSERT_TRUE(stored(10));
+  stop();
+  {
+    spool::Options raw;
+    raw.folder = folder_ + "/buffers/line.fake";
+    raw.cursors = {"sink"};
+    raw.by_priority = true;
+    auto spool = spool::Spool::open(raw, spool::local_storage(), base::system_clock());
+    ASSERT_TRUE(spool) << spool.error().detail;
+    (*spool)->append({{0, 0, 1, "\x7f of another form"}}, {});
+    (*spool)->close();
+  }
+  sink_.up = true;
+  for (int life = 0; life < 2; ++life) {
+    start();
+    deliver(10 + life, 11 + life);
+    ASSERT_TRUE(got(static_cast<std::size_t>(11 + life)));
+    EXPECT_TRUE(until([&] { return outlet_->status().status.detail.find("a later version") != std::string::npos; }));
+    EXPECT_TRUE(until([&] { return outlet_->status().waiting == 1; })) << "it waits, and nothing else";
+    stop();
+  }
+  EXPECT_EQ(numbers(), range(0, 12)) << "what is behind it goes out, and once";
+}
+
+TEST_F(DurableOutlet, ABufferThatCannotBeOpenedIsNotRemovedWhileASinkWantsIt) {
+  options_.key = base::Secret(std::string(32, 'a'));
+  sink_.up = false;
+  start();
+  deliver(0, 10);
+  ASSERT_TRUE(stored(10));
+  stop();
+  options_.key = base::Secret(std::string(32, 'b'));
+  start();
+  ASSERT_TRUE(until([&] { return !store_->status().front().trouble.empty(); }));
+  auto removed = store_->remove("buffers/line.fake");
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, Errc::failed_precondition);
+  EXPECT_THAT(removed.error().detail, HasSubstr("another key"));
+  stop();
+  options_.key = base::Secret(std::string(32, 'a'));
+  sink_.up = true;
+  start();
+  ASSERT_TRUE(got(10)) << "with its key all is there";
+  stop();
+  options_.key = base::Secret(std::string(32, 'b'));
+  start();
+  deliver(10, 11);
+  stop();
+  EXPECT_TRUE(until([&] { return !store_->status().front().in_use; })) << "nobody wants it any more";
+  EXPECT_TRUE(store_->remove("buffers/line.fake"));
+}
+
+TEST_F(DurableOutlet, ABufferThatAnotherProcessWorksOnIsNotRemoved) {
+  sink_.up = false;
+  start();
+  deliver(0, 10);
+  ASSERT_TRUE(stored(10));
+  stop();
+  auto other = spool::local_storage().lock(folder_ + "/buffers/line.fake", {});
+  ASSERT_TRUE(other);
+  auto removed = store_->remove("buffers/line.fake");
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code, Errc::failed_precondition);
+  other->reset();
+  EXPECT_TRUE(store_->remove("buffers/line.fake"));
 }
 
 TEST_F(DurableOutlet, ABufferInUseCannotBeRemovedAndOneLeftOverCan) {

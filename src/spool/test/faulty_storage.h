@@ -29,6 +29,7 @@ class FaultyStorage : public Storage {
     std::string bytes;
   };
   struct Inode {
+    bool folder = false;
     std::string bytes;
     std::string durable;
     std::vector<Change> unsynced;
@@ -45,6 +46,7 @@ class FaultyStorage : public Storage {
   int failing_syncs = 0;                // so many syncs of files fail, and what they had to write is lost
   int failing_writes = 0;               // so many writes stop half way
   int failing_reads = 0;
+  int failing_opens = 0;         // of files that are there
   std::string failing_reads_in;  // only of this file
   std::uint64_t steps = 0;       // changes and syncs so far
 
@@ -65,6 +67,8 @@ class FaultyStorage : public Storage {
       }
     }
     namings_.clear();
+    // What is in a folder goes with its name.
+    std::erase_if(durable_, [this](const auto& one) { return !reachable(one.first); });
     names_ = durable_;
     for (auto& [path, inode] : names_) settle(*inode, what, random);
     dead_ = false;
@@ -78,7 +82,9 @@ class FaultyStorage : public Storage {
   }
   std::vector<std::string> paths() const {
     std::vector<std::string> out;
-    for (const auto& [path, inode] : names_) out.push_back(path);
+    for (const auto& [path, inode] : names_) {
+      if (!inode->folder) out.push_back(path);
+    }
     return out;
   }
   // As bit rot does: in what is on the medium.
@@ -93,19 +99,33 @@ class FaultyStorage : public Storage {
     auto known = inode(path);
     if (how == Open::create) {
       if (known) return fail(Errc::already_exists, path + " exists");
+      if (!is_folder(folder_of(path))) return fail(Errc::not_found, "no folder for " + path);
       if (!step()) return gone();
       known = std::make_shared<Inode>();
       name(path, [path, known](Names& names) { names[path] = known; });
     }
-    if (!known) return fail(Errc::not_found, path + " does not exist");
+    if (known && failing_opens > 0 && path.ends_with(failing_reads_in)) {
+      --failing_opens;
+      return fail(Errc::unavailable, "cannot open " + path);
+    }
+    if (!known || known->folder) return fail(Errc::not_found, path + " does not exist");
     return std::make_unique<FaultyFile>(*this, path, known);
   }
-  Result<void> make_folder(const std::string&) override { return dead_ ? Result<void>(gone()) : Result<void>(); }
+  Result<void> make_folder(const std::string& path) override {
+    if (dead_) return gone();
+    if (is_folder(path)) return {};
+    if (!is_folder(folder_of(path))) return fail(Errc::not_found, "no folder for " + path);
+    if (!step()) return gone();
+    auto made = std::make_shared<Inode>();
+    made->folder = true;
+    name(path, [path, made](Names& names) { names[path] = made; });
+    return {};
+  }
   Result<std::vector<std::string>> list(const std::string& folder) override {
     if (dead_) return gone();
     std::vector<std::string> out;
     for (const auto& [path, inode] : names_) {
-      if (folder_of(path) == folder) out.push_back(path.substr(folder.size() + 1));
+      if (!inode->folder && folder_of(path) == folder) out.push_back(path.substr(folder.size() + 1));
     }
     return out;
   }
@@ -225,7 +245,19 @@ class FaultyStorage : public Storage {
   };
 
   static std::unexpected<Error> gone() { return fail(Errc::unavailable, "the medium does not answer"); }
-  static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+  // "." is there from the beginning.
+  static std::string folder_of(const std::string& path) {
+    const auto slash = path.rfind('/');
+    return slash == std::string::npos ? "." : path.substr(0, slash);
+  }
+  bool is_folder(const std::string& path) const {
+    auto known = inode(path);
+    return path == "." || (known && known->folder);
+  }
+  bool reachable(const std::string& path) const {
+    const std::string folder = folder_of(path);
+    return folder == "." || (durable_.contains(folder) && reachable(folder));
+  }
   static void apply(std::string& to, std::uint64_t offset, std::string_view bytes) {
     if (to.size() < offset + bytes.size()) to.resize(offset + bytes.size());
     std::memcpy(to.data() + offset, bytes.data(), bytes.size());

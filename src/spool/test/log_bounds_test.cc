@@ -62,6 +62,51 @@ TEST_F(LogBounds, RecordsAreBounded) {
   EXPECT_EQ(all().back(), "000999");
 }
 
+// Every rule at every bound: who goes is who the rule says, and what is left keeps its order.
+TEST_F(LogBounds, EveryRuleHoldsAtEveryBound) {
+  for (const Full full : {Full::refuse, Full::drop_oldest, Full::drop_newest}) {
+    for (const bool by_records : {false, true}) {
+      storage = FaultyStorage();
+      options.full = full;
+      options.records_max = by_records ? 100 : 0;
+      open();
+      int taken = 0;
+      for (int i = 0; i < 400; ++i) {
+        auto stored = store(kilobyte(i));
+        if (stored && *stored > 0) ++taken;
+      }
+      const auto left = all();
+      EXPECT_GT(left.size(), by_records ? 90U : 200U);
+      EXPECT_LE(left.size(), by_records ? 100U : 256U);
+      EXPECT_TRUE(std::is_sorted(left.begin(), left.end()));
+      const bool oldest = full == Full::drop_oldest;
+      EXPECT_EQ(left.front(), oldest ? fmt::format("{:06}", 400 - left.size()) : "000000");
+      EXPECT_EQ(left.back(), oldest ? "000399" : fmt::format("{:06}", left.size() - 1));
+      EXPECT_EQ(log->stats().dropped, full == Full::refuse ? 0U : 400 - left.size());
+      EXPECT_EQ(log->stats().refused, full == Full::refuse ? 400 - left.size() : 0U);
+      EXPECT_EQ(taken, oldest ? 400 : static_cast<int>(left.size()));
+    }
+  }
+}
+
+// Age is no matter of room: what is too old goes whatever the rule, and somebody is told.
+TEST_F(LogBounds, WhatIsTooOldGoesUnderEveryRule) {
+  for (const Full full : {Full::refuse, Full::drop_oldest, Full::drop_newest}) {
+    storage = FaultyStorage();
+    reports.clear();
+    options.full = full;
+    options.age_max = std::chrono::hours(1);
+    open();
+    fill(3);
+    clock.advance(std::chrono::minutes(70));
+    fill(2, 3);
+    log->tend();
+    EXPECT_THAT(all(), ElementsAre("000003", "000004"));
+    EXPECT_EQ(log->stats().dropped, 3U);
+    EXPECT_TRUE(reported("too old"));
+  }
+}
+
 TEST_F(LogBounds, MoreThanEverFitsIsRefusedAndPushesNothingOut) {
   open();
   fill(3);

@@ -1,6 +1,7 @@
 // Media that fail, and bytes that changed.
 #include <gmock/gmock.h>
 
+#include "spool/crc32c.h"
 #include "spool/test/log_fixture.h"
 
 namespace penstock::spool {
@@ -199,7 +200,83 @@ TEST_F(LogDamage, SectorsThatCannotBeReadHoldUpNothing) {
   EXPECT_EQ(log->read(21, 2000)->front().sequence, 22U);
 }
 
+// A whole segment goes at once behind the first place that was tried three times, and is kept.
+TEST_F(LogDamage, AMediumThatReadsNothingOfASegmentHoldsUpNothing) {
+  options.segment_bytes = 256 << 10U;
+  options.bytes_max = 4 << 20U;
+  open();
+  fill(600);
+  ASSERT_GT(files(".seg").size(), 2U);
+  storage.failing_reads_in = files(".seg")[1].substr(4);
+  storage.failing_reads = 1'000'000;
+  std::uint64_t after = 0;
+  int failures = 0;
+  while (after < log->last()) {
+    auto entries = log->read(after, 20'000);
+    if (!entries) ASSERT_LT(++failures, 3) << entries.error().detail;
+    if (entries) after = entries->back().sequence;
+  }
+  EXPECT_TRUE(reported("cannot read"));
+  EXPECT_TRUE(reported("are damaged and left out"));
+  log->acknowledge("sink", log->last());
+  log->tend();
+  EXPECT_THAT(files(".corrupt"), SizeIs(1));
+}
+
+TEST_F(LogDamage, ASegmentThatCannotBeOpenedHoldsUpNothing) {
+  open();
+  fill(30);
+  storage.failing_reads_in = files(".seg")[1].substr(4);
+  storage.failing_opens = 1'000'000;
+  EXPECT_FALSE(log->read(7, 2000));
+  EXPECT_FALSE(log->read(7, 2000));
+  auto third = log->read(7, 2000);
+  ASSERT_TRUE(third);
+  EXPECT_GT(third->front().sequence, 8U);
+  EXPECT_EQ(log->stats().damaged, 1U);
+  EXPECT_TRUE(reported("cannot open"));
+  log->close();
+  log = nullptr;
+  open();
+  EXPECT_THAT(files(".corrupt"), SizeIs(1)) << "the others are there all the same";
+  EXPECT_THAT(all(), SizeIs(testing::Gt(20)));
+}
+
+TEST_F(LogDamage, AStateThatCannotBeReadLosesNoEntry) {
+  open();
+  fill(5);
+  log->acknowledge("sink", 2);
+  log->close();
+  log = nullptr;
+  const std::uint64_t last = 5;
+  storage.failing_reads_in = "state";
+  storage.failing_reads = 2;
+  open();
+  EXPECT_THAT(all(), SizeIs(5));
+  EXPECT_TRUE(reported("counts as not acknowledged"));
+  EXPECT_GT(*store(kilobyte(6)), last);
+}
+
+TEST_F(LogDamage, SegmentsOfALaterVersionAreNotTouched) {
+  open();
+  fill(3);
+  log->close();
+  log = nullptr;
+  const std::string path = files(".seg").front();
+  std::string& bytes = storage.inode(path)->bytes;
+  bytes[8] = static_cast<char>(kSegmentVersion + 1);
+  const std::uint32_t crc = crc32c(std::string_view(bytes).substr(16, kSegmentHeaderBytes - 16),
+                                   crc32c(std::string_view(bytes).substr(8, 4)));
+  std::memcpy(bytes.data() + 12, &crc, sizeof crc);
+  auto opened = Log::open(options, storage, clock);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::failed_precondition);
+  EXPECT_THAT(opened.error().detail, testing::HasSubstr("a later version"));
+  EXPECT_THAT(files(".seg"), Contains(path));
+}
+
 TEST_F(LogDamage, StrangersFilesAreLeftAlone) {
+  ASSERT_TRUE(make_path(storage, "log/p1"));
   {
     auto made = storage.open("log/p1/notes.txt", Open::create);
   }

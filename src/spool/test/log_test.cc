@@ -249,5 +249,48 @@ TEST_F(LogTest, TimeWhileSwitchedOffCounts) {
   EXPECT_EQ(log->stats().dropped, 3U);
 }
 
+// A machine without a battery begins in the year its software was made, and learns the time days later.
+TEST_F(LogTest, AClockThatWasSetByYearsWhileSwitchedOffMakesNothingOld) {
+  options.age_max = std::chrono::hours(24 * 7);
+  clock.set_wall(1'672'531'200'000'000);
+  open();
+  fill(5);
+  log->close();
+  clock.set_wall(1'790'000'000'000'000);
+  open();
+  log->tend();
+  EXPECT_THAT(all(), SizeIs(5));
+}
+
+TEST_F(LogTest, WhatWasDealtWithOutOfOrderIsKnownAfterAStart) {
+  open();
+  fill(10);
+  log->acknowledge("sink", 2);
+  log->acknowledge_ahead("sink", {{1, 3}, {5, 6}});
+  log->acknowledge_ahead("nobody", {{1, 9}});
+  log->close();
+  open();
+  EXPECT_EQ(log->aheads(), (Aheads{{"sink", {{3, 3}, {5, 6}}}}));
+  log->acknowledge_ahead("sink", {{3, 3}, {5, 8}});
+  ASSERT_TRUE(log->due());
+  clock.advance(std::chrono::seconds(5));
+  log->tend();
+  open();
+  EXPECT_EQ(log->aheads().at("sink"), (Ranges{{3, 3}, {5, 8}})) << "also after a crash";
+  storage.flip("log/ahead", 30);
+  open();
+  EXPECT_THAT(log->aheads(), testing::IsEmpty()) << "what is damaged counts for nothing";
+  EXPECT_THAT(all(2), SizeIs(8));
+}
+
+TEST_F(LogTest, AFolderThatIsThereIsThereAfterAPowerLoss) {
+  options.folder = "var/lib/gateway/buffers/log";
+  open();
+  fill(3);
+  storage.lose_power(Unsynced::dropped, 1);
+  open();
+  EXPECT_THAT(all(), SizeIs(3));
+}
+
 }  // namespace
 }  // namespace penstock::spool

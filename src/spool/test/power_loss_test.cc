@@ -17,7 +17,7 @@ struct Variant {
 
 Options options_of(const Variant& variant) {
   Options options;
-  options.folder = "log";
+  options.folder = "var/buffers/log";
   options.cursors = {"sink"};
   options.bytes_max = 256 << 10U;
   options.segment_bytes = 2000;
@@ -33,6 +33,7 @@ struct Known {
   std::set<std::string> given;                  // stored or not
   std::map<std::uint64_t, std::string> stored;  // heard yes
   std::uint64_t acknowledged = 0;
+  std::set<std::uint64_t> ahead;  // acknowledged out of order
   std::uint64_t highest = 0;
 };
 
@@ -74,6 +75,10 @@ void run_script(FaultyStorage& storage, const Variant& variant, Known& known) {
       if (round % 3 == 2 && !known.stored.empty()) {
         known.acknowledged = std::max(known.acknowledged, known.stored.rbegin()->first - 4);
         (*log)->acknowledge("sink", known.acknowledged);
+        const std::uint64_t ahead = known.stored.rbegin()->first - 1;
+        known.ahead.insert(ahead);
+        (*log)->acknowledge_ahead("sink", {{ahead, ahead}});
+        clock.advance(std::chrono::seconds(5));
       }
       (*log)->tend();
     }
@@ -87,6 +92,12 @@ void expect_whole(Log& log, const Known& known, bool synced, const std::string& 
   std::map<std::uint64_t, std::string> found;
   std::uint64_t after = log.cursors().at("sink");
   ASSERT_LE(after, known.acknowledged) << where;
+  if (log.aheads().contains("sink")) {
+    for (const Range& range : log.aheads().at("sink")) {
+      ASSERT_EQ(range.first, range.last) << where;
+      ASSERT_TRUE(known.ahead.contains(range.first)) << where << ": nobody dealt with " << range.first;
+    }
+  }
   while (true) {
     auto entries = log.read(after, 4096);
     ASSERT_TRUE(entries) << where << entries.error().detail;

@@ -15,18 +15,22 @@ constexpr base::Duration kTimeout = 10s;
 }  // namespace
 
 HttpSink::HttpSink(HttpSinkOptions options, ingest::HttpPort* http, const base::Clock& clock)
-    : PostSink(options.url, http), options_(std::move(options)), clock_(clock) {}
+    : PostSink(options.url, options.batch_bytes, http), options_(std::move(options)), clock_(clock) {}
 
-std::optional<ingest::HttpPost> HttpSink::request(const std::vector<ingest::Sample>& samples) {
+std::optional<std::string> HttpSink::body(std::span<const ingest::Sample> samples) {
   std::vector<std::string> messages;
   for (const ingest::Sample& sample : samples) {
     if (options_.samples) messages.push_back(ingest::to_json(sample));
     if (options_.alarms && sample.alarm) messages.push_back(ingest::to_json(*sample.alarm));
   }
   if (messages.empty()) return std::nullopt;
-  ingest::HttpPost post{.url = options_.url, .headers = options_.headers, .body = {}, .timeout = options_.timeout};
-  post.body =
-      options_.batch > 1 ? fmt::format("[{}]", fmt::join(messages, ",")) : fmt::format("{}", fmt::join(messages, "\n"));
+  if (options_.batch > 1) return fmt::format("[{}]", fmt::join(messages, ","));
+  return fmt::format("{}", fmt::join(messages, "\n"));
+}
+
+ingest::HttpPost HttpSink::request(std::string body) {
+  ingest::HttpPost post{
+      .url = options_.url, .headers = options_.headers, .body = std::move(body), .timeout = options_.timeout};
   for (auto& header : options_.signer.headers(post.body, clock_.wall())) post.headers.push_back(std::move(header));
   return post;
 }
@@ -38,6 +42,7 @@ std::unique_ptr<ingest::Sink> make_http_sink(const std::string&, const config::N
   options.headers = ingest::read_post_headers(map, "application/json");
   options.timeout = map.duration("timeout", kTimeout);
   options.batch = static_cast<std::size_t>(map.integer("batch", 1, 1, kBatchMax));
+  options.batch_bytes = ingest::read_batch_bytes(map, options.batch_bytes);
   const std::string what = map.choice("what", {"samples", "alarms", "all"}, "samples");
   options.samples = what != "alarms";
   options.alarms = what != "samples";

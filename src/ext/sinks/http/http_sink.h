@@ -14,7 +14,8 @@ struct HttpSinkOptions {
   std::string url;
   ingest::HttpHeaders headers;
   base::Duration timeout{};
-  std::size_t batch = 1;  // 1: one object per request; more: an array of what waits, up to this many
+  std::size_t batch = 1;                // 1: one object per request; more: an array of what waits, up to this many
+  std::size_t batch_bytes = 1'000'000;  // of a request with more than one sample
   bool samples = true;
   bool alarms = false;
   ingest::WebhookSigner signer = ingest::WebhookSigner();
@@ -27,7 +28,8 @@ class HttpSink : public ingest::PostSink {
   std::size_t batch_max() const override { return options_.batch; }
 
  protected:
-  std::optional<ingest::HttpPost> request(const std::vector<ingest::Sample>& samples) override;
+  std::optional<std::string> body(std::span<const ingest::Sample> samples) override;
+  ingest::HttpPost request(std::string body) override;
 
  private:
   const HttpSinkOptions options_;

@@ -13,7 +13,7 @@ constexpr base::Duration kTimeout = 30s;
 // Below this a coding costs more than it saves.
 constexpr std::size_t kCodedBytesLeast = 512;
 
-std::string body_of(const std::vector<ingest::Sample>& samples, ingest::Format format) {
+std::string body_of(std::span<const ingest::Sample> samples, ingest::Format format) {
   std::string body;
   if (format == ingest::Format::cbor) ingest::append_cbor_array_head(body, samples.size());
   for (const ingest::Sample& sample : samples) {
@@ -39,12 +39,15 @@ std::string read_source(config::Map& map) {
 }  // namespace
 
 PenstockSink::PenstockSink(PenstockSinkOptions options, ingest::HttpPort* http)
-    : PostSink(options.url, http), options_(std::move(options)) {}
+    : PostSink(options.url, options.batch_bytes, http), options_(std::move(options)) {}
 
-std::optional<ingest::HttpPost> PenstockSink::request(const std::vector<ingest::Sample>& samples) {
+std::optional<std::string> PenstockSink::body(std::span<const ingest::Sample> samples) {
   if (samples.empty()) return std::nullopt;
-  ingest::HttpPost post{.url = options_.url, .headers = {}, .body = {}, .timeout = options_.timeout};
-  post.body = body_of(samples, options_.format);
+  return body_of(samples, options_.format);
+}
+
+ingest::HttpPost PenstockSink::request(std::string body) {
+  ingest::HttpPost post{.url = options_.url, .headers = {}, .body = std::move(body), .timeout = options_.timeout};
   post.headers.emplace_back("content-type",
                             options_.format == ingest::Format::cbor ? "application/cbor" : "application/x-ndjson");
   if (!options_.key.empty()) {
@@ -72,6 +75,7 @@ std::unique_ptr<ingest::Sink> make_penstock_sink(const std::string&, const confi
                    : coding == "gzip" ? codec::Coding::gzip
                                       : codec::Coding::zstd;
   options.batch = static_cast<std::size_t>(map.integer("batch", 1'000, 1, kBatchMax));
+  options.batch_bytes = ingest::read_batch_bytes(map, options.batch_bytes);
   options.timeout = map.duration("timeout", kTimeout);
   return std::make_unique<PenstockSink>(std::move(options), context.http);
 }

@@ -17,6 +17,7 @@ struct PenstockSinkOptions {
   ingest::Format format = ingest::Format::cbor;  // or ndjson
   codec::Coding coding = codec::Coding::zstd;
   std::size_t batch = 1'000;
+  std::size_t batch_bytes = 4'000'000;  // of a request with more than one sample, before `coding`
   base::Duration timeout{};
 };
 
@@ -27,7 +28,8 @@ class PenstockSink : public ingest::PostSink {
   std::size_t batch_max() const override { return options_.batch; }
 
  protected:
-  std::optional<ingest::HttpPost> request(const std::vector<ingest::Sample>& samples) override;
+  std::optional<std::string> body(std::span<const ingest::Sample> samples) override;
+  ingest::HttpPost request(std::string body) override;
 
  private:
   const PenstockSinkOptions options_;

@@ -7,6 +7,8 @@ using namespace std::chrono_literals;
 
 constexpr std::int64_t kBatchMax = 10'000;
 constexpr base::Duration kTimeout = 10s;
+// Of the rows of one statement, when it has more than one.
+constexpr std::size_t kRowsBytesMax = std::size_t{16} << 20U;
 
 std::string read_url(config::Map& map) {
   std::string url = map.required_text("url");
@@ -69,26 +71,35 @@ ingest::Sent PostgresSink::insert(const std::vector<ingest::Sample>& samples) {
   if (!session_.connected()) {
     if (auto ready = prepare(); !ready) return later(ready.error().detail);
   }
-  ingest::Sent sent;
+  ingest::Sent sent{.taken = 0};
   if (auto refusal = insert_range(samples, 0, samples.size(), sent)) {
-    return later(refusal->state.empty() ? refusal->why : fmt::format("{} ({})", refusal->why, refusal->state));
+    ingest::Sent again =
+        later(refusal->state.empty() ? refusal->why : fmt::format("{} ({})", refusal->why, refusal->state));
+    return *sent.taken > 0 ? sent : again;
   }
   set_status(true, sent.why.empty() ? "writing to " + options_.url : sent.why, samples.size() - sent.rejected.size());
   return sent;
 }
 
 // Halves what is refused until the samples that do not fit stand alone. The halves that pass stay, whatever comes
-// behind them: sent again they are found by their origin and sequence, or are there twice when they have none.
+// behind them.
 std::optional<PostgresRefusal> PostgresSink::insert_range(const std::vector<ingest::Sample>& samples, std::size_t first,
                                                           std::size_t last, ingest::Sent& sent) {
-  const std::string rows = options_.table.rows(samples, first, last);
-  auto refusal = session_.run(insert_, rows.c_str());
-  if (!refusal || !refusal->is_about_data()) return refusal;
-  if (last - first == 1) {
-    sent.rejected.push_back(first);
-    sent.why = fmt::format("the table {} does not take a sample: {} ({})", options_.table.name(), refusal->why,
-                           refusal->state);
-    return std::nullopt;
+  const bool alone = last - first == 1;
+  const std::string rows = options_.table.rows(samples, first, last, alone ? SIZE_MAX : kRowsBytesMax);
+  std::optional<PostgresRefusal> refusal;
+  if (alone || rows.size() <= kRowsBytesMax) {
+    refusal = session_.run(insert_, rows.c_str());
+    if (refusal && !refusal->is_about_data()) return refusal;
+    if (alone && refusal) {
+      sent.rejected.push_back(first);
+      sent.why = fmt::format("the table {} does not take a sample: {} ({})", options_.table.name(), refusal->why,
+                             refusal->state);
+    }
+    if (alone || !refusal) {
+      sent.taken = last;
+      return std::nullopt;
+    }
   }
   const std::size_t middle = first + (last - first) / 2;
   if (auto other = insert_range(samples, first, middle, sent)) return other;

@@ -35,7 +35,8 @@ class PostgresSink : public ingest::Sink {
  private:
   ingest::Sent insert(const std::vector<ingest::Sample>& samples);
   Result<void> prepare();
-  // Adds the positions the server refuses to `sent`; a refusal that is about more than data ends it.
+  // Adds the positions the server refuses to `sent`, and says there how far it came; a refusal that is about more than
+  // data ends it.
   std::optional<PostgresRefusal> insert_range(const std::vector<ingest::Sample>& samples, std::size_t first,
                                               std::size_t last, ingest::Sent& sent);
   ingest::Sent later(const std::string& why);

@@ -137,9 +137,10 @@ std::string PostgresTable::insert_statement() const {
       table, names);
 }
 
-std::string PostgresTable::rows(const std::vector<ingest::Sample>& samples, std::size_t first, std::size_t last) const {
+std::string PostgresTable::rows(const std::vector<ingest::Sample>& samples, std::size_t first, std::size_t last,
+                                std::size_t bytes_max) const {
   std::string out = "[";
-  for (std::size_t i = first; i < last; ++i) {
+  for (std::size_t i = first; i < last && out.size() <= bytes_max; ++i) {
     if (i > first) out += ',';
     append_row(out, samples[i]);
   }

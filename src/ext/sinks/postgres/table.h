@@ -32,8 +32,10 @@ class PostgresTable {
 
   std::vector<std::string> create_statements() const;
   std::string insert_statement() const;
-  // The parameter of the insert: those of `samples` from `first` to before `last`.
-  std::string rows(const std::vector<ingest::Sample>& samples, std::size_t first, std::size_t last) const;
+  // The parameter of the insert: those of `samples` from `first` to before `last`. What is longer than `bytes_max` is
+  // not whole.
+  std::string rows(const std::vector<ingest::Sample>& samples, std::size_t first, std::size_t last,
+                   std::size_t bytes_max = SIZE_MAX) const;
   const std::string& name() const { return name_; }
 
  private:

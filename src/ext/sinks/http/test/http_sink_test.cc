@@ -112,6 +112,79 @@ INSTANTIATE_TEST_SUITE_P(All, HttpSinkAnswer,
                                          Answer{400, Outcome::refused}, Answer{413, Outcome::refused},
                                          Answer{422, Outcome::refused}));
 
+// As the outlet does it: what was not taken is sent next. Answers as `status` says of the numbers in a request.
+std::vector<std::int64_t> carry(ingest::Sink& sink, FakeHttp& http, std::vector<ingest::Sample> samples,
+                                const std::function<int(const std::string& body)>& status,
+                                std::vector<std::int64_t>* refused) {
+  std::vector<std::int64_t> order;
+  std::size_t requests = 0;
+  while (!samples.empty() && requests++ < 1'000) {
+    ingest::Sent answer;
+    sink.send(std::make_shared<std::vector<ingest::Sample>>(samples),
+              [&](ingest::Sent sent) { answer = std::move(sent); });
+    http.answer(status(http.requests.back().body));
+    if (answer.outcome == Outcome::refused) answer.rejected = {0};
+    const std::size_t taken = std::min(answer.taken.value_or(samples.size()), samples.size());
+    for (std::size_t i = 0; i < taken; ++i) {
+      const auto n = std::get<std::int64_t>(samples[i].find("n")->value);
+      const bool no = std::find(answer.rejected.begin(), answer.rejected.end(), i) != answer.rejected.end();
+      (no ? *refused : order).push_back(n);
+    }
+    samples.erase(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(taken));
+  }
+  return order;
+}
+
+std::vector<ingest::Sample> counted(int count) {
+  std::vector<ingest::Sample> out;
+  for (int i = 0; i < count; ++i) out.push_back(sample(i));
+  return out;
+}
+
+TEST_F(HttpSinkTest, OneThatIsRefusedCostsItsNeighboursNothing) {
+  for (const int status : {400, 413, 422}) {
+    make({.url = {}, .headers = {}, .batch = 500});
+    std::vector<std::int64_t> refused;
+    auto order = carry(
+        *sink_, http_, counted(500),
+        [&](const std::string& body) {
+          for (const auto n : numbers(body)) {
+            if (n == 123) return status;
+          }
+          return 200;
+        },
+        &refused);
+    EXPECT_THAT(refused, ElementsAre(123));
+    ASSERT_EQ(order.size(), 499U);
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  }
+}
+
+TEST_F(HttpSinkTest, SendsFewerWhereThePeerTakesNoMore) {
+  make({.url = {}, .headers = {}, .batch = 500});
+  std::vector<std::int64_t> refused;
+  auto order = carry(
+      *sink_, http_, counted(500), [](const std::string& body) { return body.size() > 2'000 ? 413 : 200; }, &refused);
+  EXPECT_EQ(order.size(), 500U);
+  EXPECT_TRUE(refused.empty());
+}
+
+TEST_F(HttpSinkTest, BoundsTheBytesOfARequest) {
+  make({.url = {}, .headers = {}, .batch = 500, .batch_bytes = 1'000});
+  std::vector<std::int64_t> refused;
+  auto samples = counted(200);
+  samples[50].set("text", std::string(5'000, 'x'));
+  auto order = carry(
+      *sink_, http_, std::move(samples),
+      [](const std::string& body) {
+        EXPECT_TRUE(body.size() <= 1'000 || numbers(body).size() == 1) << body.size();
+        return 200;
+      },
+      &refused);
+  EXPECT_EQ(order.size(), 200U);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
 TEST_F(HttpSinkTest, AnswersNothingAfterStop) {
   make({});
   send({sample(1)});
