@@ -89,8 +89,8 @@ void Outlet::send(UnderWay& one) {
 
 // True: what is left of the batch stands for it now. False: it goes back, because the outlet stops or part of it waits.
 bool Outlet::keep_rest(UnderWay& one, std::size_t taken) {
-  const std::vector<Sample>& all = *one.batch;
-  auto rest = std::make_shared<const std::vector<Sample>>(all.begin() + static_cast<std::ptrdiff_t>(taken), all.end());
+  const auto from = one.batch->begin() + static_cast<std::ptrdiff_t>(taken);
+  Batch rest = taken == 0 ? one.batch : std::make_shared<const std::vector<Sample>>(from, one.batch->end());
   const auto waits = [least = sink_->least()](const Sample& sample) { return sample.priority < least; };
   if ((stopped_ && queue_->keeps()) || std::any_of(rest->begin(), rest->end(), waits)) {
     queue_->put_back(*rest);
