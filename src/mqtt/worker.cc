@@ -125,6 +125,7 @@ void Worker::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  pthread_setname_np(pthread_self(), "mqtt");
   while (!stopping() || !flush_done()) {
     std::string reason;
     if (auto connected = connect(); connected) {
@@ -305,27 +306,26 @@ int Worker::read_burst() {
 
 // False when asked to stop before what was read is safe.
 bool Worker::settle_burst() {
+  if (store_burst()) return true;
+  // Not before: its seed costs more than all else that a message needs.
   base::Backoff pause(kStoreLeast, kStoreMost);
-  bool told = false;
-  while (!store_burst()) {
+  set_status(true, fmt::format("{}: what was read could not be stored yet; nothing more is read", options_.address()));
+  obs::log(obs::Level::warn, "mqtt: holding back, samples cannot be stored", {{"broker", options_.address()}});
+  do {
     if (stopping()) return false;
-    if (!std::exchange(told, true)) {
-      set_status(true,
-                 fmt::format("{}: what was read could not be stored yet; nothing more is read", options_.address()));
-      obs::log(obs::Level::warn, "mqtt: holding back, samples cannot be stored", {{"broker", options_.address()}});
-    }
     wait_until(now() + pause.next(), [this] { return stopping(); });
-  }
-  if (told) set_status(greeted_, "connected to " + options_.address());
+  } while (!store_burst());
+  set_status(greeted_, "connected to " + options_.address());
   return true;
 }
 
 bool Worker::store_burst() {
   enum : int { kOpen, kTaken, kRefused };
-  auto answer = std::make_shared<std::atomic<int>>(kOpen);
+  std::shared_ptr<std::atomic<int>> answer;
   {
     std::lock_guard lock(handlers_mutex_);
     if (!handlers_.store) return true;
+    answer = std::make_shared<std::atomic<int>>(kOpen);
     handlers_.store([answer, wake = wake_](bool taken) {
       answer->store(taken ? kTaken : kRefused, std::memory_order_release);
       wake->signal();

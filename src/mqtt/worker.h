@@ -96,6 +96,7 @@ class Worker {
   void on_disconnect(int code);
   void on_log(int log_level, const char* text);
   void install_callbacks();
+  void listen_to_log(bool listen);
 
   void report_loss(const std::string& reason);
   void set_status(bool connected, std::string detail);

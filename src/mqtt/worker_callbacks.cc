@@ -60,9 +60,16 @@ void Worker::install_callbacks() {
   mosquitto_disconnect_v5_callback_set(mosq_, [](mosquitto*, void* self, int code, const mosquitto_property*) {
     static_cast<Worker*>(self)->on_disconnect(code);
   });
-  mosquitto_log_callback_set(mosq_, [](mosquitto*, void* self, int log_level, const char* text) {
+}
+
+// While connecting, for what OpenSSL has to say. Not longer: the library writes a line for every packet first, and then
+// asks whether anybody reads it.
+void Worker::listen_to_log(bool listen) {
+  using Log = void (*)(mosquitto*, void*, int, const char*);
+  const Log on_log = [](mosquitto*, void* self, int log_level, const char* text) {
     static_cast<Worker*>(self)->on_log(log_level, text);
-  });
+  };
+  mosquitto_log_callback_set(mosq_, listen ? on_log : nullptr);
 }
 
 void Worker::on_connect(int code) {
@@ -72,6 +79,7 @@ void Worker::on_connect(int code) {
   }
   greeted_ = true;
   ever_failed_ = false;
+  listen_to_log(false);
   if (!std::exchange(last_loss_, {}).empty()) {
     obs::log(obs::Level::info, "mqtt: connected again", {{"broker", options_.address()}});
   }

@@ -143,6 +143,7 @@ Result<void> Worker::connect() {
   if (mosq_ == nullptr) {
     if (auto configured = configure(); !configured) return configured;
   }
+  listen_to_log(true);
   set_will();
   if (options_.embedded) return take_embedded();
   auto hosts = lookup();

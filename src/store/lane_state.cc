@@ -1,5 +1,6 @@
 #include "store/lane_state.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <future>
@@ -8,6 +9,9 @@ namespace penstock::store {
 namespace {
 
 constexpr auto kTryAgainAfter = std::chrono::seconds(1);
+// What nobody waits for is gathered for so long before it is written: a commit is a flush of the disk, and alarms that
+// come one by one would each have their own.
+constexpr auto kGather = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -48,6 +52,7 @@ void LaneState::erase(const std::string& key) { change(key, std::nullopt, {}); }
 
 void LaneState::change(std::string key, std::optional<std::string> value, Kept kept) {
   Result<void> refused;
+  bool wake = false;
   {
     std::lock_guard lock(mutex_);
     if (closing_) {
@@ -58,6 +63,7 @@ void LaneState::change(std::string key, std::optional<std::string> value, Kept k
     } else {
       if (!value && values_.erase(key) == 0) return;
       if (value) values_.insert_or_assign(key, *value);
+      wake = waiting_.empty() || kept || retry_;
       waiting_.changes.insert_or_assign(std::move(key), std::move(value));
       if (kept) waiting_.kept.push_back(std::move(kept));
       retry_ = false;
@@ -65,10 +71,11 @@ void LaneState::change(std::string key, std::optional<std::string> value, Kept k
     }
   }
   if (!refused && kept) kept(refused);
-  wake_.notify_all();
+  if (wake) wake_.notify_all();
 }
 
 void LaneState::append(LaneEvent event) {
+  bool wake = false;
   {
     std::lock_guard lock(mutex_);
     if (closing_) return;
@@ -76,10 +83,11 @@ void LaneState::append(LaneEvent event) {
       waiting_.events.erase(waiting_.events.begin());
       ++events_lost_;
     }
+    wake = waiting_.empty();
     waiting_.events.push_back(std::move(event));
     start_writer();
   }
-  wake_.notify_all();
+  if (wake) wake_.notify_all();
 }
 
 Result<std::vector<LaneEvent>> LaneState::events(const LaneEventFilter& filter) {
@@ -125,6 +133,7 @@ void LaneState::start_writer() {
 }
 
 void LaneState::serve() {
+  pthread_setname_np(pthread_self(), "lane memory");
   std::unique_lock lock(mutex_);
   while (true) {
     auto ready = [this] { return closing_ || (!waiting_.empty() && !retry_); };
@@ -134,6 +143,7 @@ void LaneState::serve() {
       wake_.wait(lock, ready);
     }
     if (waiting_.empty() && closing_) return;
+    wake_.wait_for(lock, kGather, [this] { return closing_ || !waiting_.kept.empty(); });
     Work work = std::exchange(waiting_, {});
     writing_ = true;
     lock.unlock();

@@ -87,6 +87,7 @@ void Poller::run() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  pthread_setname_np(pthread_self(), "modbus");
   const base::SteadyTime begin = clock_.steady();
   for (Group& group : groups_) group.due = begin;
   // Whoever had a serial line before may still be answered.
