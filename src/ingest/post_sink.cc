@@ -28,7 +28,7 @@ Sent::Outcome outcome_of(int status) {
 }
 
 PostSink::PostSink(std::string url, HttpPort* http)
-    : url_(std::move(url)), http_(http), detail_("nothing sent yet to " + url_) {}
+    : url_(shown_url(url)), http_(http), detail_("nothing sent yet to " + url_) {}
 
 Result<void> PostSink::start(rt::Loop& loop) {
   if (http_ == nullptr) {
@@ -82,6 +82,18 @@ Sent PostSink::answered(const Result<int>& answer, std::size_t samples) {
   if (answer && *answer < 500 && *answer != 429 && *answer != 408) why += ": check the address and what it asks for";
   set_status(outcome == Sent::Outcome::refused, why);
   return {.outcome = outcome, .why = std::move(why)};
+}
+
+std::string shown_url(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const std::size_t end = std::min(url.find_first_of("/?#", host), url.size());
+  const std::size_t at = url.substr(0, end).rfind('@');
+  std::string shown(url.substr(0, host));
+  url.remove_prefix(at == std::string_view::npos || at < host ? host : at + 1);
+  const std::size_t secret = url.find_first_of("?#");
+  shown += url.substr(0, secret);
+  return secret == std::string_view::npos ? shown : shown + url[secret] + "...";
 }
 
 std::string read_post_url(config::Map& map) {

@@ -22,7 +22,7 @@ Sent::Outcome outcome_of(int status);
 // On the loop, but for status().
 class PostSink : public Sink {
  public:
-  // `url` is shown in status and errors.
+  // Status and errors show shown_url(url).
   PostSink(std::string url, HttpPort* http);
 
   Result<void> start(rt::Loop& loop) override;
@@ -49,6 +49,9 @@ class PostSink : public Sink {
   std::string detail_;
 };
 
+// An address as people may see it: tokens stand in queries, fragments and before an @.
+// "https://user:password@host/hook?token=x" is "https://host/hook?...".
+std::string shown_url(std::string_view url);
 // `url`, required: http:// or https://, without credentials in it.
 std::string read_post_url(config::Map& map);
 // `headers`: names in lower case, with `content_type` unless one is named.
