@@ -49,7 +49,11 @@ class Alarm : public ingest::Step {
     const Condition& condition = watch.raised && settings_.clear ? *settings_.clear : settings_.raise;
     if (!condition.when.concerns(sample)) return out.emit(std::move(sample));
     bool met = condition.when.test(sample);
-    if (watch.raised && !settings_.clear) met = !met;
+    if (watch.raised) {
+      // A value that is missing or no number clears nothing, and neither does one for which it would be raised again.
+      auto stands = settings_.raise.when.certain(sample);
+      met = settings_.clear ? met && stands != true : stands == false;
+    }
     if (!met) {
       watch.holding = false;
     } else {
@@ -80,10 +84,10 @@ class Alarm : public ingest::Step {
       WallMicros device_now = now - watch.latest.ingest_time + watch.latest.event_time;
       WallMicros due = watch.since + hold(watch);
       if (device_now < due) continue;
+      // It keeps the time at which it was measured: silence makes no data fresh.
       Sample sample = std::move(watch.latest);
       watch.latest = {};
       decide(watch, sample, due);
-      sample.event_time = due;
       out.emit(std::move(sample));
     }
   }
