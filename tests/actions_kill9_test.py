@@ -15,7 +15,7 @@ from receivers import Webhook
 ROUNDS = 50
 PYTHON = pathlib.Path(__file__).resolve().parent.parent / ".cache" / "venv" / "bin" / "python"
 
-# Writes to holding registers are printed.
+# Requests to write are printed.
 SERVER = textwrap.dedent("""
     import asyncio, sys
     from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext
@@ -24,18 +24,18 @@ SERVER = textwrap.dedent("""
     except ImportError:
         from pymodbus.datastore import ModbusSlaveContext as Context
     from pymodbus.server import ModbusTcpServer
-    class Block(ModbusSequentialDataBlock):
-        def setValues(self, address, values):
-            print("wrote", *(values if isinstance(values, list) else [values]), flush=True)
-            return super().setValues(address, values)
+    def watch(sending, pdu):
+        if not sending and pdu.function_code in (5, 6, 15, 16):
+            print("wrote", pdu, flush=True)
+        return pdu
     async def main():
         plain = lambda: ModbusSequentialDataBlock(1, [0] * 100)
-        device = Context(co=plain(), di=plain(), ir=plain(), hr=Block(1, [0] * 100))
+        device = Context(co=plain(), di=plain(), ir=plain(), hr=plain())
         try:
             context = ModbusServerContext(devices=device, single=True)
         except TypeError:
             context = ModbusServerContext(slaves=device, single=True)
-        server = ModbusTcpServer(context, address=("127.0.0.1", 0))
+        server = ModbusTcpServer(context, address=("127.0.0.1", 0), trace_pdu=watch)
         await server.serve_forever(background=True)
         print("ready", server.transport.sockets[0].getsockname()[1], flush=True)
         await asyncio.Event().wait()
