@@ -231,6 +231,106 @@ def test_no_record_no_action():
             check("could not be written down before" in gateway.log(), gateway.tail())
 
 
+def test_people_are_answered_once_it_is_on_disk():
+    with Webhook() as hook:
+        data_dir = folder() / "data"
+        data_dir.mkdir()
+        (data_dir / "lane.db").mkdir()  # in the way
+        with Gateway(config(hook, ", on_failure: log"), data_dir=data_dir) as gateway:
+            status, out, err = command("action", "hold", "line", "stop", "--admin", f"http://127.0.0.1:{gateway.admin_port}")
+            check(status != 0 and "would not outlast a restart" in err, status, out, err)
+            status, _, err = command("alarm", "shelve", "hot", "--pipeline", "line", "--until", "1h", "--admin", f"http://127.0.0.1:{gateway.admin_port}")
+            check(status != 0 and "would not outlast a restart" in err, status, err)
+            # It holds all the same.
+            check("held by operator" in run(gateway, "action", "list"))
+            (data_dir / "lane.db").rmdir()
+            run(gateway, "action", "hold", "line", "stop", "--why", "again")
+            gateway.kill()
+        with Gateway(config(hook, ", on_failure: log"), data_dir=data_dir) as again:
+            check("held by operator" in run(again, "action", "list"))
+
+
+class Silent:
+    """Answers the first call and keeps the connection. Every later one, on whatever connection, is taken and never answered."""
+
+    def __init__(self):
+        self.bodies = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.server.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection, connection.makefile("rb") as stream:
+            while line := stream.readline():
+                length = 0
+                while (line := stream.readline().strip().lower()):
+                    if line.startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                self.bodies.append(json.loads(stream.read(length)))
+                if len(self.bodies) > 1:
+                    return
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.close()
+
+
+def test_a_call_whose_connection_closes_is_not_repeated():
+    with Silent() as hook, Gateway(config(hook).replace("/stop/", "/stop/?token=s3cret-of-the-call")) as gateway:
+        send(gateway)
+        until(lambda: "confirmed" in happened(gateway), "the confirmation")
+        send(gateway, device="press-2")
+        until(lambda: "unknown" in happened(gateway), "what is not known")
+        equal([body["device"] for body in hook.bodies], ["press-1", "press-2"])
+        check(("stop-failed", "press-2") in active(gateway), active(gateway))
+        shown = json.dumps(history(gateway)) + run(gateway, "action", "list") + gateway.log()
+        check("s3cret" not in shown and "/stop/?..." in shown, shown)
+
+
+def test_what_is_sent_again_is_not_made_again():
+    now = time.time()
+    stamp = lambda ago: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - ago))
+    story = [(90, stamp(8)), (20, stamp(7)), (90, stamp(6)), (20, stamp(5))]
+    with Webhook() as hook:
+        with Gateway(config(hook)) as gateway:
+            for temp, at in story:
+                send(gateway, temp, time=at)
+                if temp == 90:
+                    until(lambda: len(happened(gateway, what="confirmed")) == len(hook.calls) > 0, "the confirmation")
+            until(lambda: not active(gateway), "the end")
+            equal(len(hook.calls), 2)
+            gateway.kill()
+        with Gateway(config(hook), data_dir=gateway.data_dir) as again:
+            for temp, at in story:
+                send(again, temp, time=at)
+            until(lambda: len(happened(again, what="refused")) == 2, "the refusals")
+            send(again, 90)
+            until(lambda: len(hook.calls) == 3, "a new alarm")
+            check("was considered before" in history(again, what="refused")[1]["why"], history(again, what="refused"))
+
+
+def test_silence_makes_no_data_fresh():
+    """A hold that ends while the device is silent: what it decides is as old as the newest sample."""
+    with Webhook() as hook:
+        with Gateway(config(hook, ", max_age: 1s", 'raise: "temp > 80 for 2s"')) as gateway:
+            send(gateway)
+            until(lambda: ("hot", "press-1") in active(gateway), "the alarm")
+            until(lambda: happened(gateway) == ["refused"], "the refusal")
+            check("more than max_age 1s" in history(gateway)[0]["why"], history(gateway))
+            equal(hook.calls, [])
+
+
 def test_commands_over_mqtt():
     harness.need("mosquitto", "mosquitto_sub")
     with socket.socket() as probe:

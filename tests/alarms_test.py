@@ -143,6 +143,33 @@ def test_a_webhook_is_signed_and_told_until_it_listens():
             check("thirty-two" not in gateway.log() + json.dumps(alarms(gateway)), "the secret")
 
 
+def test_what_becomes_of_a_notice_is_in_the_history():
+    with Webhook() as hook, Webhook() as elsewhere:
+        hook.answer, hook.location = 307, elsewhere.url
+        top = f"alarms: {{ notify: {{ shift: {{ webhook: '{hook.url}/?token=s3cret-of-the-hook', headers: {{ x-token: s3cret-of-the-hook }} }} }} }}\n"
+        text = config(['{ name: hot, raise: "temp > 80", notify: shift }'], top)
+        with Gateway(text) as gateway:
+            send(gateway, 90)
+            written(gateway, "delayed")
+            event = history(gateway, what="delayed")[0]
+            check("redirects are not followed" in event["why"] and event["actor"] == "notify shift", event)
+            check("307" in alarms(gateway)["targets"][0]["trouble"], alarms(gateway)["targets"])
+            equal(elsewhere.calls, [])
+            check("s3cret" not in gateway.log() + json.dumps(alarms(gateway)) + json.dumps(history(gateway)), "the secret")
+            gateway.kill()
+        before = len(hook.calls)
+        hook.answer, hook.location = 200, None
+        with Gateway(text, data_dir=gateway.data_dir) as again:
+            written(again, "told")
+            equal(len(hook.calls), before + 1, "it waited over the kill")
+            equal(hook.bodies()[-1], hook.bodies()[0])
+            hook.answer = 404
+            send(again, 70)
+            written(again, "not_told")
+            check("404" in history(again, what="not_told")[0]["why"], history(again))
+            equal(alarms(again)["targets"][0]["waiting"], 0)
+
+
 def test_shelved_alarms_are_not_told():
     with Webhook() as hook:
         top = f"alarms: {{ notify: {{ shift: {{ webhook: '{hook.url}' }} }} }}\n"
@@ -185,6 +212,20 @@ def test_a_flood_is_one_notice():
             until(lambda: len(hook.calls) == 7, "the end of the flood")
             equal(hook.bodies()[6]["event"], "cleared")
             equal(gateway.metric("penstock_alarms_suppressed_total"), 45.0)
+
+
+def test_a_flood_hides_no_critical_alarm():
+    with Webhook() as hook:
+        top = f"alarms: {{ flood: {{ most: 5, per: 3s }}, notify: {{ shift: {{ webhook: '{hook.url}' }} }} }}\n"
+        steps = ['{ name: warm, raise: "temp > 60", notify: shift }', '{ name: hot, raise: "temp > 80", notify: shift, severity: critical }']
+        with Gateway(config(steps, top)) as gateway:
+            equal(gateway.post("/ingest/gauges", [{"device": f"d{i}", "temp": 70} for i in range(50)]).status, 202)
+            equal(gateway.post("/ingest/gauges", [{"device": f"d{i}", "temp": 90} for i in range(30)]).status, 202)
+            until(lambda: len(hook.calls) == 6 + 30, "the notices")
+            names = [body["alarm"]["name"] for body in hook.bodies()]
+            equal((names.count("warm"), names.count("flood"), names.count("hot")), (5, 1, 30))
+            until(lambda: len(hook.calls) == 37, "the end of the flood")
+            check("45 are listed and were not told of each, 45 of them stand: warm (warning) 45" in hook.bodies()[36]["alarm"]["why"], hook.bodies()[36])
 
 
 def test_mail():

@@ -11,11 +11,12 @@ import threading
 
 
 class Webhook:
-    """Remembers what was POSTed. `answer` is the status given; while `hold` is set, answers wait for `release`."""
+    """Remembers what was POSTed. `answer` is the status given, with `location` when there is one; answers wait for `release`."""
 
     def __init__(self):
         self.calls = []
         self.answer = 200
+        self.location = None
         self.release = threading.Event()
         self.release.set()
         receiver = self
@@ -29,6 +30,8 @@ class Webhook:
                 receiver.release.wait(60)
                 try:
                     self.send_response(receiver.answer)
+                    if receiver.location:
+                        self.send_header("location", receiver.location)
                     self.send_header("content-length", "0")
                     self.end_headers()
                 except OSError:

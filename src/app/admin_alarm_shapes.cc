@@ -55,7 +55,7 @@ std::vector<Shape> shapes_of_alarm_views() {
       {"LaneEvent",
        "What happened to an alarm or an action.",
        {words("at", Kind::time, ""), words("pipeline", Kind::text, ""), words("name", Kind::text, ""),
-        words("device", Kind::text, ""), words("what", Kind::text, "raised, acknowledged, confirmed, ..."),
+        words("device", Kind::text, ""), words("what", Kind::text, "raised, acknowledged, told, confirmed, ..."),
         words("severity", Kind::text, "Of alarms."), words("actor", Kind::text, "Who wanted it; empty: the pipeline."),
         words("why", Kind::text, "")}},
       {"LaneEvents", "What happened, newest first.", {words("events", Kind::list, "", "LaneEvent")}},

@@ -138,12 +138,19 @@ Result<void> audit(AdminDesk& desk, const AdminCall& call, std::string_view acti
                                json::dump(call.body));
 }
 
+// What somebody did is answered for once it is on disk.
+template <class T>
+Result<T> settled(AdminDesk& desk, T answer) {
+  if (auto kept = desk.alarms->settle(); !kept) return std::unexpected(kept.error());
+  return answer;
+}
+
 ingest::AlarmMatch match_of(const AdminCall& call) {
   return {.pipeline = word(call, "pipeline"), .name = word(call, "name"), .device = word(call, "device")};
 }
 
-Result<Object> counted(std::size_t count, const AdminCall& call, std::string_view state) {
-  if (count > 0) return Object{{"count", count}};
+Result<Object> counted(AdminDesk& desk, std::size_t count, const AdminCall& call, std::string_view state) {
+  if (count > 0) return settled(desk, Object{{"count", count}});
   return fail(Errc::not_found,
               fmt::format("no alarm '{}' that is meant is {}; GET /admin/v1/alarms shows what there is",
                           word(call, "name"), state));
@@ -153,7 +160,7 @@ Result<Object> acknowledge(AdminDesk& desk, const AdminCall& call) {
   auto why = why_of(call);
   if (!why) return std::unexpected(why.error());
   if (auto noted = audit(desk, call, "alarm.acknowledge", "alarm"); !noted) return std::unexpected(noted.error());
-  return counted(desk.ingest->alarms().acknowledge(match_of(call), actor_of(call), *why), call, "unacknowledged");
+  return counted(desk, desk.ingest->alarms().acknowledge(match_of(call), actor_of(call), *why), call, "unacknowledged");
 }
 
 Result<Object> shelve(AdminDesk& desk, const AdminCall& call) {
@@ -172,12 +179,12 @@ Result<Object> shelve(AdminDesk& desk, const AdminCall& call) {
                                             .by = actor_of(call),
                                             .why = *why});
   if (!done) return std::unexpected(done.error());
-  return Object{{"count", 1}};
+  return settled(desk, Object{{"count", 1}});
 }
 
 Result<Object> unshelve(AdminDesk& desk, const AdminCall& call) {
   if (auto noted = audit(desk, call, "alarm.unshelve", "alarm"); !noted) return std::unexpected(noted.error());
-  return counted(desk.ingest->alarms().unshelve(match_of(call), actor_of(call)), call, "shelved");
+  return counted(desk, desk.ingest->alarms().unshelve(match_of(call), actor_of(call)), call, "shelved");
 }
 
 // What was wanted is in the audit log, whatever becomes of it.
@@ -193,6 +200,7 @@ Result<Object> steer(AdminDesk& desk, const AdminCall& call, std::string_view ve
   if (verb == "hold") done = actions.hold(pipeline, name, {.by = actor_of(call), .why = *why, .at = call.now});
   if (verb == "release") done = actions.release(pipeline, name, actor_of(call));
   if (verb == "force") done = actions.force(pipeline, name, word(call, "device"), actor_of(call), *why);
+  if (done) done = desk.alarms->settle();
   if (!done) return std::unexpected(done.error());
   return list_actions(desk, call);
 }
@@ -237,11 +245,11 @@ std::vector<AdminRoute> alarm_routes(AdminDesk& desk) {
            .gives = "LaneEvents",
            .report = [&desk](const AdminCall& call) { return history(desk, call, "alarm"); }},
           change_route("/admin/v1/alarms/acknowledge", "acknowledgeAlarms", "Somebody has seen these alarms.",
-                       "AlarmChoice", "Count", {404}, with(acknowledge)),
+                       "AlarmChoice", "Count", {404, 503}, with(acknowledge)),
           change_route("/admin/v1/alarms/shelve", "shelveAlarm", "Nobody is told of an alarm for a while.", "Shelving",
-                       "Count", {}, with(shelve)),
+                       "Count", {503}, with(shelve)),
           change_route("/admin/v1/alarms/unshelve", "unshelveAlarms", "Takes shelved alarms back.", "AlarmChoice",
-                       "Count", {404}, with(unshelve))};
+                       "Count", {404, 503}, with(unshelve))};
 }
 
 std::vector<AdminRoute> action_routes(AdminDesk& desk) {
@@ -263,12 +271,12 @@ std::vector<AdminRoute> action_routes(AdminDesk& desk) {
            .gives = "LaneEvents",
            .report = [&desk](const AdminCall& call) { return history(desk, call, "action"); }},
           change_route("/admin/v1/actions/hold", "holdAction", "Keeps an action from being made.", "ActionChoice",
-                       "Actions", {404}, steered("hold")),
+                       "Actions", {404, 503}, steered("hold")),
           change_route("/admin/v1/actions/release", "releaseAction", "Lets a held action be made again.",
-                       "ActionChoice", "Actions", {404, 409}, steered("release")),
+                       "ActionChoice", "Actions", {404, 409, 503}, steered("release")),
           change_route("/admin/v1/actions/force", "forceAction",
                        "Makes an action now, whatever its conditions say; what became of it is in the history.",
-                       "ForcedAction", "Actions", {404}, steered("force"))};
+                       "ForcedAction", "Actions", {404, 503}, steered("force"))};
 }
 
 }  // namespace penstock::app

@@ -34,7 +34,9 @@ void log_lane_problem(const std::string& problem) {
 AlarmKeeper::AlarmKeeper(const std::string& data_dir, rt::Loop& loop, ingest::HttpPort* http)
     : loop_(loop),
       state_(data_dir, log_trouble),
-      notifier_(loop, http, base::system_clock()),
+      notifier_(loop, http, base::system_clock(), &memory_,
+                [this](const ingest::Notice& notice, const std::string& target, std::string_view what,
+                       const std::string& why) { note(notice, target, what, why); }),
       actions_(&memory_, &base::system_clock(), [this](const ingest::ActionEvent& event) { note(event); }) {}
 
 AlarmKeeper::~AlarmKeeper() = default;
@@ -76,6 +78,34 @@ void AlarmKeeper::stop() {
   notifier_.stop();
   loop_.post([this] { timer_.reset(); });
   state_.close();
+}
+
+Result<void> AlarmKeeper::settle() {
+  auto written = state_.flush();
+  if (written) return {};
+  return fail(Errc::unavailable,
+              fmt::format("it is so now, but could not be written down and would not outlast a restart: {}; see to the "
+                          "disk and do it again",
+                          written.error().detail));
+}
+
+void AlarmKeeper::note(const ingest::Notice& notice, const std::string& target, std::string_view what,
+                       const std::string& why) {
+  if (what != "told") {
+    obs::log(what == "delayed" ? obs::Level::warn : obs::Level::error,
+             what == "delayed" ? "a notice is not taken, and is tried again" : "a notice is given up",
+             {{"target", target},
+              {"pipeline", notice.alarm.pipeline},
+              {"alarm", notice.alarm.name},
+              {"device", notice.alarm.device},
+              {"event", notice.event},
+              {"why", why}});
+  }
+  note(ingest::AlarmEvent{.change = notice.alarm,
+                          .what = std::string(what),
+                          .at = base::system_clock().wall(),
+                          .actor = "notify " + target,
+                          .why = why.empty() ? notice.event : fmt::format("{}: {}", notice.event, why)});
 }
 
 void AlarmKeeper::note(const ingest::AlarmEvent& event) {

@@ -32,6 +32,8 @@ class AlarmKeeper {
   // Any thread.
   ingest::ActionBoard& actions() { return actions_; }
   ingest::Notifier& notifier() { return notifier_; }
+  // Blocks until what was done so far is on disk; else why it is not.
+  Result<void> settle();
   // Blocks. Newest first.
   Result<std::vector<store::LaneEvent>> history(const store::LaneEventFilter& filter) { return state_.events(filter); }
   void collect(obs::MetricWriter& writer) const;
@@ -40,6 +42,7 @@ class AlarmKeeper {
   void tick();
   void note(const ingest::AlarmEvent& event);
   void note(const ingest::ActionEvent& event);
+  void note(const ingest::Notice& notice, const std::string& target, std::string_view what, const std::string& why);
 
   rt::Loop& loop_;
   store::LaneState state_;

@@ -92,6 +92,15 @@ Result<std::vector<ingest::NamedArray>> to_arrays(const Result<infer::Response>&
   return arrays;
 }
 
+// Pieces are sent on a connection of their own, and never again.
+rt::Task<Result<void>> send_once(http::ClientCall& call, std::string_view head, std::string_view body) {
+  auto done = co_await call.start(head, body.size());
+  if (done) done = co_await call.write(body);
+  if (done) done = co_await call.finish();
+  if (!done && call.sent()) co_return fail(Errc::data_loss, "it was sent and not answered: " + done.error().detail);
+  co_return done;
+}
+
 rt::Task<void> send(http::ClientPool& pool, std::shared_ptr<const http::Origin> origin, net::Url url,
                     ingest::HttpPost request, std::function<void(Result<int>)> done) {
   http::ClientTimeouts timeouts{request.timeout, request.timeout, request.timeout};
@@ -99,7 +108,12 @@ rt::Task<void> send(http::ClientPool& pool, std::shared_ptr<const http::Origin> 
   std::string head = fmt::format("POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: penstock\r\ncontent-length: {}\r\n",
                                  url.path.empty() ? "/" : url.path, url.authority(), request.body.size());
   for (const auto& [name, value] : request.headers) head += fmt::format("{}: {}\r\n", name, value);
-  auto sent = co_await call.send(head, request.body);
+  Result<void> sent;
+  if (request.once) {
+    sent = co_await send_once(call, head, request.body);
+  } else {
+    sent = co_await call.send(head, request.body);
+  }
   if (!sent) {
     done(std::unexpected(sent.error()));
     co_return;

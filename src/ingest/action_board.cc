@@ -67,8 +67,24 @@ void ActionBoard::note(const ActionEvent& event) {
       ++found->second.status.counts[event.what];
       found->second.status.last = event;
     }
+    if (event.what == "begun") {
+      under_way_.try_emplace(event.id, event.pipeline, event.name, event.device);
+    } else if (!event.id.empty()) {
+      under_way_.erase(event.id);
+    }
   }
   if (noted_) noted_(event);
+}
+
+bool ActionBoard::under_way(const std::string& id) const {
+  std::lock_guard lock(mutex_);
+  return under_way_.contains(id);
+}
+
+bool ActionBoard::under_way(const std::string& pipeline, const std::string& name, const std::string& device) const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(under_way_.begin(), under_way_.end(),
+                     [&](const auto& one) { return one.second == std::tie(pipeline, name, device); });
 }
 
 Result<void> ActionBoard::change_hold(const Key& key, std::optional<ActionHold> hold, ActionEvent event) {

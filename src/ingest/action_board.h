@@ -68,6 +68,9 @@ class ActionBoard {
   void leave(const std::string& pipeline, const std::string& name, const ActionHandle* handle);
   std::optional<ActionHold> hold_of(const std::string& pipeline, const std::string& name) const;
   void note(const ActionEvent& event);
+  // Told as begun by a step of this process, and not yet how it ended.
+  bool under_way(const std::string& id) const;
+  bool under_way(const std::string& pipeline, const std::string& name, const std::string& device) const;
 
   // --- people; not_found for what there is not ---
   Result<void> hold(const std::string& pipeline, const std::string& name, ActionHold hold);
@@ -89,6 +92,7 @@ class ActionBoard {
   const Noted noted_;
   mutable std::mutex mutex_;  // guards what follows
   std::map<Key, Entry> entries_;
+  std::map<std::string, std::tuple<std::string, std::string, std::string>> under_way_;  // by id
 };
 
 }  // namespace penstock::ingest

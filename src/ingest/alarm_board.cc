@@ -2,6 +2,7 @@
 
 #include "base/quantity.h"
 #include "base/secret.h"
+#include "ingest/alarm_config.h"
 
 namespace penstock::ingest {
 namespace {
@@ -17,6 +18,11 @@ std::string key_of(std::string_view prefix, std::string_view pipeline, std::stri
 base::WallMicros micros(base::Duration duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
 }
+
+// The wall clock is set by people and by the network; what it does within a tick beyond this is no passing of time.
+constexpr base::WallMicros kJumpLeast = 2'000'000;
+
+constexpr int kCritical = 2;  // rank_of()
 
 }  // namespace
 
@@ -43,6 +49,7 @@ std::vector<std::string> AlarmBoard::restore() {
     }
     const AlarmChange& change = record->change;
     bool raised = record->raised();
+    if (clock_ != nullptr) record->noted = std::min(record->noted, now());  // else the clock was ahead then
     if (records_.try_emplace(Key(change.pipeline, change.name, change.device), *record).second && raised) ++raised_;
   }
   for (const auto& [key, text] : state_->entries(std::string(kShelfPrefix))) {
@@ -79,6 +86,10 @@ void AlarmBoard::keep(const AlarmRecord& record) {
   if (state_ == nullptr) return;
   const AlarmChange& change = record.change;
   state_->put(key_of(kRecordPrefix, change.pipeline, change.name, change.device), to_text(record));
+}
+
+void AlarmBoard::keep(const AlarmShelf& shelf) {
+  if (state_ != nullptr) state_->put(key_of(kShelfPrefix, shelf.pipeline, shelf.name, shelf.device), to_text(shelf));
 }
 
 void AlarmBoard::forget(const AlarmChange& change) {
@@ -118,6 +129,7 @@ void AlarmBoard::raise(const AlarmChange& change, Outbox& out) {
   if (again) {  // the pipeline does not know that it stands: what people did about it stays
     record = found->second;
     record.change = change;
+    if (record.escalated) record.change.severity = found->second.change.severity;
   }
   if (found != records_.end() || records_.size() < kActiveMax) {
     if (!again) ++raised_;
@@ -130,15 +142,18 @@ void AlarmBoard::raise(const AlarmChange& change, Outbox& out) {
   if (!again && shelf_of(change) == nullptr) notify(rules_of(change).notify, "raised", change, out);
 }
 
-void AlarmBoard::clear(const AlarmChange& change, Outbox& out) {
+void AlarmBoard::clear(const AlarmChange& cleared, Outbox& out) {
+  auto found = records_.find(Key(cleared.pipeline, cleared.name, cleared.device));
+  AlarmChange change = cleared;
+  // Escalated: whoever was told of a critical alarm is told that it is over.
+  if (found != records_.end()) change.severity = found->second.change.severity;
   remember(change);
   note(change, "cleared", out);
   bool quiet = false;
-  auto found = records_.find(Key(change.pipeline, change.name, change.device));
   if (found != records_.end() && found->second.raised()) {
     AlarmRecord& record = found->second;
     --raised_;
-    quiet = record.suppressed;
+    quiet = record.suppressed && !record.escalated;
     bool shelved = shelf_of(change) != nullptr;
     const AlarmRules& rules = rules_of(change);
     std::vector<std::string> targets = rules.notify;
@@ -156,53 +171,90 @@ void AlarmBoard::clear(const AlarmChange& change, Outbox& out) {
   if (!quiet) out.told.push_back(change);
 }
 
+// By the steady clock: a flood neither ends nor goes on because somebody set the time.
 bool AlarmBoard::flooded(const AlarmChange& change, Outbox& out) {
-  if (clock_ == nullptr || flood_.most == 0 || change.name == kFloodAlarm) return false;
+  const int rank = rank_of(change.severity);
+  if (clock_ == nullptr || flood_.most == 0 || change.name == kFloodAlarm || rank >= kCritical) return false;
   Flood& flood = floods_[change.pipeline];
-  base::WallMicros at = now();
-  // A clock that was set back must not make a flood endless.
-  std::erase_if(flood.raises, [&](base::WallMicros one) { return one > at || one + micros(flood_.per) <= at; });
-  flood.raises.push_back(at);
-  if (flood.raises.size() > flood_.most * 2 + 1) flood.raises.pop_front();
-  if (!flood.standing && flood.raises.size() <= flood_.most) return false;
+  Flood::Level& level = flood.levels[static_cast<std::size_t>(rank)];
+  const base::SteadyTime at = clock_->steady();
+  std::erase_if(level.raises, [&](base::SteadyTime one) { return one + flood_.per <= at; });
+  level.raises.push_back(at);
+  if (level.raises.size() > flood_.most * 2 + 1) level.raises.pop_front();
+  if (!level.standing && level.raises.size() <= flood_.most) return false;
   ++suppressed_total_;
-  ++flood.count;
-  for (const std::string& target : rules_of(change).notify) flood.targets.insert(target);
-  if (!flood.standing) {
-    flood.standing = true;
-    put_flood_alarm(change.pipeline, flood, true, out);
+  ++flood.quiet[fmt::format("{} ({})", change.name, change.severity)];
+  const bool stood = flood.standing();
+  level.standing = true;
+  if (!stood) begin_flood(change.pipeline, flood, out);
+  // Whoever is not told of this one is told of the flood.
+  std::vector<std::string> unaware;
+  for (const std::string& target : rules_of(change).notify) {
+    if (flood.targets.insert(target).second) unaware.push_back(target);
   }
+  if (!unaware.empty()) notify(unaware, "raised", flood_alarm(change.pipeline, flood, true), out);
   return true;
 }
 
-void AlarmBoard::put_flood_alarm(const std::string& pipeline, const Flood& flood, bool raised, Outbox& out) {
+AlarmChange AlarmBoard::flood_alarm(const std::string& pipeline, const Flood& flood, bool raised) const {
+  std::uint64_t count = 0;
+  for (const auto& [alarm, of_it] : flood.quiet) count += of_it;
+  std::size_t stand = 0;
+  for (auto at = records_.lower_bound(Key(pipeline, "", "")); at != records_.end(); ++at) {
+    if (std::get<0>(at->first) != pipeline) break;
+    stand += at->second.suppressed && at->second.raised() ? 1 : 0;
+  }
+  std::vector<std::string> each;
+  for (const auto& [alarm, of_it] : flood.quiet) each.push_back(fmt::format("{} {}", alarm, of_it));
   AlarmChange change{.pipeline = pipeline, .name = kFloodAlarm, .device = "", .raised = raised, .at = now(), .why = {}};
   change.why =
-      raised ? fmt::format("more than {} alarms within {}: those that follow are listed, and nobody is told of each",
-                           flood_.most, base::format_duration(flood_.per))
-             : fmt::format("no more than {} alarms within {}; {} were not told of", flood_.most / 2,
-                           base::format_duration(flood_.per), flood.count);
+      raised
+          ? fmt::format("more than {} alarms of one severity within {}", flood_.most, base::format_duration(flood_.per))
+          : fmt::format("no more than {} alarms within {}", flood_.most / 2, base::format_duration(flood_.per));
+  change.why += fmt::format("; {} are listed and were not told of each, {} of them stand: {}", count, stand,
+                            fmt::join(each, ", "));
+  return change;
+}
+
+void AlarmBoard::begin_flood(const std::string& pipeline, const Flood& flood, Outbox& out) {
+  AlarmChange change = flood_alarm(pipeline, flood, true);
   remember(change);
-  note(change, raised ? "raised" : "cleared", out);
+  note(change, "raised", out);
   out.told.push_back(change);
-  notify({flood.targets.begin(), flood.targets.end()}, raised ? "raised" : "cleared", change, out);
-  Key key(pipeline, kFloodAlarm, "");
-  if (raised) {
-    ++raised_total_;
-    if (records_.insert_or_assign(key, AlarmRecord{.change = change, .noted = now()}).second) ++raised_;
-  } else if (records_.erase(key) > 0) {
-    --raised_;
-  }
+  ++raised_total_;
+  if (records_.insert_or_assign(Key(pipeline, kFloodAlarm, ""), AlarmRecord{.change = change, .noted = now()}).second)
+    ++raised_;
+}
+
+void AlarmBoard::end_flood(const std::string& pipeline, const Flood& flood, Outbox& out) {
+  AlarmChange change = flood_alarm(pipeline, flood, false);
+  remember(change);
+  note(change, "cleared", out);
+  out.told.push_back(change);
+  notify({flood.targets.begin(), flood.targets.end()}, "cleared", change, out);
+  if (records_.erase(Key(pipeline, kFloodAlarm, "")) > 0) --raised_;
+}
+
+bool AlarmBoard::flood_stands(const std::string& pipeline) const {
+  auto found = floods_.find(pipeline);
+  return found != floods_.end() && found->second.standing();
 }
 
 void AlarmBoard::end_floods(Outbox& out) {
-  base::WallMicros at = now();
+  if (clock_ == nullptr) return;
+  const base::SteadyTime at = clock_->steady();
   for (auto& [pipeline, flood] : floods_) {
-    if (!flood.standing) continue;
-    std::erase_if(flood.raises, [&](base::WallMicros one) { return one > at || one + micros(flood_.per) <= at; });
-    if (flood.raises.size() > flood_.most / 2) continue;
-    put_flood_alarm(pipeline, flood, false, out);
-    flood = {};
+    if (!flood.standing()) continue;
+    for (Flood::Level& level : flood.levels) {
+      std::erase_if(level.raises, [&](base::SteadyTime one) { return one + flood_.per <= at; });
+      if (level.raises.size() <= flood_.most / 2) level.standing = false;
+    }
+    if (!flood.standing()) {
+      end_flood(pipeline, flood, out);
+      flood = {};
+    } else if (auto found = records_.find(Key(pipeline, kFloodAlarm, "")); found != records_.end()) {
+      found->second.change.why = flood_alarm(pipeline, flood, true).why;  // what it stands for by now
+    }
   }
 }
 
@@ -299,42 +351,74 @@ void AlarmBoard::clear_others(const std::set<std::string>& pipelines, base::Wall
   deliver(out);
 }
 
+// Times that were noted by a clock that has been set since move with it: otherwise what nobody acknowledged escalates
+// at once, or never, and what is shelved for an hour stays so for a year. A shelf never gets longer that way.
+void AlarmBoard::follow_clock() {
+  if (clock_ == nullptr) return;
+  const base::WallMicros wall = now();
+  const base::SteadyTime steady = clock_->steady();
+  const base::WallMicros jump = wall - ticked_wall_ - micros(steady - ticked_steady_);
+  const bool jumped = ticked_wall_ != 0 && std::abs(jump) >= kJumpLeast;
+  ticked_wall_ = wall;
+  ticked_steady_ = steady;
+  if (!jumped) return;
+  for (auto& [key, record] : records_) {
+    record.noted += jump;
+    if (record.change.name != kFloodAlarm) keep(record);
+  }
+  if (jump > 0) return;
+  for (auto& [key, shelf] : shelves_) {
+    shelf.until += jump;
+    keep(shelf);
+  }
+}
+
+void AlarmBoard::end_shelves(Outbox& out, std::vector<AlarmShelf>& ended) {
+  std::erase_if(shelves_, [&](const auto& one) {
+    if (one.second.until > now()) return false;
+    ended.push_back(one.second);
+    return true;
+  });
+  for (const AlarmShelf& shelf : ended) {
+    if (state_ != nullptr) state_->erase(key_of(kShelfPrefix, shelf.pipeline, shelf.name, shelf.device));
+    note({.pipeline = shelf.pipeline, .name = shelf.name, .device = shelf.device, .why = {}}, "unshelved", out, "",
+         "its time is over");
+  }
+}
+
+void AlarmBoard::escalate(AlarmRecord& record, const AlarmRules& rules, Outbox& out) {
+  const AlarmChange& change = record.change;
+  record.escalated = true;
+  if (!rules.escalate_severity.empty()) record.change.severity = rules.escalate_severity;
+  keep(record);
+  note(change, "escalated", out, "",
+       fmt::format("nobody acknowledged it within {}", base::format_duration(rules.escalate_after)));
+  notify(rules.escalate_notify.empty() ? rules.notify : rules.escalate_notify, "escalated", change, out);
+}
+
 void AlarmBoard::tick() {
   Outbox out;
   {
     std::lock_guard lock(mutex_);
-    base::WallMicros at = now();
+    follow_clock();
     end_floods(out);
     std::vector<AlarmShelf> ended;
-    std::erase_if(shelves_, [&](const auto& one) {
-      if (one.second.until > at) return false;
-      ended.push_back(one.second);
-      return true;
-    });
-    for (const AlarmShelf& shelf : ended) {
-      if (state_ != nullptr) state_->erase(key_of(kShelfPrefix, shelf.pipeline, shelf.name, shelf.device));
-      note({.pipeline = shelf.pipeline, .name = shelf.name, .device = shelf.device, .why = {}}, "unshelved", out, "",
-           "its time is over");
-    }
+    end_shelves(out, ended);
     for (auto& [key, record] : records_) {
       const AlarmChange& change = record.change;
-      if (record.state != AlarmRecord::State::unacknowledged || record.suppressed) continue;
+      if (record.state != AlarmRecord::State::unacknowledged || shelf_of(change) != nullptr) continue;
       const AlarmRules& rules = rules_of(change);
+      const bool critical = rank_of(rules.escalate_severity) >= kCritical;
+      if (record.suppressed && !critical && flood_stands(change.pipeline)) continue;
       bool off_the_shelf = std::any_of(ended.begin(), ended.end(), [&](const AlarmShelf& shelf) {
         return shelf.pipeline == change.pipeline && shelf.name == change.name &&
                (shelf.device.empty() || shelf.device == change.device);
       });
-      if (shelf_of(change) != nullptr) continue;
-      if (off_the_shelf) notify(rules.notify, "raised", change, out);
+      if (off_the_shelf && !record.suppressed) notify(rules.notify, "raised", change, out);
       if (record.escalated || rules.escalate_after == base::Duration::zero() ||
-          at < record.noted + micros(rules.escalate_after))
+          now() < record.noted + micros(rules.escalate_after))
         continue;
-      record.escalated = true;
-      if (!rules.escalate_severity.empty()) record.change.severity = rules.escalate_severity;
-      keep(record);
-      note(change, "escalated", out, "",
-           fmt::format("nobody acknowledged it within {}", base::format_duration(rules.escalate_after)));
-      notify(rules.escalate_notify.empty() ? rules.notify : rules.escalate_notify, "escalated", change, out);
+      escalate(record, rules, out);
     }
   }
   deliver(out);

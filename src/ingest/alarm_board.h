@@ -2,6 +2,7 @@
 // written by pipelines. Survives restarts where there is a StatePort.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -81,10 +82,14 @@ class AlarmBoard {
  private:
   using Key = std::tuple<std::string, std::string, std::string>;
   struct Flood {
-    std::deque<base::WallMicros> raises;
-    bool standing = false;
-    std::uint64_t count = 0;  // since it began
-    std::set<std::string> targets;
+    struct Level {
+      std::deque<base::SteadyTime> raises;
+      bool standing = false;
+    };
+    std::array<Level, 2> levels;                 // info, warning
+    std::map<std::string, std::uint64_t> quiet;  // since it began, of each alarm: "hot (warning)"
+    std::set<std::string> targets;               // that were told of it
+    bool standing() const { return levels[0].standing || levels[1].standing; }
   };
   // What is to be done once the lock is given back.
   struct Outbox {
@@ -100,7 +105,13 @@ class AlarmBoard {
   void clear(const AlarmChange& change, Outbox& out);
   bool flooded(const AlarmChange& change, Outbox& out);
   void end_floods(Outbox& out);
-  void put_flood_alarm(const std::string& pipeline, const Flood& flood, bool raised, Outbox& out);
+  AlarmChange flood_alarm(const std::string& pipeline, const Flood& flood, bool raised) const;
+  void begin_flood(const std::string& pipeline, const Flood& flood, Outbox& out);
+  void end_flood(const std::string& pipeline, const Flood& flood, Outbox& out);
+  bool flood_stands(const std::string& pipeline) const;
+  void follow_clock();
+  void end_shelves(Outbox& out, std::vector<AlarmShelf>& ended);
+  void escalate(AlarmRecord& record, const AlarmRules& rules, Outbox& out);
   void clear_where(const std::function<bool(const Key&)>& which, base::WallMicros at, const std::string& why,
                    Outbox& out);
   void notify(const std::vector<std::string>& targets, std::string event, const AlarmChange& change, Outbox& out);
@@ -108,6 +119,7 @@ class AlarmBoard {
   const AlarmRules& rules_of(const AlarmChange& change) const;
   const AlarmShelf* shelf_of(const AlarmChange& change) const;
   void keep(const AlarmRecord& record);
+  void keep(const AlarmShelf& shelf);
   void forget(const AlarmChange& change);
   void remember(const AlarmChange& change);
 
@@ -123,6 +135,8 @@ class AlarmBoard {
   std::map<std::string, AlarmTable> rules_;
   std::map<std::string, Flood> floods_;
   std::deque<AlarmChange> history_;
+  base::WallMicros ticked_wall_ = 0;  // at the last tick(); 0: there was none
+  base::SteadyTime ticked_steady_{};
   std::size_t raised_ = 0;  // of records_
   std::uint64_t raised_total_ = 0;
   std::uint64_t suppressed_total_ = 0;

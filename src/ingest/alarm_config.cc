@@ -1,5 +1,7 @@
 #include "ingest/alarm_config.h"
 
+#include "ingest/post_sink.h"
+
 namespace penstock::ingest {
 namespace {
 
@@ -92,7 +94,7 @@ void read_target(const std::string& name, const config::Node& node, AlarmConfig&
 int rank_of(std::string_view severity) { return severity == "critical" ? 2 : severity == "warning" ? 1 : 0; }
 
 std::string describe(const NotifyTarget& target) {
-  if (target.webhook) return "by webhook at " + target.webhook->url;
+  if (target.webhook) return "by webhook at " + shown_url(target.webhook->url);
   if (target.mqtt) return fmt::format("over {} as {}", target.mqtt->broker.address(), target.mqtt->topic);
   return fmt::format("by mail to {} over {}", fmt::join(target.smtp->to, ", "), target.smtp->url);
 }

@@ -53,8 +53,7 @@ Result<void> AlarmBoard::shelve(AlarmShelf shelf) {
     }
     note({.pipeline = shelf.pipeline, .name = shelf.name, .device = shelf.device, .why = {}}, "shelved", out, shelf.by,
          fmt::format("until {}{}{}", base::to_rfc3339(shelf.until), shelf.why.empty() ? "" : ": ", shelf.why));
-    if (state_ != nullptr)
-      state_->put(fmt::format(".shelf/{}/{}\n{}", shelf.pipeline, shelf.name, shelf.device), to_text(shelf));
+    keep(shelf);
     shelves_.insert_or_assign(std::move(key), std::move(shelf));
   }
   deliver(out);

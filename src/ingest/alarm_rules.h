@@ -21,8 +21,9 @@ struct AlarmRules {
 // By name. Filled while the pipeline is built, in the order of its steps; an `alarm` refuses a name that is taken.
 using AlarmTable = std::map<std::string, AlarmRules, std::less<>>;
 
-// Beyond `most` raises of one pipeline within `per` alarms are listed and remembered, but nobody is told of each: one
-// alarm called kFloodAlarm stands for them until no more than half as many came in that time.
+// Beyond `most` raises of one severity in one pipeline within `per` alarms of that severity are listed and remembered,
+// but nobody is told of each: one alarm called kFloodAlarm stands for them until no more than half as many came in that
+// time. Critical alarms are no part of it: each is always told.
 struct FloodLimit {
   std::size_t most = 20;
   base::Duration per = std::chrono::minutes(1);

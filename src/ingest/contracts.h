@@ -40,12 +40,16 @@ class ModelPort {
                      std::function<void(Result<std::vector<NamedArray>>)> done) = 0;
 };
 
-// Sends one HTTP POST; `done` is called exactly once on `loop` with the status or why there is none.
+// Sends one HTTP POST; `done` is called exactly once on `loop` with the status or why there is none. Redirects are
+// answers like any other: nothing is followed.
 struct HttpPost {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   base::Duration timeout{};
+  // For what must not happen twice: never sent again, also where a kept connection turns out to be closed. data_loss
+  // then says that it was sent, at least in part, and that nobody knows what became of it.
+  bool once = false;
 };
 class HttpPort {
  public:
@@ -70,7 +74,8 @@ class LlmPort {
 };
 
 // Sets a point of a device through the source that reads it, and reads it back. `done` is called exactly once on `loop`
-// with the value read back; not_found for an unknown source or point, permission_denied for one that is not writable.
+// with the value read back; not_found for an unknown source or point, permission_denied for one that is not writable,
+// data_loss where it was sent and nobody knows whether it was done.
 struct PointWrite {
   std::string source;
   std::string point;  // as the source names it; for sources with many devices "device.point"

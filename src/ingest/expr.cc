@@ -125,6 +125,13 @@ Term Expression::evaluate(const Sample& sample) const {
   return run(*program_, program_->nodes[program_->root], sample);
 }
 
+std::optional<bool> Expression::certain(const Sample& sample) const {
+  program_->scratch.certain = true;
+  auto result = detail::certain_truth(evaluate(sample));
+  program_->scratch.certain = false;
+  return result;
+}
+
 const std::string& Expression::text() const { return program_->source; }
 const std::vector<std::string>& Expression::names() const { return program_->mentioned; }
 

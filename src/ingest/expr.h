@@ -78,6 +78,10 @@ class Expression {
 
   Term evaluate(const Sample& sample) const;
   bool test(const Sample& sample) const { return evaluate(sample).truth(); }
+  // The same where nothing may be concluded from what is not known: nothing when it depends on a value that is null.
+  // `not open` is false for a sample without `open` here, and so is `x != 1` without x; `has`, `is_null` and `coalesce`
+  // say what null means to them.
+  std::optional<bool> certain(const Sample& sample) const;
 
   const std::string& text() const;
   // Fields, tags and other names it reads, each once, as written.

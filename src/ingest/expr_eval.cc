@@ -254,9 +254,26 @@ Term compare(Op op, const Term& left, const Term& right) {
   return ordered(op, *a < *b ? -1 : *a > *b ? 1 : 0);
 }
 
+std::optional<bool> certain_truth(const Term& term) {
+  if (term.kind != Kind::boolean && term.kind != Kind::number) return std::nullopt;
+  return term.truth();
+}
+
 namespace {
 
+// Kleene's: null unless the side that is known decides.
+Term certain_logic(const Program& program, const ExprNode& node, const Sample& sample) {
+  auto left = certain_truth(run(program, program.kid(node, 0), sample));
+  if (node.op == Op::logic_not) return left ? term_of(!*left) : Term();
+  const bool decides = node.op == Op::logic_or;
+  if (left == decides) return term_of(decides);
+  auto right = certain_truth(run(program, program.kid(node, 1), sample));
+  if (right == decides) return term_of(decides);
+  return left && right ? term_of(!decides) : Term();
+}
+
 Term logic(const Program& program, const ExprNode& node, const Sample& sample) {
+  if (program.scratch.certain) return certain_logic(program, node, sample);
   bool left = run(program, program.kid(node, 0), sample).truth();
   if (node.op == Op::logic_not) return term_of(!left);
   if (left == (node.op == Op::logic_or)) return term_of(left);
@@ -266,8 +283,9 @@ Term logic(const Program& program, const ExprNode& node, const Sample& sample) {
 Term two_sided(const Program& program, const ExprNode& node, const Sample& sample) {
   Term left = run(program, program.kid(node, 0), sample);
   Term right = run(program, program.kid(node, 1), sample);
-  if (node.op >= Op::less) return compare(node.op, left, right);
-  if (left.is_null() || right.is_null()) return {};
+  const bool unknown = left.is_null() || right.is_null();
+  if (node.op >= Op::less && !(unknown && program.scratch.certain)) return compare(node.op, left, right);
+  if (unknown) return {};
   return arithmetic(node.op, left, right, program.scratch);
 }
 
@@ -300,8 +318,9 @@ Term run(const Program& program, const ExprNode& node, const Sample& sample) {
     case Op::logic_and:
     case Op::logic_or: return logic(program, node, sample);
     case Op::choose: {
-      bool yes = run(program, program.kid(node, 0), sample).truth();
-      return run(program, program.kid(node, yes ? 1 : 2), sample);
+      Term condition = run(program, program.kid(node, 0), sample);
+      if (program.scratch.certain && !certain_truth(condition)) return {};
+      return run(program, program.kid(node, condition.truth() ? 1 : 2), sample);
     }
     case Op::call: return run_call(program, node, sample);
     default: return two_sided(program, node, sample);

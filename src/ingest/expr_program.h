@@ -96,6 +96,7 @@ struct ExprNode {
 
 // Arrays and texts made while evaluating; emptied at the start of each evaluation.
 struct Scratch {
+  bool certain = false;  // comparisons and logic of what is null are null: Expression::certain()
   std::deque<std::vector<double>> arrays;
   std::deque<std::string> texts;
 };
@@ -120,6 +121,8 @@ Term run_call(const Program& program, const ExprNode& node, const Sample& sample
 // Arithmetic on two numbers or element by element; comparison. Null when units or types do not fit.
 Term arithmetic(Op op, const Term& left, const Term& right, Scratch& scratch);
 Term compare(Op op, const Term& left, const Term& right);
+// What a condition makes of a term that has to be one: nothing for null, text and arrays.
+std::optional<bool> certain_truth(const Term& term);
 // `value` in the unit of `like`; nothing when that is impossible. A number without a unit is taken as it is.
 std::optional<double> in_unit_of(const Term& value, const Unit* like);
 

@@ -43,7 +43,8 @@ struct MqttPublisher::Attempt : public std::enable_shared_from_this<Attempt> {
     auto to = std::move(connection);
     to->publish({message}, [self = shared_from_this()](const mqtt::Published& published) {
       bool taken = published.confirmed && published.rejected.empty();
-      Errc code = published.rejected.empty() ? Errc::unavailable : Errc::invalid_argument;
+      // It was handed over: without the broker's word nobody knows whether it came.
+      Errc code = published.rejected.empty() ? Errc::data_loss : Errc::invalid_argument;
       Result<void> result = taken ? Result<void>() : Result<void>(fail(code, published.why));
       rt::Loop& home = self->loop;
       home.post([self, result] { self->done(result); });

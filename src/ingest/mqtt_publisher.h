@@ -19,7 +19,7 @@ class MqttPublisher {
   // Begins to connect; any thread. Once is enough.
   Result<void> open();
   // On the loop. Waits up to `within` for a connection, then sends once. `done` exactly once, on the loop, with what
-  // the broker said (at QoS 0: that it was written).
+  // the broker said (at QoS 0: that it was written); data_loss when it was sent and the broker said nothing.
   using Done = std::function<void(Result<void>)>;
   void publish(rt::Loop& loop, mqtt::Outgoing message, base::Duration within, Done done);
   std::string address() const { return broker_.address(); }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "ingest/sample.h"
 
 namespace penstock::ingest {
@@ -14,6 +15,11 @@ struct Notice {
   AlarmChange alarm = {};
   base::WallMicros at = 0;  // by our clock
 };
+
+// How a notice that waits is written down.
+std::string to_text(const Notice& notice);
+// data_loss for what was not written by it.
+Result<Notice> notice_from(std::string_view text);
 
 // Any thread.
 class NotifyPort {

@@ -24,8 +24,12 @@ class WebhookCarrier : public Carrier {
     http_->post(loop, std::move(post), [done = std::move(done)](Result<int> status) {
       if (!status) return done(std::unexpected(status.error()));
       if (*status >= 200 && *status < 300) return done({});
-      bool later = *status >= 500 || *status == 429 || *status == 408;
-      done(fail(later ? Errc::unavailable : Errc::invalid_argument, fmt::format("it answered {}", *status)));
+      const bool never = *status >= 400 && *status < 500 && *status != 408 && *status != 425 && *status != 429;
+      const bool elsewhere = *status >= 300 && *status < 400;
+      done(fail(never ? Errc::invalid_argument : Errc::unavailable,
+                fmt::format(
+                    "it answered {}{}", *status,
+                    elsewhere ? ": it is somewhere else, and redirects are not followed; write the new address" : "")));
     });
   }
 
@@ -60,6 +64,41 @@ std::string to_json(const Notice& notice) {
   out += fmt::format(",\"event\":\"{}\",\"time\":\"", notice.event);
   append_time(out, notice.at);
   return out + "\",\"alarm\":" + to_json(notice.alarm) + "}";
+}
+
+std::string to_text(const Notice& notice) {
+  json::Object alarm{{"raised", notice.alarm.raised}, {"at", notice.alarm.at}};
+  json::Object out{{"at", notice.at}};
+  for (const auto& [name, value] : {std::pair<const char*, const std::string*>{"pipeline", &notice.alarm.pipeline},
+                                    {"name", &notice.alarm.name},
+                                    {"device", &notice.alarm.device},
+                                    {"why", &notice.alarm.why},
+                                    {"severity", &notice.alarm.severity}})
+    alarm[name] = *value;
+  out["id"] = notice.id;
+  out["event"] = notice.event;
+  out["alarm"] = std::move(alarm);
+  return json::dump(out);
+}
+
+Result<Notice> notice_from(std::string_view text) {
+  auto value = json::parse(text);
+  const json::Value* alarm = value ? json::find(*value, "alarm") : nullptr;
+  if (alarm == nullptr || !alarm->is_object())
+    return fail(Errc::data_loss, "what was remembered of a notice cannot be read");
+  auto word = [](const json::Value& object, std::string_view name) {
+    return std::string(json::string_or(object, name, ""));
+  };
+  return Notice{.id = word(*value, "id"),
+                .event = word(*value, "event"),
+                .alarm = {.pipeline = word(*alarm, "pipeline"),
+                          .name = word(*alarm, "name"),
+                          .device = word(*alarm, "device"),
+                          .raised = json::bool_or(*alarm, "raised", false),
+                          .at = json::int_or(*alarm, "at", 0),
+                          .why = word(*alarm, "why"),
+                          .severity = word(*alarm, "severity")},
+                .at = json::int_or(*value, "at", 0)};
 }
 
 std::unique_ptr<Carrier> make_carrier(const NotifyTarget& target, CarrierParts& parts) {

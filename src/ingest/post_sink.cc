@@ -28,7 +28,7 @@ Sent::Outcome outcome_of(int status) {
 }
 
 PostSink::PostSink(std::string url, std::size_t body_bytes_max, HttpPort* http)
-    : url_(std::move(url)), body_bytes_max_(body_bytes_max), http_(http), detail_("nothing sent yet to " + url_) {}
+    : url_(shown_url(url)), body_bytes_max_(body_bytes_max), http_(http), detail_("nothing sent yet to " + url_) {}
 
 Result<void> PostSink::start(rt::Loop& loop) {
   if (http_ == nullptr) {
@@ -102,6 +102,18 @@ std::size_t read_batch_bytes(config::Map& map, std::size_t fallback) {
   const auto bytes = static_cast<std::size_t>(map.size("batch_bytes", fallback));
   if (bytes < 1'000 || bytes > 1'000'000'000) map.get("batch_bytes").problem("a request has 1KB to 1GB");
   return bytes;
+}
+
+std::string shown_url(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t host = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const std::size_t end = std::min(url.find_first_of("/?#", host), url.size());
+  const std::size_t at = url.substr(0, end).rfind('@');
+  std::string shown(url.substr(0, host));
+  url.remove_prefix(at == std::string_view::npos || at < host ? host : at + 1);
+  const std::size_t secret = url.find_first_of("?#");
+  shown += url.substr(0, secret);
+  return secret == std::string_view::npos ? shown : shown + url[secret] + "...";
 }
 
 std::string read_post_url(config::Map& map) {

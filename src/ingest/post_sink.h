@@ -25,7 +25,7 @@ Sent::Outcome outcome_of(int status);
 // sample.
 class PostSink : public Sink {
  public:
-  // `url` is shown in status and errors. `body_bytes_max`: of a request's body() with more than one sample.
+  // Status and errors show shown_url(url). `body_bytes_max`: of a request's body() with more than one sample.
   PostSink(std::string url, std::size_t body_bytes_max, HttpPort* http);
 
   Result<void> start(rt::Loop& loop) override;
@@ -58,6 +58,9 @@ class PostSink : public Sink {
 
 // `batch_bytes`: 1KB to 1GB.
 std::size_t read_batch_bytes(config::Map& map, std::size_t fallback);
+// An address as people may see it: tokens stand in queries, fragments and before an @.
+// "https://user:password@host/hook?token=x" is "https://host/hook?...".
+std::string shown_url(std::string_view url);
 // `url`, required: http:// or https://, without credentials in it.
 std::string read_post_url(config::Map& map);
 // `headers`: names in lower case, with `content_type` unless one is named.

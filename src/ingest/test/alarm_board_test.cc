@@ -40,8 +40,9 @@ struct Listener : public NotifyPort {
       told.push_back(
           fmt::format("{} {} {}", one, notice.event, notice.alarm.device.empty() ? "-" : notice.alarm.device));
     ids.push_back(notice.id);
+    severities.push_back(notice.alarm.severity);
   }
-  std::vector<std::string> told, ids;
+  std::vector<std::string> told, ids, severities;
 };
 
 class AlarmBoardTest : public testing::Test {
@@ -54,11 +55,13 @@ class AlarmBoardTest : public testing::Test {
     EXPECT_THAT(board->restore(), IsEmpty());
     board->declare("line", {{"hot", rules}}, clock.wall());
   }
-  void change(bool raised, const std::string& device = "d") {
+  void change(bool raised, const std::string& device = "d", const std::string& severity = "warning",
+              const std::string& name = "hot") {
     clock.advance(1ms);
     AlarmChange one;
     one.pipeline = "line";
-    one.name = "hot";
+    one.name = name;
+    one.severity = severity;
     one.device = device;
     one.raised = raised;
     one.at = clock.wall();
@@ -183,12 +186,120 @@ TEST_F(AlarmBoardTest, AFloodIsOneNotice) {
   EXPECT_EQ(listener.told.back(), "shift raised d20");
 }
 
-TEST_F(AlarmBoardTest, AClockSetBackEndsAFlood) {
+TEST_F(AlarmBoardTest, AClockThatIsSetChangesNothingAboutAFlood) {
   board->set_flood({.most = 3, .per = 1min});
   for (int i = 0; i < 10; ++i) change(true, fmt::format("d{}", i));
   clock.set_wall(clock.wall() - 3'600'000'000);
   board->tick();
+  EXPECT_EQ(listener.told.back(), "shift raised -");
+  clock.advance(61s);
+  board->tick();
   EXPECT_EQ(listener.told.back(), "shift cleared -");
+}
+
+TEST_F(AlarmBoardTest, AFloodHidesNoHigherSeverity) {
+  rules.notify = {"shift"};
+  begin();
+  board->declare("line", {{"hot", rules}, {"door", {.notify = {"boss"}}}}, clock.wall());
+  board->set_flood({.most = 3, .per = 1min});
+  for (int i = 0; i < 10; ++i) change(true, fmt::format("i{}", i), "info");
+  listener.told.clear();
+  change(true, "w", "warning");
+  for (int i = 0; i < 10; ++i) change(true, fmt::format("c{}", i), "critical");
+  ASSERT_EQ(listener.told.size(), 11U);
+  EXPECT_EQ(listener.told[0], "shift raised w");
+  EXPECT_EQ(listener.told[10], "shift raised c9");
+  // Critical alarms do not use up what others may come to.
+  change(true, "x", "warning");
+  EXPECT_EQ(listener.told.back(), "shift raised x");
+  // Whoever is not told of an alarm is told of the flood, also who joins it later.
+  change(true, "y", "info", "door");
+  EXPECT_EQ(listener.told.back(), "boss raised -");
+  change(true, "z", "info", "door");
+  change(false, "i9", "info");
+  EXPECT_EQ(listener.told.back(), "boss raised -");
+  board->tick();
+  EXPECT_THAT(board->raised("line", "flood")[0].why, HasSubstr("9 are listed and were not told of each"));
+  clock.advance(61s);
+  board->tick();
+  EXPECT_THAT(board->history().front().why, HasSubstr("8 of them stand: door (info) 2, hot (info) 7"));
+}
+
+TEST_F(AlarmBoardTest, WhatNobodySawInAFloodEscalates) {
+  rules = {.notify = {"shift"}, .escalate_after = 5min, .escalate_notify = {"boss"}};
+  begin();
+  board->set_flood({.most = 1, .per = 1min});
+  change(true, "a");
+  change(true, "b");
+  listener.told.clear();
+  clock.advance(4min);
+  board->tick();
+  clock.advance(2min);
+  board->tick();
+  EXPECT_THAT(listener.told, ElementsAre("shift cleared -", "boss escalated a", "boss escalated b"));
+  change(false, "b");
+  EXPECT_EQ(listener.told.back(), "boss cleared b");
+}
+
+TEST_F(AlarmBoardTest, WhatBecomesCriticalEscalatesInTheMiddleOfAFlood) {
+  rules = {.notify = {"shift"}, .escalate_after = 30s, .escalate_severity = "critical"};
+  begin();
+  board->set_flood({.most = 1, .per = 1min});
+  change(true, "a");
+  change(true, "b");
+  clock.advance(31s);
+  board->tick();
+  EXPECT_EQ(board->raised("line", "flood").size(), 1U);
+  EXPECT_EQ(listener.told.back(), "shift escalated b");
+}
+
+TEST_F(AlarmBoardTest, AClockThatIsSetEscalatesNothing) {
+  rules.escalate_after = 10min;
+  begin();
+  change(true);
+  board->tick();
+  listener.told.clear();
+  clock.set_wall(clock.wall() + 86'400'000'000);
+  board->tick();
+  EXPECT_THAT(listener.told, IsEmpty());
+  clock.set_wall(clock.wall() - 30 * 86'400'000'000);
+  board->tick();
+  clock.advance(11min);
+  board->tick();
+  EXPECT_THAT(listener.told, ElementsAre("shift escalated d"));
+}
+
+TEST_F(AlarmBoardTest, WhatWasNotedAheadOfTheClockEscalatesAfterARestart) {
+  rules.escalate_after = 10min;
+  begin();
+  change(true);
+  clock.set_wall(clock.wall() - 30 * 86'400'000'000);
+  begin();
+  listener.told.clear();
+  clock.advance(11min);
+  board->tick();
+  EXPECT_THAT(listener.told, ElementsAre("shift escalated d"));
+}
+
+TEST_F(AlarmBoardTest, AClockThatIsSetBackShelvesNothingForLonger) {
+  ASSERT_TRUE(board->shelve({.pipeline = "line", .name = "hot", .until = clock.wall() + 60'000'000, .by = "ada"}));
+  change(true);
+  board->tick();
+  clock.set_wall(clock.wall() - 30 * 86'400'000'000);
+  board->tick();
+  clock.advance(61s);
+  board->tick();
+  EXPECT_THAT(listener.told, ElementsAre("shift raised d"));
+}
+
+TEST_F(AlarmBoardTest, WhoWasToldOfACriticalOneIsToldThatItIsOver) {
+  rules = {.notify = {"shift"}, .escalate_after = 10s, .escalate_severity = "critical"};
+  begin();
+  change(true);
+  clock.advance(11s);
+  board->tick();
+  change(false);
+  EXPECT_EQ(listener.severities.back(), "critical");
 }
 
 TEST_F(AlarmBoardTest, TheConfigurationDecidesWhatCanStand) {

@@ -51,7 +51,11 @@ class Alarm : public ingest::Step {
     const Condition& condition = watch.raised && settings_.clear ? *settings_.clear : settings_.raise;
     if (!condition.when.concerns(sample)) return out.emit(std::move(sample));
     bool met = condition.when.test(sample);
-    if (watch.raised && !settings_.clear) met = !met;
+    if (watch.raised) {
+      // A value that is missing or no number clears nothing, and neither does one for which it would be raised again.
+      auto stands = settings_.raise.when.certain(sample);
+      met = settings_.clear ? met && stands != true : stands == false;
+    }
     if (!met) {
       watch.holding = false;
     } else {
@@ -88,10 +92,10 @@ class Alarm : public ingest::Step {
       if (!watch.holding) continue;
       WallMicros due = watch.since + hold(watch);
       if (watch.clock.at(time_, 0) < due) continue;
+      // It keeps the time at which it was measured: silence makes no data fresh.
       Sample sample = std::move(watch.latest);
       watch.latest = {};
       decide(watch, sample, due);
-      sample.event_time = due;
       out.emit(std::move(sample));
     }
   }

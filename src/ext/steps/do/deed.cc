@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ingest/mqtt_publisher.h"
+#include "ingest/post_sink.h"
 #include "ingest/sample_json.h"
 #include "ingest/webhook_signature.h"
 #include "mqtt/options.h"
@@ -131,7 +132,7 @@ class CallDeed : public Deed {
  public:
   CallDeed(ingest::HttpPost post, ingest::WebhookSigner signer) : post_(std::move(post)), signer_(std::move(signer)) {}
 
-  std::string text() const override { return "call " + post_.url; }
+  std::string text() const override { return "call " + ingest::shown_url(post_.url); }
   bool possible(const ingest::Context& context) const override { return context.http != nullptr; }
 
   void make(rt::Loop& loop, const ingest::Context& context, const Cause& cause, Done done) override {
@@ -139,7 +140,8 @@ class CallDeed : public Deed {
     post.body = body_of(post_.body, cause);
     for (auto& header : signer_.headers(post.body, cause.at, cause.id)) post.headers.push_back(std::move(header));
     post.headers.emplace_back("idempotency-key", cause.id);
-    context.http->post(loop, std::move(post), [url = post_.url, done = std::move(done)](Result<int> status) {
+    std::string url = ingest::shown_url(post_.url);
+    context.http->post(loop, std::move(post), [url, done = std::move(done)](Result<int> status) {
       if (!status) return done(std::unexpected(status.error()));
       if (*status >= 200 && *status < 300) return done(fmt::format("{} answered {}", url, *status));
       done(fail(Errc::failed_precondition, fmt::format("{} answered {}", url, *status)));
@@ -199,23 +201,11 @@ std::shared_ptr<Deed> read_publish(const config::Node& node, base::Duration time
 
 std::shared_ptr<Deed> read_call(const config::Node& node, base::Duration timeout) {
   config::Map map = node.map();
-  ingest::HttpPost post;
-  post.url = map.required_text("url");
-  bool known = post.url.starts_with("http://") || post.url.starts_with("https://");
-  if (map.has("url") && !known) map.get("url").problem("the address is http://host/path or https://host/path");
-  if (known && post.url.substr(0, post.url.find('/', 8)).contains('@'))
-    map.get("url").problem("no credentials in the address: sign calls with `secret`, or send a header");
-  post.body = map.text("body");
-  post.timeout = timeout;
-  post.headers.emplace_back("content-type", "application/json");
-  if (config::Node headers = map.get("headers"); headers.present()) {
-    for (const auto& [name, value] : headers.map().entries()) {
-      std::string text = value.text();
-      if (name.find_first_of(" :\r\n\t") != std::string::npos || text.find_first_of("\r\n") != std::string::npos)
-        value.problem("this is no header");
-      post.headers.emplace_back(name, std::move(text));
-    }
-  }
+  ingest::HttpPost post{.url = ingest::read_post_url(map),
+                        .headers = ingest::read_post_headers(map, "application/json"),
+                        .body = map.text("body"),
+                        .timeout = timeout,
+                        .once = true};
   ingest::WebhookSigner signer = ingest::read_webhook_signer(map);
   map.done();
   return std::make_shared<CallDeed>(std::move(post), std::move(signer));

@@ -24,7 +24,7 @@ struct Cause {
 
 class Deed {
  public:
-  // With what confirmed it ("plc.stop reads true"), or why it is not.
+  // With what confirmed it ("plc.stop reads true"), or why it is not; data_loss where nobody knows.
   using Done = std::function<void(Result<std::string>)>;
   virtual ~Deed() = default;
   // In words, for people: "plc.stop = true". Never a secret.

@@ -24,16 +24,31 @@ WallMicros micros(base::Duration duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
 }
 
+// How old the data is that an action is decided from.
+struct Age {
+  WallMicros measured = 0;
+  WallMicros received = 0;
+};
+
 // One attempt under way.
 struct Run {
   Cause cause;
   std::string actor;
   std::string trigger;
-  std::size_t at = 0;          // of the deeds
-  base::SteadyTime give_up{};  // for the deed under way; none while the intent is being written down
-  ingest::ReceiptPtr receipt;  // until the intent is on disk
+  std::optional<Age> data;                   // none: somebody forced it
+  std::vector<std::shared_ptr<Deed>> deeds;  // of the step that began it: a reload does not change what is made
+  ingest::ReceiptPtr receipt;                // until the intent is on disk
+  std::size_t at = 0;                        // of the deeds
+  base::SteadyTime give_up{};                // for the deed under way; none while the intent is being written down
   std::vector<std::string> confirmed;
 };
+
+// The deed at which it ended, and those before it.
+std::string not_made(const Run& run, const std::string& why) {
+  std::string out = fmt::format("{}: {}", run.deeds[run.at]->text(), why);
+  if (!run.confirmed.empty()) out += fmt::format("; before it: {}", fmt::join(run.confirmed, ", "));
+  return out;
+}
 
 class DoStep;
 
@@ -70,6 +85,9 @@ class DoStep : public ingest::Step {
   }
   ~DoStep() override {
     if (!door_) return;
+    // The record stays as it is: if the gateway begins again with this action, it says that nobody knows.
+    for (const auto& [id, run] : runs_)
+      tell(run.cause, "unknown", run.actor, "the pipeline ended while it was made: it may have been made or not");
     if (board() != nullptr && taken_up_) board()->leave(context_.pipeline, settings_.name, door_.get());
     door_->lead_to(nullptr);
   }
@@ -78,7 +96,12 @@ class DoStep : public ingest::Step {
     take_up(sample.alarm.get());
     if (sample.alarm) {
       for (const Trigger& trigger : settings_.on) {
-        if (trigger.alarm == sample.alarm->name && trigger.raised == sample.alarm->raised) consider(sample, trigger);
+        if (trigger.alarm != sample.alarm->name) continue;
+        if (trigger.raised == sample.alarm->raised) {
+          consider(sample, trigger);
+        } else {
+          pass(sample, trigger);
+        }
       }
     }
     out.emit(std::move(sample));
@@ -93,9 +116,9 @@ class DoStep : public ingest::Step {
       if (run.give_up != base::SteadyTime() && now >= run.give_up) late.push_back(id);
     }
     for (const std::string& id : late) {
-      answered(id, runs_.at(id).at,
-               fail(Errc::deadline_exceeded,
-                    fmt::format("no answer within {}", base::format_duration(settings_.confirm_within))));
+      answered(
+          id, runs_.at(id).at,
+          fail(Errc::data_loss, fmt::format("no answer within {}", base::format_duration(settings_.confirm_within))));
     }
   }
 
@@ -107,9 +130,6 @@ class DoStep : public ingest::Step {
     if (step == nullptr || step->settings_.name != settings_.name || !step->taken_up_) return;
     records_ = std::move(step->records_);
     runs_ = std::move(step->runs_);
-    deeds_under_way_ = std::move(step->deeds_under_way_);
-    if (deeds_under_way_.empty()) deeds_under_way_ = step->settings_.deeds;
-    if (runs_.empty()) deeds_under_way_.clear();
     std::swap(door_, step->door_);
     step->runs_.clear();
     step->records_.clear();
@@ -147,10 +167,18 @@ class DoStep : public ingest::Step {
   void take_up(const AlarmChange* coming = nullptr);
   void look_for_missed(const AlarmChange* coming);
   void consider(const Sample& sample, const Trigger& trigger);
+  void pass(const Sample& sample, const Trigger& trigger);
   std::string refusal(const Sample& sample, const RunRecord& record);
+  bool considered(const RunRecord& record, WallMicros alarm_at) const;
+  std::string comes_again(const RunRecord& record, WallMicros alarm_at) const;
+  std::string held() const;
+  std::string too_old(const Age& data) const;
+  std::string interlock(const Sample& sample) const;
+  // No clock that is right gave a time beyond this one.
+  WallMicros horizon() const { return clock().wall() + micros(settings_.max_age); }
   bool under_way(const std::string& device) const;
   bool too_often(WallMicros now);
-  void begin(Cause cause, std::string actor, RunRecord record, ingest::ReceiptPtr receipt);
+  void begin(Run run, RunRecord record);
   void act(const std::string& id);
   void finish(const std::string& id, const std::string& outcome, const std::string& why);
   void tell(const Cause& cause, const std::string& what, const std::string& actor, const std::string& why);
@@ -158,16 +186,12 @@ class DoStep : public ingest::Step {
   void keep(RunRecord record, ingest::StatePort::Kept kept = {});
   RunRecord record_of(const std::string& trigger, const std::string& device) const;
   static std::string key_of(const RunRecord& record) { return record.trigger + "\n" + record.device; }
-  const std::vector<std::shared_ptr<Deed>>& deeds() const {
-    return deeds_under_way_.empty() ? settings_.deeds : deeds_under_way_;
-  }
 
   DoSettings settings_;
   ingest::StepContext context_;
-  std::shared_ptr<Door> door_;                          // null where there is no loop
-  std::map<std::string, RunRecord> records_;            // by device
-  std::map<std::string, Run> runs_;                     // by id
-  std::vector<std::shared_ptr<Deed>> deeds_under_way_;  // of the step before, while its attempts are finished
+  std::shared_ptr<Door> door_;                // null where there is no loop
+  std::map<std::string, RunRecord> records_;  // by reason and device
+  std::map<std::string, Run> runs_;           // by id
   bool taken_up_ = false;
 };
 
@@ -206,6 +230,8 @@ void DoStep::take_up(const AlarmChange* coming) {
     }
     records_.insert_or_assign(key_of(*read), *read);
     if (!read->unfinished()) continue;
+    // A step that a reload took out of the pipeline is still at it, and says what became of it.
+    if (board() != nullptr && board()->under_way(read->id)) continue;
     RunRecord record = *read;
     record.stage = "unknown";
     Cause cause{.id = record.id,
@@ -232,8 +258,8 @@ void DoStep::look_for_missed(const AlarmChange* coming) {
     for (const AlarmChange& change : context_.raised(trigger.alarm)) {
       RunRecord record = record_of(trigger.text(), change.device);
       bool next = coming != nullptr && coming->name == change.name && coming->device == change.device;
-      if (next || record.alarm_at == change.at) continue;
-      record.alarm_at = change.at;
+      if (next || considered(record, change.at)) continue;
+      record.consider(change.at, horizon());
       record.stage = "missed";
       Cause cause{.id = "",
                   .pipeline = context_.pipeline,
@@ -255,7 +281,13 @@ RunRecord DoStep::record_of(const std::string& trigger, const std::string& devic
   fresh.device = device;
   fresh.trigger = trigger;
   auto found = records_.find(key_of(fresh));
-  return found == records_.end() ? fresh : found->second;
+  if (found == records_.end()) return fresh;
+  // Of an attempt that another step finishes (take_up) the newest word is where that one puts it.
+  if (found->second.unfinished() && !runs_.contains(found->second.id) && state() != nullptr) {
+    auto kept = state()->get(prefix() + found->first);
+    if (auto read = kept ? run_record_from(*kept) : Result<RunRecord>(found->second)) return *read;
+  }
+  return found->second;
 }
 
 void DoStep::keep(RunRecord record, ingest::StatePort::Kept kept) {
@@ -278,7 +310,9 @@ void DoStep::keep(RunRecord record, ingest::StatePort::Kept kept) {
 
 // --- deciding --------------------------------------------------------------------------------------------------------
 
+// Also by a step that a reload took out of the pipeline.
 bool DoStep::under_way(const std::string& device) const {
+  if (board() != nullptr && board()->under_way(context_.pipeline, settings_.name, device)) return true;
   return std::any_of(runs_.begin(), runs_.end(), [&](const auto& run) { return run.second.cause.device == device; });
 }
 
@@ -286,8 +320,9 @@ bool DoStep::too_often(WallMicros now) {
   if (settings_.most == 0) return false;
   std::size_t count = 0;
   WallMicros since = now - micros(settings_.per);
-  // Starts that seem to lie ahead count: a clock that was set back does not give an action for free.
   for (auto& [device, record] : records_) {
+    // A clock that was set back does not give an action for free, and does not forbid it for ever either.
+    for (WallMicros& start : record.starts) start = std::min(start, now);
     std::erase_if(record.starts, [&](WallMicros start) { return start <= since; });
     count += record.starts.size();
   }
@@ -296,29 +331,66 @@ bool DoStep::too_often(WallMicros now) {
 
 // Empty when the action is to be made.
 std::string DoStep::refusal(const Sample& sample, const RunRecord& record) {
-  WallMicros now = clock().wall();
-  if (record.alarm_at == sample.alarm->at) return fmt::format("for this alarm it is {} already", record.stage);
-  if (board() != nullptr) {
-    if (auto hold = board()->hold_of(context_.pipeline, settings_.name))
-      return fmt::format("{} holds it{}{}", hold->by, hold->why.empty() ? "" : ": ", hold->why);
-  }
+  if (std::string again = comes_again(record, sample.alarm->at); !again.empty()) return again;
+  if (std::string hold = held(); !hold.empty()) return hold;
   if (sample.quality != ingest::Quality::good)
     return fmt::format("the quality of the sample is {}", sample.quality == ingest::Quality::bad ? "bad" : "uncertain");
-  // In either direction: a device whose clock is ahead may send old samples, too.
-  WallMicros age = std::abs(now - sample.event_time);
-  if (age > micros(settings_.max_age)) {
-    return fmt::format("the sample is {} {} now, more than max_age {}",
-                       base::format_duration(std::chrono::seconds(age / 1'000'000)),
-                       sample.event_time < now ? "before" : "after", base::format_duration(settings_.max_age));
-  }
-  if (settings_.only_if && !settings_.only_if->test(sample)) {
-    return fmt::format("only_if is not met: {}; {}", settings_.only_if->text(), settings_.only_if->explain(sample));
-  }
+  if (std::string old = too_old({sample.event_time, sample.ingest_time}); !old.empty()) return old;
+  if (std::string blocked = interlock(sample); !blocked.empty()) return blocked;
   if (under_way(sample.device)) return "an attempt for this device is under way";
   if (runs_.size() >= kUnderWayMax) return fmt::format("{} attempts are under way", kUnderWayMax);
-  if (too_often(now))
+  if (too_often(clock().wall()))
     return fmt::format("it was made {} times within {}", settings_.most, base::format_duration(settings_.per));
   return {};
+}
+
+bool DoStep::considered(const RunRecord& record, WallMicros alarm_at) const {
+  return alarm_at == record.alarm_at || (alarm_at <= record.newest && record.newest <= horizon());
+}
+
+// A journal that is read again, or a peer that sends again, brings alarms that were decided before. Only one that is
+// newer than all of them is a reason. A time that lies ahead was given by a clock that has been set back since.
+std::string DoStep::comes_again(const RunRecord& record, WallMicros alarm_at) const {
+  if (alarm_at == record.alarm_at) return fmt::format("for this alarm it is {} already", record.stage);
+  if (considered(record, alarm_at))
+    return fmt::format("an alarm as new as this one was considered before, that of {}",
+                       base::to_rfc3339(record.newest));
+  if (alarm_at < record.passed_at && record.passed_at <= horizon())
+    return fmt::format("since this alarm it has changed already, at {}", base::to_rfc3339(record.passed_at));
+  return {};
+}
+
+std::string DoStep::held() const {
+  auto hold = board() == nullptr ? std::nullopt : board()->hold_of(context_.pipeline, settings_.name);
+  return hold ? fmt::format("{} holds it{}{}", hold->by, hold->why.empty() ? "" : ": ", hold->why) : "";
+}
+
+// By the device's clock in either direction, since one that is ahead may send old samples, too; and by ours.
+std::string DoStep::too_old(const Age& data) const {
+  const WallMicros now = clock().wall();
+  const WallMicros age = std::max(std::abs(now - data.measured), now - data.received);
+  if (age <= micros(settings_.max_age)) return {};
+  const bool ahead = data.measured > now && data.measured - now == age;
+  return fmt::format("the sample is {} {} now, more than max_age {}",
+                     base::format_duration(std::chrono::seconds(age / 1'000'000)), ahead ? "after" : "before",
+                     base::format_duration(settings_.max_age));
+}
+
+std::string DoStep::interlock(const Sample& sample) const {
+  if (!settings_.only_if) return {};
+  auto met = settings_.only_if->certain(sample);
+  if (met == true) return {};
+  return fmt::format("only_if {}: {}; {}", met ? "is not met" : "cannot be told, a value is missing or no number",
+                     settings_.only_if->text(), settings_.only_if->explain(sample));
+}
+
+// The alarm changed the other way: what was decided before that is no reason any more.
+void DoStep::pass(const Sample& sample, const Trigger& trigger) {
+  RunRecord record = record_of(trigger.text(), sample.device);
+  const WallMicros at = sample.alarm->at;
+  if (record.stage.empty() || at > horizon() || (at <= record.passed_at && record.passed_at <= horizon())) return;
+  record.passed_at = at;
+  keep(std::move(record));
 }
 
 void DoStep::consider(const Sample& sample, const Trigger& trigger) {
@@ -334,15 +406,21 @@ void DoStep::consider(const Sample& sample, const Trigger& trigger) {
   std::string actor = "alarm " + trigger.text();
   RunRecord record = record_of(trigger.text(), sample.device);
   if (std::string why = refusal(sample, record); !why.empty()) {
-    bool known = record.alarm_at == alarm.at;
     tell(cause, "refused", actor, why);
-    if (known || record.unfinished()) return;
-    record.alarm_at = alarm.at;
+    if (!comes_again(record, alarm.at).empty() || record.unfinished()) return;
+    record.consider(alarm.at, horizon());
     record.stage = "refused";
     return keep(std::move(record));
   }
-  record.alarm_at = alarm.at;
-  begin(std::move(cause), std::move(actor), std::move(record), sample.receipt);
+  record.consider(alarm.at, horizon());
+  begin({.cause = std::move(cause),
+         .actor = std::move(actor),
+         .trigger = record.trigger,
+         .data = Age{sample.event_time, sample.ingest_time},
+         .deeds = settings_.deeds,
+         .receipt = sample.receipt,
+         .confirmed = {}},
+        record);
 }
 
 void DoStep::force(const std::string& device, const std::string& actor, const std::string& why) {
@@ -356,14 +434,22 @@ void DoStep::force(const std::string& device, const std::string& actor, const st
               .at = clock().wall()};
   RunRecord record = record_of("forced", device);
   if (under_way(device)) return tell(cause, "refused", actor, "an attempt for this device is under way");
-  begin(std::move(cause), actor, std::move(record), nullptr);
+  begin({.cause = std::move(cause),
+         .actor = actor,
+         .trigger = record.trigger,
+         .data = std::nullopt,
+         .deeds = settings_.deeds,
+         .receipt = nullptr,
+         .confirmed = {}},
+        record);
 }
 
 // --- making ----------------------------------------------------------------------------------------------------------
 
-void DoStep::begin(Cause cause, std::string actor, RunRecord record, ingest::ReceiptPtr receipt) {
+void DoStep::begin(Run run, RunRecord record) {
+  const Cause& cause = run.cause;
   bool possible = context_.loop != nullptr && context_.shared != nullptr &&
-                  std::all_of(settings_.deeds.begin(), settings_.deeds.end(),
+                  std::all_of(run.deeds.begin(), run.deeds.end(),
                               [&](const auto& deed) { return deed->possible(*context_.shared); });
   record.id = cause.id;
   record.began = cause.at;
@@ -372,20 +458,15 @@ void DoStep::begin(Cause cause, std::string actor, RunRecord record, ingest::Rec
   if (settings_.dry_run || !possible) {
     record.stage = "dry_run";
     keep(std::move(record));
-    return tell(cause, "dry_run", actor, cause.why);
+    return tell(cause, "dry_run", run.actor, cause.why);
   }
   record.stage = "begun";
   std::string id = cause.id;
-  tell(cause, "begun", actor, cause.why);
-  runs_.emplace(id, Run{.cause = std::move(cause),
-                        .actor = std::move(actor),
-                        .trigger = record.trigger,
-                        .receipt = std::move(receipt),
-                        .confirmed = {}});
-  // The order that makes it safe: written down, then made. In this order a crash leaves a record of every attempt.
-  keep(std::move(record), [this, door = door_, loop = context_.loop, id](Result<void> kept) {
-    // At once, from within keep(). From the disk's thread the step may be gone by now.
-    if (loop->on_this_thread()) return noted(id, kept);
+  tell(cause, "begun", run.actor, cause.why);
+  runs_.emplace(id, std::move(run));
+  // The order that makes it safe: written down, then made. In this order a crash leaves a record of every attempt. A
+  // reload may put another step in this one's place meanwhile.
+  keep(std::move(record), [door = door_, id](Result<void> kept) {
     door->pass([id, kept = std::move(kept)](DoStep& step) { step.noted(id, kept); });
   });
 }
@@ -398,11 +479,19 @@ void DoStep::noted(const std::string& id, const Result<void>& kept) {
   finish(id, "failed", fmt::format("not made, because it could not be written down before: {}", kept.error().detail));
 }
 
+// Looks once more before each deed: the disk, or the deed before it, may have taken its time.
 void DoStep::act(const std::string& id) {
   Run& run = runs_.at(id);
   std::size_t at = run.at;
+  std::shared_ptr<Deed> deed = run.deeds[at];
+  if (run.data) {
+    std::string why = held();
+    bool by_hand = !why.empty();
+    if (!by_hand) why = too_old(*run.data);
+    if (!why.empty())
+      return finish(id, by_hand && at == 0 ? "refused" : "failed", not_made(run, fmt::format("not made: {}", why)));
+  }
   run.give_up = clock().steady() + settings_.confirm_within + kGrace;
-  std::shared_ptr<Deed> deed = deeds()[at];
   deed->make(*context_.loop, *context_.shared, run.cause, [door = door_, id, at, deed](Result<std::string> result) {
     door->pass([id, at, result = std::move(result)](DoStep& step) { step.answered(id, at, result); });
   });
@@ -413,18 +502,19 @@ void DoStep::answered(const std::string& id, std::size_t deed, Result<std::strin
   if (found == runs_.end() || found->second.at != deed) return;
   Run& run = found->second;
   if (!result) {
-    std::string why = fmt::format("{}: {}", deeds()[deed]->text(), result.error().detail);
-    if (!run.confirmed.empty()) why += fmt::format("; before it: {}", fmt::join(run.confirmed, ", "));
-    return finish(id, "failed", why);
+    const bool unknown = result.error().code == Errc::data_loss;
+    return finish(
+        id, unknown ? "unknown" : "failed",
+        not_made(run, result.error().detail +
+                          (unknown ? "; it may have been made or not, and is not repeated: look at the machine" : "")));
   }
   run.confirmed.push_back(std::move(*result));
-  if (++run.at < deeds().size()) return act(id);
+  if (++run.at < run.deeds.size()) return act(id);
   finish(id, "confirmed", fmt::format("{}", fmt::join(run.confirmed, ", ")));
 }
 
 void DoStep::finish(const std::string& id, const std::string& outcome, const std::string& why) {
   auto run = runs_.extract(id);
-  if (runs_.empty()) deeds_under_way_.clear();
   const Cause& cause = run.mapped().cause;
   // Told before it is kept: the history misses nothing.
   tell(cause, outcome, run.mapped().actor, why);
@@ -433,6 +523,7 @@ void DoStep::finish(const std::string& id, const std::string& outcome, const std
     record.stage = outcome;
     keep(std::move(record));
   }
+  if (outcome == "refused") return;
   set_failure(cause.device, outcome != "confirmed", why);
   if (outcome != "confirmed") context_.error(fmt::format("do {}: {}", settings_.name, why));
 }

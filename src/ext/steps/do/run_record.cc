@@ -13,7 +13,8 @@ std::string to_text(const RunRecord& record) {
   json::append_quoted(out, record.trigger);
   out += ",\"stage\":";
   json::append_quoted(out, record.stage);
-  return out + fmt::format(",\"alarm_at\":{},\"began\":{},\"starts\":[{}]}}", record.alarm_at, record.began,
+  return out + fmt::format(",\"alarm_at\":{},\"newest\":{},\"passed_at\":{},\"began\":{},\"starts\":[{}]}}",
+                           record.alarm_at, record.newest, record.passed_at, record.began,
                            fmt::join(record.starts, ","));
 }
 
@@ -27,6 +28,8 @@ Result<RunRecord> run_record_from(std::string_view text) {
   record.trigger = json::string_or(*value, "trigger", "");
   record.stage = json::string_or(*value, "stage", "");
   record.alarm_at = json::int_or(*value, "alarm_at", 0);
+  record.newest = json::int_or(*value, "newest", record.alarm_at);
+  record.passed_at = json::int_or(*value, "passed_at", 0);
   record.began = json::int_or(*value, "began", 0);
   const json::Value* starts = json::find(*value, "starts");
   if (starts != nullptr && starts->is_array()) {

@@ -14,12 +14,19 @@ struct RunRecord {
   std::string device = {};
   std::string id = {};                        // of the last attempt
   std::string trigger = {};                   // "wear.raised", or "forced"
-  base::WallMicros alarm_at = 0;              // event time of the alarm that was the reason
+  base::WallMicros alarm_at = 0;              // event time of the alarm considered last
+  base::WallMicros newest = 0;                // of the newest one considered: what is not newer comes again
+  base::WallMicros passed_at = 0;             // of the newest change the other way
   std::string stage = {};                     // begun, confirmed, failed, refused, missed, unknown
   base::WallMicros began = 0;                 // by our clock
   std::vector<base::WallMicros> starts = {};  // those that still count for `at_most`, oldest first
 
   bool unfinished() const { return stage == "begun"; }
+  // An alarm was considered, for good or not. One from beyond `horizon` says nothing about those that are new.
+  void consider(base::WallMicros at, base::WallMicros horizon) {
+    alarm_at = at;
+    if (at <= horizon && (at > newest || newest > horizon)) newest = at;
+  }
 };
 
 std::string to_text(const RunRecord& record);

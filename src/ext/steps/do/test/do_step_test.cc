@@ -1,182 +1,11 @@
-#include "ext/steps/do/do_step.h"
-
-#include <gmock/gmock.h>
-
-#include "ingest/action_board.h"
-#include "ingest/alarm_board.h"
-#include "ingest/test/step_harness.h"
+#include "ext/steps/do/test/do_harness.h"
 
 namespace penstock::ext::steps {
 namespace {
 
-using ingest::ActionEvent;
-using ingest::AlarmChange;
-using ingest::Sample;
-using ingest::Value;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-// A disk: what is put is durable once commit() was called, or at once.
-class FakeState : public ingest::StatePort {
- public:
-  std::optional<std::string> get(const std::string& key) const override {
-    auto found = memory.find(key);
-    return found == memory.end() ? std::nullopt : std::optional(found->second);
-  }
-  void put(std::string key, std::string value, Kept kept = {}) override {
-    memory[key] = value;
-    waiting.push_back([this, key, value, kept] {
-      if (full) {
-        if (kept) kept(fail(Errc::resource_exhausted, "the disk is full"));
-        return;
-      }
-      disk[key] = value;
-      if (kept) kept({});
-    });
-    if (at_once) commit();
-  }
-  void erase(const std::string& key) override {
-    memory.erase(key);
-    waiting.push_back([this, key] { disk.erase(key); });
-    if (at_once) commit();
-  }
-  std::vector<std::pair<std::string, std::string>> entries(const std::string& prefix) const override {
-    std::vector<std::pair<std::string, std::string>> found;
-    for (const auto& one : memory) {
-      if (one.first.starts_with(prefix)) found.push_back(one);
-    }
-    return found;
-  }
-  void commit() {
-    for (auto& one : std::exchange(waiting, {})) one();
-  }
-  // The process ended: only the disk is left.
-  void crash() {
-    waiting.clear();
-    memory = disk;
-  }
-
-  std::map<std::string, std::string> memory, disk;
-  std::vector<std::function<void()>> waiting;
-  bool at_once = true;
-  bool full = false;
-};
-
-struct FakePoints : public ingest::WritePort {
-  void write(rt::Loop& loop, ingest::PointWrite write, std::function<void(Result<Value>)> done) override {
-    writes.push_back(write.source + "." + write.point);
-    auto answer = [&loop, done](Result<Value> value) { loop.post([done, value] { done(value); }); };
-    if (silent) {
-      waiting.push_back(answer);
-    } else {
-      answer(reads ? *reads : Result<Value>(write.value));
-    }
-  }
-  std::vector<std::string> writes;
-  std::vector<std::function<void(Result<Value>)>> waiting;
-  std::optional<Result<Value>> reads;
-  bool silent = false;
-};
-
-// A gateway that can crash: the disk and the machine outlast it.
-class DoTest : public testing::Test {
- protected:
-  void start(const std::string& yaml = "{ on: wear.raised, write: { plc.stop: true } }") {
-    context = {.clock = &clock, .writes = &points, .state = &state};
-    board = std::make_unique<ingest::ActionBoard>(&state, &clock,
-                                                  [this](const ActionEvent& event) { events.push_back(event); });
-    context.actions = board.get();
-    alarms = std::make_unique<ingest::AlarmBoard>();
-    alarms->attach(&state, nullptr, &clock);
-    alarms->restore();
-    auto document = config::Document::parse("step: " + yaml + "\n", "test.yaml");
-    ASSERT_TRUE(document);
-    ingest::StepContext step_context;
-    step_context.shared = &context;
-    step_context.pipeline = "line";
-    step_context.loop = &loop;
-    step_context.alarm_changed = [this](const AlarmChange& change) { alarms->change(change); };
-    step_context.failed = [this](std::string_view what) { errors.emplace_back(what); };
-    step_context.alarms = std::make_shared<ingest::AlarmTable>();
-    step_context.alarms->try_emplace("wear");
-    step_context.raised = [this](const std::string& name) { return alarms->raised("line", name); };
-    config::Map root = document->root().map();
-    step = make_do(root.get("step"), step_context);
-    root.done();
-    report = document->report();
-  }
-  void crash() {
-    step.reset();
-    board.reset();
-    alarms.reset();
-    state.crash();
-    points.waiting.clear();
-    run();
-    events.clear();
-  }
-  void run() {
-    for (int i = 0; i < 8; ++i) {
-      loop.post([this] { loop.stop(); });
-      loop.run();
-    }
-  }
-  // The alarm step's part: the board knows first, then the sample comes along.
-  Sample alarm(bool raised = true, const std::string& device = "press-1") {
-    clock.advance(std::chrono::seconds(1));
-    AlarmChange change;
-    change.pipeline = "line";
-    change.name = "wear";
-    change.device = device;
-    change.raised = raised;
-    change.at = clock.wall();
-    change.why = "score > 0.8";
-    Sample sample;
-    sample.device = device;
-    sample.event_time = sample.ingest_time = clock.wall();
-    sample.set("score", 0.9);
-    sample.alarm = std::make_shared<AlarmChange>(change);
-    alarms->change(change);
-    return sample;
-  }
-  void push(Sample sample) {
-    struct Out : ingest::Output {
-      void emit(Sample) override {}
-    } out;
-    step->push(std::move(sample), out);
-    run();
-  }
-  void tick() {
-    struct Out : ingest::Output {
-      void emit(Sample) override {}
-    } out;
-    step->tick(clock.wall(), out);
-    run();
-  }
-  std::vector<std::string> happened() const {
-    std::vector<std::string> found;
-    for (const ActionEvent& event : events) found.push_back(event.what);
-    return found;
-  }
-  std::string why() const { return events.empty() ? "" : events.back().why; }
-  std::vector<std::string> standing() const {
-    std::vector<std::string> found;
-    for (const AlarmChange& change : alarms->active()) found.push_back(change.name);
-    return found;
-  }
-
-  base::FakeClock clock;
-  rt::Loop loop;
-  FakeState state;
-  FakePoints points;
-  ingest::Context context;
-  std::unique_ptr<ingest::ActionBoard> board;
-  std::unique_ptr<ingest::AlarmBoard> alarms;
-  std::unique_ptr<ingest::Step> step;
-  std::string report;
-  std::vector<ActionEvent> events;
-  std::vector<std::string> errors;
-};
 
 TEST_F(DoTest, WritesAndReadsBack) {
   start();
@@ -235,117 +64,6 @@ TEST_F(DoTest, AFullDiskMeansNoAction) {
   EXPECT_THAT(why(), HasSubstr("could not be written down before: the disk is full"));
 }
 
-// --- the end of the process at every stage ---------------------------------------------------------------------------
-
-TEST_F(DoTest, KilledBeforeTheIntent) {
-  state.at_once = false;
-  start();
-  push(alarm());
-  crash();
-  state.at_once = true;
-  start();
-  tick();
-  EXPECT_THAT(points.writes, IsEmpty());
-  EXPECT_THAT(happened(), IsEmpty());
-  // The alarm was lost with it, comes again with the next sample, and the action is made for the first time.
-  push(alarm());
-  EXPECT_THAT(points.writes, ElementsAre("plc.stop"));
-}
-
-TEST_F(DoTest, KilledBetweenTheAlarmAndTheIntent) {
-  start();
-  Sample sample = alarm();  // on disk
-  state.at_once = false;
-  push(sample);
-  crash();
-  state.at_once = true;
-  start();
-  tick();
-  EXPECT_THAT(points.writes, IsEmpty());
-  EXPECT_THAT(happened(), ElementsAre("missed"));
-  EXPECT_THAT(standing(), ElementsAre("wear", "wear-raised-failed"));
-  push(sample);  // read again from a journal: it is known
-  EXPECT_THAT(points.writes, IsEmpty());
-}
-
-TEST_F(DoTest, KilledAfterTheIntent) {
-  start();
-  Sample sample = alarm();
-  struct Out : ingest::Output {
-    void emit(Sample) override {}
-  } out;
-  step->push(sample, out);  // kept, but the loop does not get to write
-  crash();
-  start();
-  tick();
-  EXPECT_THAT(points.writes, IsEmpty());
-  EXPECT_THAT(happened(), ElementsAre("unknown"));
-  EXPECT_THAT(why(), HasSubstr("is not repeated"));
-  push(sample);
-  EXPECT_THAT(points.writes, IsEmpty());
-}
-
-TEST_F(DoTest, KilledAfterTheWrite) {
-  points.silent = true;
-  start();
-  Sample sample = alarm();
-  push(sample);
-  ASSERT_EQ(points.writes.size(), 1U);
-  crash();
-  points.silent = false;
-  start();
-  tick();
-  push(sample);
-  EXPECT_EQ(points.writes.size(), 1U);
-  EXPECT_THAT(happened(), ElementsAre("unknown", "refused"));
-  EXPECT_THAT(standing(), ElementsAre("wear", "wear-raised-failed"));
-  // Once more after another restart it is not told again.
-  crash();
-  start();
-  tick();
-  EXPECT_THAT(happened(), IsEmpty());
-}
-
-TEST_F(DoTest, KilledAfterTheConfirmation) {
-  start();
-  Sample sample = alarm();
-  push(sample);
-  crash();
-  start();
-  tick();
-  EXPECT_THAT(happened(), IsEmpty());
-  push(sample);
-  EXPECT_EQ(points.writes.size(), 1U);
-  EXPECT_THAT(why(), HasSubstr("for this alarm it is confirmed already"));
-}
-
-TEST_F(DoTest, HowOftenIsRememberedOverARestart) {
-  start("{ on: wear.raised, write: { plc.stop: true }, at_most: 2/min }");
-  push(alarm(true, "a"));
-  push(alarm(true, "b"));
-  crash();
-  start("{ on: wear.raised, write: { plc.stop: true }, at_most: 2/min }");
-  push(alarm(true, "c"));
-  EXPECT_THAT(why(), HasSubstr("it was made 2 times within 1m"));
-  EXPECT_EQ(points.writes.size(), 2U);
-  clock.advance(std::chrono::minutes(1));
-  push(alarm(true, "d"));
-  EXPECT_EQ(points.writes.size(), 3U);
-}
-
-TEST_F(DoTest, TwoReasonsAreRememberedEach) {
-  const std::string yaml = "{ on: [wear.raised, wear.cleared], write: { plc.stop: true } }";
-  start(yaml);
-  push(alarm());
-  push(alarm(false));
-  push(alarm());
-  EXPECT_EQ(points.writes.size(), 3U);
-  crash();
-  start(yaml);
-  tick();
-  EXPECT_THAT(happened(), IsEmpty());
-}
-
 // --- when it is not made ---------------------------------------------------------------------------------------------
 
 TEST_F(DoTest, NeverFromBadOrStaleData) {
@@ -365,6 +83,76 @@ TEST_F(DoTest, NeverFromBadOrStaleData) {
   push(ahead);
   EXPECT_THAT(why(), HasSubstr("after now"));
   EXPECT_THAT(points.writes, IsEmpty());
+}
+
+TEST_F(DoTest, NeverFromDataThatCameTooLongAgo) {
+  start("{ on: wear.raised, write: { plc.stop: true }, max_age: 5s }");
+  // The device's clock is ahead by as much as its sample is old.
+  Sample sample = alarm();
+  sample.ingest_time -= 6'000'000;
+  push(sample);
+  EXPECT_THAT(why(), HasSubstr("6s before now, more than max_age 5s"));
+  EXPECT_THAT(points.writes, IsEmpty());
+}
+
+TEST_F(DoTest, NeverFromDataThatGrewOldWhileItWasWrittenDown) {
+  state.at_once = false;
+  start("{ on: wear.raised, write: { plc.stop: true }, max_age: 5s }");
+  push(alarm());
+  clock.advance(std::chrono::seconds(6));
+  state.commit();
+  run();
+  EXPECT_THAT(points.writes, IsEmpty());
+  EXPECT_THAT(happened(), ElementsAre("begun", "failed"));
+  EXPECT_THAT(why(), HasSubstr("not made: the sample is 6s before now"));
+  EXPECT_THAT(standing(), ElementsAre("wear", "wear-raised-failed"));
+}
+
+TEST_F(DoTest, NeverFromDataThatGrewOldBehindAnotherDeed) {
+  start("{ on: wear.raised, write: { plc.stop: true, plc.lamp: true }, max_age: 5s, confirm_within: 10s }");
+  points.silent = true;
+  push(alarm());
+  clock.advance(std::chrono::seconds(6));
+  points.waiting[0](Value(true));
+  run();
+  EXPECT_THAT(points.writes, ElementsAre("plc.stop"));
+  EXPECT_EQ(happened().back(), "failed");
+  EXPECT_THAT(why(), HasSubstr("plc.lamp = true: not made: the sample is 6s before now"));
+  EXPECT_THAT(why(), HasSubstr("before it: plc.stop reads true"));
+}
+
+TEST_F(DoTest, AHoldBeforeItIsMadeHolds) {
+  state.at_once = false;
+  start();
+  push(alarm());
+  ASSERT_TRUE(board->hold("line", "wear-raised", {.by = "ada", .why = "my hand is in it"}));
+  state.commit();
+  run();
+  EXPECT_THAT(points.writes, IsEmpty());
+  EXPECT_THAT(happened(), ElementsAre("begun", "held", "refused"));
+  EXPECT_THAT(why(), HasSubstr("my hand is in it"));
+  EXPECT_THAT(standing(), ElementsAre("wear"));
+}
+
+TEST_F(DoTest, AnInterlockBlocksWhereAValueIsMissing) {
+  for (const std::string only_if : {"not open", "speed != 0", "not (speed > 0)", "speed == 0 ? false : true",
+                                    "not (score > 0.5 and speed > 0)", "not (vib[3] > 1)", "not (name > 3)"}) {
+    start(fmt::format("{{ on: wear.raised, write: {{ plc.stop: true }}, only_if: \"{}\" }}", only_if));
+    Sample sample = alarm();
+    sample.set("vib", std::vector<double>{1, 2});
+    sample.set("name", std::string("press"));
+    push(sample);
+    EXPECT_THAT(points.writes, IsEmpty()) << only_if;
+    EXPECT_THAT(why(), HasSubstr("only_if cannot be told")) << only_if;
+    sample = alarm();
+    sample.set("speed", std::numeric_limits<double>::quiet_NaN());
+    push(sample);
+    EXPECT_THAT(points.writes, IsEmpty()) << only_if;
+  }
+  // What is asked about null is an answer.
+  start("{ on: wear.raised, write: { plc.stop: true }, only_if: \"not has(open) or open\" }");
+  push(alarm());
+  EXPECT_THAT(points.writes, ElementsAre("plc.stop"));
 }
 
 TEST_F(DoTest, InterlocksHoldItBack) {
@@ -415,11 +203,12 @@ TEST_F(DoTest, NoAnswerIsAFailure) {
   EXPECT_EQ(why(), "an attempt for this device is under way");
   clock.advance(std::chrono::seconds(3));
   tick();
-  EXPECT_EQ(happened().back(), "failed");
+  EXPECT_EQ(happened().back(), "unknown");
   EXPECT_THAT(why(), HasSubstr("no answer within 2s"));
+  EXPECT_THAT(standing(), ElementsAre("wear", "wear-raised-failed"));
   points.waiting[0](Value(true));  // too late: it has been told
   run();
-  EXPECT_EQ(happened().back(), "failed");
+  EXPECT_EQ(happened().back(), "unknown");
   EXPECT_EQ(points.writes.size(), 1U);
 }
 
@@ -440,6 +229,94 @@ TEST_F(DoTest, AttemptsGoOnOverAHotSwap) {
   run();
   EXPECT_THAT(happened(), ElementsAre("begun", "confirmed"));
   EXPECT_FALSE(step->busy());
+}
+
+TEST_F(DoTest, AReloadBeforeTheIntentIsOnDiskLosesNothing) {
+  state.at_once = false;
+  start();
+  push(alarm());
+  std::unique_ptr<ingest::Step> before = std::move(step);
+  auto old_board = std::move(board);
+  auto old_alarms = std::move(alarms);
+  start();
+  step->adopt(*before);
+  before.reset();
+  state.commit();
+  run();
+  EXPECT_THAT(points.writes, ElementsAre("plc.stop"));
+  EXPECT_EQ(happened().back(), "confirmed");
+}
+
+TEST_F(DoTest, WhatBeginsAfterAReloadIsWhatIsWrittenNow) {
+  start("{ name: stop, on: wear.raised, write: { plc.stop: true, plc.lamp: true } }");
+  points.silent = true;
+  push(alarm(true, "a"));
+  std::unique_ptr<ingest::Step> before = std::move(step);
+  auto old_board = std::move(board);
+  auto old_alarms = std::move(alarms);
+  start("{ name: stop, on: wear.raised, write: { plc.slow: true } }");
+  step->adopt(*before);
+  before.reset();
+  push(alarm(true, "b"));
+  points.waiting[0](Value(true));
+  run();
+  EXPECT_THAT(points.writes, ElementsAre("plc.stop", "plc.slow", "plc.lamp"));
+}
+
+TEST_F(DoTest, AStepThatWasTakenOutFinishesWhatItBegan) {
+  start("{ name: stop, on: wear.raised, write: { plc.stop: true } }");
+  points.silent = true;
+  const Sample sample = alarm();
+  push(sample);
+  // The pipeline has one of the same name now, at a place where it is no successor.
+  std::unique_ptr<ingest::Step> before = std::move(step);
+  auto keep_board = std::move(board);
+  auto keep_alarms = std::move(alarms);
+  start("{ name: stop, on: wear.raised, write: { plc.stop: true } }");
+  board = std::move(keep_board);
+  alarms = std::move(keep_alarms);
+  context.actions = board.get();
+  tick();
+  push(sample);
+  EXPECT_THAT(happened(), ElementsAre("begun", "refused"));
+  push(alarm());
+  EXPECT_EQ(why(), "an attempt for this device is under way");
+  points.waiting[0](Value(true));
+  run();
+  EXPECT_EQ(happened().back(), "confirmed");
+  EXPECT_EQ(points.writes.size(), 1U);
+  before.reset();
+  push(alarm());
+  EXPECT_EQ(points.writes.size(), 2U);
+}
+
+// Answers to calls: a status, or why there is none.
+struct FakeCalls : public ingest::HttpPort {
+  void post(rt::Loop& loop, ingest::HttpPost post, std::function<void(Result<int>)> done) override {
+    posts.push_back(post);
+    loop.post([this, done] { done(answer); });
+  }
+  std::vector<ingest::HttpPost> posts;
+  Result<int> answer = 200;
+};
+
+TEST_F(DoTest, ACallIsMadeOnceAndItsAddressKeepsItsSecrets) {
+  FakeCalls calls;
+  context.http = &calls;
+  start("{ on: wear.raised, call: { url: \"http://plc.example/stop?token=s3cret#s3cret\" } }");
+  context.http = &calls;
+  calls.answer = fail(Errc::data_loss, "it was sent and not answered");
+  push(alarm());
+  ASSERT_EQ(calls.posts.size(), 1U);
+  EXPECT_TRUE(calls.posts[0].once);
+  EXPECT_EQ(calls.posts[0].url, "http://plc.example/stop?token=s3cret#s3cret");
+  EXPECT_EQ(happened().back(), "unknown");
+  EXPECT_THAT(why(),
+              HasSubstr("call http://plc.example/stop?...: it was sent and not answered; it may have been made"));
+  calls.answer = 500;
+  push(alarm());
+  EXPECT_EQ(happened().back(), "failed");
+  for (const ActionEvent& event : events) EXPECT_THAT(event.why + event.action, testing::Not(HasSubstr("s3cret")));
 }
 
 TEST_F(DoTest, RefusesWhatMakesNoSense) {
