@@ -1,6 +1,6 @@
 """kill -9 at random moments while publishers wait for every answer, over HTTP and over MQTT at QoS 1: what was answered
-reaches the sink, each device's samples in order, and what the gateway sends again is known by its name. 10 rounds over each; `--rounds 1000` by hand, `--seed 7` for the same
-moments again."""
+reaches the sink, each device's samples in order, and what the gateway sends again is known by its name. 10 rounds over
+each; `--rounds 1000` by hand, `--seed 7` for the same moments again."""
 
 import collections
 import contextlib
