@@ -492,7 +492,7 @@ def test_too_few_threads_to_start_are_told():
 
 def test_threads_that_cannot_be_had_later_refuse_what_needs_them():
     skip_for(needs("prlimit", "setpriv", root=True))
-    prefix = ["prlimit", "--nproc=9", "setpriv", "--reuid=54322", "--regid=54322", "--clear-groups"]
+    prefix = ["prlimit", "--nproc=4", "setpriv", "--reuid=54322", "--regid=54322", "--clear-groups"]
     with harness.Mock() as mock:
         folder = harness.folder()
         harness.FOLDER.chmod(0o777)

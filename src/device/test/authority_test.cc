@@ -48,7 +48,7 @@ std::vector<List> lists_of(const std::string& folder) {
     auto* id =
         static_cast<AUTHORITY_KEYID*>(X509_CRL_get_ext_d2i(read, NID_authority_key_identifier, nullptr, nullptr));
     List& list = lists.emplace_back();
-    list.revoked = sk_X509_REVOKED_num(X509_CRL_get_REVOKED(read));
+    list.revoked = std::max(0, sk_X509_REVOKED_num(X509_CRL_get_REVOKED(read)));  // -1: no list
     list.from = seconds_of(X509_CRL_get0_lastUpdate(read));
     list.until = seconds_of(X509_CRL_get0_nextUpdate(read));
     if (id != nullptr && id->keyid != nullptr)
