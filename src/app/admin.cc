@@ -2,7 +2,6 @@
 
 #include "app/abuse.h"
 #include "app/admin_buffers.h"
-#include "app/admin_text.h"
 #include "app/console.h"
 #include "app/listen_config.h"
 #include "flow/permission.h"
@@ -24,8 +23,15 @@ rt::Task<void> send(http::Exchange& exchange, int status, std::string_view type,
   co_await exchange.respond(head_of(status, type), body);
 }
 
+// Valid JSON also where the message repeats what a caller wrote into a path.
+std::string error_body(std::string_view message) {
+  std::string body = "{\"error\":";
+  json::append_quoted(body, message);
+  return body += '}';
+}
+
 rt::Task<void> send_error(http::Exchange& exchange, int status, std::string_view message) {
-  return send(exchange, status, "application/json", json::dump(json::Object{{"error", text(message)}}));
+  return send(exchange, status, "application/json", error_body(message));
 }
 
 // Of a body that could not be read.
@@ -254,7 +260,7 @@ rt::Task<void> Admin::handle(http::Exchange& connection) {
     http::ResponseHead head = head_of(405, "application/json");
     head.add("allow", match.allowed);
     std::string why = fmt::format("{} is not possible here; {} is", request.method, match.allowed);
-    std::string body = json::dump(json::Object{{"error", text(why)}});
+    std::string body = error_body(why);
     co_await exchange.respond(std::move(head), body);
   }
 }
