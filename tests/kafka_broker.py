@@ -1,9 +1,11 @@
 """An Apache Kafka broker for tests, from the jars of tools/fetch_kafka.sh: one node that is its own controller (KRaft)."""
 
+import pathlib
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import harness
 from harness import check, until
@@ -37,7 +39,7 @@ class Broker:
     """On a port of its own, which it keeps when it is started again; so does what it has stored. Topics make themselves."""
 
     def __init__(self, partitions, **settings):
-        self.folder = harness.folder()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="penstock-kafka-"))  # outlives the tests' own, which goes first
         port, controller = free_ports(2)
         self.address = f"127.0.0.1:{port}"
         self.port = port
@@ -79,3 +81,4 @@ class Broker:
 
     def __exit__(self, *_):
         self.stop(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -33,6 +33,7 @@ void merge(json::Object& into, const json::Object& changes) {
 
 Result<std::string> twin_text(const json::Object& twin) {
   std::string text = json::dump(twin);
+  if (!json::parse(text)) return fail(Errc::invalid_argument, "a twin holds a number that is too large");
   if (text.size() <= kTwinBytesMax) return text;
   return fail(Errc::invalid_argument,
               fmt::format("half a twin has at most {} bytes; this one has {}", kTwinBytesMax, text.size()));
@@ -79,6 +80,8 @@ Result<CommandAnswer> read_answer(const json::Value& message) {
     return fail(Errc::invalid_argument, "'state': a command is `done` or `failed`");
   if (const json::Value* result = json::find(message, "result"); result != nullptr && !result->is_null())
     answer.result = json::dump(*result);
+  if (!answer.result.empty() && !json::parse(answer.result))
+    return fail(Errc::invalid_argument, "'result' holds a number that is too large");
   if (answer.result.size() > kPayloadBytesMax)
     return fail(Errc::invalid_argument, fmt::format("'result': at most {} bytes", kPayloadBytesMax));
   return answer;

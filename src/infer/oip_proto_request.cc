@@ -15,7 +15,7 @@ std::optional<Parameter> read_choice(pbf_reader choice) {
   std::optional<Parameter> value;
   while (choice.next()) {
     switch (choice.tag_and_type()) {
-      case varint_field(1): value = choice.get_bool(); break;
+      case varint_field(1): value = choice.get_uint64() != 0; break;  // get_bool() looks a byte too far
       case varint_field(2): value = choice.get_int64(); break;
       case bytes_field(3): value = std::string(bytes_of(choice)); break;
       case protozero::tag_and_type(4, pbf_wire_type::fixed64): value = choice.get_double(); break;

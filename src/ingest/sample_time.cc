@@ -8,6 +8,9 @@ namespace penstock::ingest {
 namespace {
 
 constexpr std::int64_t kMicros = 1'000'000;
+// The years 0000 to 9999: others cannot be written as RFC 3339.
+constexpr std::int64_t kEarliest = -62'167'219'200 * kMicros;
+constexpr std::int64_t kLatest = 253'402'300'799 * kMicros;
 
 // Reads `digits` digits at the front of `text` and removes them; -1 when they are not there.
 int take_digits(std::string_view& text, std::size_t digits) {
@@ -104,7 +107,7 @@ void append_time(std::string& out, base::WallMicros time) {
 Result<base::WallMicros> time_from_epoch(double number) {
   double size = std::abs(number);
   double micros = size < 1e11 ? number * 1e6 : size < 1e14 ? number * 1e3 : size < 1e17 ? number : number / 1e3;
-  if (!std::isfinite(micros) || std::abs(micros) > 9e17) {
+  if (!(micros >= static_cast<double>(kEarliest) && micros <= static_cast<double>(kLatest))) {
     return fail(Errc::out_of_range, "is no time: expected seconds, ms, us or ns since 1970");
   }
   return static_cast<base::WallMicros>(std::llround(micros));
@@ -127,7 +130,9 @@ Result<base::WallMicros> parse_time(std::string_view text) {
     return fail(Errc::invalid_argument,
                 "is no time; write 2026-01-31T12:00:00Z or a number since 1970 (s, ms, us, ns)");
   }
-  return *days * 86400 * kMicros + *clock - *offset;
+  const std::int64_t time = *days * 86400 * kMicros + *clock - *offset;
+  if (time < kEarliest || time > kLatest) return fail(Errc::out_of_range, "is a time outside the years 0000 to 9999");
+  return time;
 }
 
 }  // namespace penstock::ingest

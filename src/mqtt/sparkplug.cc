@@ -42,6 +42,9 @@ constexpr std::uint32_t bytes(std::uint32_t tag) {
 constexpr std::uint32_t four(std::uint32_t tag) { return protozero::tag_and_type(tag, pbf_wire_type::fixed32); }
 constexpr std::uint32_t eight(std::uint32_t tag) { return protozero::tag_and_type(tag, pbf_wire_type::fixed64); }
 
+// pbf_reader::get_bool() looks at a byte before it knows that there is one.
+bool truth_of(pbf_reader& field) { return field.get_uint64() != 0; }
+
 // What is thrown here is caught in decode().
 struct Malformed {
   Error error;
@@ -99,14 +102,14 @@ Metric read_metric(pbf_reader from) {
       case varint(metric::kAlias): out.alias = from.get_uint64(); break;
       case varint(metric::kTimestamp): out.timestamp_ms = from.get_uint64(); break;
       case varint(metric::kType): out.type = static_cast<DataType>(from.get_uint32()); break;
-      case varint(metric::kHistorical): out.historical = from.get_bool(); break;
-      case varint(metric::kNull): out.null = from.get_bool(); break;
+      case varint(metric::kHistorical): out.historical = truth_of(from); break;
+      case varint(metric::kNull): out.null = truth_of(from); break;
       case bytes(metric::kProperties): read_properties(from.get_message(), out); break;
       case varint(metric::kInt): out.value = std::uint64_t{from.get_uint32()}; break;
       case varint(metric::kLong): out.value = from.get_uint64(); break;
       case four(metric::kFloat): out.value = static_cast<double>(from.get_float()); break;
       case eight(metric::kDouble): out.value = from.get_double(); break;
-      case varint(metric::kBoolean): out.value = from.get_bool(); break;
+      case varint(metric::kBoolean): out.value = truth_of(from); break;
       case bytes(metric::kString): out.value = text_of(from); break;
       case bytes(metric::kBytes): out.value = RawBytes{from.get_bytes()}; break;
       default: from.skip();

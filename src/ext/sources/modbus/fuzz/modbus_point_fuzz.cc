@@ -46,7 +46,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (has_bits(point.table)) words[i] &= 1;
   }
   const auto value = decode(point, words);
-  if (!value || point.bit >= 0) return 0;
+  // A sample has a number of 64 bits without sign as a double, whose last ones do not fit again.
+  if (!value || point.bit >= 0 || point.type == Type::u64) return 0;
   const auto encoded = encode(point, *value);
   if (!encoded) std::abort();
   const auto again = decode(point, *encoded);
