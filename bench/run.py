@@ -10,6 +10,7 @@ import connections
 import devices
 import footprint
 import infer
+import link_cut
 import modbus
 import overload
 import peers
@@ -21,7 +22,8 @@ import shared
 import tokenizer
 import translate
 
-BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "devices": devices.devices, "idle": footprint.idle,
+BENCHES = {"chat": proxy.chat, "stream": proxy.stream, "infer": infer.infer, "alarm": alarm.alarm, "devices": devices.devices, "flood": devices.flood,
+           "link_cut": link_cut.link_cut, "idle": footprint.idle,
            "startup": footprint.startup, "connections": connections.connections, "overload": overload.overload, "reload": reload.reload,
            "peers": peers.peers, "translate": translate.translate, "accounting": accounting.accounting, "shared": shared.shared,
            "tokenize": tokenizer.tokenize, "modbus": modbus.modbus}
@@ -33,7 +35,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
     parser.add_argument("--seconds", type=int, default=4, help="length of one measurement (default 4)")
     parser.add_argument("--connections", type=int, default=0, help="concurrent connections (default: each bench's own)")
-    parser.add_argument("--rate", type=int, default=0, help="alarm: messages per second (default 1000)")
+    parser.add_argument("--rate", type=int, default=0, help="alarm, devices, flood: readings per second (default: each bench's own)")
     parser.add_argument("--peers", default="", metavar="A,B", help="peers: only these, besides direct and penstock")
     parser.add_argument("--mixes", default="", metavar="TEXT", help="peers: only mixes whose name has this in it, e.g. 'stream' or '64 KB'")
     options = parser.parse_args()

@@ -49,6 +49,14 @@ def on_port(command, core, log, port, **more):
     return program
 
 
+def mosquitto(folder, core):
+    """A broker that keeps nothing on disk and drops nothing."""
+    port = programs.free_port()
+    path = folder / "mosquitto.conf"
+    path.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\nset_tcp_nodelay true\nmax_queued_messages 0\n")
+    return on_port([programs.need("mosquitto"), "-c", str(path)], core, folder / "mosquitto.log", port)
+
+
 def nginx_command(folder, port, upstream_port, buffering=True, connections=4096):
     path = folder / "nginx.conf"
     path.write_text(f"""

@@ -4,6 +4,7 @@ or replace the gateway: what flows again, what is said, and that nothing stays b
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -11,7 +12,8 @@ import stat
 import subprocess
 import threading
 
-from harness import Gateway, check, command, equal, need, run, skip, until
+import certificates
+from harness import Gateway, check, command, equal, folder, need, run, skip, until
 
 if shutil.which("mosquitto") is None and not os.access("/usr/sbin/mosquitto", os.X_OK):
     skip("mosquitto is not installed; ./dev setup test installs it")
@@ -104,6 +106,15 @@ def notes(gateway):
     return " ".join(gateway.request("GET", "/readyz").json().get("notes", []))
 
 
+def parent(pid):
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def memory(pid):
+    """Bytes that it has in memory."""
+    return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) << 10
+
+
 def accepts(port):
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
@@ -186,11 +197,173 @@ def test_a_killed_gateway_leaves_no_broker():
     with Gateway(config(port)) as gateway:
         flows(port, 1)
         pid = broker_pids(gateway)[-1]
+        keeper = parent(pid)
+        gateway.kill()
+    until(lambda: gone(pid) and gone(keeper), "the end of the broker and its keeper")
+    with Gateway(config(port)) as gateway:  # both at once
+        flows(port, 1)
+        pid = broker_pids(gateway)[-1]
+        os.kill(parent(pid), signal.SIGKILL)
         gateway.kill()
     until(lambda: gone(pid), "the broker's end")
     with Gateway(config(port), data_dir=gateway.data_dir) as second:
         flows(port, 2)
         second.stop()
+
+
+def test_a_storm_for_somebody_who_is_away_takes_bounded_memory_and_nothing_from_others():
+    port = free_port()
+    bounds = "    logger: { password: third-secret, subscribe: [ \"devices/#\" ] }\n  queued_bytes_max: 1MiB\n  memory_max: 32MiB"
+    with Gateway(config(port, bounds)) as gateway:
+        flows(port, 1)
+        pid = broker_pids(gateway)[-1]
+        subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-c", "-i", "logger", "-u", "logger", "-P", "third-secret",
+                        "-t", "devices/#", "-E"], timeout=20, check=True)
+        heavy = folder() / "heavy"
+        heavy.write_bytes(b"x" * 100_000)
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-u", "press-3", "-P", "first-secret", "-t", "devices/press-3/storm",
+                        "-f", str(heavy), "--repeat", "600"], timeout=60, check=True)
+        until(lambda: gateway.metric("penstock_broker_messages_dropped_total") > 500, "what found no room")
+        check(memory(pid) < 40 << 20, "bytes in memory:", memory(pid))
+        flows(port, 2)
+        equal(broker_pids(gateway), [pid])
+        gateway.stop()
+
+
+class Plant:
+    """A gateway whose broker asks for certificates of the gateway's own authority."""
+
+    def __init__(self):
+        need("openssl")
+        self.data_dir, self.out = folder() / "data", folder()
+        self.cli("ca", "init")
+        self.server = certificates.local()
+        self.port = free_port()
+        self.gateway = Gateway(f"""
+sources: {{ press: {{ mqtt: embedded, topic: "devices/+/vibration", qos: 1 }} }}
+pipelines: {{ all: {{ from: press, to: [ {{ log: {{}} }} ] }} }}
+broker:
+  listen: 127.0.0.1:{self.port}
+  tls: {{ {self.server.pair("server")}, client_ca: {self.data_dir}/devices/trust.pem }}
+  users: {{ line-9: {{ subscribe: [ "devices/#" ] }} }}
+""", data_dir=self.data_dir)
+
+    def cli(self, *arguments):
+        status, out, err = command("device", *arguments, "--data-dir", str(self.data_dir))
+        equal(status, 0, arguments, out, err)
+        return out.strip()
+
+    def issue(self, name):
+        """A certificate: how a client shows it, and its number."""
+        place = folder()
+        self.cli("issue", name, "--out", str(place))
+        pem = place / f"{name}.pem"
+        serial = subprocess.run(["openssl", "x509", "-in", str(pem), "-noout", "-serial"], capture_output=True, text=True, check=True).stdout
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-V", "5", "-q", "1", "--cafile", self.server.path("ca.pem"), "--cert", str(pem),
+                   "--key", str(place / f"{name}.key")]
+        return options, serial.strip().removeprefix("serial=")
+
+    def publish(self, shown, topic="devices/press-7/vibration"):
+        """taken, denied (the broker let it in and takes nothing) or refused."""
+        done = subprocess.run(["mosquitto_pub", *shown, "-t", topic, "-m", '{"vib":1}'], capture_output=True, text=True, timeout=20, check=False)
+        if done.returncode != 0:
+            return "refused"
+        return "denied" if "uthorized" in done.stderr + done.stdout else "taken"
+
+    def taken(self):
+        return self.gateway.metric("penstock_samples_total", source="press")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.gateway.__exit__()
+
+
+class Standing:
+    """A publisher that stays connected."""
+
+    def __init__(self, shown):
+        self.process = subprocess.Popen(["mosquitto_pub", *shown, "-t", "devices/press-7/vibration", "-l"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.said = []
+        threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True).start()
+
+    def publish(self):
+        self.process.stdin.write('{"vib":2}\n')
+        self.process.stdin.flush()
+
+    def denied(self):
+        return self.process.poll() is not None or any("uthorized" in line for line in list(self.said))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def test_a_revoked_certificate_is_nobodys_at_the_broker():
+    with Plant() as plant:
+        (stolen, serial), (other, _) = plant.issue("press-7"), plant.issue("press-7")
+        until(lambda: plant.publish(stolen) == "taken", "the certificate", 30)
+        until(lambda: plant.publish(other) == "taken", "the other one of the same device", 30)
+        equal(plant.publish(stolen, "devices/press-8/vibration"), "denied")
+        with Standing(stolen) as standing, Standing(other) as neighbour:
+            before = plant.taken()
+            standing.publish()
+            neighbour.publish()
+            until(lambda: plant.taken() >= before + 2, "what both said")
+            plant.cli("revoke", "press-7", serial)
+            until(lambda: plant.publish(stolen) == "refused", "the end of the certificate")
+            before = plant.taken()
+            standing.publish()
+            until(standing.denied, "the end of the connection that stood")
+            neighbour.publish()
+            until(lambda: plant.taken() > before, "what the other one said")
+            equal(plant.taken(), before + 1, "readings of a revoked certificate:")
+            check(not neighbour.denied(), "the other certificate was thrown out")
+            plant.cli("quarantine", "press-7")
+            until(lambda: plant.publish(other) == "denied", "the quarantine")
+            neighbour.publish()
+            until(neighbour.denied, "its end on the connection that stood")
+        equal(plant.taken(), before + 1, "readings from quarantine:")
+        plant.cli("release", "press-7")
+        until(lambda: plant.publish(other) == "taken", "the release")
+        # A broker that was started again knows it too.
+        os.kill(broker_pids(plant.gateway)[-1], signal.SIGKILL)
+        until(lambda: plant.publish(other) == "taken", "another broker", 30)
+        equal(plant.publish(stolen), "refused")
+        plant.cli("retire", "press-7")
+        until(lambda: plant.publish(other) == "refused", "the device's end")
+        plant.gateway.stop()
+
+
+def test_a_certificate_gives_no_rights_of_a_user_or_of_the_gateway():
+    with Plant() as plant:
+        status, _, err = command("device", "issue", "penstock-gateway", "--out", str(plant.out), "--data-dir", str(plant.data_dir))
+        check(status != 0 and "the gateway's own" in err, status, err)
+        shown, _ = plant.issue("press-7")
+        until(lambda: plant.publish(shown) == "taken", "the broker", 30)
+        # The name of a user of the configuration: it is not that user, and it is said.
+        named, _ = plant.issue("line-9")
+        until(lambda: "line-9" in notes(plant.gateway), "the note")
+        equal(plant.publish(named, "devices/line-9/vibration"), "denied")
+        plant.gateway.stop()
+
+
+def test_after_a_rotation_certificates_of_both_authorities_are_good():
+    with Plant() as plant:
+        (old, _), (revoked, serial) = plant.issue("press-7"), plant.issue("press-7")
+        until(lambda: plant.publish(old) == "taken", "the broker", 30)
+        plant.cli("revoke", "press-7", serial)
+        plant.cli("ca", "rotate")
+        new, _ = plant.issue("press-8")
+        until(lambda: plant.publish(new, "devices/press-8/vibration") == "taken", "the new authority", 30)
+        equal(plant.publish(old), "taken")
+        equal(plant.publish(revoked), "refused")
+        plant.gateway.stop()
 
 
 def test_an_upgrade_hands_the_broker_over():

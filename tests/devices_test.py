@@ -9,6 +9,7 @@ import time
 
 import harness
 import openapi
+from websocket_client import CLOSE, WebSocket
 from harness import Gateway, check, command, equal, request, until
 
 CONFIG = """
@@ -146,6 +147,24 @@ def test_secrets_are_replaced_and_taken_back():
             if file.is_file():
                 check(second["secret"].encode() not in file.read_bytes(), "the secret stands in", file.name)
         check(second["secret"] not in running.log(), "the secret stands in the log")
+
+
+def test_a_secret_that_was_taken_back_is_no_good_on_a_connection_that_stands():
+    for keys in ("keys:\n" + KEY, ""):
+        with gateway(keys) as running:
+            admin = Admin(running)
+            given = [admin.ask("POST", "devices/press-7/secrets", {}) for _ in range(2)]
+            standing = [WebSocket(running.port, "/ingest/plant/ws", key=one["secret"]) for one in given]
+            for each in standing:
+                each.text(reading())
+                equal(each.event(), {"accepted": 1})
+            admin.ask("DELETE", "devices/press-7/credentials/" + given[0]["credential"]["id"])
+            standing[0].text(reading())
+            check("revoked" in json.dumps(standing[0].event()), "what is said")
+            equal(standing[0].receive()[0], CLOSE)
+            standing[1].text(reading())
+            equal(standing[1].event(), {"accepted": 1})
+            running.stop()
 
 
 def test_unknown_devices_are_refused_or_kept_in_quarantine():
@@ -336,6 +355,91 @@ def test_twins_and_commands_go_over_the_embedded_broker_too():
             until(lambda: admin.ask("GET", "devices/press-7/twin")["reported"] == {"rate": 5}, "the report")
         admin.ask("POST", "devices/press-7/quarantine", {"why": "no"})
         until(lambda: publish(port, "press-7", secret, "devices/press-7/hello", 1) != 0, "its end at the broker")
+
+
+def with_broker(source="http: {}"):
+    """A configuration with a broker, and the broker's port."""
+    harness.need("mosquitto", "mosquitto_sub", "mosquitto_pub")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = CONFIG.format(more=f"broker: {{ listen: \"127.0.0.1:{port}\" }}")
+    return text.replace("http: {}", source), port
+
+
+def pour(port, name, secret, topic, payloads):
+    """Many messages over one connection, at QoS 1."""
+    subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-u", name, "-P", secret, "-q", "1", "-t", topic, "-l"],
+                   input="".join(json.dumps(one) + "\n" for one in payloads), text=True, check=True, timeout=60, capture_output=True)
+
+
+def test_over_mqtt_a_device_speaks_as_itself_alone():
+    text, port = with_broker("mqtt: embedded, topic: \"devices/+/vibration\", qos: 1")
+    with Gateway(text) as running:
+        admin = Admin(running)
+        secrets = {name: admin.ask("POST", f"devices/{name}/secrets", {})["secret"] for name in ("press-7", "press-8", "gw-1")}
+        samples = lambda name: admin.ask("GET", "devices/" + name)["samples"]
+        say = lambda name, payload: publish(port, name, secrets[name], f"devices/{name}/vibration", payload)
+        until(lambda: say("press-7", reading()) == 0 and samples("press-7") > 0, "a reading", 30)
+        equal(say("press-7", reading("press-8")), 0, "the broker cannot know")
+        before = samples("press-7")
+        until(lambda: say("press-7", reading("press-7")) == 0 and samples("press-7") > before, "its own name")
+        equal(samples("press-8"), 0, "what press-7 says of it")
+        check("leave `device` out" in running.log(), "what to do about it")
+        running.write(text.replace("qos: 1", "qos: 1, device: \"{device}\""))
+        until(lambda: "configuration reloaded" in running.log(), "the reload")
+        until(lambda: say("gw-1", reading("press-8")) == 0 and samples("press-8") > 0, "a gateway that may speak for others")
+
+
+def test_answers_come_through_a_flood_of_reports():
+    text, port = with_broker()
+    with Gateway(text) as running:
+        admin = Admin(running)
+        chatty, quiet = (admin.ask("POST", f"devices/{name}/secrets", {})["secret"] for name in ("chatty", "quiet"))
+        until(lambda: publish(port, "quiet", quiet, "devices/quiet/hello", 1) == 0, "the broker", 30)
+        given = [admin.ask("POST", "devices/quiet/commands", {"name": "blink"}, 201)["id"] for _ in range(50)]
+        flood = threading.Thread(target=pour, args=(port, "chatty", chatty, "devices/chatty/twin/reported", [{"n": n} for n in range(20000)]))
+        flood.start()
+        pour(port, "quiet", quiet, "devices/quiet/commands/ack", [{"id": one, "state": "done"} for one in given])
+        open_ones = lambda: [c["id"] for c in admin.ask("GET", "devices/quiet/commands?limit=200")["commands"] if c["state"] != "done"]
+        until(lambda: not open_ones(), "every answer", 30)
+        flood.join()
+        until(lambda: admin.ask("GET", "devices/chatty/twin")["reported"] == {"n": 19999}, "the last report", 30)
+
+
+def test_a_device_that_sleeps_finds_a_command_once():
+    """It keeps a session; while it is away the gateway goes and comes."""
+    text, port = with_broker()
+    with Gateway(text) as running:
+        admin = Admin(running)
+        secret = admin.ask("POST", "devices/press-7/secrets", {})["secret"]
+        until(lambda: publish(port, "press-7", secret, "devices/press-7/hello", 1) == 0, "the broker", 30)
+        session = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-u", "press-7", "-P", secret, "-i", "press-7", "-c", "-q", "1",
+                   "-t", "devices/press-7/commands"]
+        subprocess.run([*session, "-E"], check=True, timeout=30)
+        given = admin.ask("POST", "devices/press-7/commands", {"name": "blink", "expires": "1h"}, 201)["id"]
+        until(lambda: admin.ask("GET", "devices/press-7/commands/" + given)["delivered"], "the command at the broker")
+        equal(running.stop(), 0)
+        with Gateway(text, data_dir=running.data_dir) as again:
+            admin = Admin(again)
+            second = admin.ask("POST", "devices/press-7/commands", {"name": "stop"}, 201)["id"]
+            until(lambda: admin.ask("GET", "devices/press-7/commands/" + second)["delivered"], "the next one", 30)
+            woken = subprocess.run([*session, "-C", "2", "-W", "20"], capture_output=True, text=True, check=False, timeout=30)
+            equal([json.loads(line)["id"] for line in woken.stdout.splitlines()], [given, second])
+            equal(admin.ask("GET", "devices/press-7/commands/" + given)["state"], "pending", "only an answer says that it heard")
+
+
+def test_names_that_break_topics_are_refused():
+    with gateway() as running:
+        for name in ("a/b", "+", "a#", "a\u0000b", "a\nb", "x" * 257):
+            answer = send(running, None, name)
+            equal(answer.status, 400, name, answer)
+            check("the name of the device is refused" in answer.text(), answer)
+        equal(send(running, None, "Presse 7 (Süd)").status, 202)
+        equal(running.request("GET", "/devices/%FF%00/twin").status, 401)
+        answer = request(running.admin_port, "GET", "/admin/v1/devices/%FF%2F")
+        equal(answer.status, 404, answer)
+        check("error" in answer.json(), answer)
 
 
 def test_devices_survive_a_restart():

@@ -2,9 +2,11 @@
 
 A test file defines functions called test_*, each of them one sentence about the gateway, and ends with harness.run().
 Every process is ended by its own pid. Waiting is for a condition with a generous limit, never for a measured time.
+Whatever a test leaves behind ends with it, however it ends itself: see _stand_guard().
 """
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -28,6 +30,39 @@ SKIP = 77
 START_SECONDS = 20
 PATIENCE = 10
 
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def _children():
+    return [int(pid) for pid in pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
+def _stand_guard():
+    """The test goes on in a child of this process. This one waits for its end, be it an exit, an exception or a signal, and
+    then ends all that is left of what it started: the system hands orphans of orphans to it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    test = os.fork()
+    if test == 0:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, _: os.kill(test, got))
+    status = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, how = os.wait()
+            if pid == test:
+                status = os.waitstatus_to_exitcode(how)
+            if status is not None:
+                for each in _children():
+                    os.kill(each, signal.SIGKILL)
+    os._exit(status if status >= 0 else 128 - status)
+
+
+_stand_guard()
 
 # Only root may look into /proc/PID of a process that hides its memory; tests of ordinary users do so too.
 SEEN = "" if os.getuid() == 0 else "security: { core_dumps: true }\n"

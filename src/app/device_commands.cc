@@ -13,6 +13,7 @@
 #include "app/setting_options.h"
 #include "app/text_table.h"
 #include "base/quantity.h"
+#include "base/whole_file.h"
 #include "device/command.h"
 #include "device/office.h"
 #include "device/onboarding.h"
@@ -206,9 +207,9 @@ Result<int> issue(Hands& hands, const DeviceOptions& options) {
   if (!authority) return std::unexpected(authority.error());
   std::string base = fmt::format("{}/{}", options.out, options.name);
   Result<void> written;
-  if (!issued->key.empty()) written = device::write_whole(base + ".key", issued->key.reveal(), 0600, true);
-  if (written) written = device::write_whole(base + ".pem", issued->certificate, 0644, true);
-  if (written) written = device::write_whole(options.out + "/ca.pem", authority->pem(), 0644, true);
+  if (!issued->key.empty()) written = base::write_whole(base + ".key", issued->key.reveal(), 0600, true);
+  if (written) written = base::write_whole(base + ".pem", issued->certificate, 0644, true);
+  if (written) written = base::write_whole(options.out + "/ca.pem", authority->pem(), 0644, true);
   if (!written) return std::unexpected(written.error());
   std::printf("%s.pem\n", base.c_str());
   std::fprintf(stderr,
@@ -277,6 +278,7 @@ Result<int> make_authority(Hands& hands, const DeviceOptions& options, bool repl
   Object after{{"name", options.authority}, {"expires", base::to_rfc3339(made->expires())}};
   auto noted = hands.state.add_audit(command_line_actor(), replace ? "device.ca.rotate" : "device.ca.init", "device-ca",
                                      "", json::dump(after));
+  if (noted) noted = hands.store.note_change();  // a running gateway tells its broker
   if (!noted) return std::unexpected(noted.error());
   std::string folder = device::authority_folder(hands.dir);
   std::printf("%s/trust.pem\n", folder.c_str());

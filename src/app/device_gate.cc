@@ -35,7 +35,8 @@ store::DeviceStore::Visitor keep_device_keys(flow::KeyTable& keys, base::Secret 
 std::vector<broker::BrokerUser> broker_users(const std::vector<device::BrokerIdentity>& identities) {
   std::vector<broker::BrokerUser> users;
   for (const device::BrokerIdentity& one : identities)
-    users.push_back({one.name, one.passwords.empty() ? "" : one.passwords.front(), one.publish, one.subscribe});
+    users.push_back(
+        {one.name, one.passwords.empty() ? "" : one.passwords.front(), one.publish, one.subscribe, one.certificates});
   return users;
 }
 

@@ -23,7 +23,7 @@ class DeviceGate : public ingest::DevicePort {
 // its own readings, twin and commands. The table outlives what is returned.
 store::DeviceStore::Visitor keep_device_keys(flow::KeyTable& keys, base::Secret installation);
 
-// As the embedded broker takes them: by certificate, and by the newest of their secrets.
+// As the embedded broker takes them: by their certificates, and by the newest of their secrets.
 std::vector<broker::BrokerUser> broker_users(const std::vector<device::BrokerIdentity>& identities);
 
 }  // namespace penstock::app

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/command_groups.h"
+#include "device/onboarding.h"
 #include "obs/log.h"
 
 namespace penstock::app {
@@ -15,6 +16,9 @@ void report_trouble(const Result<void>& result) {
 }
 
 }  // namespace
+
+EmbeddedBroker::EmbeddedBroker(const std::string& data_dir)
+    : supervisor_(data_dir, broker::launch_keeper, {device::authority_folder(data_dir)}) {}
 
 void EmbeddedBroker::prepare(const std::optional<broker::BrokerConfig>& config) {
   wanted_.store(config.has_value());
@@ -39,8 +43,10 @@ void EmbeddedBroker::stop() {
 std::vector<std::string> EmbeddedBroker::notes() const {
   if (!wanted_.load()) return {};
   const broker::BrokerStatus now = status();
-  if (now.running) return {};
-  return {"the embedded broker does not answer: " + now.detail};
+  std::vector<std::string> notes;
+  if (!now.running) notes.push_back("the embedded broker does not answer: " + now.detail);
+  if (!now.left_out.empty()) notes.push_back("not at the embedded broker: " + now.left_out);
+  return notes;
 }
 
 void EmbeddedBroker::collect(obs::MetricWriter& writer) const {

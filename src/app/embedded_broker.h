@@ -14,7 +14,7 @@ namespace penstock::app {
 // The main thread's, but for what says otherwise.
 class EmbeddedBroker {
  public:
-  explicit EmbeddedBroker(const std::string& data_dir) : supervisor_(data_dir) {}
+  explicit EmbeddedBroker(const std::string& data_dir);
 
   // Makes everything ready, while programs may still be started. A broker that cannot run keeps nobody else from being
   // served: it is logged, and shows in notes().

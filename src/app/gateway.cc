@@ -248,7 +248,7 @@ std::expected<void, StartFailure> Gateway::open_devices() {
                                     .wake = [this] { devices_->refresh(); }});
   if (!clerk) return cannot_start(1, clerk.error().detail);
   devices_ = std::move(*clerk);
-  device_mqtt_ = std::make_unique<DeviceMqtt>(*devices_);
+  device_mqtt_ = std::make_unique<DeviceMqtt>(*devices_, config_.data_dir);
   device_gate_ = std::make_unique<DeviceGate>(devices_->registry());
   return {};
 }
@@ -551,7 +551,7 @@ void Gateway::publish(const GatewayConfig& config) {
   usage_->set_retention(config.usage);
   admission_->set_limits(config.overload.admission);
   net::Egress::use(config.egress);
-  devices_->registry().configure(config.devices);
+  devices_->configure(config.devices);
   config.llm->open_accounts(*book_);
   publish_policy(config);
   if (admin_) {

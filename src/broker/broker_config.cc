@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kDevice = "{device}";
 constexpr const char* kDefaultFilter = "devices/{device}/#";
+constexpr std::uint64_t kMemoryMin = 16ULL << 20;
+constexpr std::uint64_t kMemoryMax = 64ULL << 30;
 
 bool says_embedded(const config::Node& node) {
   return node.kind() == config::Node::Kind::scalar && node.raw() == "embedded";
@@ -111,6 +113,12 @@ BrokerConfig read_config(const config::Node& node, bool insecure) {
     map.get("message_max").problem("a message is at most 1B to 256MB long");
   config.connections_max = map.integer("connections_max", config.connections_max, 1, 1'000'000);
   config.queued_max = map.integer("queued_max", config.queued_max, 1, 10'000'000);
+  config.queued_bytes_max = map.size("queued_bytes_max", config.queued_bytes_max);
+  if (config.queued_bytes_max < (64U << 10) || config.queued_bytes_max > kMemoryMax)
+    map.get("queued_bytes_max").problem("64KiB to 64GiB wait for one client");
+  config.memory_max = map.size("memory_max", config.memory_max);
+  if (config.memory_max < kMemoryMin || config.memory_max > kMemoryMax)
+    map.get("memory_max").problem("the broker has 16MiB to 64GiB of memory");
   config.program = read_path(map, "program", false);
   config.acl = map.has("acl") ? map.texts("acl") : std::vector<std::string>{kDefaultFilter};
   read_users(map.get("users"), config);

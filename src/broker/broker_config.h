@@ -16,7 +16,8 @@ namespace penstock::broker {
 struct BrokerTls {
   std::string cert;
   std::string key;
-  // Devices show a certificate of this authority; its common name is their user name, and no password is asked for.
+  // Devices show a certificate of this authority, and no password is asked for. Its common name is their user name;
+  // with the gateway's own authority for devices the registry says whose it is.
   std::string client_ca;
   bool operator==(const BrokerTls&) const = default;
 };
@@ -35,10 +36,15 @@ struct BrokerConfig {
   std::chrono::seconds save_every{30};
   std::uint64_t message_bytes_max = 1 << 20;
   std::int64_t connections_max = 10'000;
-  std::int64_t queued_max = 100'000;  // messages that wait for one client, above QoS 0
-  std::string program;                // empty: `mosquitto` where programs are
+  std::int64_t queued_max = 100'000;             // messages that wait for one client, above QoS 0
+  std::uint64_t queued_bytes_max = 64ULL << 20;  // bytes that wait for one client; beyond either the newest are dropped
+  // What the broker takes for messages and sessions. Beyond it messages and connections are refused that need more.
+  std::uint64_t memory_max = 512ULL << 20;
+  std::string program;  // empty: `mosquitto` where programs are
   std::vector<DeclaredUser> users;
-  std::vector<std::string> acl;  // topic filters of whoever has none of its own; {device} is its name
+  // Topic filters of users that have none of their own, and of devices of the registry beside devices/NAME/#; {device}
+  // is the name.
+  std::vector<std::string> acl;
 
   std::string address() const;
 };

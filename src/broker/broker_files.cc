@@ -1,6 +1,5 @@
 #include "broker/broker_files.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,23 +12,49 @@
 #include <iterator>
 
 #include "base/secret.h"
+#include "base/whole_file.h"
 
 namespace penstock::broker {
 namespace {
 
 // Beside its payload a message carries its topic and properties.
 constexpr std::uint64_t kPacketHead = 70'000;
+constexpr std::string_view kOwnNamePrefix = "penstock-gateway-";
+constexpr std::size_t kOwnNameBytes = 12;
+constexpr std::size_t kOwnNameSize = kOwnNamePrefix.size() + kOwnNameBytes * 4 / 3;
+// What is on its way to a client, of what may wait for it.
+constexpr std::uint64_t kInflightShare = 4;
 
-void add_listener(const BrokerConfig& config, std::string& out) {
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool is_own(const std::string& path, const OwnAuthority& own) {
+  if (own.folder.empty()) return false;
+  std::error_code ignored;
+  return std::filesystem::weakly_canonical(path, ignored) == std::filesystem::weakly_canonical(own.trusted(), ignored);
+}
+
+void add_listener(const BrokerConfig& config, const OwnAuthority& own, std::string& out) {
   out += fmt::format("listener {} {}\nmax_connections {}\n", config.port, config.host, config.connections_max);
   if (!config.tls) return;
   out += fmt::format("certfile {}\nkeyfile {}\ntls_version tlsv1.2\n", config.tls->cert, config.tls->key);
   if (config.tls->client_ca.empty()) return;
-  out += fmt::format("cafile {}\nrequire_certificate true\nuse_identity_as_username true\n", config.tls->client_ca);
+  out += fmt::format("cafile {}\nrequire_certificate true\n", config.tls->client_ca);
+  if (!is_own(config.tls->client_ca, own)) {
+    out += "use_identity_as_username true\n";
+    return;
+  }
+  // Mosquitto reads the list with every reload, but authorities only when it is started: others are other settings.
+  out += fmt::format("use_subject_as_username true\ncrlfile {}\n# authorities {}\n", own.revoked(),
+                     base::hmac_sha256_hex("", read_file(own.trusted())));
 }
 
-void add_filters(const char* verb, const std::vector<std::string>& filters, std::string& out) {
-  for (const std::string& filter : filters) out += fmt::format("topic {} {}\n", verb, filter);
+void add_user(const std::string& name, const BrokerUser& user, std::string& out) {
+  out += fmt::format("user {}\n", name);
+  for (const std::string& filter : user.publish) out += fmt::format("topic write {}\n", filter);
+  for (const std::string& filter : user.subscribe) out += fmt::format("topic read {}\n", filter);
 }
 
 Error system_error(std::string_view what, const std::string& path) {
@@ -38,7 +63,7 @@ Error system_error(std::string_view what, const std::string& path) {
 
 }  // namespace
 
-std::string settings_text(const BrokerConfig& config, const BrokerFiles& files) {
+std::string settings_text(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own) {
   std::string out = "# Written by Penstock at every start and reload.\n";
   // Else it becomes a user that cannot read this folder.
   if (::geteuid() == 0) out += "user root\n";
@@ -52,11 +77,12 @@ std::string settings_text(const BrokerConfig& config, const BrokerFiles& files) 
                        config.save_every.count());
   }
   out += fmt::format(
-      "max_packet_size {}\nmax_queued_messages {}\nmax_inflight_messages 1000\nset_tcp_nodelay true\n"
-      "sys_interval 2\n",
-      config.message_bytes_max + kPacketHead, config.queued_max);
+      "max_packet_size {}\nmax_queued_messages {}\nmax_queued_bytes {}\nmax_inflight_messages 1000\n"
+      "max_inflight_bytes {}\nmemory_limit {}\nset_tcp_nodelay true\nsys_interval 2\n",
+      config.message_bytes_max + kPacketHead, config.queued_max, config.queued_bytes_max,
+      config.queued_bytes_max / kInflightShare, config.memory_max);
   out += fmt::format("listener 0 {}\n", files.socket());
-  add_listener(config, out);
+  add_listener(config, own, out);
   return out;
 }
 
@@ -72,9 +98,8 @@ std::string access_text(const std::vector<BrokerUser>& users, bool allow_anonymo
   // What stands before the first user is for those without a name.
   std::string out = allow_anonymous ? "topic readwrite #\n" : "";
   for (const BrokerUser& user : users) {
-    out += fmt::format("user {}\n", user.name);
-    add_filters("write", user.publish, out);
-    add_filters("read", user.subscribe, out);
+    add_user(user.name, user, out);
+    for (const std::string& subject : user.certificates) add_user(subject, user, out);
   }
   return out;
 }
@@ -96,27 +121,20 @@ Result<void> make_folder(const BrokerFiles& files) {
   return {};
 }
 
+Result<std::string> load_own_name(const BrokerFiles& files) {
+  std::string name = read_file(files.own_name());
+  if (name.size() == kOwnNameSize && name.starts_with(kOwnNamePrefix)) return name;
+  name = fmt::format("{}{}", kOwnNamePrefix, base::random_token(kOwnNameBytes));
+  if (auto written = base::write_whole(files.own_name(), name, 0600, true); !written)
+    return std::unexpected(written.error());
+  return name;
+}
+
 Result<bool> replace_file(const std::string& path, const std::string& text) {
-  {
-    std::ifstream before(path, std::ios::binary);
-    const std::string found{std::istreambuf_iterator<char>(before), {}};
-    if (before && found == text) return false;
-  }
-  const std::string fresh = path + ".new";
-  ::unlink(fresh.c_str());
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return std::unexpected(system_error("cannot write", fresh));
-  bool good = true;
-  for (std::size_t at = 0; good && at < text.size();) {
-    const ssize_t size = ::write(fd, text.data() + at, text.size() - at);
-    good = size > 0;
-    if (good) at += static_cast<std::size_t>(size);
-  }
-  good = good && ::fsync(fd) == 0;
-  const int why = errno;
-  ::close(fd);
-  errno = why;
-  if (!good || ::rename(fresh.c_str(), path.c_str()) != 0) return std::unexpected(system_error("cannot write", path));
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored) && read_file(path) == text) return false;
+  auto written = base::write_whole(path, text, 0600, true);
+  if (!written) return std::unexpected(written.error());
   return true;
 }
 

@@ -14,19 +14,32 @@ struct BrokerFiles {
   std::string settings() const { return folder + "/mosquitto.conf"; }
   std::string passwords() const { return folder + "/passwords"; }
   std::string access() const { return folder + "/acl"; }
-  std::string socket() const { return folder + "/own.sock"; }  // the gateway's own way in
+  std::string socket() const { return folder + "/own.sock"; }    // the gateway's own way in
+  std::string own_name() const { return folder + "/own_name"; }  // its user name, which nobody else knows
 
   const std::string folder;
 };
 
+// The gateway's own authority for devices. With its file as `client_ca` each certificate is a user of its own
+// (BrokerUser::certificates), so that one can be taken back while its device has others.
+struct OwnAuthority {
+  std::string folder;  // empty: there is none
+
+  std::string trusted() const { return folder + "/trust.pem"; }
+  std::string revoked() const { return folder + "/ca.crl"; }
+};
+
 // The texts of the files. Users must have been checked.
-std::string settings_text(const BrokerConfig& config, const BrokerFiles& files);
+std::string settings_text(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own = {});
 std::string passwords_text(const std::vector<BrokerUser>& users);
 std::string access_text(const std::vector<BrokerUser>& users, bool allow_anonymous);
 
 // Makes the folder, for this user only. Errors: it cannot be made, or is not a folder of ours; a path too long for a
 // local socket.
 Result<void> make_folder(const BrokerFiles& files);
+// The user name of the gateway itself. Nobody can guess it, so that no certificate, device or user has it; the same
+// after a restart, for sessions that outlive one are kept with it. Made when there is none. Errors: the disk.
+Result<std::string> load_own_name(const BrokerFiles& files);
 // Replaces the file at once; readable by this user only. Whether it changed. Errors: the disk.
 Result<bool> replace_file(const std::string& path, const std::string& text);
 

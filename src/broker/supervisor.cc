@@ -5,11 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <set>
 
 #include "base/backoff.h"
 #include "broker/password_hash.h"
@@ -21,7 +23,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr const char* kOwnName = "penstock-gateway";
+constexpr const char* kClientName = "penstock-gateway";
 constexpr std::size_t kPacketMax = 1024;
 constexpr base::Duration kStopWithin = 6s;
 // What a start is waited for.
@@ -54,9 +56,10 @@ std::string hint(const std::string& why, const BrokerConfig& config) {
 
 }  // namespace
 
-Supervisor::Supervisor(std::string data_dir, LaunchKeeper launch)
+Supervisor::Supervisor(std::string data_dir, LaunchKeeper launch, OwnAuthority own)
     : files_(data_dir),
       launch_(std::move(launch)),
+      own_(std::move(own)),
       password_(base::random_token(24)),
       password_hash_(hash_password(password_)),
       trouble_("it was not started yet") {}
@@ -69,22 +72,29 @@ void Supervisor::set_trouble(std::string why) {
 }
 
 // With mutex_ held.
-std::vector<BrokerUser> Supervisor::all_users() const {
-  std::vector<BrokerUser> users{{kOwnName, password_hash_, {"#"}, {"#", "$SYS/#"}}};
-  const auto add = [&](const std::vector<BrokerUser>& more) {
-    for (const BrokerUser& user : more) {
-      const auto same = [&](const BrokerUser& one) { return one.name == user.name; };
-      auto good = check_user(user);
-      if (good && std::any_of(users.begin(), users.end(), same)) good = fail(Errc::already_exists, "the name is taken");
-      if (good) {
-        users.push_back(user);
-      } else {
-        obs::log(obs::Level::warn, "broker: a user is left out", {{"user", user.name}, {"why", good.error().detail}});
+std::vector<BrokerUser> Supervisor::all_users() {
+  std::vector<BrokerUser> users{{own_name_, password_hash_, {"#"}, {"#", "$SYS/#"}}};
+  std::set<std::string, std::less<>> taken{own_name_};
+  for (const BrokerUser& user : declared_) taken.insert(users.emplace_back(user).name);
+  std::vector<std::string> left_out;
+  for (const BrokerUser& device : devices_) {
+    auto good = check_user(device);
+    if (good && !taken.insert(device.name).second)
+      good = fail(Errc::already_exists, "`users` of `broker:` has that name: call one of the two otherwise");
+    if (!good) {
+      left_out.push_back(fmt::format("the device '{}': {}", device.name, good.error().detail));
+      continue;
+    }
+    BrokerUser& user = users.emplace_back(device);
+    for (std::string& filter : filters_for(config_.acl, device.name)) {
+      for (std::vector<std::string>* filters : {&user.publish, &user.subscribe}) {
+        if (std::find(filters->begin(), filters->end(), filter) == filters->end()) filters->push_back(filter);
       }
     }
-  };
-  add(declared_);
-  add(devices_);
+  }
+  const std::string said = fmt::format("{}", fmt::join(left_out, "; "));
+  if (!said.empty() && said != left_out_) obs::log(obs::Level::warn, "broker: left out", {{"why", said}});
+  left_out_ = said;
   return users;
 }
 
@@ -101,8 +111,11 @@ Result<void> Supervisor::write_users() {
 
 Result<void> Supervisor::write_files(bool& settings_changed) {
   if (auto made = make_folder(files_); !made) return made;
+  auto own_name = load_own_name(files_);
+  if (!own_name) return std::unexpected(own_name.error());
+  own_name_ = std::move(*own_name);
   if (auto written = write_users(); !written) return written;
-  auto settings = replace_file(files_.settings(), settings_text(config_, files_));
+  auto settings = replace_file(files_.settings(), settings_text(config_, files_, own_));
   if (!settings) return std::unexpected(settings.error());
   settings_changed = *settings;
   return {};
@@ -181,7 +194,10 @@ void Supervisor::run() {
     std::unique_lock lock(mutex_);
     if (changed_.wait_for(lock, 5ms, [this] { return pid_ < 0 && starts_ > 0; })) break;
   }
-  mqtt::Embedded::use(mqtt::EmbeddedAddress{files_.socket(), 0, kOwnName, password_});
+  {
+    std::lock_guard lock(mutex_);
+    mqtt::Embedded::use(mqtt::EmbeddedAddress{files_.socket(), 0, own_name_, password_});
+  }
   watch();
 }
 
@@ -249,7 +265,7 @@ void Supervisor::hear(std::string_view packet) {
 void Supervisor::watch() {
   mqtt::Options options;
   options.embedded = true;
-  options.client_id = fmt::format("{}-watch-{}", kOwnName, ::getpid());
+  options.client_id = fmt::format("{}-watch-{}", kClientName, ::getpid());
   watch_ = std::make_unique<mqtt::Connection>(
       options,
       std::vector<mqtt::Subscription>{{"$SYS/broker/clients/connected", 0},
@@ -275,12 +291,13 @@ void Supervisor::note(const mqtt::Incoming& message) {
 
 void Supervisor::set_devices(std::vector<BrokerUser> devices) {
   std::lock_guard lock(mutex_);
-  if (devices == devices_) return;
   devices_ = std::move(devices);
   if (program_.empty()) return;
-  if (auto written = write_users(); !written)
+  bool settings_changed = false;
+  if (auto written = write_files(settings_changed); !written)
     obs::log(obs::Level::error, "broker: its users cannot be written; those before stay",
              {{"why", written.error().detail}});
+  if (settings_changed && started_) order(Order::again);
 }
 
 void Supervisor::stop() {
@@ -320,6 +337,7 @@ BrokerStatus Supervisor::status() const {
   status.received = received_.load(std::memory_order_relaxed);
   status.sent = sent_.load(std::memory_order_relaxed);
   status.dropped = dropped_.load(std::memory_order_relaxed);
+  status.left_out = left_out_;
   return status;
 }
 

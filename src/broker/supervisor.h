@@ -26,12 +26,13 @@ struct BrokerStatus {
   std::uint64_t received = 0;  // messages, since its start
   std::uint64_t sent = 0;      // messages, since its start
   std::uint64_t dropped = 0;   // messages that a full queue of a client lost, since its start
+  std::string left_out;        // which devices cannot connect for their names, and why; empty: none
 };
 
 // prepare(), run(), apply() and stop() by one thread; set_devices() and status() by any.
 class Supervisor {
  public:
-  explicit Supervisor(std::string data_dir, LaunchKeeper launch = launch_keeper);
+  explicit Supervisor(std::string data_dir, LaunchKeeper launch = launch_keeper, OwnAuthority own = {});
   // Stops.
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
@@ -44,8 +45,9 @@ class Supervisor {
   void run();
   // A changed configuration: users and access at once, all else by starting the broker again.
   Result<void> apply(const BrokerConfig& config);
-  // Whoever keeps the devices says which may connect. Replaces what it said before. Those that the broker's files
-  // cannot carry are left out, and said. Blocks for the disk.
+  // Whoever keeps the devices says which may connect, and says it again when their authority changed. Replaces what it
+  // said before. Those with a name that is taken, or that the broker's files cannot carry, are left out, and said.
+  // Blocks for the disk.
   void set_devices(std::vector<BrokerUser> devices);
   // The broker saves its messages and ends; at most six seconds.
   void stop();
@@ -55,7 +57,7 @@ class Supervisor {
  private:
   Result<void> write_files(bool& settings_changed);
   Result<void> write_users();
-  std::vector<BrokerUser> all_users() const;
+  std::vector<BrokerUser> all_users();
   Result<void> launch();
   void order(Order order);
   void listen();
@@ -66,10 +68,12 @@ class Supervisor {
 
   const BrokerFiles files_;
   const LaunchKeeper launch_;
+  const OwnAuthority own_;
   const base::Secret password_;  // of the gateway's own user
   const std::string password_hash_;
   mutable std::mutex mutex_;  // guards what follows
   BrokerConfig config_;
+  std::string own_name_;  // of its user; load_own_name()
   std::vector<BrokerUser> devices_;
   std::vector<BrokerUser> declared_;  // of config_, with hashes
   std::string program_;
@@ -80,7 +84,7 @@ class Supervisor {
   bool finished_ = false;
   pid_t pid_ = -1;
   std::uint64_t starts_ = 0;
-  std::string trouble_;
+  std::string trouble_, left_out_;
   std::condition_variable changed_;
   std::thread listener_;
   std::unique_ptr<mqtt::Connection> watch_;

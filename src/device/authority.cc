@@ -1,6 +1,5 @@
 #include "device/authority.h"
 
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -14,13 +13,13 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/whole_file.h"
 #include "device/credential.h"
 
 namespace penstock::device {
 namespace {
 
 constexpr int kDaysMax = 3650;
-constexpr int kListDays = 30;  // how long a list of revoked certificates is good for
 constexpr std::size_t kRequestBytesMax = 16 * 1024;
 constexpr base::WallMicros kMicrosPerSecond = 1'000'000;
 constexpr base::WallMicros kDay = 86'400 * kMicrosPerSecond;
@@ -82,12 +81,22 @@ base::WallMicros micros_of(const ASN1_TIME* time) {
   return static_cast<base::WallMicros>(::timegm(&parts)) * kMicrosPerSecond;
 }
 
-bool add_extension(X509* cert, X509* issuer, int what, const std::string& value) {
+// To a certificate, or to a list.
+template <class Holder>
+bool add_extension(Holder* holder, X509* issuer, int what, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, issuer, cert, nullptr, nullptr, 0);
-  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str());
-  bool added = extension != nullptr && X509_add_ext(cert, extension, -1) == 1;
+  X509_EXTENSION* extension = nullptr;
+  bool added = false;
+  if constexpr (std::is_same_v<Holder, X509>) {
+    X509V3_set_ctx(&context, issuer, holder, nullptr, nullptr, 0);
+    extension = X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str());
+    added = extension != nullptr && X509_add_ext(holder, extension, -1) == 1;
+  } else {
+    X509V3_set_ctx(&context, issuer, nullptr, nullptr, holder, 0);
+    extension = X509V3_EXT_conf_nid(nullptr, &context, what, value.c_str());
+    added = extension != nullptr && X509_CRL_add_ext(holder, extension, -1) == 1;
+  }
   X509_EXTENSION_free(extension);
   return added;
 }
@@ -116,8 +125,8 @@ std::string fingerprint_of(X509* cert) {
   return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + length, ""));
 }
 
-bool set_common_name(X509_NAME* name, const std::string& text) {
-  return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
+bool add_to_name(X509_NAME* name, int what, const std::string& text) {
+  return X509_NAME_add_entry_by_NID(name, what, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(text.data()),
                                     static_cast<int>(text.size()), -1, 0) == 1;
 }
 
@@ -129,7 +138,7 @@ Cert begin(EVP_PKEY* key, const std::string& name, base::WallMicros from, base::
   X509_set1_notBefore(cert.get(), time_of(from).get());
   X509_set1_notAfter(cert.get(), time_of(until).get());
   X509_set_pubkey(cert.get(), key);
-  if (!set_common_name(X509_get_subject_name(cert.get()), name)) return nullptr;
+  if (!add_to_name(X509_get_subject_name(cert.get()), NID_commonName, name)) return nullptr;
   return cert;
 }
 
@@ -159,30 +168,32 @@ std::string still_trusted(const std::string& pem, base::WallMicros now) {
   return text;
 }
 
-}  // namespace
-
-Result<void> write_whole(const std::string& path, std::string_view bytes, unsigned int mode, bool replace) {
-  std::string draft = fmt::format("{}.{}.new", path, ::getpid());
-  ::unlink(draft.c_str());
-  int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-  bool good = fd >= 0;
-  while (good && !bytes.empty()) {
-    ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    good = written > 0;
-    if (good) bytes.remove_prefix(static_cast<std::size_t>(written));
+// The lists in `pem` but the one that `key` signed, as long as they are good, and what goes before the next one of this
+// key: OpenSSL takes the latest of several.
+struct FormerLists {
+  std::string text;
+  base::WallMicros last = 0;
+};
+FormerLists former_lists(const std::string& pem, EVP_PKEY* key, base::WallMicros now) {
+  FormerLists former;
+  Bio bio = memory(pem);
+  while (!pem.empty()) {
+    List list(PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
+    if (!list) break;
+    if (X509_CRL_verify(list.get(), key) == 1) {
+      former.last = std::max(former.last, micros_of(X509_CRL_get0_lastUpdate(list.get())));
+      continue;
+    }
+    if (micros_of(X509_CRL_get0_nextUpdate(list.get())) <= now) continue;
+    Bio kept = memory();
+    PEM_write_bio_X509_CRL(kept.get(), list.get());
+    former.text += text_of(kept);
   }
-  good = good && ::fsync(fd) == 0;
-  int why = errno;
-  if (fd >= 0) ::close(fd);
-  if (good && ::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, path.c_str(), replace ? 0U : RENAME_NOREPLACE) == 0)
-    return {};
-  if (good) why = errno;
-  ::unlink(draft.c_str());
-  if (why == EEXIST) return fail(Errc::already_exists, fmt::format("'{}' is there already", path));
-  return fail(why == ENOSPC ? Errc::resource_exhausted : Errc::permission_denied,
-              fmt::format("cannot write '{}': {}", path, std::strerror(why)));
+  ERR_clear_error();
+  return former;
 }
+
+}  // namespace
 
 bool Authority::exists(const std::string& folder) { return ::access((folder + "/ca.key").c_str(), F_OK) == 0; }
 
@@ -209,10 +220,10 @@ Result<Authority> Authority::make(const std::string& folder, const std::string& 
   std::string pem = pem_of(cert.get());
   auto former = replace ? read_file(folder + "/trust.pem") : Result<std::string>("");
   // Trusted before it signs anything.
-  auto written = write_whole(folder + "/trust.pem", pem + still_trusted(former.value_or(""), now), 0644, true);
+  auto written = base::write_whole(folder + "/trust.pem", pem + still_trusted(former.value_or(""), now), 0644, true);
   base::Secret both(std::string(pem_of(key.get()).reveal()) + pem);
-  if (written) written = write_whole(folder + "/ca.key", both.reveal(), 0600, replace);
-  if (written) written = write_whole(folder + "/ca.pem", pem, 0644, true);
+  if (written) written = base::write_whole(folder + "/ca.key", both.reveal(), 0600, replace);
+  if (written) written = base::write_whole(folder + "/ca.pem", pem, 0644, true);
   if (!written) return std::unexpected(written.error());
   Authority authority(folder, std::shared_ptr<X509>(std::move(cert)), std::shared_ptr<EVP_PKEY>(std::move(key)),
                       std::move(pem));
@@ -288,7 +299,8 @@ Result<Authority::Issued> Authority::certify(const std::string& device, EVP_PKEY
   Issued issued;
   issued.serial = hex_of(X509_get0_serialNumber(cert.get()));
   std::string identity = "URI:" + identity_of(device, issued.serial);
-  bool made = add_extension(cert.get(), cert_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+  bool made = add_to_name(X509_get_subject_name(cert.get()), NID_serialNumber, issued.serial) &&
+              add_extension(cert.get(), cert_.get(), NID_basic_constraints, "critical,CA:FALSE") &&
               add_extension(cert.get(), cert_.get(), NID_key_usage, "critical,digitalSignature") &&
               add_extension(cert.get(), cert_.get(), NID_ext_key_usage, "clientAuth") &&
               add_extension(cert.get(), cert_.get(), NID_subject_key_identifier, "hash") &&
@@ -307,8 +319,10 @@ Result<void> Authority::write_revoked(const std::vector<std::pair<std::string, b
   List list(X509_CRL_new());
   X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
   X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(cert_.get()));
-  X509_CRL_set1_lastUpdate(list.get(), time_of(now - kBegun).get());
-  X509_CRL_set1_nextUpdate(list.get(), time_of(now + kListDays * kDay).get());
+  std::string path = folder_ + "/ca.crl";
+  FormerLists former = former_lists(read_file(path).value_or(""), key_.get(), now);
+  X509_CRL_set1_lastUpdate(list.get(), time_of(std::max(now - kBegun, former.last + kMicrosPerSecond)).get());
+  X509_CRL_set1_nextUpdate(list.get(), X509_get0_notAfter(cert_.get()));
   for (const auto& [serial, at] : revoked) {
     BIGNUM* parsed = nullptr;
     if (BN_hex2bn(&parsed, serial.c_str()) == 0) continue;
@@ -323,11 +337,14 @@ Result<void> Authority::write_revoked(const std::vector<std::pair<std::string, b
   Integer number(ASN1_INTEGER_new());
   ASN1_INTEGER_set_int64(number.get(), now / 1000);
   X509_CRL_add1_ext_i2d(list.get(), NID_crl_number, number.get(), 0, 0);
+  // By which the list of one of two authorities of the same name is found.
+  if (!add_extension(list.get(), cert_.get(), NID_authority_key_identifier, "keyid:always"))
+    return library("cannot make the list");
   X509_CRL_sort(list.get());
   if (X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) <= 0) return library("cannot sign the list");
   Bio bio = memory();
   PEM_write_bio_X509_CRL(bio.get(), list.get());
-  return write_whole(folder_ + "/ca.crl", text_of(bio), 0644, true);
+  return base::write_whole(path, text_of(bio) + former.text, 0644, true);
 }
 
 }  // namespace penstock::device

@@ -3,7 +3,9 @@
 //   ca.key     private key and certificate in one file, 0600: what signs
 //   ca.pem     the certificate, for devices that verify a gateway whose certificate it signed
 //   trust.pem  this and former ones, for `tls: { client_ca: ... }` and for a broker
-//   ca.crl     the list of revoked certificates, for a broker
+//   ca.crl     the lists of revoked certificates, for a broker: one of each authority in trust.pem. That of a former
+//   one
+//              is the last it signed
 //
 // Files are replaced whole.
 #pragma once
@@ -25,7 +27,7 @@ namespace penstock::device {
 
 class Authority {
  public:
-  // A certificate for a device: its common name is the device's name, its one alternative name the URI identity_of().
+  // A certificate for a device: its subject is subject_of(), its one alternative name the URI identity_of().
   struct Issued {
     std::string serial;       // hex, upper case
     std::string fingerprint;  // SHA-256 of the certificate, hex
@@ -46,7 +48,8 @@ class Authority {
   // taken. 1 to 3650 days, not beyond the authority's own end. Errors: invalid_argument.
   Result<Issued> issue(const std::string& device, int days, base::WallMicros now) const;
   Result<Issued> sign(const std::string& device, std::string_view request, int days, base::WallMicros now) const;
-  // Writes ca.crl with these serial numbers and when each was revoked.
+  // Writes ca.crl with these serial numbers and when each was revoked. It is good as long as the authority: whoever
+  // reads it reads the file that this replaces.
   Result<void> write_revoked(const std::vector<std::pair<std::string, base::WallMicros>>& revoked,
                              base::WallMicros now) const;
 
@@ -63,9 +66,5 @@ class Authority {
   std::shared_ptr<evp_pkey_st> key_;
   std::string pem_;
 };
-
-// The file is there whole or not at all, whatever interrupts this; a symbolic link in its place is replaced, not
-// followed. Errors: permission_denied, resource_exhausted.
-Result<void> write_whole(const std::string& path, std::string_view bytes, unsigned int mode, bool replace);
 
 }  // namespace penstock::device

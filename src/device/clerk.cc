@@ -1,5 +1,9 @@
 #include "device/clerk.h"
 
+#include <system_error>
+
+#include "device/office.h"
+#include "device/onboarding.h"
 #include "json/value.h"
 #include "obs/log.h"
 #include "rt/loop.h"
@@ -44,7 +48,29 @@ Result<std::unique_ptr<Clerk>> Clerk::open(Options options) {
 Clerk::~Clerk() { stop(); }
 
 void Clerk::start() {
-  ticker_ = std::thread([this] { run(); });
+  {
+    std::lock_guard lock(stop_mutex_);
+    started_ = true;
+  }
+  tick_when_needed();
+}
+
+void Clerk::configure(Settings settings) {
+  registry_.configure(std::move(settings));
+  tick_when_needed();
+}
+
+// Most gateways have no devices, and then no thread for them.
+void Clerk::tick_when_needed() {
+  std::lock_guard lock(stop_mutex_);
+  if (!started_ || stopping_ || ticker_.joinable() || !registry_.watching()) return;
+  registry_.set_time(options_.clock->wall());
+  try {
+    ticker_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    obs::log(obs::Level::error, "no thread for the devices: rules are not judged until the next change of a device",
+             {{"why", error.what()}});
+  }
 }
 
 void Clerk::stop() {
@@ -54,6 +80,7 @@ void Clerk::stop() {
   }
   stop_changed_.notify_all();
   if (ticker_.joinable()) ticker_.join();
+  if (!registry_.watching()) return;
   std::atomic<bool> written{false};
   auto last = pool_.submit([&] {
     tick(true);
@@ -82,22 +109,19 @@ void Clerk::run() {
 // On the store's thread.
 void Clerk::tick(bool write_seen) {
   if (!registry_.watching()) return;
-  bool changed = false;
-  for (const Verdict& verdict : registry_.judge(options_.clock->steady())) {
-    quarantine(verdict.device, verdict.why, false);
-    changed = true;
-  }
-  for (const std::string& name : registry_.take_strangers()) {
-    quarantine(name, "it is not known", true);
-    changed = true;
-  }
+  for (Verdict& verdict : registry_.judge(options_.clock->steady())) verdicts_.push_back(std::move(verdict));
+  for (std::string& name : registry_.take_strangers()) strangers_.push_back({std::move(name), "it is not known"});
+  const bool changed = !verdicts_.empty() || !strangers_.empty();
+  // What the store does not take now it is given again.
+  std::erase_if(verdicts_, [this](const Verdict& one) { return quarantine(one, false); });
+  std::erase_if(strangers_, [this](const Verdict& one) { return quarantine(one, true); });
   if (auto expired = store_->expire_commands(options_.clock->wall())) {
     expired_commands_.fetch_add(static_cast<std::uint64_t>(*expired));
   } else {
     complain("commands to devices cannot be looked at", expired.error());
   }
   if (write_seen) {
-    publish_again();
+    find_unanswered();
     auto seen = registry_.take_seen();
     if (!seen.empty()) {
       if (auto noted = store_->note_seen(seen); !noted)
@@ -107,45 +131,64 @@ void Clerk::tick(bool write_seen) {
   if (changed && options_.wake) options_.wake();
 }
 
-void Clerk::quarantine(const std::string& device, const std::string& why, bool fresh) {
-  store::Actor actor{kActor, options_.clock->wall()};
-  store::StoredDevice stored;
-  auto found = store_->device(device);
-  if (found && *found) stored = **found;
-  stored.name = device;
-  stored.state = "quarantined";
-  stored.why = why;
+// False when the store does not take it now.
+bool Clerk::quarantine(const Verdict& verdict, bool stranger) {
+  const store::Actor actor{kActor, options_.clock->wall()};
+  std::int64_t revision = 0;
   Result<void> done;
-  if (fresh && found && !*found) {
-    stored.created = actor.at;
-    done = store_->add(stored, actor);
+  if (stranger) {
+    store::StoredDevice device;
+    device.name = verdict.device;
+    device.state = "quarantined";
+    device.why = verdict.why;
+    device.created = actor.at;
+    done = store_->add(device, actor);
+    if (!done && done.error().code == Errc::already_exists) return true;  // somebody knows it by now
   } else {
-    done = store_->update(stored, "device.quarantine", actor);
+    auto changed = store_->change(verdict.device, "device.quarantine", actor, into_quarantine(verdict.why));
+    if (changed) revision = changed->revision;
+    if (!changed) done = std::unexpected(changed.error());
+    // Retired meanwhile: nothing is taken from it anyway.
+    if (!done && done.error().code == Errc::failed_precondition) done = {};
   }
-  if (!done) complain("a device could not be put into quarantine", done.error());
-  obs::log(obs::Level::warn, "a device is in quarantine", {{"device", device}, {"why", why}});
+  if (!done) {
+    complain("a device could not be put into quarantine yet", done.error());
+    return false;
+  }
+  if (!stranger) registry_.settle(verdict.device, revision);
+  obs::log(obs::Level::warn, "a device is in quarantine", {{"device", verdict.device}, {"why", verdict.why}});
+  return true;
 }
 
 // The number is read first: what changes meanwhile is noticed later.
 void Clerk::refresh() {
   std::vector<std::string> names;
-  std::function<void(std::vector<BrokerIdentity>)> told;
   {
     std::lock_guard lock(refresh_mutex_);
     auto now = reading_.revision();
     if (!now) return complain("devices cannot be read; those read last stay", now.error());
     if (*now == revision_) return;
+    bool known_otherwise = false;
     auto read = reading_.read(revision_, [&](const store::StoredDevice& device, const auto& credentials) {
-      registry_.put(device, credentials);
+      known_otherwise = registry_.put(device, credentials) || known_otherwise;
       if (options_.changed) options_.changed(device, credentials);
       names.push_back(device.name);
     });
     if (!read) return complain("devices cannot be read; those read last stay", read.error());
     revision_ = *now;
-    if (identities_told_ && !names.empty()) identities_told_(registry_.broker_identities());
+    // Without any device it is the authority that changed.
+    if (identities_told_ && (known_otherwise || names.empty())) tell_identities();
   }
+  tick_when_needed();
   tell_watchers(names);
   tell_broker(names);
+}
+
+// With refresh_mutex_ held. The list goes first: the broker reads it when it is told.
+void Clerk::tell_identities() {
+  if (auto listed = publish_revoked(reading_, options_.data_dir, options_.clock->wall()); !listed)
+    complain("the list of revoked certificates cannot be written; the one before stays", listed.error());
+  identities_told_(registry_.broker_identities());
 }
 
 std::unique_ptr<Watch> Clerk::watch(const std::string& device, rt::Loop& loop, std::function<void()> changed) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,8 +33,21 @@ class Watch {
   std::shared_ptr<State> state_;
 };
 
-// Publishes to devices at a broker. Any thread; returns at once.
-using Publish = std::function<void(std::string topic, std::string payload, bool retained)>;
+// For a device at a broker.
+struct Publication {
+  std::string topic;
+  std::string payload;
+  bool retained = false;
+  std::chrono::seconds good_for{0};  // 0: for ever
+};
+// Any thread; returns at once.
+using Publish = std::function<void(Publication)>;
+
+// What a device said at a broker.
+struct DeviceMessage {
+  std::string topic;
+  std::string payload;
+};
 
 class Clerk {
  public:
@@ -50,8 +64,11 @@ class Clerk {
   // Reads all devices. Errors: as store::State::open().
   static Result<std::unique_ptr<Clerk>> open(Options options);
   ~Clerk();
-  // From now on time passes: rules are judged, what was seen is written every 10 s.
+  // From now on time passes, as soon as there is a device or something configured: rules are judged, what was seen is
+  // written every 10 s.
   void start();
+  // Any thread, one after the other.
+  void configure(Settings settings);
   // Writes what is left. Nothing is answered after it.
   void stop();
 
@@ -75,24 +92,35 @@ class Clerk {
   void count_onboarding(bool accepted) { (accepted ? onboarded_ : refused_codes_).fetch_add(1); }
 
   // --- devices at a broker; mqtt_face.cc ---
-  // From now on desired twins (retained, devices/D/twin/desired) and commands (devices/D/commands) are published.
-  // Empty: no more.
+  // From now on desired twins (retained, devices/D/twin/desired) and commands (devices/D/commands) are published. A
+  // command is published once, and again only to a device that was heard of since and did not answer: what sleeps is
+  // woken up by one. Empty: no more.
   void publish_with(Publish publish);
   // Called with the identities of the broker now, and whenever they change; on the thread that calls refresh().
   void on_identities(std::function<void(std::vector<BrokerIdentity>)> told);
-  // A message that came to devices/D/twin/reported or devices/D/commands/ack; others are ignored. `device` is whom the
-  // broker knows as its sender; empty: the one of the topic. Any thread.
-  void take_message(std::string_view device, std::string_view topic, std::string payload);
+  // What came to devices/D/twin/reported and devices/D/commands/ack; others are ignored. Whose it is the topic says.
+  // `settled` is called once, here or on the store's thread: false when the store did not take it for now, and it has
+  // to be given again. Any thread.
+  void take_messages(std::vector<DeviceMessage> messages, std::function<void(bool)> settled);
 
  private:
   Clerk(Options options, store::State reading, store::State working);
   void run();
+  void tick_when_needed();
   void tick(bool write_seen);
+  void tell_identities();
   void tell_watchers(const std::vector<std::string>& names);
   void tell_broker(const std::vector<std::string>& names);
+  bool publishing();
+  void tell_waiting();
   void publish_state(const std::string& device);
-  void publish_again();
-  void quarantine(const std::string& device, const std::string& why, bool fresh);
+  bool is_due(const store::StoredCommand& command, base::WallMicros now);
+  void find_unanswered();
+  bool store_message(const DeviceMessage& message, std::map<std::string, std::string>& reported);
+  bool store_answer(const std::string& device, std::string_view payload);
+  bool store_twin(const std::string& device, const std::string& twin);
+  void reject(const std::string& device, const std::string& why);
+  bool quarantine(const Verdict& verdict, bool stranger);
 
   const Options options_;
   Registry registry_;
@@ -105,13 +133,19 @@ class Clerk {
 
   store::State working_state_;  // the pool's thread's, as those below
   std::unique_ptr<store::DeviceStore> store_;
-  std::map<std::string, std::int64_t> published_;    // versions of desired twins
-  std::map<std::string, base::WallMicros> told_at_;  // commands that were published, by id
+  std::map<std::string, std::int64_t> published_;        // versions of desired twins
+  std::map<std::string, base::WallMicros> heard_since_;  // by command that was published: when its device spoke first
+  std::vector<Verdict> verdicts_;                        // that are not in the store yet
+  std::vector<Verdict> strangers_;                       // as well
+  base::SteadyTime quiet_until_{};                       // no word about what is not taken
+  std::uint64_t unlogged_ = 0;
 
   std::mutex watch_mutex_;
   std::multimap<std::string, std::weak_ptr<Watch::State>> watches_;
-  std::mutex publish_mutex_;
+  std::mutex publish_mutex_;  // of these three
   Publish publish_;
+  std::set<std::string> to_tell_;  // devices
+  bool tell_all_ = false;
 
   std::atomic<std::uint64_t> onboarded_{0};
   std::atomic<std::uint64_t> refused_codes_{0};
@@ -119,6 +153,7 @@ class Clerk {
 
   std::mutex stop_mutex_;
   std::condition_variable stop_changed_;
+  bool started_ = false;
   bool stopping_ = false;
   std::atomic<bool> ticking_{false};
   std::thread ticker_;

@@ -12,6 +12,7 @@ namespace penstock::device {
 
 constexpr std::size_t kTwinBytesMax = 32 * 1024;                       // of each half, as text
 constexpr std::size_t kPayloadBytesMax = 16 * 1024;                    // of a command, and of its result
+constexpr std::size_t kMessageBytesMax = 64 * 1024;                    // of a device at the broker
 constexpr base::Duration kCommandLifetime = std::chrono::minutes(10);  // unless told
 constexpr base::Duration kCommandLifetimeMax = std::chrono::days(30);
 

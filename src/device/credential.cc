@@ -82,4 +82,8 @@ std::string identity_of(std::string_view device, std::string_view serial) {
   return fmt::format("urn:penstock:device:{}:{}", device, serial);
 }
 
+std::string subject_of(std::string_view device, std::string_view serial) {
+  return fmt::format("serialNumber={},CN={}", serial, device);
+}
+
 }  // namespace penstock::device

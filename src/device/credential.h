@@ -30,5 +30,7 @@ std::string broker_hash(std::string_view secret);
 
 // What a certificate of our authority says whose it is (its URI), and what callers are looked up by.
 std::string identity_of(std::string_view device, std::string_view serial);
+// The subject of such a certificate in the form of RFC 2253, by which a broker knows whoever shows it.
+std::string subject_of(std::string_view device, std::string_view serial);
 
 }  // namespace penstock::device

@@ -68,7 +68,22 @@ std::unexpected<Error> is_retired(const std::string& name) {
   return fail(Errc::failed_precondition, fmt::format("the device '{}' is retired, for good", name));
 }
 
+store::DeviceStore::Change unless_retired(store::DeviceStore::Change change) {
+  return [change = std::move(change)](store::StoredDevice& device) -> Result<void> {
+    if (device.state == "retired") return is_retired(device.name);
+    return change(device);
+  };
+}
+
 }  // namespace
+
+store::DeviceStore::Change into_quarantine(const std::string& why) {
+  return unless_retired([why](store::StoredDevice& device) {
+    device.state = "quarantined";
+    device.why = why;
+    return Result<void>();
+  });
+}
 
 Result<store::StoredDevice> Office::find(const std::string& name) {
   auto device = store_.device(name);
@@ -84,13 +99,10 @@ Result<store::StoredDevice> Office::find(const std::string& name) {
 Result<store::StoredDevice> Office::find_or_make(const std::string& name, const store::Actor& actor) {
   auto found = find(name);
   if (found || found.error().code != Errc::not_found) return found;
-  return create(name, {}, actor);
-}
-
-Result<store::StoredDevice> Office::save(store::StoredDevice device, std::string_view action,
-                                         const store::Actor& actor) {
-  if (auto done = store_.update(device, action, actor); !done) return std::unexpected(done.error());
-  return device;
+  auto made = create(name, {}, actor);
+  // Somebody was faster.
+  if (!made && made.error().code == Errc::already_exists) return find(name);
+  return made;
 }
 
 Result<store::StoredDevice> Office::create(const std::string& name, const Particulars& said,
@@ -106,41 +118,35 @@ Result<store::StoredDevice> Office::create(const std::string& name, const Partic
 
 Result<store::StoredDevice> Office::change(const std::string& name, const Particulars& said,
                                            const store::Actor& actor) {
-  auto device = find(name);
-  if (!device) return device;
-  if (auto fine = apply(*device, said); !fine) return std::unexpected(fine.error());
-  return save(std::move(*device), "device.update", actor);
+  return store_.change(name, "device.update", actor,
+                       unless_retired([&](store::StoredDevice& device) { return apply(device, said); }));
 }
 
 Result<store::StoredDevice> Office::quarantine(const std::string& name, const std::string& why,
                                                const store::Actor& actor) {
-  auto device = find(name);
-  if (!device) return device;
   if (auto fine = check_text("why", why); !fine) return std::unexpected(fine.error());
-  device->state = "quarantined";
-  device->why = why;
-  return save(std::move(*device), "device.quarantine", actor);
+  return store_.change(name, "device.quarantine", actor, into_quarantine(why));
 }
 
 Result<store::StoredDevice> Office::release(const std::string& name, const store::Actor& actor) {
-  auto device = find(name);
-  if (!device) return device;
-  if (device->state != "quarantined")
-    return fail(Errc::failed_precondition, fmt::format("the device '{}' is not in quarantine", name));
-  device->state = device->last_seen == 0 ? "new" : "active";
-  device->why.clear();
-  return save(std::move(*device), "device.release", actor);
+  return store_.change(name, "device.release", actor, unless_retired([](store::StoredDevice& device) -> Result<void> {
+                         if (device.state != "quarantined")
+                           return fail(Errc::failed_precondition,
+                                       fmt::format("the device '{}' is not in quarantine", device.name));
+                         device.state = device.last_seen == 0 ? "new" : "active";
+                         device.why.clear();
+                         return {};
+                       }));
 }
 
 Result<store::StoredDevice> Office::retire(const std::string& name, const store::Actor& actor) {
-  auto device = find(name);
-  if (!device) return device;
-  if (auto taken = store_.revoke(name, {}, {}, actor); !taken) return std::unexpected(taken.error());
-  device->state = "retired";
-  auto saved = save(std::move(*device), "device.retire", actor);
-  if (!saved) return saved;
+  auto retired = store_.change_and_revoke(name, "device.retire", actor, unless_retired([](store::StoredDevice& device) {
+                                            device.state = "retired";
+                                            return Result<void>();
+                                          }));
+  if (!retired) return retired;
   if (auto listed = publish_revoked(store_, data_dir_, actor.at); !listed) return std::unexpected(listed.error());
-  return saved;
+  return retired;
 }
 
 Result<FreshCredential> Office::onboard_code(const std::string& name, base::Duration lifetime,

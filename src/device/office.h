@@ -53,12 +53,14 @@ class Office {
  private:
   Result<store::StoredDevice> find(const std::string& name);
   Result<store::StoredDevice> find_or_make(const std::string& name, const store::Actor& actor);
-  Result<store::StoredDevice> save(store::StoredDevice device, std::string_view action, const store::Actor& actor);
 
   store::DeviceStore& store_;
   const std::string data_dir_;
   const base::Secret installation_;
 };
+
+// Puts a device into quarantine, whoever decides it. Errors: failed_precondition (it is retired, for good).
+store::DeviceStore::Change into_quarantine(const std::string& why);
 
 // Without secrets and hashes.
 json::Object describe(const store::StoredDevice& device);

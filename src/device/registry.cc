@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "device/credential.h"
 #include "device/name.h"
 
 namespace penstock::device {
@@ -37,6 +38,7 @@ struct Registry::Entry {
   std::string why;
   BrokerIdentity identity;
   bool stored = false;
+  std::int64_t condemned = 0;  // put() lets it out from this revision of the store on only
   base::WallMicros seen_told = 0;
   std::vector<Window> windows;  // one for each rule
 
@@ -115,7 +117,7 @@ bool Registry::admit_stranger(std::string_view name) {
   Unknown unknown = unknown_.load(std::memory_order_relaxed);
   if (unknown == Unknown::accept) return true;
   refused_strangers_.fetch_add(1, std::memory_order_relaxed);
-  if (unknown == Unknown::refuse || !is_name(name)) return false;
+  if (unknown == Unknown::refuse || !check_name(name)) return false;
   std::lock_guard lock(mutex_);
   if (strangers_kept_ >= kStrangersMax || find(name) != nullptr) return false;
   Entry& entry = make(name, State::quarantined);
@@ -168,35 +170,38 @@ Settings Registry::settings() const {
   return settings_;
 }
 
-void Registry::put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials) {
+bool Registry::put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials) {
   std::lock_guard lock(mutex_);
   State state = parse_state(device.state).value_or(State::quarantined);
   Entry* entry = find(device.name);
   if (entry == nullptr) entry = &make(device.name, state);
+  const bool old_news = device.revision < entry->condemned;
+  if (old_news && state < State::quarantined) state = State::quarantined;
   // Whoever comes out of quarantine begins anew.
   if (entry->state.load() == State::quarantined && state < State::quarantined) entry->windows.clear();
-  entry->why = device.why;
+  if (!old_news) entry->why = device.why;
   entry->stored = true;
-  entry->identity = {};
+  BrokerIdentity before = std::exchange(entry->identity, {});
   if (state < State::quarantined) {
     std::string topics = fmt::format("devices/{}/#", device.name);
-    entry->identity = {device.name, {}, false, {topics}, {topics}};
+    entry->identity = {device.name, {}, {}, {topics}, {topics}};
     for (auto one = credentials.rbegin(); one != credentials.rend(); ++one) {
       if (one->kind == "secret" && !one->broker.empty()) entry->identity.passwords.push_back(one->broker);
-      entry->identity.certificate = entry->identity.certificate || one->kind == "certificate";
+      if (one->kind == "certificate") entry->identity.certificates.push_back(subject_of(device.name, one->id));
     }
   }
   if (device.last_seen > entry->seen.load()) entry->seen.store(device.last_seen);
   entry->seen_told = std::max(entry->seen_told, device.last_seen);
   entry->state.store(state);
   watching_.store(true);
+  return entry->identity != before;
 }
 
 std::vector<BrokerIdentity> Registry::broker_identities() const {
   std::lock_guard lock(mutex_);
   std::vector<BrokerIdentity> all;
   for (const Entry& entry : entries_) {
-    if (!entry.identity.passwords.empty() || entry.identity.certificate) all.push_back(entry.identity);
+    if (!entry.identity.passwords.empty() || !entry.identity.certificates.empty()) all.push_back(entry.identity);
   }
   return all;
 }
@@ -242,12 +247,18 @@ std::vector<Verdict> Registry::judge(base::SteadyTime now) {
           fmt::format("{} {} broke the rule '{}'", count,
                       rule.figure == QuarantineRule::Figure::samples ? "samples" : "malformed messages", rule.text);
       entry.state.store(State::quarantined);
+      entry.condemned = INT64_MAX;
       quarantined_by_rule_.fetch_add(1, std::memory_order_relaxed);
       verdicts.push_back({entry.name, entry.why});
       break;
     }
   }
   return verdicts;
+}
+
+void Registry::settle(std::string_view device, std::int64_t revision) {
+  std::lock_guard lock(mutex_);
+  if (Entry* entry = find(device)) entry->condemned = revision;
 }
 
 std::map<State, std::size_t> Registry::counts() const {

@@ -26,10 +26,10 @@ std::optional<State> parse_state(std::string_view text);
 
 // How a broker knows a device, and what it may do there. Quarantined and retired devices have none.
 struct BrokerIdentity {
-  std::string name;                    // the user name, and the common name of its certificates
-  std::vector<std::string> passwords;  // as Mosquitto's password file has them: "$7$..."; the newest first
-  bool certificate = false;            // it has a certificate of our authority
-  std::vector<std::string> publish;    // topics, with wildcards
+  std::string name;                       // the user name
+  std::vector<std::string> passwords;     // as Mosquitto's password file has them: "$7$..."; the newest first
+  std::vector<std::string> certificates;  // the subjects of those of our authority that are good
+  std::vector<std::string> publish;       // topics, with wildcards
   std::vector<std::string> subscribe;
   bool operator==(const BrokerIdentity&) const = default;
 };
@@ -81,16 +81,20 @@ class Registry {
   // --- any thread, one after the other ---
   void configure(Settings settings);
   Settings settings() const;
-  // As the store has it now.
-  void put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials);
+  // As the store has it now; older news of a device that broke a rule do not let it out, see settle(). Whether a broker has to
+  // know it.
+  bool put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials);
   // The time that devices are noted with.
   void set_time(base::WallMicros now) { now_.store(now, std::memory_order_relaxed); }
   // Those seen since the last call.
   std::vector<std::pair<std::string, base::WallMicros>> take_seen();
   // Those that spoke and are not known, since the last call; with `unknown: quarantine`.
   std::vector<std::string> take_strangers();
-  // Those that broke a rule by now. About once a second.
+  // Those that broke a rule by now. About once a second. They are in quarantine at once, and until the store has it,
+  // whatever put() says.
   std::vector<Verdict> judge(base::SteadyTime now);
+  // The verdict about a device is in the store: from this revision on what put() says holds again.
+  void settle(std::string_view device, std::int64_t revision);
 
  private:
   struct Entry;

@@ -150,18 +150,29 @@ rt::Task<Result<void>> admit(Call& call) {
 }
 
 Result<void> reaffirm(Call& call) {
-  if (call.in_force != nullptr && call.policy != *call.in_force) {
-    call.key = nullptr;
-    call.team = nullptr;
-    call.policy = *call.in_force;
-    for (const auto& filter : call.policy->filters()) {
-      if (auto known = filter->on_head(call); !known) return known;
-    }
-    if (call.key) name_caller(call);
-  }
-  if (!call.key) return {};
+  const base::WallMicros now = base::system_clock().wall();
+  const bool another_policy = call.in_force != nullptr && call.policy != *call.in_force;
+  if (!another_policy && !call.key) return {};
   // Its key may have changed without the policy, and time goes on.
-  if (auto fine = check_state(*call.key, call.team, base::system_clock().wall()); !fine) return fine;
+  if (!another_policy) {
+    if (auto fine = check_state(*call.key, call.team, now); !fine) return fine;
+  }
+  if (another_policy) call.policy = *call.in_force;
+  call.key = nullptr;
+  call.team = nullptr;
+  // Asked who it is once more, as of now: a secret may have been taken back, or be over, while its key has others.
+  const base::WallMicros began = std::exchange(call.event.at, now);
+  Result<void> known;
+  for (const auto& filter : call.policy->filters()) {
+    if (known) known = filter->on_head(call);
+  }
+  call.event.at = began;
+  if (!known) return known;
+  // Where nobody needs a key either: whoever was known does not go on as nobody.
+  if (!call.key && !another_policy)
+    return fail(Errc::unauthenticated, "the API key of this connection was revoked: connect again with another one");
+  if (!call.key) return {};
+  name_caller(call);
   return check_request(call);
 }
 

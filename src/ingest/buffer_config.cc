@@ -97,13 +97,15 @@ void refuse_disk_keys(config::Map& map) {
 
 }  // namespace
 
-BufferOptions read_buffer(const config::Node& node) {
+BufferOptions read_buffer(const config::Node& node, bool answered_for) {
   BufferOptions options;
+  options.answered_for = answered_for;
+  if (answered_for) options.full = spool::Full::refuse;
   if (!node.present()) return options;
   config::Map map = node.map();
   options.memory =
       static_cast<std::size_t>(map.integer("memory", static_cast<std::int64_t>(options.memory), 1, kMemoryMost));
-  read_full(map, options, "drop_oldest");
+  read_full(map, options, answered_for && !map.has("disk") ? "refuse" : "drop_oldest");
   if (!map.has("disk")) {
     refuse_disk_keys(map);
   } else {
@@ -126,6 +128,7 @@ BufferOptions read_journal(const config::Node& node) {
   options.full = spool::Full::refuse;
   if (!node.present()) return options;
   config::Map map = node.map();
+  options.written = node.dump();
   read_full(map, options, "refuse");
   read_disk(map, options);
   map.done();

@@ -22,12 +22,17 @@ struct BufferOptions {
   base::Duration sync_every{};
   bool compress = true;
   base::Secret key = {};  // 32 bytes; empty: not encrypted
+  // A source told its peer that it has what comes here: while there is no bound on the disk to drop beyond, memory
+  // waits.
+  bool answered_for = false;
+  std::string written = {};  // of a journal: canonical text, for telling changes at reload
   bool durable() const { return disk > 0; }
 };
 
 // { disk: 2GB, memory: 10000, age: 7d, records: 10M, full: drop_oldest, replay: 2000/s, live_first: true, sync: batch,
-//   compress: true, key: ${BUFFER_KEY}, name: cloud }; absent: the queue in memory as it is by itself.
-BufferOptions read_buffer(const config::Node& node);
+//   compress: true, key: ${BUFFER_KEY}, name: cloud }; absent: the queue in memory as it is by itself. Behind a durable
+// source (`answered_for`) the queue in memory refuses unless `full` says otherwise.
+BufferOptions read_buffer(const config::Node& node, bool answered_for = false);
 // { disk: 1GB, age: 7d, records: 10M, full: refuse, sync: batch, compress: true, key: ${JOURNAL_KEY} }; absent: these
 // without age, records and key.
 BufferOptions read_journal(const config::Node& node);

@@ -240,7 +240,8 @@ class Output {
 // One stage of a pipeline. All calls are on the pipeline's loop, one at a time, but for plan().
 //
 // A sample carries its receipt (sample.h): a step that makes new samples out of others gives them the receipts of all
-// it took (joined()), and one that keeps samples keeps their receipts with them.
+// it took (joined()), and one that keeps samples keeps their receipts with them. It also carries its name: of what a
+// step emits for one sample at most one has that, the others forget it, or say whose they are (origin.h).
 class Step {
  public:
   virtual ~Step() = default;

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "ingest/device_check.h"
+
 namespace penstock::ingest {
 namespace {
 
@@ -109,6 +111,7 @@ Result<void> read_cell(Sample& sample, const Column& column, std::string_view ce
     sample.event_time = *time;
   } else if (column.name == "device") {
     sample.device = cell;
+    return check_device(cell);
   } else {
     sample.fields.push_back({column.name, read_value(cell), column.unit});
   }

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kFileBytesMax = 2 * DeadLetters::kBytesMax;  // then it is written anew
 constexpr std::size_t kWhyBytesMax = 1000;
+constexpr auto kWriteAgain = std::chrono::seconds(1);
 
 class File {
  public:
@@ -106,6 +107,7 @@ void DeadLetters::load() {
 void DeadLetters::trim() {
   while (letters_.size() > kMost || bytes_ > kBytesMax) {
     bytes_ -= letters_.front().sample.size();
+    receipts_.erase(letters_.front().id);
     letters_.pop_front();
   }
 }
@@ -124,7 +126,7 @@ void DeadLetters::add(DeadLetter letter) {
     if (kept.sample.size() > kBytesMax) return;
     if (!file_.empty()) {
       unwritten_ += line_of(kept);
-      if (letter.sample.receipt) receipts_.push_back(std::move(letter.sample.receipt));
+      if (letter.sample.receipt) receipts_[kept.id] = std::move(letter.sample.receipt);
     }
     bytes_ += kept.sample.size();
     letters_.push_back(std::move(kept));
@@ -193,7 +195,7 @@ std::string DeadLetters::trouble() const {
 DeadLetters::Work DeadLetters::take_work() {
   std::lock_guard lock(mutex_);
   Work work;
-  work.receipts = std::exchange(receipts_, {});
+  work.last_id = next_id_ - 1;
   work.text = std::exchange(unwritten_, {});
   work.rewrite = std::exchange(rewrite_, false) || file_bytes_ + work.text.size() > kFileBytesMax;
   if (!work.rewrite) return work;
@@ -218,15 +220,20 @@ Result<void> DeadLetters::store(const Work& work) {
   return {};
 }
 
-void DeadLetters::write() {
+bool DeadLetters::write() {
   const Work work = take_work();
-  if (!work.rewrite && work.text.empty()) return;
+  if (!work.rewrite && work.text.empty()) return true;
   auto stored = store(work);
   std::lock_guard lock(mutex_);
   trouble_ = stored ? std::string() : stored.error().detail;
-  // Half a line may stand there: all of it anew the next time.
-  if (!stored) rewrite_ = true;
+  if (!stored) {
+    // Half a line may stand there: all of it anew the next time.
+    rewrite_ = true;
+    return false;
+  }
   file_bytes_ = work.rewrite ? work.text.size() : file_bytes_ + work.text.size();
+  receipts_.erase(receipts_.begin(), receipts_.upper_bound(work.last_id));
+  return true;
 }
 
 DeadLetterStore::DeadLetterStore(std::string folder, const base::Clock& clock)
@@ -256,15 +263,22 @@ std::shared_ptr<DeadLetters> DeadLetterStore::of(const std::string& pipeline) {
 }
 
 void DeadLetterStore::run() {
-  ::mkdir(folder_.c_str(), 0700);
+  bool written = true;
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return dirty_ || stopping_; });
-    if (!std::exchange(dirty_, false)) return;
+    const auto due = [this] { return dirty_ || stopping_; };
+    if (written) {
+      wake_.wait(lock, due);
+    } else {
+      wake_.wait_for(lock, kWriteAgain, due);
+    }
+    if (!std::exchange(dirty_, false) && (written || stopping_)) return;
     std::vector<std::shared_ptr<DeadLetters>> all;
     for (const auto& [name, letters] : all_) all.push_back(letters);
     lock.unlock();
-    for (const auto& letters : all) letters->write();
+    ::mkdir(folder_.c_str(), 0700);
+    written = true;
+    for (const auto& letters : all) written = letters->write() && written;
     lock.lock();
   }
 }

@@ -24,7 +24,7 @@ struct KeptLetter {
 };
 
 // Those of one pipeline. Any thread. With a file the newest survive a restart: lines of JSON, written by the store's
-// thread. A sample's receipt is held until its letter is on disk.
+// thread. A sample's receipt is held until its letter is on disk, or has made room for newer ones.
 class DeadLetters {
  public:
   static constexpr std::size_t kMost = 1000;  // the newest stay
@@ -46,14 +46,14 @@ class DeadLetters {
   std::uint64_t total() const;  // since the start, with those that were only counted
   std::string trouble() const;  // why the file could not be written; empty when it could
 
-  // Blocks; by one thread at a time.
-  void write();
+  // Blocks; by one thread at a time. False: could not be written, and is to be tried again.
+  bool write();
 
  private:
   struct Work {
     bool rewrite = false;
     std::string text;
-    std::vector<ReceiptPtr> receipts;
+    std::uint64_t last_id = 0;  // of the letters in it and before it
   };
 
   void load();
@@ -73,7 +73,7 @@ class DeadLetters {
   std::uint64_t in_second_ = 0;
   bool rewrite_ = false;
   std::string unwritten_;
-  std::vector<ReceiptPtr> receipts_;
+  std::map<std::uint64_t, ReceiptPtr> receipts_;  // by id, of letters that are not on disk yet
   std::uint64_t file_bytes_ = 0;
   std::string trouble_;
 };

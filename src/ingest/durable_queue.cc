@@ -18,8 +18,6 @@ constexpr base::Duration kAppendAgain = 1s;
 constexpr std::size_t kAppendBytes = 1U << 20;
 constexpr base::Duration kAppendSoon = 10ms;  // the disk is only slow
 constexpr base::Duration kOpenAgain = 10s;
-// A pipeline's own queue and what its steps hold come on top of `memory` when the source is refused.
-constexpr std::size_t kBeyond = 20'000;
 // Held for a disk that takes them in a moment, before the source is refused.
 constexpr std::size_t kHeldLeast = 10'000;
 
@@ -35,6 +33,7 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   void push(const Sample& sample) override;
   Taken take(std::size_t count, bool backlog) override;
   void confirmed(const std::vector<Sample>& samples, bool replayed) override;
+  ReceiptPtr receipt_of(const Sample& sample) override;
   void put_back(const std::vector<Sample>& samples) override;
   void failed() override;
   void set_least(Priority least) override;
@@ -45,6 +44,7 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   void on_turn_end() override;
 
  private:
+  class Elsewhere;
   void open();
   void opened(Result<std::shared_ptr<spool::Spool>> spool);
   void append(std::vector<Sample> samples);
@@ -54,11 +54,9 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   void append_some();
   // Samples in memory that are for the disk, before the source is refused or some are dropped.
   std::size_t held_most() const { return disk_works_ ? std::max(options_.memory, kHeldLeast) : options_.memory; }
-  bool refuses() const { return disk_works_ || options_.full == spool::Full::refuse; }
+  bool refuses() const { return disk_works_ || options_.answered_for || options_.full == spool::Full::refuse; }
   // A batch is either from the disk or from unstored_.
-  bool on_disk(const std::vector<Sample>& batch) const {
-    return !batch.empty() && batch.front().origin == origin_ && origin_;
-  }
+  static bool on_disk(const std::vector<Sample>& batch) { return !batch.empty() && batch.front().position != 0; }
   void count();
   void set_trouble(std::string trouble);
 
@@ -70,7 +68,6 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   std::unique_ptr<rt::Timer> timer_;  // opening or appending again
   std::shared_ptr<spool::Spool> spool_;
   std::shared_ptr<Follower> follower_;
-  std::shared_ptr<const std::string> origin_;  // on samples that are on the disk
   Priority least_ = Priority::bulk;
   std::vector<Sample> fresh_;    // of this turn
   std::deque<Sample> unstored_;  // oldest first
@@ -119,9 +116,8 @@ void DurableQueue::opened(Result<std::shared_ptr<spool::Spool>> spool) {
   following.live_first = options_.live_first;
   following.replay = options_.replay;
   // A buffer that was removed begins to count again: the folder's identity keeps the names apart.
-  origin_ =
+  following.origin =
       std::make_shared<const std::string>(fmt::format("{}/{}", name_.substr(name_.find('/') + 1), spool_->identity()));
-  following.origin = origin_;
   follower_ = std::make_shared<Follower>(*loop_, spool_, std::move(following), ready_);
   follower_->set_least(least_);
   append_unstored();
@@ -207,8 +203,7 @@ void DurableQueue::append(std::vector<Sample> samples) {
 }
 
 void DurableQueue::bound_memory() {
-  const std::size_t most = held_most() + (refuses() ? kBeyond : 0);
-  while (unstored_.size() > most) {
+  while (!refuses() && unstored_.size() > held_most()) {
     unstored_.pop_front();
     dropped_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -235,6 +230,32 @@ OutletQueue::Taken DurableQueue::take(std::size_t count_most, bool backlog) {
 void DurableQueue::confirmed(const std::vector<Sample>& samples, bool replayed) {
   if (follower_ && on_disk(samples)) follower_->confirmed(runs_of(samples), replayed);
   count();
+}
+
+// Of a sample that the peer refused, until its letter is on the disk.
+class DurableQueue::Elsewhere : public Receipt {
+ public:
+  Elsewhere(std::weak_ptr<DurableQueue> queue, rt::Loop& loop, std::uint64_t position)
+      : queue_(std::move(queue)), loop_(loop), position_(position) {}
+  ~Elsewhere() override {
+    if (queue_.expired()) return;
+    loop_.post([queue = std::move(queue_), position = position_] {
+      auto self = queue.lock();
+      if (!self || !self->follower_) return;
+      self->follower_->confirmed({{position, position}}, false);
+      self->count();
+    });
+  }
+
+ private:
+  std::weak_ptr<DurableQueue> queue_;
+  rt::Loop& loop_;
+  const std::uint64_t position_;
+};
+
+ReceiptPtr DurableQueue::receipt_of(const Sample& sample) {
+  if (sample.position == 0) return sample.receipt;
+  return std::make_shared<Elsewhere>(weak_from_this(), *loop_, sample.position);
 }
 
 void DurableQueue::put_back(const std::vector<Sample>& samples) {

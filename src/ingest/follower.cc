@@ -29,8 +29,10 @@ Follower::Follower(rt::Loop& loop, std::shared_ptr<spool::Spool> spool, Follower
       newest_(spool_->stats().last_sequence),
       read_at_(cursor_) {}
 
-void Follower::name(Sample& sample, std::uint64_t sequence) const {
-  sample.sequence = sequence;
+void Follower::place(Sample& sample, std::uint64_t position) const {
+  sample.position = position;
+  if (sample.sequence != 0 && sample.origin) return;
+  sample.sequence = position;
   sample.origin = options_.origin;
 }
 
@@ -46,7 +48,7 @@ void Follower::stored(std::uint64_t first, std::vector<Sample> samples) {
     // Whoever found nothing to take has it read now: what is stored last may have nothing behind it to wake them.
     return ready_();
   }
-  for (std::size_t i = 0; i < samples.size(); ++i) name(samples[i], first + i);
+  for (std::size_t i = 0; i < samples.size(); ++i) place(samples[i], first + i);
   hold(where, std::move(samples));
   if (!behind_) {
     done_.add({read_at_ + 1, first - 1});  // numbers that were never given out
@@ -67,15 +69,15 @@ void Follower::hold(std::deque<Sample>& where, std::vector<Sample>&& samples) {
 
 Follower::Taken Follower::take(std::size_t count, bool backlog) {
   paused_ = false;
-  if (!live_.empty()) return take_from(live_, count, live_.back().sequence);
+  if (!live_.empty()) return take_from(live_, count, live_.back().position);
   if (!backlog) return {};
   if (window_.empty()) {
     read_more();
     return {};
   }
-  const bool replayed = window_.front().sequence <= from_disk_to_;
+  const bool replayed = window_.front().position <= from_disk_to_;
   if (replayed) count = allowance(std::min(count, window_.size()));
-  Taken taken = take_from(window_, count, replayed ? from_disk_to_ : window_.back().sequence);
+  Taken taken = take_from(window_, count, replayed ? from_disk_to_ : window_.back().position);
   taken.replayed = replayed;
   for (const Run& run : runs_of(taken.samples)) claimed_.add(run);
   if (window_.size() < options_.memory / 2) read_more();
@@ -86,7 +88,7 @@ Follower::Taken Follower::take(std::size_t count, bool backlog) {
 Follower::Taken Follower::take_from(std::deque<Sample>& from, std::size_t count, std::uint64_t last) {
   Taken taken;
   taken.samples.reserve(std::min(count, from.size()));
-  while (taken.samples.size() < count && !from.empty() && from.front().sequence <= last) {
+  while (taken.samples.size() < count && !from.empty() && from.front().position <= last) {
     taken.samples.push_back(std::move(from.front()));
     from.pop_front();
   }
@@ -166,7 +168,7 @@ void Follower::pass(const spool::Entry& entry) {
     passed_over_ = true;
     return;
   }
-  name(*sample, read_at_);
+  place(*sample, read_at_);
   window_.push_back(std::move(*sample));
   from_disk_to_ = read_at_;
 }
@@ -195,7 +197,7 @@ void Follower::put_back(const std::vector<Run>& runs) {
 }
 
 void Follower::rewind() {
-  for (const Sample& sample : live_) claimed_.remove({sample.sequence, sample.sequence});
+  for (const Sample& sample : live_) claimed_.remove({sample.position, sample.position});
   live_.clear();
   window_.clear();
   read_at_ = cursor_;
@@ -204,6 +206,14 @@ void Follower::rewind() {
   ++generation_;
   passed_over_ = false;
   paused_ = true;
+}
+
+void Follower::reopen(std::shared_ptr<spool::Spool> spool) {
+  spool_ = std::move(spool);
+  newest_ = std::max(newest_, spool_->stats().last_sequence);
+  // What was confirmed while it was closed.
+  for (const std::string& cursor : options_.cursors) spool_->acknowledge(cursor, cursor_);
+  rewind();
 }
 
 void Follower::set_least(Priority least) {

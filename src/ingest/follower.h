@@ -19,7 +19,7 @@ struct FollowerOptions {
   std::size_t memory = 10'000;       // samples in memory, at most; what is read may exceed it by one reading
   bool live_first = false;
   double replay = 0;                                    // samples per second that are read from the disk; 0: any
-  std::shared_ptr<const std::string> origin = nullptr;  // put on each sample
+  std::shared_ptr<const std::string> origin = nullptr;  // with the position the name of samples that have none
 };
 
 // The disk is the truth and memory a window on it: a sample that was stored a moment ago comes straight from memory
@@ -45,6 +45,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
   void put_back(const std::vector<Run>& runs);
   // Begins again with the oldest that is neither confirmed nor taken. Until the next take() nothing is held in memory.
   void rewind();
+  // Goes on with the same log, which was opened anew; what is handed out stays so.
+  void reopen(std::shared_ptr<spool::Spool> spool);
   // Samples below this wait on the disk.
   void set_least(Priority least);
 
@@ -67,10 +69,10 @@ class Follower : public std::enable_shared_from_this<Follower> {
   bool wanted(const Sample& sample) const { return sample.priority >= least_; }
   std::size_t allowance(std::size_t wanted);
   void advance();
-  void name(Sample& sample, std::uint64_t sequence) const;
+  void place(Sample& sample, std::uint64_t position) const;
 
   rt::Loop& loop_;
-  const std::shared_ptr<spool::Spool> spool_;
+  std::shared_ptr<spool::Spool> spool_;
   const FollowerOptions options_;
   const std::function<void()> ready_;
   rt::Timer timer_;            // until the replay rate allows more, or a failed reading is tried again

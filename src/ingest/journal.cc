@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 constexpr std::string_view kAllCursor = "all";
 constexpr std::size_t kOfferMax = 256;
 constexpr base::Duration kOfferAgain = 10ms;
+// A receipt covers at least this part of what was under way when it was begun: there are 64 and then as many more as it
+// takes to grow by a 64th each time, 1,500 for a disk full of samples.
+constexpr std::uint64_t kReceiptShare = 64;
 
 std::string cursor_of(const std::string& pipeline) { return "pipeline." + pipeline; }
 
@@ -22,8 +25,8 @@ std::string cursor_of(const std::string& pipeline) { return "pipeline." + pipeli
 // Offers the journal's samples to one pipeline. On the pipeline's loop.
 class JournalReader : public std::enable_shared_from_this<JournalReader> {
  public:
-  JournalReader(std::weak_ptr<Journal> journal, JournalTarget target)
-      : journal_(std::move(journal)), target_(std::move(target)), timer_(*target_.loop) {}
+  JournalReader(std::weak_ptr<Journal> journal, std::string source, JournalTarget target)
+      : journal_(std::move(journal)), source_(std::move(source)), target_(std::move(target)), timer_(*target_.loop) {}
   rt::Loop& loop() const { return *target_.loop; }
 
   // What the pipeline before still has settles as before, or is abandoned and offered to this one.
@@ -31,19 +34,12 @@ class JournalReader : public std::enable_shared_from_this<JournalReader> {
     target_.pipeline = std::move(pipeline);
     pump();
   }
-  void start(std::shared_ptr<spool::Spool> spool) {
-    FollowerOptions options;
-    options.cursors = {cursor_of(target_.pipeline->name())};
-    options.after = spool->cursor(std::string(kAllCursor));
-    follower_ = std::make_shared<Follower>(*target_.loop, std::move(spool), std::move(options), [this] { pump(); });
-    // One that has nothing left to read holds the others' samples no longer than they need them.
-    if (auto journal = journal_.lock()) journal->moved(target_.pipeline->name(), follower_->cursor());
-    pump();
-  }
+  // The same log again goes on where the last one was.
+  void start(std::shared_ptr<spool::Spool> spool);
   void stored(std::uint64_t first, std::vector<Sample> samples) {
     if (follower_) follower_->stored(first, std::move(samples));
   }
-  void settled(Run run, bool abandoned);
+  void settled(const std::vector<Run>& runs, bool abandoned);
   void stop() {
     timer_.cancel();
     follower_.reset();
@@ -53,30 +49,75 @@ class JournalReader : public std::enable_shared_from_this<JournalReader> {
  private:
   class Settling;
   void pump();
+  ReceiptPtr receipt_for(const std::vector<Sample>& samples);
 
   const std::weak_ptr<Journal> journal_;
+  const std::string source_;
   JournalTarget target_;
   rt::Timer timer_;  // armed while the pipeline is full
   std::shared_ptr<Follower> follower_;
-  std::vector<Sample> held_;  // what it refused
+  std::vector<Sample> held_;        // what it refused
+  std::weak_ptr<Settling> newest_;  // the last receipt that was begun
+  std::uint64_t unsettled_ = 0;     // samples
   bool pumping_ = false;
 };
 
+// Covers more while somebody holds it, on the loop; destroyed on any thread, by who lets go of it last.
 class JournalReader::Settling : public Receipt {
  public:
-  Settling(const std::shared_ptr<JournalReader>& reader, Run run) : loop_(reader->loop()), reader_(reader), run_(run) {}
+  explicit Settling(const std::shared_ptr<JournalReader>& reader) : loop_(reader->loop()), reader_(reader) {}
   ~Settling() override {
     if (reader_.expired()) return;
-    loop_.post([reader = std::move(reader_), run = run_, abandoned = abandoned()] {
-      if (auto self = reader.lock()) self->settled(run, abandoned);
+    loop_.post([reader = std::move(reader_), runs = std::move(runs_), abandoned = abandoned()] {
+      if (auto self = reader.lock()) self->settled(runs, abandoned);
     });
   }
+  void cover(const std::vector<Sample>& samples) {
+    samples_ += samples.size();
+    for (const Run& run : runs_of(samples)) {
+      if (!runs_.empty() && runs_.back().last + 1 == run.first) {
+        runs_.back().last = run.last;
+      } else {
+        runs_.push_back(run);
+      }
+    }
+  }
+  std::uint64_t samples() const { return samples_; }
 
  private:
   rt::Loop& loop_;
   std::weak_ptr<JournalReader> reader_;
-  const Run run_;
+  std::vector<Run> runs_;
+  std::uint64_t samples_ = 0;
 };
+
+void JournalReader::start(std::shared_ptr<spool::Spool> spool) {
+  if (follower_) {
+    follower_->reopen(std::move(spool));
+    return pump();
+  }
+  FollowerOptions options;
+  options.cursors = {cursor_of(target_.pipeline->name())};
+  options.after = spool->cursor(std::string(kAllCursor));
+  options.origin = std::make_shared<const std::string>(fmt::format("{}/{}", source_, spool->identity()));
+  follower_ = std::make_shared<Follower>(*target_.loop, std::move(spool), std::move(options), [this] { pump(); });
+  // One that has nothing left to read holds the others' samples no longer than they need them.
+  if (auto journal = journal_.lock()) journal->moved(target_.pipeline->name(), follower_->cursor());
+  pump();
+}
+
+ReceiptPtr JournalReader::receipt_for(const std::vector<Sample>& samples) {
+  std::shared_ptr<Settling> receipt = newest_.lock();
+  // What is under way without it.
+  const std::uint64_t before = receipt ? unsettled_ - receipt->samples() : 0;
+  if (!receipt || receipt->abandoned() || receipt->samples() * kReceiptShare >= before) {
+    receipt = std::make_shared<Settling>(shared_from_this());
+    newest_ = receipt;
+  }
+  receipt->cover(samples);
+  unsettled_ += samples.size();
+  return receipt;
+}
 
 void JournalReader::pump() {
   if (pumping_ || timer_.armed()) return;
@@ -85,11 +126,10 @@ void JournalReader::pump() {
     if (held_.empty()) {
       held_ = follower_->take(kOfferMax).samples;
       if (held_.empty()) break;
-      // Numbers between that are not there are done with too: the journal is read in order.
-      auto receipt = std::make_shared<Settling>(shared_from_this(), Run{held_.front().sequence, held_.back().sequence});
+      const ReceiptPtr receipt = receipt_for(held_);
       for (Sample& sample : held_) {
         sample.receipt = receipt;
-        sample.sequence = 0;
+        sample.position = 0;
       }
     }
     if (!target_.pipeline->take(held_)) {
@@ -101,10 +141,11 @@ void JournalReader::pump() {
   pumping_ = false;
 }
 
-void JournalReader::settled(Run run, bool abandoned) {
+void JournalReader::settled(const std::vector<Run>& runs, bool abandoned) {
   if (!follower_) return;
+  for (const Run& run : runs) unsettled_ -= run.last - run.first + 1;
   if (abandoned) {
-    follower_->put_back({run});
+    follower_->put_back(runs);
     follower_->rewind();
     // What waits behind it is read again behind it: clearing tells the same of its receipt.
     for (const Sample& sample : held_) sample.receipt->abandon();
@@ -112,30 +153,28 @@ void JournalReader::settled(Run run, bool abandoned) {
     return pump();
   }
   const std::uint64_t before = follower_->cursor();
-  follower_->confirmed({run}, false);
+  follower_->confirmed(runs, false);
   if (follower_->cursor() == before) return;
   if (auto journal = journal_.lock()) journal->moved(target_.pipeline->name(), follower_->cursor());
 }
 
 Journal::Journal(const std::string& source, BufferOptions options, BufferStore& store)
-    : name_("journals/" + source), options_(std::move(options)), store_(store) {}
+    : name_("journals/" + source), store_(store), options_(std::move(options)) {}
 
 void Journal::set_targets(const std::vector<JournalTarget>& targets) {
   std::lock_guard lock(mutex_);
   if (closed_) return;
   std::map<std::string, std::shared_ptr<JournalReader>> before;
   before.swap(readers_);
-  std::vector<std::string> cursors{std::string(kAllCursor)};
   for (const JournalTarget& target : targets) {
     const std::string& name = target.pipeline->name();
-    cursors.push_back(cursor_of(name));
     if (auto known = before.extract(name)) {
       known.mapped()->loop().post(
           [reader = known.mapped(), pipeline = target.pipeline] { reader->switch_to(pipeline); });
       readers_.insert(std::move(known));
       continue;
     }
-    auto reader = std::make_shared<JournalReader>(weak_from_this(), target);
+    auto reader = std::make_shared<JournalReader>(weak_from_this(), name_.substr(name_.find('/') + 1), target);
     readers_[name] = reader;
     done_to_[name] = 0;
     if (spool_) target.loop->post([reader, spool = spool_] { reader->start(spool); });
@@ -145,15 +184,28 @@ void Journal::set_targets(const std::vector<JournalTarget>& targets) {
     reader->loop().post([reader] { reader->stop(); });
   }
   if (!before.empty()) release_done();
-  if (std::exchange(asked_, true)) return;
-  cursors_ = cursors;
-  open(std::move(cursors));
+  if (!spool_ && !opening_ && !failed_) open();
 }
 
-void Journal::open(std::vector<std::string> cursors) {
-  store_.acquire(
-      name_, options_, std::move(cursors),
-      [self = shared_from_this()](Result<std::shared_ptr<spool::Spool>> spool) { self->opened(std::move(spool)); });
+void Journal::change(BufferOptions options) {
+  std::lock_guard lock(mutex_);
+  if (closed_ || options.written == options_.written) return;
+  options_ = std::move(options);
+  outdated_ = opening_;
+  if (opening_) return;
+  if (std::exchange(spool_, nullptr)) store_.release(name_);
+  failed_ = false;
+  open();
+}
+
+// With mutex_ held.
+void Journal::open() {
+  opening_ = true;
+  cursors_ = {std::string(kAllCursor)};
+  for (const auto& [name, reader] : readers_) cursors_.push_back(cursor_of(name));
+  store_.acquire(name_, options_, cursors_, [self = shared_from_this()](Result<std::shared_ptr<spool::Spool>> spool) {
+    self->opened(std::move(spool));
+  });
 }
 
 void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
@@ -161,6 +213,11 @@ void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
   bool taken = false;
   {
     std::lock_guard lock(mutex_);
+    opening_ = false;
+    if (std::exchange(outdated_, false) && !closed_) {
+      if (spool) store_.release(name_);
+      return open();
+    }
     held.swap(held_);
     held_samples_ = 0;
     failed_ = !spool;
@@ -170,6 +227,7 @@ void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
       for (const auto& [name, reader] : readers_) {
         reader->loop().post([reader, opened = *spool] { reader->start(opened); });
       }
+      release_done();
     }
   }
   if (spool && !taken) store_.release(name_);
@@ -195,7 +253,7 @@ void Journal::append(std::vector<Sample> samples, Emit::Stored stored) {
     }
     if (failed_ && !closed_) {
       failed_ = false;
-      open(cursors_);
+      open();
     }
   }
   if (!spool) return stored(false);

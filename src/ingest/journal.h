@@ -23,17 +23,23 @@ struct JournalTarget {
 
 // Any thread. Each pipeline reads the journal at its own pace and has a cursor of its name in it: what it is done with
 // is not offered to it again, what a full pipeline refuses waits on the disk. After a crash everything that was not
-// settled is offered again.
+// settled is offered again, under the names it had: SOURCE/IDENTITY of the journal and the number in it, unless a
+// sample came with a name.
 class Journal : public std::enable_shared_from_this<Journal> {
  public:
   // Samples held while the journal is being opened, at most.
   static constexpr std::size_t kHeldMax = 10'000;
+  // Memory of the receipts that one pipeline has not settled. They cover more samples the more are under way, so that
+  // even a disk full of them takes no more.
+  static constexpr std::uint64_t kReceiptBytesMax = 512UL << 10U;
 
   Journal(const std::string& source, BufferOptions options, BufferStore& store);
 
   // Who reads from now on. A pipeline that takes the place of one of its name goes on where that one was. The first
   // call opens the journal.
   void set_targets(const std::vector<JournalTarget>& targets);
+  // A reload wrote it differently: opened anew, with all that is under way. Samples are held meanwhile.
+  void change(BufferOptions options);
   // `stored` is called with true once the samples are on the disk, on the journal's thread; with false when the disk
   // does not take them.
   void append(std::vector<Sample> samples, Emit::Stored stored);
@@ -47,7 +53,7 @@ class Journal : public std::enable_shared_from_this<Journal> {
     Emit::Stored stored;
   };
 
-  void open(std::vector<std::string> cursors);
+  void open();
   void opened(Result<std::shared_ptr<spool::Spool>> spool);
   void write(const std::shared_ptr<spool::Spool>& spool, Held held);
   void stored(std::uint64_t first, const std::vector<Sample>& samples);
@@ -57,10 +63,11 @@ class Journal : public std::enable_shared_from_this<Journal> {
   void release_to(std::uint64_t cursor);
 
   const std::string name_;  // journals/press
-  const BufferOptions options_;
   BufferStore& store_;
   std::mutex mutex_;  // guards what follows
-  bool asked_ = false;
+  BufferOptions options_;
+  bool opening_ = false;
+  bool outdated_ = false;  // options_ changed while it was opened
   bool closed_ = false;
   bool failed_ = false;  // could not be opened: what comes is refused, and it is tried again
   std::shared_ptr<spool::Spool> spool_;

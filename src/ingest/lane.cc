@@ -15,7 +15,8 @@ struct Lane::RunningSource {
   const base::Clock* clock = nullptr;
   DevicePort* devices = nullptr;
   std::unique_ptr<Source> source;
-  std::shared_ptr<Journal> journal;  // of a durable source; else null
+  // Of a durable source, or of one that was until a reload: then what is in it is worked off.
+  std::shared_ptr<Journal> journal;
   std::atomic<std::uint64_t> samples{0};
   std::mutex mutex;  // guards the two below
   std::string start_error;
@@ -228,7 +229,13 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
     running->clock = options_.context.clock;
     running->devices = options_.context.devices;
     running->source = std::move(plan.source);
-    if (running->source->durable() && !options_.context.data_dir.empty()) {
+    auto old = std::find_if(before.begin(), before.end(), [&](const auto& one) { return one->name == plan.name; });
+    const bool durable = running->source->durable() && !options_.context.data_dir.empty();
+    // Samples of the old source are under way: another journal would offer them once more.
+    if (old != before.end()) running->journal = (*old)->journal;
+    if (durable && running->journal) {
+      running->journal->change(plan.journal);
+    } else if (durable) {
       running->journal = std::make_shared<Journal>(plan.name, plan.journal, buffers_);
     }
     after.push_back(running);
@@ -236,9 +243,11 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
   }
   for (const auto& running : before) {
     if (std::find(after.begin(), after.end(), running) != after.end()) continue;
-    running->loop->post([running] {
+    const bool gone =
+        std::none_of(after.begin(), after.end(), [&](const auto& now) { return now->name == running->name; });
+    running->loop->post([running, gone] {
       running->source->stop();
-      if (running->journal) running->journal->close();
+      if (gone && running->journal) running->journal->close();
     });
   }
   {
@@ -251,7 +260,7 @@ void Lane::replace_sources(std::vector<PlannedSource> planned) {
       // The source is owned by `running`, so the way back must not own it.
       RunningSource* to = running.get();
       Emit::Store store;
-      if (to->journal) {
+      if (to->journal && to->source->durable()) {
         store = [to](std::vector<Sample> samples, Emit::Stored stored) {
           to->store(std::move(samples), std::move(stored));
         };

@@ -1,6 +1,7 @@
 #include "ingest/layout.h"
 
 #include "base/quantity.h"
+#include "ingest/journal.h"
 #include "ingest/shape.h"
 
 namespace penstock::ingest {
@@ -64,6 +65,15 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024));
 }
 
+// What is kept for a sink, and what happens beyond.
+std::string waiting_text(const BufferOptions& buffer) {
+  std::string text = buffer.durable() ? fmt::format("up to {} on disk", bytes_text(buffer.disk))
+                                      : fmt::format("up to {} samples in memory", buffer.memory);
+  if (buffer.full == spool::Full::refuse) return text + ", then the pipeline and its sources wait";
+  text += buffer.full == spool::Full::drop_newest ? ", then new ones are dropped" : ", then the oldest are dropped";
+  return text + (buffer.answered_for ? " that a source has answered for" : "");
+}
+
 std::string describe(const PlannedPipeline& planned) {
   std::string out = fmt::format("pipeline {}: {}", planned.name, fmt::join(planned.from, " + "));
   for (const std::string& step : planned.pipeline->step_kinds()) out += fmt::format(" -> {}", step);
@@ -77,6 +87,14 @@ std::string describe(const PlannedPipeline& planned) {
   }
   if (planned.whole.memory_bytes_max > 0) {
     out += fmt::format("  {:<14} up to {} in steps\n", "memory", bytes_text(planned.whole.memory_bytes_max));
+  }
+  if (!planned.journals.empty()) {
+    out += fmt::format("  {:<14} up to {} of receipts for what is under way\n", "memory",
+                       bytes_text(planned.journals.size() * Journal::kReceiptBytesMax));
+  }
+  for (std::size_t i = 0; planned.answered_for && i < planned.waiting.size(); ++i) {
+    out += fmt::format("  {:<14} {}\n", fmt::format("sink {} {}", i + 1, planned.sinks[i]),
+                       waiting_text(planned.waiting[i]));
   }
   return out;
 }

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "ingest/device_check.h"
+
 namespace penstock::ingest {
 namespace {
 
@@ -72,6 +74,7 @@ Result<void> take_tags(std::string_view& text, Sample& sample) {
     if (value.empty()) return bad(fmt::format("the tag '{}' has no value", name));
     if (name == "device" || (name == "host" && !named)) {
       named = named || name == "device";
+      if (auto fine = check_device(value); !fine) return fine;
       sample.device = std::move(value);
       continue;
     }

@@ -6,9 +6,6 @@
 namespace penstock::ingest {
 namespace {
 
-// A pipeline's own queue and what its steps hold come on top of `memory` when the source is refused.
-constexpr std::size_t kBeyond = 20'000;
-
 class MemoryQueue : public OutletQueue {
  public:
   explicit MemoryQueue(const BufferOptions& options) : most_(options.memory), full_rule_(options.full) {}
@@ -59,8 +56,7 @@ class MemoryQueue : public OutletQueue {
 };
 
 void MemoryQueue::shrink() {
-  const std::size_t most = full_rule_ == spool::Full::refuse ? most_ + kBeyond : most_;
-  while (waiting_.size() > most) {
+  while (full_rule_ != spool::Full::refuse && waiting_.size() > most_) {
     waiting_.pop_front();
     dropped_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -89,8 +89,7 @@ void Outlet::answered(std::uint64_t number, const Sent& sent) {
   if (sent.outcome == Sent::Outcome::again) {
     retry_later(number);
   } else {
-    refuse(found->batch, sent);
-    queue_->confirmed(*found->batch, found->replayed);
+    taken(*found, sent);
     if (found->replayed) --replaying_;
     under_way_.erase(found);
     backoff_.reset();
@@ -112,18 +111,28 @@ void Outlet::retry_later(std::uint64_t from) {
   timer_->arm_in(backoff_.next(), [this] { pump(); });
 }
 
-void Outlet::refuse(const Batch& batch, const Sent& sent) {
-  const auto tell = [&](const Sample& sample) {
-    dropped_.fetch_add(1, std::memory_order_relaxed);
-    if (refused_) refused_(sample, sent.why);
-  };
-  if (sent.outcome == Sent::Outcome::refused) {
-    std::for_each(batch->begin(), batch->end(), tell);
-  } else {
-    for (std::size_t position : sent.rejected) {
-      if (position < batch->size()) tell((*batch)[position]);
-    }
+// What the peer refused for good is confirmed by whoever keeps it.
+void Outlet::taken(const UnderWay& sent, const Sent& answer) {
+  const std::vector<Sample>& batch = *sent.batch;
+  if (answer.outcome == Sent::Outcome::confirmed && answer.rejected.empty()) {
+    return queue_->confirmed(batch, sent.replayed);
   }
+  std::vector<bool> refused(batch.size(), answer.outcome == Sent::Outcome::refused);
+  for (const std::size_t at : answer.rejected) {
+    if (at < refused.size()) refused[at] = true;
+  }
+  std::vector<Sample> confirmed;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (!refused[i]) {
+      confirmed.push_back(batch[i]);
+      continue;
+    }
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+    Sample letter = batch[i];
+    letter.receipt = queue_->receipt_of(batch[i]);
+    if (refused_) refused_(letter, answer.why);
+  }
+  queue_->confirmed(confirmed, sent.replayed);
 }
 
 void Outlet::stop(std::function<void()> done) {

@@ -61,7 +61,7 @@ class Outlet : public std::enable_shared_from_this<Outlet> {
   bool send_next();
   void answered(std::uint64_t number, const Sent& sent);
   void retry_later(std::uint64_t from);
-  void refuse(const Batch& batch, const Sent& sent);
+  void taken(const UnderWay& sent, const Sent& answer);
   void finish();
 
   const std::string kind_;

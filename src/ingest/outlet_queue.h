@@ -36,6 +36,8 @@ class OutletQueue {
   // At most `count` that go out together; without `backlog` only live ones.
   virtual Taken take(std::size_t count, bool backlog) = 0;
   virtual void confirmed(const std::vector<Sample>& samples, bool replayed) = 0;
+  // For one that was taken, will never be and is to be kept elsewhere: confirms it when it is.
+  virtual ReceiptPtr receipt_of(const Sample& sample) { return sample.receipt; }
   // After a failure, newest batch first; then failed().
   virtual void put_back(const std::vector<Sample>& samples) = 0;
   virtual void failed() {}
@@ -58,8 +60,8 @@ class OutletQueue {
   std::atomic<bool> full_{false};
 };
 
-// Bounded by BufferOptions::memory; `full` says what happens then. With `refuse` what the pipeline already had taken is
-// kept beyond it.
+// Bounded by BufferOptions::memory; `full` says what happens then. With `refuse` nothing is dropped: the pipeline stops
+// working, and what a burst of it or the end of its steps brings is kept beyond the bound.
 std::shared_ptr<OutletQueue> memory_queue(const BufferOptions& options);
 // In the buffer `name` of the store, which outlives it.
 std::shared_ptr<OutletQueue> durable_queue(std::string name, const BufferOptions& options, BufferStore& store);

@@ -24,7 +24,8 @@ class Pipeline::End : public Output {
   Pipeline& pipeline_;
 };
 
-Pipeline::Pipeline(std::string name, PipelineParts parts) : name_(std::move(name)), parts_(std::move(parts)) {
+Pipeline::Pipeline(std::string name, PipelineParts parts)
+    : name_(std::move(name)), parts_(std::move(parts)), way_("/" + name_) {
   if (!parts_.taps) parts_.taps = std::make_shared<Taps>();
   frame_.context = parts_.context;
   frame_.pipeline = name_;
@@ -46,7 +47,7 @@ Pipeline::~Pipeline() = default;
 
 void Pipeline::add_sink(std::string kind, std::unique_ptr<Sink> sink, std::string written, OutletOptions options) {
   options.store = parts_.buffers;
-  may_refuse_ = may_refuse_ || options.buffer.full == spool::Full::refuse;
+  may_refuse_ = may_refuse_ || options.buffer.full == spool::Full::refuse || options.buffer.durable();
   sinks_.push_back(
       {std::move(written), std::make_shared<Outlet>(std::move(kind), std::move(sink), std::move(options))});
 }
@@ -72,8 +73,9 @@ bool Pipeline::offer(std::vector<Sample> samples) {
   return false;
 }
 
-// Any thread. A buffer that is to refuse rather than drop is full.
+// Any thread. A queue that is to refuse rather than drop is full.
 bool Pipeline::sink_full() const {
+  if (!may_refuse_) return false;
   std::lock_guard lock(shown_mutex_);
   return std::any_of(sinks_.begin(), sinks_.end(), [](const SinkSlot& sink) { return sink.outlet->full(); });
 }
@@ -81,7 +83,7 @@ bool Pipeline::sink_full() const {
 // Leaves them where they are when there is no room.
 bool Pipeline::take(std::vector<Sample>& samples) {
   if (samples.empty()) return true;
-  const bool blocked = may_refuse_ && sink_full();
+  const bool blocked = sink_full();
   const std::size_t count = samples.size();
   const std::size_t before = queued_.fetch_add(count, std::memory_order_relaxed);
   bool post = false;
@@ -111,10 +113,7 @@ bool Pipeline::take(std::vector<Sample>& samples) {
 
 void Pipeline::work() {
   if (stopped_ || opening_ || heir_ != nullptr) return;
-  if (stalled()) {
-    work_waits_ = true;
-    return;
-  }
+  if (stalled()) return work_later();
   base::SteadyTime begin = parts_.context.clock->steady();
   burst_now_ = parts_.context.clock->wall();
   if (working_at_ >= working_.size()) {
@@ -141,6 +140,7 @@ void Pipeline::work() {
 }
 
 void Pipeline::push_timed(Sample sample) {
+  way_.add_to(sample);
   if (++untimed_ < StepFrame::kTimedEvery) return steps_->push(std::move(sample));
   untimed_ = 0;
   frame_.timing = true;
@@ -151,6 +151,7 @@ void Pipeline::push_timed(Sample sample) {
 
 void Pipeline::push(Sample sample) {
   burst_now_ = sample.ingest_time;
+  way_.add_to(sample);
   steps_->push(std::move(sample));
 }
 

@@ -12,6 +12,7 @@
 #include "ingest/contracts.h"
 #include "ingest/dead_letters.h"
 #include "ingest/event_hub.h"
+#include "ingest/origin.h"
 #include "ingest/outlet.h"
 #include "ingest/step_chain.h"
 
@@ -151,6 +152,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   void hand_on();
   void hand_on_soon();
   bool stalled() const;
+  void work_later();
   // Reload.
   void inherit(const std::shared_ptr<Pipeline>& before);
   void inherit_queue(Pipeline& before);
@@ -167,7 +169,8 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   PipelineParts parts_;
   StepFrame frame_;
   std::unique_ptr<End> end_;
-  bool may_refuse_ = false;      // a sink's buffer refuses when it is full
+  OriginSuffix way_;             // of samples that came into this pipeline
+  bool may_refuse_ = false;      // a sink's queue refuses when it is full
   std::vector<SinkSlot> sinks_;  // changed on the loop at a reload, with shown_mutex_
   std::unique_ptr<StepChain> steps_;
   std::unique_ptr<rt::Timer> timer_;
@@ -186,7 +189,7 @@ class Pipeline : public std::enable_shared_from_this<Pipeline> {
   std::vector<Reader> readers_;
   std::unique_ptr<rt::Timer> reader_timer_;
   bool handing_on_ = false;  // hand_on() is on its way
-  bool work_waits_ = false;  // for readers
+  bool work_waits_ = false;  // for readers or sinks
   // A reload. From start() until the sinks run, samples wait: the queue in the queue, what comes out in held_.
   bool opening_ = false;
   std::vector<Sample> held_;

@@ -167,9 +167,15 @@ void Pipeline::set_readers(std::vector<std::shared_ptr<Pipeline>> readers) {
   });
 }
 
+// What comes out would have no place to wait.
 bool Pipeline::stalled() const {
-  return std::any_of(readers_.begin(), readers_.end(),
-                     [](const Reader& reader) { return reader.waiting.size() >= kQueueMax; });
+  return sink_full() || std::any_of(readers_.begin(), readers_.end(),
+                                    [](const Reader& reader) { return reader.waiting.size() >= kQueueMax; });
+}
+
+void Pipeline::work_later() {
+  work_waits_ = true;
+  if (!reader_timer_->armed()) reader_timer_->arm_in(kReaderRetry, [this] { hand_on(); });
 }
 
 // For samples that leave outside of work(): a model's late answer.
@@ -188,10 +194,10 @@ void Pipeline::hand_on() {
   }
   if (stopped_ || heir_ != nullptr) return;
   if (left && !reader_timer_->armed()) reader_timer_->arm_in(kReaderRetry, [this] { hand_on(); });
-  if (work_waits_ && !stalled()) {
-    work_waits_ = false;
-    parts_.loop->post([self = shared_from_this()] { self->work(); });
-  }
+  if (!work_waits_) return;
+  if (stalled()) return work_later();
+  work_waits_ = false;
+  parts_.loop->post([self = shared_from_this()] { self->work(); });
 }
 
 // --- dead letters ----------------------------------------------------------------------------------------------------

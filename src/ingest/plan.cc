@@ -1,5 +1,7 @@
 #include "ingest/plan.h"
 
+#include <set>
+
 #include "ingest/layout.h"
 #include "ingest/named_item.h"
 
@@ -58,7 +60,7 @@ void read_sources(const config::Node& node, const Context& context, Plan& plan) 
 // A buffer on disk is found again by its name: that of the pipeline and the kind of the sink, numbered when there are
 // more of them, or the one it was given.
 OutletOptions planned_buffer(PlannedPipeline& planned, const std::string& kind, const config::Node& node) {
-  OutletOptions options{.buffer = read_buffer(node)};
+  OutletOptions options{.buffer = read_buffer(node, planned.answered_for)};
   if (!options.buffer.durable()) return options;
   const auto before = std::count(planned.sinks.begin(), planned.sinks.end(), kind);
   const std::string given = options.buffer.name;
@@ -73,6 +75,11 @@ OutletOptions planned_buffer(PlannedPipeline& planned, const std::string& kind, 
   return options;
 }
 
+// Behind a durable source memory waits where it would drop, which a reload of the source alone can change.
+std::string written_as(const config::Node& node, bool answered_for) {
+  return answered_for ? "answered for: " + node.dump() : node.dump();
+}
+
 void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& context) {
   if (!to.present()) return;
   for (const config::Node& item : to.items()) {
@@ -83,7 +90,9 @@ void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& 
     auto sink = context.registry->find<SinkFactory>(kind)->make(planned.name, node, map, context);
     map.done();
     planned.sinks.push_back(kind);
-    if (sink) planned.pipeline->add_sink(kind, std::move(sink), item.dump(), std::move(options));
+    planned.waiting.push_back(options.buffer);
+    if (!sink) continue;
+    planned.pipeline->add_sink(kind, std::move(sink), written_as(item, planned.answered_for), std::move(options));
   }
 }
 
@@ -132,6 +141,37 @@ PlannedTest read_test(const config::Node& node) {
   return test;
 }
 
+// A pipeline's entry while it is read.
+struct Entry {
+  config::Node node;
+  config::Map map;
+  PlannedPipeline planned;
+};
+
+void trace_answers(const Plan& plan, std::vector<Entry>& entries) {
+  std::set<std::string> answered;
+  for (const PlannedSource& source : plan.sources) {
+    if (source.source->durable()) answered.insert(source.name);
+  }
+  for (Entry& entry : entries) {
+    const auto& from = entry.planned.from;
+    std::copy_if(from.begin(), from.end(), std::back_inserter(entry.planned.journals),
+                 [&](const std::string& name) { return answered.contains(name); });
+  }
+  for (bool more = true; more;) {
+    more = false;
+    for (Entry& entry : entries) {
+      const auto& from = entry.planned.from;
+      if (entry.planned.answered_for ||
+          std::none_of(from.begin(), from.end(), [&](const std::string& name) { return answered.contains(name); })) {
+        continue;
+      }
+      entry.planned.answered_for = more = true;
+      answered.insert(entry.planned.name);
+    }
+  }
+}
+
 void read_pipelines(const config::Node& node, const Context& context, const PartsFor& parts_for, Plan& plan) {
   config::Map all = node.map();
   std::vector<std::string> known;
@@ -139,6 +179,7 @@ void read_pipelines(const config::Node& node, const Context& context, const Part
   known.insert(known.end(), plan.disabled_sources.begin(), plan.disabled_sources.end());
   const std::vector<std::string> sources = known;
   for (const std::string& name : all.keys()) known.push_back(name);
+  std::vector<Entry> entries;
   for (const auto& [name, entry] : all.entries()) {
     if (!check_name(name, entry)) continue;
     if (std::find(sources.begin(), sources.end(), name) != sources.end()) {
@@ -147,7 +188,6 @@ void read_pipelines(const config::Node& node, const Context& context, const Part
     config::Map map = entry.map();
     PlannedPipeline planned;
     planned.name = name;
-    planned.written = entry.dump();
     map.required("from");
     planned.from = map.texts("from");
     for (const std::string& from : planned.from) {
@@ -155,7 +195,12 @@ void read_pipelines(const config::Node& node, const Context& context, const Part
         map.get("from").problem(detail::unknown_name("source", from, known));
       }
     }
-    planned.pipeline = std::make_shared<Pipeline>(name, parts_for(name));
+    entries.push_back({entry, std::move(map), std::move(planned)});
+  }
+  trace_answers(plan, entries);
+  for (auto& [entry, map, planned] : entries) {
+    planned.written = written_as(entry, planned.answered_for);
+    planned.pipeline = std::make_shared<Pipeline>(planned.name, parts_for(planned.name));
     planned.pipeline->read_steps(map.get("steps"));
     add_sinks(planned, map.get("to"), context);
     config::Node tests = map.get("tests");

@@ -39,9 +39,12 @@ struct PlannedPipeline {
   std::string written;
   std::shared_ptr<Pipeline> pipeline;
   Shape in;
-  StepPlan whole;                         // of all its steps
-  std::vector<std::string> sinks;         // kinds, in order
-  std::vector<std::string> buffers = {};  // names of those on disk
+  StepPlan whole;                           // of all its steps
+  std::vector<std::string> sinks;           // kinds, in order
+  std::vector<BufferOptions> waiting = {};  // what is kept for each of them
+  std::vector<std::string> buffers = {};    // names of those on disk
+  std::vector<std::string> journals = {};   // durable sources in `from`
+  bool answered_for = false;                // a durable source is behind it, at first hand or through other pipelines
   std::vector<PlannedTest> tests;
 };
 

@@ -95,12 +95,20 @@ struct Sample {
   std::vector<Field> fields;
   std::vector<std::pair<std::string, std::string>> tags;
   std::shared_ptr<const AlarmChange> alarm;
-  // Given by a durable buffer, growing in each: together they name a sample that is delivered more than once. 0: none.
+  // Together the sample's name: whoever has seen both has seen the sample. The first thing on disk that it comes to
+  // gives it, the journal of its source or else the buffer of its sink, and it stays the same however often that offers
+  // it. Where one sample becomes several, `origin` says on which way (origin.h). 0: none.
   std::uint64_t sequence = 0;
-  std::shared_ptr<const std::string> origin;  // the buffer that gave the sequence
+  std::shared_ptr<const std::string> origin;
+  std::uint64_t position = 0;  // in the log that handed it out, for its reader; 0: it is under way
   Priority priority = Priority::normal;
   ReceiptPtr receipt;
 
+  // For what a step makes of several samples, or beside the one that goes on.
+  void forget_name() {
+    sequence = 0;
+    origin.reset();
+  }
   // Null when absent. Linear: samples have a handful of fields.
   const Field* find(std::string_view name) const {
     for (const Field& field : fields) {

@@ -163,6 +163,11 @@ std::shared_ptr<const AlarmChange> read_alarm(Reader& in) {
   return alarm;
 }
 
+void read_name(Reader& in, Sample& sample) {
+  sample.sequence = in.number();
+  if (sample.sequence != 0) sample.origin = std::make_shared<const std::string>(in.text());
+}
+
 void read_sample(Reader& in, Sample& sample) {
   sample.event_time = in.integer();
   const auto later = static_cast<std::uint64_t>(in.integer());
@@ -210,6 +215,9 @@ void append_bytes(std::string& out, const Sample& sample) {
   }
   out += static_cast<char>(sample.alarm != nullptr);
   if (sample.alarm) put(out, *sample.alarm);
+  const bool named = sample.sequence != 0 && sample.origin;
+  put(out, named ? sample.sequence : 0);
+  if (named) put(out, std::string_view(*sample.origin));
 }
 
 std::string to_bytes(const Sample& sample) {
@@ -227,7 +235,8 @@ Result<Sample> sample_from_bytes(std::string_view bytes) {
                                                  version, kSampleBytesVersion));
   }
   Sample sample;
-  if (version == kSampleBytesVersion) read_sample(in, sample);
+  if (version >= 1) read_sample(in, sample);
+  if (version >= 2) read_name(in, sample);
   if (version == 0 || !in.done()) return fail(Errc::data_loss, "the bytes of a stored sample are damaged");
   return sample;
 }

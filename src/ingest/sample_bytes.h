@@ -1,7 +1,10 @@
-// Samples as bytes, for buffers and journals on disk: everything a sample is comes back, but for its receipt, its
-// sequence and origin (the buffer's to give) and its priority's place in the buffer.
+// Samples as bytes, for buffers and journals on disk: everything a sample is comes back, but for its receipt and its
+// position (the log's to give).
 //
-//   version (1), then: event time, ingest time less event time, device, quality | priority << 4, fields, tags, alarm
+//   version (2), then: event time, ingest time less event time, device, quality | priority << 4, fields, tags, alarm,
+//   sequence and, unless that is 0, origin
+//
+// Version 1 is the same without the name behind it, and is read.
 //
 // Whole numbers are variable-length, seven bits to a byte, the lowest first; signed ones are folded (zigzag); floating
 // ones are eight bytes, little-endian, bit for bit; texts and arrays begin with their length.
@@ -15,7 +18,7 @@
 
 namespace penstock::ingest {
 
-inline constexpr std::uint8_t kSampleBytesVersion = 1;
+inline constexpr std::uint8_t kSampleBytesVersion = 2;
 
 void append_bytes(std::string& out, const Sample& sample);
 std::string to_bytes(const Sample& sample);

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "ingest/device_check.h"
+
 namespace penstock::ingest {
 namespace {
 
@@ -261,6 +263,7 @@ Result<Sample> sample_from_json(const json::Value& value, const SampleDefaults& 
       read = read_time(sample, name, member.value());
     } else if (name == "device" && member.value().is_string()) {
       sample.device = view(member.value().get_string());
+      if (!sample.device.empty()) read = check_device(sample.device);
     } else if (name == "quality" && member.value().is_string()) {
       read = read_quality(sample, member.value());
     } else if (name == "tags" && member.value().is_object()) {

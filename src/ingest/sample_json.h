@@ -7,7 +7,7 @@
 // microseconds or nanoseconds; `device`, `quality`, `units` and `tags` are as above; every other member is a field.
 // Nested objects become fields with dots in their names (motor.temp), arrays of numbers become array values, other
 // arrays are numbered (axis.0.x), null is no field. `seq` (a positive integer) together with `origin` (a text) is the
-// name that a durable buffer gave the sample: whoever sees a pair twice has seen the sample twice.
+// name that a journal or buffer gave the sample: whoever sees a pair twice has seen the sample twice.
 #pragma once
 
 #include <string>

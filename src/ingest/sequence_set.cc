@@ -7,11 +7,11 @@ namespace penstock::ingest {
 std::vector<Run> runs_of(const std::vector<Sample>& samples) {
   std::vector<Run> runs;
   for (const Sample& sample : samples) {
-    if (sample.sequence == 0) continue;
-    if (!runs.empty() && runs.back().last + 1 == sample.sequence) {
-      runs.back().last = sample.sequence;
+    if (sample.position == 0) continue;
+    if (!runs.empty() && runs.back().last + 1 == sample.position) {
+      runs.back().last = sample.position;
     } else {
-      runs.push_back({sample.sequence, sample.sequence});
+      runs.push_back({sample.position, sample.position});
     }
   }
   return runs;

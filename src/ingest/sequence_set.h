@@ -17,7 +17,7 @@ struct Run {
   bool operator==(const Run&) const = default;
 };
 
-// The sequences of samples as runs of numbers that follow each other; those without a sequence are left out.
+// The positions of samples as runs of numbers that follow each other; those without one are left out.
 std::vector<Run> runs_of(const std::vector<Sample>& samples);
 
 // Adding at the end of what is there costs no search.

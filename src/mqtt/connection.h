@@ -52,7 +52,8 @@ struct Handlers {
   std::function<void()> burst_end = {};  // after one or more messages that arrived together, and were stored
   std::function<void()> greeted = {};    // connected, or connected again
   std::function<void()> lost = {};       // the connection, or the attempt to make one
-  // The will of the connection about to be made; over Options::will.
+  // The will of the connection about to be made; over Options::will. It speaks too when stop() comes before all is
+  // said.
   std::function<Will()> will = {};
 };
 
@@ -85,8 +86,9 @@ class Connection {
 
   // Starts the thread. Fails only when the machine has none left.
   Result<void> start();
-  // Sends what is queued if the broker takes it within `flush`, then says goodbye. Blocks for at most `flush` and half
-  // a second. While the broker is unreachable nothing is waited for.
+  // Sends what is queued if the broker takes it within `flush`, then says goodbye; with a Handlers::will it goes
+  // without one when not all could be said. Blocks for at most `flush` and half a second. While the broker is
+  // unreachable nothing is waited for.
   void stop(base::Duration flush);
 
   // Any thread, never blocks. Waits for the broker in the queue. False when an older message was dropped to make room.

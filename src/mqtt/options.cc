@@ -116,7 +116,9 @@ Options read_options(const config::Node& url, config::Map& map) {
   options.client_id = map.text("client_id");
   options.username = map.text("username");
   options.password = map.secret("password");
-  options.version = map.choice("version", {"3.1.1", "5"}, "3.1.1") == "5" ? Version::v5 : Version::v311;
+  // Of our own broker it is known that it speaks 5, and says what it does not take instead of hanging up.
+  options.version =
+      map.choice("version", {"3.1.1", "5"}, options.embedded ? "5" : "3.1.1") == "5" ? Version::v5 : Version::v311;
   options.keepalive = std::chrono::duration_cast<std::chrono::seconds>(map.duration("keepalive", 60s));
   // The library's own least is 5 s; the protocol's most is 16 bits.
   if (options.keepalive < 5s || options.keepalive > 65535s) {

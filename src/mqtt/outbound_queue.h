@@ -1,6 +1,7 @@
 // Messages waiting for the broker: bounded, the oldest give way to the newest. Any thread.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,7 @@ struct Outgoing {
   // MQTT 5 only; left out below.
   std::string content_type = {};
   std::vector<std::pair<std::string, std::string>> properties = {};  // the user's
+  std::chrono::seconds good_for{0};  // how long the broker keeps it for whoever is away; 0: for ever
   bool operator==(const Outgoing&) const = default;
 };
 

@@ -197,10 +197,9 @@ void Worker::report_loss(const std::string& reason) {
 }
 
 // True when a stopping worker has nothing more to send or no more time for it.
-bool Worker::flush_done() const {
-  const bool empty = queue_.size() == 0 && in_flight_.empty() && waiting_.empty();
-  return empty || now() >= flush_until_ || ever_failed_;
-}
+bool Worker::flush_done() const { return said_all() || now() >= flush_until_ || ever_failed_; }
+
+bool Worker::said_all() const { return queue_.size() == 0 && in_flight_.empty() && waiting_.empty(); }
 
 // False when asked to stop meanwhile.
 bool Worker::wait_before_retry(const std::string& reason) {
@@ -231,7 +230,7 @@ std::string Worker::session() {
   int code = MOSQ_ERR_SUCCESS;
   int error_number = 0;
   while (code == MOSQ_ERR_SUCCESS) {
-    if (stopping() && (flush_done() || subscriptions_.size() > 0)) {
+    if (stopping() && flush_done()) {
       say_goodbye();
       return "stopped";
     }
@@ -246,9 +245,10 @@ std::string Worker::session() {
   return end_reason_.empty() ? disconnect_reason(code, error_number, library_log_) : end_reason_;
 }
 
-// Acknowledgements that may not go out keep the goodbye from going out too.
+// Acknowledgements that may not go out keep the goodbye from going out too. Where something was left unsaid a handler's
+// will speaks: a goodbye would take it back.
 void Worker::say_goodbye() {
-  if (unsafe_) return;
+  if (unsafe_ || (stopping() && will_speaks_ && !said_all())) return;
   mosquitto_disconnect(mosq_);
   write_out();
 }
@@ -388,6 +388,10 @@ int Worker::send(const Outgoing& message, std::shared_ptr<Delivery> delivery, st
   if (options_.version == Version::v5) {
     if (!message.content_type.empty())
       mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE, message.content_type.c_str());
+    if (message.good_for.count() > 0)
+      mosquitto_property_add_int32(
+          &properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
+          static_cast<std::uint32_t>(std::min<std::int64_t>(message.good_for.count(), UINT32_MAX)));
     for (const auto& [name, value] : message.properties)
       mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, name.c_str(), value.c_str());
   }

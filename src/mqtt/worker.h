@@ -101,6 +101,7 @@ class Worker {
   void set_status(bool connected, std::string detail);
   bool stopping() const { return stop_asked_.load(std::memory_order_acquire); }
   bool flush_done() const;
+  bool said_all() const;
   void wake() const { wake_->signal(); }
 
   const Options options_;
@@ -139,6 +140,7 @@ class Worker {
   std::string client_id_;
   bool greeted_ = false;      // CONNACK said yes
   bool ever_failed_ = false;  // since the last greeting
+  bool will_speaks_ = false;  // when stop() comes before all is said
   bool unsafe_ = false;       // acknowledgements wait for a store that never came
   std::string end_reason_;    // set by callbacks when the broker said why
   std::string library_log_;

@@ -91,7 +91,8 @@ void Worker::set_will() {
   std::optional<Will> will = options_.will;
   {
     std::lock_guard lock(handlers_mutex_);
-    if (handlers_.will) will = handlers_.will();
+    will_speaks_ = handlers_.will != nullptr;
+    if (will_speaks_) will = handlers_.will();
   }
   if (!will) return;
   mosquitto_will_clear(mosq_);

@@ -11,10 +11,9 @@ Pool::Pool(std::string name, std::size_t threads, std::size_t queue_max)
       threads_max_(std::max<std::size_t>(threads, 1)),
       queue_max_(std::max<std::size_t>(queue_max, 1)) {
   threads_.reserve(threads_max_);
-  start_threads();
 }
 
-// As many as the system gives.
+// As many as the system gives. With mutex_ held.
 void Pool::start_threads() {
   try {
     while (threads_.size() < threads_max_) {
@@ -52,6 +51,11 @@ Result<void> Pool::submit(Work&& work) {
   }
   ready_.notify_one();
   return {};
+}
+
+std::size_t Pool::threads() const {
+  std::lock_guard lock(mutex_);
+  return threads_.size();
 }
 
 std::size_t Pool::queued() const {

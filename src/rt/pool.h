@@ -20,8 +20,8 @@ class Pool {
  public:
   using Work = std::move_only_function<void()>;
 
-  // `name` is the threads' name (15 bytes are shown) and stands in refusals. threads >= 1, queue_max >= 1. Where the
-  // system gives fewer threads there are fewer.
+  // `name` is the threads' name (15 bytes are shown) and stands in refusals. threads >= 1, queue_max >= 1. They come
+  // with the first work; where the system gives fewer threads there are fewer.
   Pool(std::string name, std::size_t threads, std::size_t queue_max);
   // Runs what is queued, then ends the threads.
   ~Pool();
@@ -42,7 +42,7 @@ class Pool {
     });
   }
 
-  std::size_t threads() const { return threads_.size(); }
+  std::size_t threads() const;  // so far
   std::size_t queued() const;
 
  private:

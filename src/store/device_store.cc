@@ -91,9 +91,15 @@ Result<std::int64_t> DeviceStore::bump(std::string_view device) {
   return now;
 }
 
-Result<void> DeviceStore::write(const StoredDevice& device) {
+Result<void> DeviceStore::note_change() {
+  auto revision = bump({});
+  return revision ? Result<void>() : std::unexpected(revision.error());
+}
+
+Result<void> DeviceStore::write(StoredDevice& device) {
   auto revision = bump({});
   if (!revision) return std::unexpected(revision.error());
+  device.revision = *revision;
   auto statement = database_.prepare(
       fmt::format("INSERT INTO devices ({}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT (name) DO UPDATE SET "
                   "profile=?2,state=?3,why=?4,groups=?5,tags=?6,revision=?9",
@@ -132,19 +138,48 @@ Result<void> DeviceStore::add(const StoredDevice& device, const Actor& actor) {
       return fail(Errc::already_exists, fmt::format("there is a device '{}' already ({}); names are used once",
                                                     device.name, (*taken)->state));
     }
-    if (auto done = write(device); !done) return done;
+    StoredDevice fresh = device;
+    if (auto done = write(fresh); !done) return done;
     return state_.append_audit(actor, "device.create", object_of(device.name), "", shown(device));
   });
 }
 
-Result<void> DeviceStore::update(const StoredDevice& device, std::string_view action, const Actor& actor) {
-  return transact([&]() -> Result<void> {
-    auto before = this->device(device.name);
-    if (!before) return std::unexpected(before.error());
-    if (!*before) return no_device(device.name);
-    if (auto done = write(device); !done) return done;
-    return state_.append_audit(actor, action, object_of(device.name), shown(**before), shown(device));
+// Within a transaction.
+Result<StoredDevice> DeviceStore::rewrite(std::string_view name, std::string_view action, const Actor& actor,
+                                          const Change& make) {
+  auto before = device(name);
+  if (!before) return std::unexpected(before.error());
+  if (!*before) return no_device(name);
+  StoredDevice after = **before;
+  if (auto made = make(after); !made) return std::unexpected(made.error());
+  if (auto done = write(after); !done) return std::unexpected(done.error());
+  if (auto said = state_.append_audit(actor, action, object_of(name), shown(**before), shown(after)); !said)
+    return std::unexpected(said.error());
+  return after;
+}
+
+Result<StoredDevice> DeviceStore::change(std::string_view name, std::string_view action, const Actor& actor,
+                                         const Change& make) {
+  Result<StoredDevice> after = StoredDevice{};
+  auto done = transact([&]() -> Result<void> {
+    after = rewrite(name, action, actor, make);
+    return after ? Result<void>() : std::unexpected(after.error());
   });
+  if (!done) return std::unexpected(done.error());
+  return after;
+}
+
+Result<StoredDevice> DeviceStore::change_and_revoke(std::string_view name, std::string_view action, const Actor& actor,
+                                                    const Change& make) {
+  Result<StoredDevice> after = StoredDevice{};
+  auto done = transact([&]() -> Result<void> {
+    auto taken = take_back(name, {}, {}, actor);
+    if (!taken) return std::unexpected(taken.error());
+    after = rewrite(name, action, actor, make);
+    return after ? Result<void>() : std::unexpected(after.error());
+  });
+  if (!done) return std::unexpected(done.error());
+  return after;
 }
 
 Result<std::optional<StoredDevice>> DeviceStore::device(std::string_view name) {
@@ -224,26 +259,34 @@ Result<std::vector<std::pair<std::string, base::WallMicros>>> DeviceStore::revok
       *statement, [](const Statement& row) { return std::pair{row.text(0), row.integer(1)}; });
 }
 
+// Within a transaction.
+Result<int> DeviceStore::take_back(std::string_view device, std::string_view kind, std::string_view id,
+                                   const Actor& actor) {
+  auto all = credentials(device);
+  if (!all) return std::unexpected(all.error());
+  auto statement = database_.prepare(
+      "UPDATE device_credentials SET revoked=?4,hash='',broker='' WHERE device=?1 AND kind=?2 AND id=?3");
+  if (!statement) return std::unexpected(statement.error());
+  int count = 0;
+  for (const StoredCredential& one : *all) {
+    if ((!kind.empty() && one.kind != kind) || (!id.empty() && one.id != id)) continue;
+    statement->bind(1, device).bind(2, one.kind).bind(3, one.id).bind(4, actor.at);
+    if (auto ran = statement->run(); !ran) return std::unexpected(ran.error());
+    if (auto said = state_.append_audit(actor, "device.revoke", object_of(device), shown(one), ""); !said)
+      return std::unexpected(said.error());
+    ++count;
+  }
+  if (count == 0) return 0;
+  if (auto revision = bump(device); !revision) return std::unexpected(revision.error());
+  return count;
+}
+
 Result<int> DeviceStore::revoke(std::string_view device, std::string_view kind, std::string_view id,
                                 const Actor& actor) {
-  int count = 0;
+  Result<int> count = 0;
   auto done = transact([&]() -> Result<void> {
-    auto all = credentials(device);
-    if (!all) return std::unexpected(all.error());
-    auto statement = database_.prepare(
-        "UPDATE device_credentials SET revoked=?4,hash='',broker='' WHERE device=?1 AND kind=?2 AND id=?3");
-    if (!statement) return std::unexpected(statement.error());
-    for (const StoredCredential& one : *all) {
-      if ((!kind.empty() && one.kind != kind) || (!id.empty() && one.id != id)) continue;
-      statement->bind(1, device).bind(2, one.kind).bind(3, one.id).bind(4, actor.at);
-      if (auto ran = statement->run(); !ran) return ran;
-      if (auto said = state_.append_audit(actor, "device.revoke", object_of(device), shown(one), ""); !said)
-        return said;
-      ++count;
-    }
-    if (count == 0) return {};
-    auto revision = bump(device);
-    return revision ? Result<void>() : std::unexpected(revision.error());
+    count = take_back(device, kind, id, actor);
+    return count ? Result<void>() : std::unexpected(count.error());
   });
   if (!done) return std::unexpected(done.error());
   return count;

@@ -79,13 +79,21 @@ class DeviceStore {
 
   // Goes up with every change of devices, twins and commands, by any process.
   Result<std::int64_t> revision();
+  // What goes with the devices changed, and none of them: the revision goes up.
+  Result<void> note_change();
   // Every device changed after `since` (0: all), with its credentials.
   using Visitor = std::function<void(const StoredDevice&, const std::vector<StoredCredential>&)>;
   Result<void> read(std::int64_t since, const Visitor& visit);
 
   Result<void> add(const StoredDevice& device, const Actor& actor);  // already_exists
-  // All of it but name, creation and last seen, as `action`. Errors: not_found.
-  Result<void> update(const StoredDevice& device, std::string_view action, const Actor& actor);
+  // Reads a device, has `make` change it (all of it but name, creation and last seen) and writes it, in one piece: of
+  // two who change it at once the second sees what the first made. The device after it. Errors: not_found, and those of
+  // `make`, after which nothing has changed.
+  using Change = std::function<Result<void>(StoredDevice&)>;
+  Result<StoredDevice> change(std::string_view name, std::string_view action, const Actor& actor, const Change& make);
+  // As change(), and its credentials are taken back with it.
+  Result<StoredDevice> change_and_revoke(std::string_view name, std::string_view action, const Actor& actor,
+                                         const Change& make);
   Result<std::optional<StoredDevice>> device(std::string_view name);
   Result<std::vector<StoredDevice>> devices(const DeviceQuery& query);  // by name
   Result<std::int64_t> count(const DeviceQuery& query);
@@ -121,6 +129,8 @@ class DeviceStore {
   Result<std::vector<StoredCommand>> deliver(std::string_view device, base::WallMicros now);
   // Those that have neither ended nor expired, oldest first; they stay as they are.
   Result<std::vector<StoredCommand>> open_commands(std::string_view device, base::WallMicros now);
+  // A command was published; whether the device heard of it only its answer says, so its state stays.
+  Result<void> note_told(std::string_view id, base::WallMicros now);
   // Who has such.
   Result<std::vector<std::string>> told_devices(base::WallMicros now);
   // `state`: done, failed or cancelled. The same again changes nothing. Errors: not_found, failed_precondition (it has
@@ -132,7 +142,9 @@ class DeviceStore {
 
  private:
   Result<std::int64_t> bump(std::string_view device);
-  Result<void> write(const StoredDevice& device);
+  Result<void> write(StoredDevice& device);
+  Result<StoredDevice> rewrite(std::string_view name, std::string_view action, const Actor& actor, const Change& make);
+  Result<int> take_back(std::string_view device, std::string_view kind, std::string_view id, const Actor& actor);
   Result<void> insert(const StoredCredential& credential, std::string_view action, const Actor& actor);
   Result<std::vector<StoredCommand>> read_commands(std::string_view where, std::string_view device,
                                                    const std::function<void(Statement&)>& bind);

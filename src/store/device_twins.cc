@@ -168,6 +168,12 @@ Result<std::vector<StoredCommand>> DeviceStore::open_commands(std::string_view d
                        [&](Statement& statement) { statement.bind(2, now); });
 }
 
+Result<void> DeviceStore::note_told(std::string_view id, base::WallMicros now) {
+  auto statement = database_.prepare("UPDATE device_commands SET delivered=?2 WHERE id=?1 AND ended=0");
+  if (!statement) return std::unexpected(statement.error());
+  return statement->bind(1, id).bind(2, now).run();
+}
+
 Result<std::vector<std::string>> DeviceStore::told_devices(base::WallMicros now) {
   auto statement = database_.prepare("SELECT DISTINCT device FROM device_commands WHERE ended=0 AND expires>?1");
   if (!statement) return std::unexpected(statement.error());

@@ -42,7 +42,8 @@ TEST(BrokerConfig, ReadsEveryKey) {
   const Read got = read(
       "broker: { listen: \"0.0.0.0:8883\", tls: { cert: /c, key: /k, client_ca: /a }, persistence: false, save_every: "
       "5s,\n"
-      "  message_max: 4KiB, connections_max: 10, queued_max: 20, program: /m, acl: [ \"x/{device}\" ],\n"
+      "  message_max: 4KiB, connections_max: 10, queued_max: 20, queued_bytes_max: 1MiB, memory_max: 32MiB, program: "
+      "/m, acl: [ \"x/{device}\" ],\n"
       "  users: { d1: {}, d2: { password: ${P}, publish: [ p ] } } }\n");
   ASSERT_THAT(got.report, IsEmpty());
   EXPECT_EQ(got.config->tls, (BrokerTls{"/c", "/k", "/a"}));
@@ -52,9 +53,28 @@ TEST(BrokerConfig, ReadsEveryKey) {
   EXPECT_EQ(got.config->users[1].password.reveal(), "s3cret");
   const std::string settings = settings_text(*got.config, BrokerFiles("/data"));
   for (const char* line : {"listener 8883 0.0.0.0\n", "require_certificate true\n", "use_identity_as_username true\n",
-                           "persistence false\n", "max_packet_size 74096\n", "allow_anonymous false\n"}) {
+                           "persistence false\n", "max_packet_size 74096\n", "allow_anonymous false\n",
+                           "max_queued_messages 20\n", "max_queued_bytes 1048576\n", "max_inflight_bytes 262144\n",
+                           "memory_limit 33554432\n", "max_connections 10\n"}) {
     EXPECT_THAT(settings, HasSubstr(line));
   }
+}
+
+TEST(BrokerConfig, KnowsEachCertificateOfItsOwnAuthority) {
+  mqtt::test::Folder data;
+  std::filesystem::create_directories(data.file("devices"));
+  const OwnAuthority own{data.file("devices")};
+  data.write("devices/trust.pem", "one");
+  BrokerConfig config;
+  config.tls = BrokerTls{"/c", "/k", data.file("devices/../devices/trust.pem")};
+  const BrokerFiles files(data.file("."));
+  const std::string settings = settings_text(config, files, own);
+  EXPECT_THAT(settings, HasSubstr("use_subject_as_username true\ncrlfile " + data.file("devices/ca.crl") + "\n"));
+  EXPECT_THAT(settings, testing::Not(HasSubstr("use_identity_as_username")));
+  data.write("devices/trust.pem", "another one");
+  EXPECT_NE(settings_text(config, files, own), settings) << "authorities are read when the broker is started";
+  config.tls->client_ca = "/a";
+  EXPECT_THAT(settings_text(config, files, own), testing::Not(HasSubstr("crlfile")));
 }
 
 TEST(BrokerConfig, RefusesAnOpenDoorToTheWorld) {
@@ -71,6 +91,7 @@ TEST(BrokerConfig, ReportsMistakesAtTheirPlaces) {
   EXPECT_THAT(read("broker: { users: { a: { password: x, publish: [ \"a/#/b\" ] } } }\n").report, HasSubstr("1:"));
   EXPECT_THAT(read("broker: { listen: nowhere }\n").report, HasSubstr("address with a port"));
   EXPECT_THAT(read("broker: { tls: { cert: \"a\\nb\", key: k } }\n").report, HasSubstr("one line"));
+  EXPECT_THAT(read("broker: { queued_bytes_max: 1KiB, memory_max: 1MiB }\n").report, HasSubstr("16MiB to 64GiB"));
   EXPECT_THAT(read("broker: { save_every: 0s, message_max: 1GB }\n").report, HasSubstr("256MB"));
 }
 
@@ -87,6 +108,28 @@ TEST(BrokerFiles, RefuseNamesAndTopicsThatWouldBeMoreThanOneLine) {
     EXPECT_FALSE(check_user({bad, "", {}, {}}));
   EXPECT_FALSE(check_user({"a", "", {"t\ntopic readwrite #"}, {}}));
   EXPECT_FALSE(check_user({"a", "x\nb:y", {}, {}}));
+}
+
+TEST(BrokerFiles, CarryACertificateAsAUser) {
+  BrokerUser user{"a", "", {"t/a/#"}, {"t/a/set"}};
+  user.certificates = {"serialNumber=0A,CN=a"};
+  EXPECT_TRUE(check_user(user));
+  EXPECT_EQ(access_text({user}, false),
+            "user a\ntopic write t/a/#\ntopic read t/a/set\n"
+            "user serialNumber=0A,CN=a\ntopic write t/a/#\ntopic read t/a/set\n");
+  user.certificates = {"CN=a\ntopic readwrite #"};
+  EXPECT_FALSE(check_user(user));
+}
+
+TEST(BrokerFiles, KeepANameOfTheGatewaysOwn) {
+  mqtt::test::Folder data;
+  const BrokerFiles files(data.file("data"));
+  ASSERT_TRUE(make_folder(files));
+  const std::string name = load_own_name(files).value();
+  EXPECT_EQ(load_own_name(files).value(), name);
+  const BrokerFiles others(data.file("other"));
+  ASSERT_TRUE(make_folder(others));
+  EXPECT_NE(load_own_name(others).value(), name);
 }
 
 TEST(BrokerFiles, AreReplacedAtOnceAndForThisUserOnly) {

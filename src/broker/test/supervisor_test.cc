@@ -178,6 +178,49 @@ TEST(Supervisor, SaysThatTheProgramIsNoneOrNoBroker) {
       << fixture.supervisor.status().detail;
 }
 
+TEST(Supervisor, GivesDevicesWhatTheAccessListSaysBesideTheirOwn) {
+  NEED_BROKER();
+  Fixture fixture;
+  fixture.config.acl = {"plant/{device}/#"};
+  fixture.supervisor.set_devices({{"press-3", hash_password(base::Secret("right")), {"devices/press-3/#"}, {}}});
+  fixture.start();
+  mqtt::Connection device(fixture.client("press-3", "right"), {}, {});
+  ASSERT_TRUE(device.start());
+  for (const char* topic : {"devices/press-3/vib", "plant/press-3/vib"})
+    device.publish({.topic = topic, .payload = "1", .qos = 1});
+  EXPECT_TRUE(eventually([&] { return device.status().delivered == 2; })) << device.status().detail;
+  device.publish({.topic = "plant/other/vib", .payload = "1", .qos = 1});
+  EXPECT_TRUE(eventually([&] { return device.status().dropped == 1; }));
+}
+
+TEST(Supervisor, SaysWhichDeviceHasANameThatIsTaken) {
+  NEED_BROKER();
+  Fixture fixture;
+  fixture.config.users = {{{"press-3", "", {"#"}, {"#"}}, base::Secret("declared")}};
+  fixture.supervisor.set_devices({{"press-3", hash_password(base::Secret("right")), {"devices/press-3/#"}, {}}});
+  fixture.start();
+  EXPECT_THAT(fixture.supervisor.status().left_out, HasSubstr("press-3"));
+  EXPECT_FALSE(gets_in(fixture.client("press-3", "right")));
+  fixture.supervisor.set_devices({});
+  EXPECT_THAT(fixture.supervisor.status().left_out, testing::IsEmpty());
+}
+
+TEST(Supervisor, EndsTheSessionOfASecretThatWasReplaced) {
+  NEED_BROKER();
+  Fixture fixture;
+  fixture.start();
+  fixture.supervisor.set_devices(fixture.devices());
+  ASSERT_TRUE(eventually([&] { return gets_in(fixture.client("press-3", "right")); }));
+  mqtt::Connection device(fixture.client("press-3", "right"), {}, {});
+  ASSERT_TRUE(device.start());
+  ASSERT_TRUE(eventually([&] { return device.status().connected; }));
+  std::vector<BrokerUser> replaced = fixture.devices();
+  replaced[0].password_hash = hash_password(base::Secret("another"));
+  fixture.supervisor.set_devices(replaced);
+  EXPECT_TRUE(eventually([&] { return !device.status().connected; }));
+  EXPECT_TRUE(gets_in(fixture.client("press-3", "another")));
+}
+
 TEST(Supervisor, TakesTheNamesOfCertificates) {
   NEED_BROKER();
   Fixture fixture;

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -25,6 +27,38 @@ class Folder {
 };
 
 base::WallMicros now() { return base::system_clock().wall(); }
+
+// One of ca.crl.
+struct List {
+  int revoked = 0;
+  std::time_t from = 0, until = 0;
+  std::string key;  // its authority's
+};
+
+std::time_t seconds_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  ASN1_TIME_to_tm(time, &parts);
+  return ::timegm(&parts);
+}
+
+std::vector<List> lists_of(const std::string& folder) {
+  std::vector<List> lists;
+  BIO* file = BIO_new_file((folder + "/ca.crl").c_str(), "r");
+  while (X509_CRL* read = file == nullptr ? nullptr : PEM_read_bio_X509_CRL(file, nullptr, nullptr, nullptr)) {
+    auto* id =
+        static_cast<AUTHORITY_KEYID*>(X509_CRL_get_ext_d2i(read, NID_authority_key_identifier, nullptr, nullptr));
+    List& list = lists.emplace_back();
+    list.revoked = sk_X509_REVOKED_num(X509_CRL_get_REVOKED(read));
+    list.from = seconds_of(X509_CRL_get0_lastUpdate(read));
+    list.until = seconds_of(X509_CRL_get0_nextUpdate(read));
+    if (id != nullptr && id->keyid != nullptr)
+      list.key.assign(reinterpret_cast<const char*>(id->keyid->data), static_cast<std::size_t>(id->keyid->length));
+    AUTHORITY_KEYID_free(id);
+    X509_CRL_free(read);
+  }
+  BIO_free(file);
+  return lists;
+}
 
 TEST(Authority, IsMadeOnceAndKeptToItself) {
   Folder folder;
@@ -92,16 +126,31 @@ TEST(Authority, TheOneBeforeStaysTrustedUntilItEnds) {
   EXPECT_EQ(count(), 2U);
 }
 
-TEST(WriteWhole, ReplacesALinkAndDoesNotFollowIt) {
+// Whoever reads `path` again after each change knows the last list from those before by its time.
+TEST(Authority, KeepsTheListsOfFormerOnesAndDatesEachLater) {
   Folder folder;
-  std::ofstream(folder.path + "/other") << "mine";
-  std::filesystem::create_symlink(folder.path + "/other", folder.path + "/ca.pem");
-  ASSERT_TRUE(write_whole(folder.path + "/ca.pem", "new", 0644, true).has_value());
-  std::ifstream other(folder.path + "/other");
-  std::string text;
-  other >> text;
-  EXPECT_EQ(text, "mine");
-  EXPECT_FALSE(std::filesystem::is_symlink(folder.path + "/ca.pem"));
+  const base::WallMicros begin = now();
+  Authority first = Authority::make(folder.path, "Plant", 10, begin, false).value();
+  std::vector<std::pair<std::string, base::WallMicros>> revoked{{"0A", begin}};
+  ASSERT_TRUE(first.write_revoked(revoked, begin));
+  const std::vector<List> before = lists_of(folder.path);
+  revoked.emplace_back("0B", begin);
+  ASSERT_TRUE(first.write_revoked(revoked, begin));
+  std::vector<List> lists = lists_of(folder.path);
+  ASSERT_EQ(lists.size(), 1U);
+  EXPECT_EQ(lists[0].revoked, 2);
+  EXPECT_GT(lists[0].from, before[0].from);
+  EXPECT_EQ(lists[0].until, first.expires() / 1'000'000);
+  // The same name: which list is whose its key says.
+  Authority second = Authority::make(folder.path, "Plant", 100, begin + 1, true).value();
+  ASSERT_TRUE(second.write_revoked({}, begin + 2));
+  lists = lists_of(folder.path);
+  ASSERT_EQ(lists.size(), 2U);
+  EXPECT_EQ(lists[0].revoked, 0);
+  EXPECT_EQ(lists[1].revoked, 2);
+  EXPECT_NE(lists[0].key, lists[1].key);
+  ASSERT_TRUE(second.write_revoked({}, first.expires() + 1));
+  EXPECT_EQ(lists_of(folder.path).size(), 1U);
 }
 
 TEST(Credential, ACodeIsKnownHoweverItIsTyped) {
@@ -122,6 +171,12 @@ TEST(Credential, ASecretIsStoredAsHashesAlone) {
   EXPECT_THAT(fresh.stored.broker, testing::MatchesRegex("\\$7\\$101\\$[A-Za-z0-9+/]{16}\\$[A-Za-z0-9+/]{86}=="));
   EXPECT_THAT(fresh.stored.hash + fresh.stored.broker + fresh.stored.id, Not(HasSubstr(secret)));
   EXPECT_NE(broker_hash("x"), broker_hash("x")) << "salted";
+}
+
+TEST(Name, OfTheGatewayIsNobodys) {
+  EXPECT_TRUE(check_name("press-7"));
+  for (const char* own : {"penstock-gateway", "penstock-gateway-2"})
+    EXPECT_EQ(check_name(own).error().code, Errc::invalid_argument) << own;
 }
 
 TEST(Name, IsPlain) {

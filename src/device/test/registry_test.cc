@@ -128,8 +128,20 @@ TEST(Registry, TheBrokerKnowsThoseThatMaySpeak) {
   ASSERT_EQ(all.size(), 2U);
   EXPECT_THAT(all[0].passwords, ElementsAre("$7$new", "$7$old"));
   EXPECT_THAT(all[0].publish, ElementsAre("devices/a/#"));
-  EXPECT_FALSE(all[0].certificate);
-  EXPECT_TRUE(all[1].certificate);
+  EXPECT_THAT(all[0].certificates, ElementsAre());
+  EXPECT_THAT(all[1].certificates, ElementsAre("serialNumber=0A,CN=b"));
+}
+
+TEST(Registry, SaysWhenABrokerHasToKnowADeviceOtherwise) {
+  Registry registry;
+  store::StoredCredential one{"a", "certificate", "0A", "h", "", 1, 0};
+  store::StoredCredential other{"a", "certificate", "0B", "h", "", 2, 0};
+  EXPECT_TRUE(registry.put(stored("a"), {one, other}));
+  EXPECT_FALSE(registry.put(stored("a", "active"), {one, other}));
+  EXPECT_TRUE(registry.put(stored("a", "active"), {other}));
+  EXPECT_THAT(registry.broker_identities()[0].certificates, ElementsAre("serialNumber=0B,CN=a"));
+  EXPECT_TRUE(registry.put(stored("a", "quarantined"), {other}));
+  EXPECT_THAT(registry.broker_identities(), ElementsAre());
 }
 
 TEST(Registry, IsReadWhileItGrows) {
@@ -154,6 +166,29 @@ TEST(QuarantineRule, IsReadStrictly) {
   for (const char* wrong : {"", "malformed", "malformed > x/min", "noise > 5/min", "malformed > 5/year",
                             "samples < 5/s", "samples > 0/s", "samples > -5/s", "/>"})
     EXPECT_FALSE(parse_rule(wrong)) << wrong;
+}
+
+// The store is read while the verdict is on its way into it.
+TEST(Registry, OldNewsLetNobodyOut) {
+  Registry registry;
+  registry.configure(settings(Unknown::accept, {"malformed > 1/min"}));
+  auto device = stored("a", "active");
+  device.revision = 3;
+  registry.put(device, {{"a", "secret", "s", "hash", "$7$hash", 1, 0}});
+  EXPECT_TRUE(registry.judge(base::SteadyTime(1s)).empty());
+  for (int i = 0; i < 5; ++i) registry.note_malformed("a");
+  ASSERT_EQ(registry.judge(base::SteadyTime(2s)).size(), 1U);
+  device.revision = 4;  // its twin, say
+  registry.put(device, {{"a", "secret", "s", "hash", "$7$hash", 1, 0}});
+  EXPECT_FALSE(registry.admit("a"));
+  EXPECT_TRUE(registry.broker_identities().empty());
+  EXPECT_THAT(registry.standing("a")->why, HasSubstr("malformed"));
+  registry.settle("a", 5);
+  registry.put(device, {});
+  EXPECT_FALSE(registry.admit("a")) << "read before the verdict was written";
+  device.revision = 6;  // released by somebody who saw it
+  registry.put(device, {});
+  EXPECT_TRUE(registry.admit("a"));
 }
 
 }  // namespace

@@ -15,7 +15,10 @@ struct Read {
   std::string report;
 };
 
-Read read(const std::string& text, BufferOptions (*how)(const config::Node&) = read_buffer) {
+BufferOptions read_sink(const config::Node& node) { return read_buffer(node); }
+BufferOptions read_answered(const config::Node& node) { return read_buffer(node, true); }
+
+Read read(const std::string& text, BufferOptions (*how)(const config::Node&) = read_sink) {
   auto document = config::Document::parse("buffer: " + text + "\n", "edge.yaml", [](const std::string& name) {
     return name == "KEY" ? "0123456789abcdef0123456789abcdef" : nullptr;
   });
@@ -68,6 +71,14 @@ TEST(BufferConfig, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(read("{ disk: 2GB, name: ../etc }").report, HasSubstr("a name is up to 64 letters"));
   EXPECT_THAT(read("{ disk: 2GB, replays: 10/s }").report, HasSubstr("did you mean 'replay'?"));
   EXPECT_THAT(read("{ disk: 2GB, live_first: true }", read_journal).report, HasSubstr("unknown key 'live_first'"));
+}
+
+TEST(BufferConfig, BehindADurableSourceMemoryWaitsUnlessSaidOtherwise) {
+  EXPECT_EQ(read_answered({}).full, spool::Full::refuse);
+  EXPECT_EQ(read("{ memory: 5 }", read_answered).options.full, spool::Full::refuse);
+  EXPECT_EQ(read("{ memory: 5, full: drop_newest }", read_answered).options.full, spool::Full::drop_newest);
+  EXPECT_EQ(read("{ disk: 2GB }", read_answered).options.full, spool::Full::drop_oldest);
+  EXPECT_EQ(read("{ memory: 5 }").options.full, spool::Full::drop_oldest);
 }
 
 TEST(BufferConfig, AJournalRefusesWhatItCannotHold) {

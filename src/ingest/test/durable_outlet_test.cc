@@ -369,6 +369,64 @@ TEST_F(DurableOutlet, WhatThePeerRefusesForGoodIsNotSentAgain) {
   EXPECT_EQ(numbers(), range(0, 6));
 }
 
+TEST_F(DurableOutlet, WhatThePeerRefusesIsKeptUntilItIsKeptElsewhere) {
+  sink_.holds = true;
+  std::vector<Sample> letters;
+  start();
+  on_loop([&] { outlet_->on_refused([&](const Sample& sample, const std::string&) { letters.push_back(sample); }); });
+  deliver(0, 4);
+  ASSERT_TRUE(got(4));
+  on_loop([&] {
+    sink_.holds = false;
+    auto held = std::exchange(sink_.held, {});
+    ASSERT_THAT(held, SizeIs(1));
+    held.front()({.outcome = Sent::Outcome::confirmed, .rejected = {1}});
+  });
+  ASSERT_TRUE(until([&] { return outlet_->status().waiting == 3; }));
+  on_loop([&] {
+    ASSERT_THAT(letters, SizeIs(1));
+    EXPECT_EQ(letters.front().sequence, 2U);
+  });
+  stop();
+  letters.clear();
+  sink_.got.clear();
+  start();
+  ASSERT_TRUE(got(3)) << "the letter was never written";
+  EXPECT_EQ(numbers(), range(1, 4));
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+  stop();
+
+  sink_.holds = true;
+  start();
+  on_loop([&] { outlet_->on_refused([&](const Sample& sample, const std::string&) { letters.push_back(sample); }); });
+  deliver(4, 5);
+  ASSERT_TRUE(got(4));
+  on_loop([&] { std::exchange(sink_.held, {}).front()({.outcome = Sent::Outcome::refused, .why = "no"}); });
+  EXPECT_EQ(outlet_->status().waiting, 1U);
+  on_loop([&] { letters.clear(); });
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+}
+
+TEST_F(DurableOutlet, ASampleThatHasANameKeepsItOnTheDisk) {
+  start();
+  on_loop([&] { sink_.up = false; });
+  on_loop([&] {
+    Sample sample;
+    sample.set("n", std::int64_t{1});
+    sample.sequence = 77;
+    sample.origin = std::make_shared<const std::string>("press/1/line");
+    outlet_->deliver(sample);
+  });
+  ASSERT_TRUE(stored(1));
+  restore();
+  ASSERT_TRUE(got(1));
+  on_loop([&] {
+    EXPECT_EQ(sink_.got[0].sequence, 77U);
+    EXPECT_EQ(*sink_.got[0].origin, "press/1/line");
+  });
+  EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+}
+
 TEST_F(DurableOutlet, ABufferInUseCannotBeRemovedAndOneLeftOverCan) {
   sink_.up = false;
   start();

@@ -32,9 +32,10 @@ bool same(const Sample& a, const Sample& b) {
   };
   if ((a.alarm == nullptr) != (b.alarm == nullptr)) return false;
   if (a.alarm && words(*a.alarm) != words(*b.alarm)) return false;
-  return a.event_time == b.event_time && a.ingest_time == b.ingest_time && a.device == b.device &&
-         a.quality == b.quality && a.priority == b.priority && a.tags == b.tags &&
-         std::ranges::equal(a.fields, b.fields, fields);
+  const auto origin = [](const Sample& x) { return x.origin ? *x.origin : std::string("none"); };
+  return a.sequence == b.sequence && origin(a) == origin(b) && a.event_time == b.event_time &&
+         a.ingest_time == b.ingest_time && a.device == b.device && a.quality == b.quality && a.priority == b.priority &&
+         a.tags == b.tags && std::ranges::equal(a.fields, b.fields, fields);
 }
 
 class Maker {
@@ -53,6 +54,10 @@ class Maker {
     if (pick(4) == 0) {
       made.alarm =
           std::make_shared<AlarmChange>(AlarmChange{text(), text(), text(), pick(2) == 0, wide(), text(), "critical"});
+    }
+    if (pick(3) == 0) {
+      made.sequence = 1 + (std::uint64_t{random_()} << static_cast<unsigned>(pick(32)));
+      made.origin = std::make_shared<const std::string>(text());
     }
     return made;
   }
@@ -123,16 +128,33 @@ TEST(SampleBytes, FlippedBitsNeverCrash) {
 
 TEST(SampleBytes, CountsBeyondTheBytesTakeNoMemory) {
   std::string bytes = to_bytes(Sample{});
-  bytes.resize(bytes.size() - 3);  // fields, tags, alarm
+  bytes.resize(bytes.size() - 4);  // fields, tags, alarm, name
   bytes += "\xff\xff\xff\xff\xff\xff\xff\x7f";
   EXPECT_FALSE(sample_from_bytes(bytes));
 }
 
 TEST(SampleBytes, ALaterFormIsRefusedByName) {
-  const auto later = sample_from_bytes("\x02whatever");
+  const auto later = sample_from_bytes("\x03whatever");
   ASSERT_FALSE(later);
   EXPECT_EQ(later.error().code, Errc::unimplemented);
-  EXPECT_THAT(later.error().detail, HasSubstr("form 2"));
+  EXPECT_THAT(later.error().detail, HasSubstr("form 3"));
+}
+
+TEST(SampleBytes, TheFirstFormIsReadAndHasNoName) {
+  // 10 µs, arrived 5 µs later, "d", uncertain and normal, n = 2 "V", line A, no alarm
+  const std::string kept(
+      "\x01\x14\x0a\x01"
+      "d\x11\x01\x01n\x02\x04\x01V\x01\x04line\x01"
+      "A\x00",
+      22);
+  const auto sample = sample_from_bytes(kept);
+  ASSERT_TRUE(sample) << sample.error().detail;
+  EXPECT_EQ(sample->event_time, 10);
+  EXPECT_EQ(sample->ingest_time, 15);
+  EXPECT_EQ(sample->device, "d");
+  EXPECT_EQ(std::get<std::int64_t>(sample->find("n")->value), 2);
+  EXPECT_EQ(sample->tags.at(0).second, "A");
+  EXPECT_EQ(sample->sequence, 0U);
 }
 
 }  // namespace

@@ -52,12 +52,12 @@ TEST(SequenceSet, DoesWhatASetOfNumbersDoes) {
   }
 }
 
-TEST(SequenceSet, OfSamplesThatHaveOne) {
+TEST(SequenceSet, OfSamplesThatHaveAPosition) {
   std::vector<Sample> samples(5);
-  samples[0].sequence = 3;
-  samples[1].sequence = 4;
-  samples[3].sequence = 9;
-  samples[4].sequence = 10;
+  samples[0].position = 3;
+  samples[1].position = 4;
+  samples[3].position = 9;
+  samples[4].position = 10;
   EXPECT_THAT(runs_of(samples), ElementsAre(ingest::Run{3, 4}, ingest::Run{9, 10}));
 }
 

@@ -396,6 +396,56 @@ TEST_F(SwapTest, DeadLettersSurviveARestart) {
   EXPECT_EQ(again.trouble(), "");
 }
 
+TEST_F(SwapTest, AReceiptIsHeldUntilTheLetterIsOnDisk) {
+  DeadLetters letters(folder / "no" / "such.ndjson", clock, [] {});
+  std::vector<std::weak_ptr<const Receipt>> receipts;
+  const auto add = [&](int n) {
+    DeadLetter letter{"step 1 (cry)", "why", samples({n})[0]};
+    letter.sample.receipt = std::make_shared<Receipt>();
+    receipts.emplace_back(letter.sample.receipt);
+    letters.add(std::move(letter));
+  };
+  add(0);
+  EXPECT_FALSE(letters.write());
+  add(1);
+  EXPECT_FALSE(letters.write());
+  EXPECT_FALSE(receipts[0].expired());
+  EXPECT_FALSE(receipts[1].expired());
+  std::filesystem::create_directories(folder / "no");
+  EXPECT_TRUE(letters.write());
+  EXPECT_TRUE(receipts[0].expired());
+  EXPECT_TRUE(receipts[1].expired());
+}
+
+TEST_F(SwapTest, AReceiptGoesWithTheLetterThatMadeRoom) {
+  DeadLetters letters(folder / "no" / "such.ndjson", clock, [] {});
+  DeadLetter first{"step 1 (cry)", "why", samples({0})[0]};
+  first.sample.receipt = std::make_shared<Receipt>();
+  const std::weak_ptr<const Receipt> receipt = first.sample.receipt;
+  letters.add(std::move(first));
+  for (std::size_t i = 1; i < DeadLetters::kMost; ++i) {
+    if (i % 500 == 0) clock.advance(std::chrono::seconds(1));
+    letters.add({"step 1 (cry)", "why", samples({1})[0]});
+  }
+  EXPECT_FALSE(receipt.expired());
+  clock.advance(std::chrono::seconds(1));
+  letters.add({"step 1 (cry)", "why", samples({1})[0]});
+  EXPECT_TRUE(receipt.expired());
+}
+
+TEST_F(SwapTest, DeadLettersThatCouldNotBeWrittenAreTriedAgain) {
+  DeadLetterStore store(folder / "no" / "letters", clock);
+  const auto letters = store.of("p");
+  letters->add({"step 1 (cry)", "why", samples({8})[0]});
+  const auto within = [](const std::function<bool()>& so) {
+    for (int i = 0; i < 1'000 && !so(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return so();
+  };
+  ASSERT_TRUE(within([&] { return !letters->trouble().empty(); }));
+  std::filesystem::create_directories(folder / "no");
+  EXPECT_TRUE(within([&] { return std::filesystem::exists(folder / "no" / "letters" / "p.ndjson"); }));
+}
+
 TEST_F(SwapTest, DeadLettersSayWhyTheyAreNotOnDisk) {
   DeadLetters letters(folder / "no" / "such.ndjson", clock, [] {});
   letters.add({"step 1 (cry)", "why", samples({8})[0]});

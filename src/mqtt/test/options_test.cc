@@ -89,5 +89,17 @@ TEST(MqttReason, SpeaksInWords) {
   EXPECT_NE(socket_reason(ECONNREFUSED).find("connection refused"), std::string::npos);
 }
 
+TEST(Options, TheEmbeddedBrokerIsSpokenToInVersion5UnlessTold) {
+  const auto version = [](const std::string& yaml) {
+    auto document = config::Document::parse(yaml, "t.yaml");
+    config::Map map = document->root().map();
+    const config::Node url = map.get("mqtt");
+    return read_options(url, map).version;
+  };
+  EXPECT_EQ(version("mqtt: embedded\n"), Version::v5);
+  EXPECT_EQ(version("mqtt: embedded\nversion: 3.1.1\n"), Version::v311);
+  EXPECT_EQ(version("mqtt: mqtt://127.0.0.1\n"), Version::v311);
+}
+
 }  // namespace
 }  // namespace penstock::mqtt

@@ -59,6 +59,14 @@ TEST(Pool, RefusesWhenTheQueueIsFullAndKeepsTheWork) {
   EXPECT_EQ(ran, 12);
 }
 
+TEST(Pool, HasNoThreadsBeforeTheFirstWork) {
+  Pool pool("test", 2, 4);
+  EXPECT_EQ(pool.threads(), 0U);
+  Plug plug(pool);
+  EXPECT_EQ(pool.threads(), 2U);
+  plug.release();
+}
+
 TEST(Pool, UsesAllItsThreads) {
   Pool pool("test", 2, 4);
   Plug first(pool);

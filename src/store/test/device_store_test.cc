@@ -146,21 +146,51 @@ TEST_F(Devices, OpenCommandsAreBounded) {
 TEST_F(Devices, BeingSeenMakesANewDeviceActiveAndNobodyElse) {
   add("a");
   add("b");
-  StoredDevice b = *store.device("b").value();
-  b.state = "quarantined";
-  b.why = "it shouts";
-  ASSERT_TRUE(store.update(b, "device.quarantine", by(7)).has_value());
+  auto shout = [](StoredDevice& device) {
+    device.state = "quarantined";
+    device.why = "it shouts";
+    return Result<void>();
+  };
+  ASSERT_TRUE(store.change("b", "device.quarantine", by(7), shout).has_value());
   ASSERT_TRUE(store.note_seen({{"a", 9}, {"b", 9}, {"nobody", 9}}).has_value());
   EXPECT_EQ(store.device("a").value()->state, "active");
   EXPECT_EQ(store.device("a").value()->last_seen, 9);
   EXPECT_EQ(store.device("b").value()->state, "quarantined");
 }
 
+TEST_F(Devices, AChangeThatIsRefusedChangesNothing) {
+  add("a");
+  ASSERT_TRUE(store.add_credential({"a", "secret", "id", "hash", "", 5, 0}, "device.credential", by(6)).has_value());
+  const std::int64_t before = store.revision().value();
+  auto refused = store.change_and_revoke("a", "device.retire", by(7), [](StoredDevice& device) -> Result<void> {
+    device.state = "retired";
+    return fail(Errc::failed_precondition, "no");
+  });
+  EXPECT_EQ(refused.error().code, Errc::failed_precondition);
+  EXPECT_EQ(store.device("a").value()->state, "new");
+  EXPECT_EQ(store.credentials("a").value().size(), 1U);
+  EXPECT_EQ(store.revision().value(), before);
+  EXPECT_EQ(store.change("nobody", "device.update", by(7), {}).error().code, Errc::not_found);
+}
+
+TEST_F(Devices, ACommandThatWasPublishedStaysPending) {
+  add("press-7");
+  ASSERT_TRUE(store.add_command(command("c1", 1000), by(10)).has_value());
+  ASSERT_TRUE(store.note_told("c1", 20).has_value());
+  auto open = store.open_commands("press-7", 30).value();
+  ASSERT_EQ(open.size(), 1U);
+  EXPECT_EQ(open[0].state, "pending");
+  EXPECT_EQ(open[0].delivered, 20);
+  EXPECT_EQ(store.deliver("press-7", 30).value().size(), 1U) << "who asks for it gets it at once";
+}
+
 TEST_F(Devices, ListsAreFilteredAndCounted) {
   for (const char* name : {"press-1", "press-2", "mill"}) add(name);
-  StoredDevice device = *store.device("press-2").value();
-  device.groups = R"(["hall-1"])";
-  ASSERT_TRUE(store.update(device, "device.update", by(7)).has_value());
+  auto grouped = [](StoredDevice& device) {
+    device.groups = R"(["hall-1"])";
+    return Result<void>();
+  };
+  ASSERT_TRUE(store.change("press-2", "device.update", by(7), grouped).has_value());
   DeviceQuery query;
   query.prefix = "press";
   EXPECT_EQ(store.count(query).value(), 2);

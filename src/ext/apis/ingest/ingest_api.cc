@@ -197,7 +197,8 @@ rt::Task<void> IngestApi::stream(flow::Call& call, std::string pipeline, std::sh
   Result<void> sent = co_await call.exchange.flush();
   rt::Timer keep_alive(loop);
   int quiet_ticks = 0;
-  while (sent && !call.exchange.client_gone() && !call.exchange.draining()) {
+  // Until the caller may listen no more.
+  while (sent && !call.exchange.client_gone() && !call.exchange.draining() && flow::reaffirm(call)) {
     keep_alive.arm_in(kTick, [&wake] { wake.set(); });
     if (waiting.empty()) {
       auto since = std::chrono::steady_clock::now();

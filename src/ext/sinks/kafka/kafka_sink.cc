@@ -74,10 +74,16 @@ Result<void> KafkaSink::start(rt::Loop& loop) {
 Result<void> KafkaSink::open() {
   if (producer_ && producer_->broken()) producer_.reset();
   if (producer_) return {};
-  auto made = KafkaProducer::create(*loop_, options_.settings,
-                                    [this](std::uint64_t batch, std::size_t index, KafkaReport report) {
-                                      reported(batch, index, std::move(report));
-                                    });
+  auto settings = options_.settings;
+  if (one_by_one_) {
+    settings.emplace_back("batch.num.messages", "1");
+  } else {
+    settings.emplace_back("batch.size", std::to_string(request_bytes_));
+  }
+  auto made =
+      KafkaProducer::create(*loop_, settings, [this](std::uint64_t batch, std::size_t index, KafkaReport report) {
+        reported(batch, index, std::move(report));
+      });
   if (!made) return std::unexpected(made.error());
   producer_ = std::move(*made);
   return {};
@@ -109,10 +115,13 @@ void KafkaSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done
     set_status(false, ready.error().detail, 0);
     return done({.outcome = ingest::Sent::Outcome::again, .why = ready.error().detail});
   }
-  UnderWay under_way{
-      .number = next_++, .positions = {}, .left = 0, .sent = {}, .samples = batch->size(), .done = std::move(done)};
+  UnderWay under_way;
+  under_way.number = next_++;
+  under_way.samples = batch->size();
+  under_way.done = std::move(done);
   auto out = messages(*batch, under_way.positions);
   if (out.empty()) return under_way.done({});
+  for (const KafkaMessage& message : out) under_way.bytes += message.key.size() + message.value.size();
   under_way.left = out.size();
   const std::uint64_t number = under_way.number;
   under_way_ = std::move(under_way);
@@ -120,12 +129,19 @@ void KafkaSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> done
 }
 
 void KafkaSink::reported(std::uint64_t number, std::size_t index, KafkaReport report) {
-  if (!under_way_ || under_way_->number != number) return;
-  if (report.outcome != KafkaReport::Outcome::taken) under_way_->sent.why = std::move(report.why);
-  if (report.outcome == KafkaReport::Outcome::again) under_way_->sent.outcome = ingest::Sent::Outcome::again;
-  if (report.outcome == KafkaReport::Outcome::refused)
-    under_way_->sent.rejected.push_back(under_way_->positions.at(index));
-  if (--under_way_->left > 0) return;
+  using Outcome = KafkaReport::Outcome;
+  if (!under_way_ || under_way_->number != number || under_way_->left == 0) return;
+  UnderWay& batch = *under_way_;
+  if (report.outcome == Outcome::request_refused && (one_by_one_ || batch.positions.size() == 1)) {
+    report.outcome = Outcome::refused;
+  }
+  if (report.outcome != Outcome::taken) batch.sent.why = std::move(report.why);
+  if (report.outcome == Outcome::again) batch.sent.outcome = ingest::Sent::Outcome::again;
+  if (report.outcome == Outcome::refused) batch.sent.rejected.push_back(batch.positions.at(index));
+  batch.request_refused = report.outcome == Outcome::request_refused;
+  // At once, before the library sends more of what comes behind: the order is to be kept.
+  batch.left = batch.request_refused ? 0 : batch.left - 1;
+  if (batch.left > 0) return;
   // Not from within the library: what is told may send again or stop.
   loop_->post([this, alive = std::weak_ptr<bool>(alive_)] {
     if (!alive.expired()) finish();
@@ -135,7 +151,19 @@ void KafkaSink::reported(std::uint64_t number, std::size_t index, KafkaReport re
 void KafkaSink::finish() {
   UnderWay ended = std::move(*under_way_);
   under_way_.reset();
+  if (ended.request_refused) {
+    ended.sent.outcome = ingest::Sent::Outcome::again;
+    one_by_one_ = true;
+    producer_.reset();
+  }
   const bool confirmed = ended.sent.outcome == ingest::Sent::Outcome::confirmed;
+  if (confirmed && one_by_one_) {
+    one_by_one_ = false;
+    // Each of them is good: together they were too large.
+    if (ended.sent.rejected.empty())
+      request_bytes_ = std::max<std::size_t>(1, std::min(request_bytes_, ended.bytes) / 2);
+    producer_.reset();
+  }
   std::sort(ended.sent.rejected.begin(), ended.sent.rejected.end());
   set_status(confirmed,
              ended.sent.why.empty() ? "sending to " + options_.brokers : options_.brokers + ": " + ended.sent.why,

@@ -21,7 +21,8 @@ struct KafkaSinkOptions {
   bool alarms = false;
 };
 
-// On the loop, but for status(). A batch is confirmed when the brokers have all of it.
+// On the loop, but for status(). A batch is confirmed when the brokers have all of it. A broker refuses a request as a
+// whole: its batch is sent again with a request for each message, which shows who it was about.
 class KafkaSink : public ingest::Sink {
  public:
   explicit KafkaSink(KafkaSinkOptions options);
@@ -36,7 +37,9 @@ class KafkaSink : public ingest::Sink {
   struct UnderWay {
     std::uint64_t number = 0;
     std::vector<std::size_t> positions;  // of each message's sample
+    std::size_t bytes = 0;               // of all messages
     std::size_t left = 0;
+    bool request_refused = false;
     ingest::Sent sent;
     std::size_t samples = 0;
     std::function<void(ingest::Sent)> done;
@@ -53,6 +56,9 @@ class KafkaSink : public ingest::Sink {
   rt::Loop* loop_ = nullptr;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // gone after stop()
   std::unique_ptr<KafkaProducer> producer_;
+  // The library's own bound of a request; smaller once a broker took one by one what it had refused together.
+  std::size_t request_bytes_ = 1'000'000;
+  bool one_by_one_ = false;
   std::uint64_t next_ = 1;
   std::optional<UnderWay> under_way_;
   mutable std::mutex mutex_;  // guards the one below

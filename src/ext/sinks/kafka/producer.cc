@@ -93,10 +93,10 @@ void KafkaProducer::serve() {
 
 void KafkaProducer::delivered(rd_kafka_s*, const rd_kafka_message_s* message, void* self) {
   const auto tag = reinterpret_cast<std::uintptr_t>(message->_private);
-  static_cast<KafkaProducer*>(self)->report(tag >> kIndexBits, tag & ((1U << kIndexBits) - 1), message->err);
+  static_cast<KafkaProducer*>(self)->report(tag >> kIndexBits, tag & ((1U << kIndexBits) - 1), message->err, true);
 }
 
-void KafkaProducer::report(std::uint64_t batch, std::size_t index, int error) {
+void KafkaProducer::report(std::uint64_t batch, std::size_t index, int error, bool by_broker) {
   using Outcome = KafkaReport::Outcome;
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
     trouble_.clear();
@@ -106,7 +106,8 @@ void KafkaProducer::report(std::uint64_t batch, std::size_t index, int error) {
   broken_ = broken_ || lib_.fatal_error(handle_, why, sizeof(why)) != RD_KAFKA_RESP_ERR_NO_ERROR;
   std::string text = lib_.err2str(static_cast<rd_kafka_resp_err_t>(error));
   if (!trouble_.empty()) text += " (" + trouble_ + ")";
-  reported_(batch, index, {is_about_the_message(error) ? Outcome::refused : Outcome::again, std::move(text)});
+  const Outcome refused = by_broker ? Outcome::request_refused : Outcome::refused;
+  reported_(batch, index, {is_about_the_message(error) ? refused : Outcome::again, std::move(text)});
 }
 
 void KafkaProducer::produce(const std::string& topic, std::uint64_t batch, std::vector<KafkaMessage> messages) {
@@ -127,7 +128,7 @@ void KafkaProducer::produce(const std::string& topic, std::uint64_t batch, std::
                            ? send()
                            : send(RD_KAFKA_V_HEADER(name.c_str(), value.data(), static_cast<ssize_t>(value.size())),
                                   RD_KAFKA_V_HEADER(name2.c_str(), value2.data(), static_cast<ssize_t>(value2.size())));
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) report(batch, i, error);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) report(batch, i, error, false);
   }
 }
 

@@ -25,7 +25,12 @@ struct KafkaMessage {
 
 // What became of one message.
 struct KafkaReport {
-  enum class Outcome : std::uint8_t { taken, again, refused };
+  enum class Outcome : std::uint8_t {
+    taken,
+    again,
+    refused,          // this message, for good
+    request_refused,  // for good by the broker, with all that were in one request with it: any of them, or their sum
+  };
   Outcome outcome = Outcome::taken;
   std::string why;
 };
@@ -54,7 +59,7 @@ class KafkaProducer : private rt::Listener {
   Result<void> open(const Settings& settings);
   void on_ready(bool readable, bool writable, bool hang_up) override;
   void serve();
-  void report(std::uint64_t batch, std::size_t index, int error);
+  void report(std::uint64_t batch, std::size_t index, int error, bool by_broker);
   static void delivered(rd_kafka_s* handle, const rd_kafka_message_s* message, void* self);
 
   rt::Loop& loop_;

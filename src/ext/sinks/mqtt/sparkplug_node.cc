@@ -42,8 +42,20 @@ mqtt::Outgoing SparkplugNode::message(Kind kind, const std::string& device, Payl
 mqtt::Will SparkplugNode::will() {
   std::lock_guard lock(mutex_);
   birth_number_ = (birth_number_ + 1) % kNumbers;
+  mqtt::Outgoing death = farewell();
+  return {.topic = std::move(death.topic), .payload = std::move(death.payload), .qos = death.qos, .retain = false};
+}
+
+// With mutex_ held. By will and on purpose it is the same.
+mqtt::Outgoing SparkplugNode::farewell() const {
   const Payload death{.timestamp_ms = 0, .sequence = std::nullopt, .metrics = {birth_number_metric(birth_number_)}};
   return {.topic = topic(Kind::ndeath).text(), .payload = sparkplug::encode(death), .qos = 1, .retain = false};
+}
+
+std::optional<mqtt::Outgoing> SparkplugNode::death() {
+  std::lock_guard lock(mutex_);
+  if (!std::exchange(alive_, false)) return std::nullopt;
+  return farewell();
 }
 
 std::vector<mqtt::Outgoing> SparkplugNode::births(std::uint64_t now) {

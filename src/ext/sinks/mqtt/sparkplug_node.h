@@ -28,6 +28,9 @@ class SparkplugNode {
   std::vector<mqtt::Outgoing> births(std::uint64_t now);
   // The connection is gone: nothing is said before the next births().
   void lost();
+  // NDEATH of the life that is, for who goes on purpose (section 6.4.25: before the goodbye, which takes the will
+  // back); nothing when there is none. Nothing is said after it before the next births().
+  std::optional<mqtt::Outgoing> death();
   // DBIRTH for a device or metric not seen before, DDATA for all else. Nothing while there is no connection.
   std::optional<BatchMessages> encode(const std::vector<ingest::Sample>& samples);
 
@@ -46,6 +49,7 @@ class SparkplugNode {
   using Device = std::map<std::string, Metric, std::less<>>;
 
   mqtt::sparkplug::Topic topic(mqtt::sparkplug::Kind kind, std::string device = {}) const;
+  mqtt::Outgoing farewell() const;
   mqtt::Outgoing message(mqtt::sparkplug::Kind kind, const std::string& device, mqtt::sparkplug::Payload payload);
   mqtt::Outgoing birth(const std::string& name, const Device& device, std::uint64_t now);
   bool learn(const ingest::Sample& sample, std::uint64_t at, Device& device, bool& changed);

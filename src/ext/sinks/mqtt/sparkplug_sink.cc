@@ -5,6 +5,8 @@
 namespace penstock::ext {
 namespace {
 
+constexpr base::Duration kFarewellWithin = std::chrono::milliseconds(300);
+
 std::uint64_t now_ms() { return static_cast<std::uint64_t>(base::system_clock().wall() / 1000); }
 
 std::string read_level(config::Map& map, const char* key) {
@@ -30,9 +32,26 @@ SparkplugSink::SparkplugSink(mqtt::Options broker, std::string group, std::strin
 // Before what the connection's thread uses goes.
 SparkplugSink::~SparkplugSink() { connection_.stop({}); }
 
+// On the connection's thread, as below. Hosts may ask faster than a node with many devices can say them all.
 void SparkplugSink::be_born() {
   std::lock_guard lock(order_);
-  connection_.publish(node_.births(now_ms()), {});
+  if (leaving_) return;
+  if (bearing_) {
+    bear_again_ = true;
+    return;
+  }
+  bearing_ = true;
+  connection_.publish(node_.births(now_ms()), [this](const mqtt::Published& said) { was_born(said.confirmed); });
+}
+
+void SparkplugSink::was_born(bool said) {
+  bool again = false;
+  {
+    std::lock_guard lock(order_);
+    bearing_ = false;
+    again = std::exchange(bear_again_, false) && said;
+  }
+  if (again) be_born();
 }
 
 Result<void> SparkplugSink::start(rt::Loop& loop) {
@@ -56,7 +75,12 @@ void SparkplugSink::send(ingest::Batch batch, std::function<void(ingest::Sent)> 
 
 void SparkplugSink::stop() {
   *running_ = false;
-  connection_.stop({});
+  {
+    std::lock_guard lock(order_);
+    leaving_ = true;
+    if (auto death = node_.death()) connection_.publish(std::move(*death));
+  }
+  connection_.stop(kFarewellWithin);
 }
 
 ingest::Status SparkplugSink::status() const {

@@ -19,14 +19,19 @@ class SparkplugSink : public ingest::Sink {
 
   Result<void> start(rt::Loop& loop) override;
   void send(ingest::Batch batch, std::function<void(ingest::Sent)> done) override;
+  // Blocks for up to 0.8 s: the broker is told that the node goes.
   void stop() override;
   ingest::Status status() const override;
 
  private:
   void be_born();
+  void was_born(bool said);
 
   SparkplugNode node_;
-  std::mutex order_;  // what is numbered first goes first
+  std::mutex order_;  // what is numbered first goes first; guards these three
+  bool bearing_ = false;
+  bool bear_again_ = false;  // asked for meanwhile, however often
+  bool leaving_ = false;
   rt::Loop* loop_ = nullptr;
   std::shared_ptr<bool> running_ = std::make_shared<bool>(false);  // the loop's
   mqtt::Connection connection_;

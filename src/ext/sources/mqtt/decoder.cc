@@ -1,7 +1,10 @@
 #include "ext/sources/mqtt/decoder.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 
+#include "ingest/device_check.h"
 #include "json/value.h"
 #include "mqtt/topic.h"
 
@@ -41,28 +44,46 @@ MqttDecoder::MqttDecoder(std::string source, MqttFormat format, std::string fiel
   }
 }
 
-// The part of the topic that the first wildcard of the matching filter stands for; empty without one.
-std::string_view MqttDecoder::varying_level(std::string_view topic) const {
+// The part of the topic that the first wildcard of the matching filter stands for; nothing without one.
+std::optional<std::string_view> MqttDecoder::varying_level(std::string_view topic) const {
   for (const Filter& filter : filters_) {
     if (filters_.size() > 1 && !mqtt::matches(filter.pattern, topic)) continue;
-    return filter.level ? mqtt::level(topic, *filter.level) : std::string_view();
+    if (!filter.level) return std::nullopt;
+    return mqtt::level(topic, *filter.level);
   }
-  return {};
+  return std::nullopt;
+}
+
+// Until now the sample's device is what the payload says. A broker's access list is about topics: what a topic says is
+// who published, what a payload says is only said.
+Result<void> MqttDecoder::name(std::string_view topic, std::optional<std::string_view> level,
+                               ingest::Sample& sample) const {
+  const std::string_view own = !level || level->empty() ? std::string_view(source_) : *level;
+  auto named = device_ ? device_->render(topic, sample) : std::nullopt;
+  if (named) {
+    sample.device = std::move(*named);
+  } else if (device_ || sample.device.empty()) {
+    sample.device = own;
+  } else if (level && sample.device != own) {
+    return fail(
+        Errc::permission_denied,
+        fmt::format("the topic is that of the device '{}', and this is a reading of '{}': leave `device` out of "
+                    "the payload, or write `device: \"{{device}}\"` at the source if it may name others",
+                    own.substr(0, 100), std::string_view(sample.device).substr(0, 100)));
+  }
+  return ingest::check_device(sample.device);
 }
 
 Result<void> MqttDecoder::decode(std::string_view topic, std::string_view payload, base::WallMicros now,
                                  std::vector<ingest::Sample>& out) {
   if (payload.size() > kMqttPayloadBytesMax) return fail(Errc::out_of_range, "the payload is larger than 1 MiB");
-  const std::string_view level = varying_level(topic);
-  defaults_.device = level.empty() ? std::string_view(source_) : level;
   defaults_.now = now;
   const std::size_t before = out.size();
   auto decoded = format_ == MqttFormat::json ? decode_json(payload, out) : decode_text(topic, payload, now, out);
-  if (!decoded || !device_) return decoded;
-  for (std::size_t i = before; i < out.size(); ++i) {
-    if (auto name = device_->render(topic, out[i])) out[i].device = std::move(*name);
-  }
-  return {};
+  const auto level = varying_level(topic);
+  for (std::size_t i = before; decoded && i < out.size(); ++i) decoded = name(topic, level, out[i]);
+  if (!decoded) out.resize(before);
+  return decoded;
 }
 
 Result<void> MqttDecoder::decode_json(std::string_view payload, std::vector<ingest::Sample>& out) {
@@ -79,7 +100,6 @@ Result<void> MqttDecoder::decode_text(std::string_view topic, std::string_view p
   if (!json::is_valid_utf8(text)) return fail(Errc::invalid_argument, "the payload is no UTF-8 text");
   ingest::Sample sample;
   sample.event_time = sample.ingest_time = now;
-  sample.device = defaults_.device;
   const std::string_view last = topic.substr(topic.rfind('/') + 1);
   sample.set(field_.empty() ? (last.empty() ? std::string_view("value") : last) : std::string_view(field_),
              value_of(text));

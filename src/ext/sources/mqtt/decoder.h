@@ -19,12 +19,14 @@ enum class MqttFormat { json, text };
 
 class MqttDecoder {
  public:
-  // `source` names the device when nothing else does. `field` names the one value of a text payload; empty: the last
-  // level of the topic does. `filters` tell which topic level varies.
+  // `device` says whom a sample is of. Without it the first wildcard of the filter does, and a payload that names
+  // another device is refused; where the filters have no wildcard the payload is believed. `source` names the device
+  // when nothing else does. `field` names the one value of a text payload; empty: the last level of the topic does.
   MqttDecoder(std::string source, MqttFormat format, std::string field, std::optional<DeviceName> device,
               const std::vector<std::string>& filters);
 
-  // Appends to `out`, all or nothing. Not thread-safe.
+  // Appends to `out`, all or nothing. Errors: invalid_argument, out_of_range, permission_denied (a device speaks for
+  // another one). Not thread-safe.
   Result<void> decode(std::string_view topic, std::string_view payload, base::WallMicros now,
                       std::vector<ingest::Sample>& out);
 
@@ -32,7 +34,8 @@ class MqttDecoder {
   Result<void> decode_json(std::string_view payload, std::vector<ingest::Sample>& out);
   Result<void> decode_text(std::string_view topic, std::string_view payload, base::WallMicros now,
                            std::vector<ingest::Sample>& out);
-  std::string_view varying_level(std::string_view topic) const;
+  std::optional<std::string_view> varying_level(std::string_view topic) const;
+  Result<void> name(std::string_view topic, std::optional<std::string_view> level, ingest::Sample& sample) const;
 
   struct Filter {
     std::string pattern;
@@ -43,7 +46,7 @@ class MqttDecoder {
   std::string field_;
   std::optional<DeviceName> device_;
   std::vector<Filter> filters_;
-  ingest::SampleDefaults defaults_;  // kept for its buffer
+  ingest::SampleDefaults defaults_;
 };
 
 }  // namespace penstock::ext

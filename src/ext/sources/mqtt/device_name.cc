@@ -49,7 +49,10 @@ std::optional<std::string> DeviceName::render(std::string_view topic, const inge
       case Kind::literal: name += part.text; break;
       case Kind::level: name += mqtt::level(topic, part.level); break;
       case Kind::field:
-        if (const ingest::Field* field = sample.find(part.text)) name += as_name(field->value);
+        if (part.text == "device" && !sample.device.empty()) {
+          name += sample.device;
+        } else if (const ingest::Field* field = sample.find(part.text))
+          name += as_name(field->value);
         break;
     }
     if (name.size() == before) return std::nullopt;

@@ -13,8 +13,8 @@ namespace penstock::ext {
 
 class DeviceName {
  public:
-  // "{1}" is level 1 of the topic, counted from 0; "{serial}" the payload's field of that name; anything else stands as
-  // it is, as in "line-{1}-{serial}".
+  // "{1}" is level 1 of the topic, counted from 0; "{serial}" the payload's field of that name, "{device}" the device
+  // that the payload names; anything else stands as it is, as in "line-{1}-{serial}".
   static Result<DeviceName> parse(std::string_view text);
 
   // Nothing when a level or field is missing or empty.

@@ -13,6 +13,20 @@ using namespace std::chrono_literals;
 // A device that sends rubbish all day must not fill the log.
 constexpr base::Duration kQuietBetweenLogs = 10s;
 
+// User properties of one message: they become tags of each of its samples, of which there may be thousands.
+constexpr std::size_t kPropertiesMax = 64;
+constexpr std::size_t kPropertiesBytesMax = 4096;
+// Of what a stranger chose, in the log.
+constexpr std::size_t kShownMax = 200;
+
+Result<void> check_properties(const std::vector<std::pair<std::string, std::string>>& properties) {
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : properties) bytes += name.size() + value.size();
+  if (properties.size() <= kPropertiesMax && bytes <= kPropertiesBytesMax) return {};
+  return fail(Errc::out_of_range,
+              fmt::format("more than {} user properties, or {} bytes of them", kPropertiesMax, kPropertiesBytesMax));
+}
+
 // How long a broker keeps messages for a source that must not lose any.
 constexpr base::Duration kSession = std::chrono::hours(7 * 24);
 constexpr base::Duration kSessionMost = std::chrono::hours(365 * 24);
@@ -108,7 +122,8 @@ Result<void> MqttSource::decode(const mqtt::Incoming& message) {
 void MqttSource::take(const mqtt::Incoming& message) {
   if (message.retained && without_retained_) return;
   const std::size_t before = burst_.size();
-  auto decoded = decode(message);
+  auto decoded = message.properties == nullptr ? Result<void>() : check_properties(*message.properties);
+  if (decoded) decoded = decode(message);
   if (!decoded) return note_malformed(message.topic, decoded.error().detail);
   if (message.properties == nullptr) return;
   for (std::size_t i = before; i < burst_.size(); ++i)
@@ -140,7 +155,7 @@ void MqttSource::note_malformed(std::string_view topic, const std::string& why) 
   quiet_until_ = now + kQuietBetweenLogs;
   obs::log(obs::Level::warn, "malformed payload dropped",
            {{"source", name_},
-            {"topic", std::string(topic)},
+            {"topic", std::string(topic.substr(0, kShownMax))},
             {"why", why},
             {"count", fmt::format("{}", std::exchange(unlogged_, 0))}});
 }

@@ -63,13 +63,18 @@ class Alarm : public ingest::Step {
       watch.clock.note(sample, time_);
       if (sample.event_time - watch.since >= hold(watch)) {
         // Another alarm was decided by the same sample: each travels with one of its own.
-        if (sample.alarm) out.emit(sample);
+        if (sample.alarm) {
+          Sample other = sample;
+          other.forget_name();
+          out.emit(std::move(other));
+        }
         decide(watch, sample, sample.event_time);
       } else {
         watch.latest = sample;
         // It goes its way by itself; what a hold makes of it later is no part of it.
         watch.latest.receipt = nullptr;
         watch.latest.alarm = nullptr;
+        watch.latest.forget_name();
       }
     }
     out.emit(std::move(sample));

@@ -1,6 +1,7 @@
 #include "ext/steps/branch/branch.h"
 
 #include "ingest/expr.h"
+#include "ingest/origin.h"
 #include "ingest/shape.h"
 #include "ingest/succession.h"
 
@@ -25,8 +26,8 @@ class Join : public Output {
 };
 
 struct Way {
-  std::optional<Expression> when;  // none: else
-  bool copy = false;
+  std::optional<Expression> when;              // none: else
+  std::optional<ingest::OriginSuffix> copies;  // of the copies it gets; none: it gets the sample itself
   std::unique_ptr<Chain> steps;
 };
 
@@ -37,10 +38,12 @@ class Branch : public ingest::Step {
 
   void push(Sample sample, Output& out) override {
     join_.to = &out;
-    for (const Way& way : ways_) {
+    for (Way& way : ways_) {
       if (way.when && !way.when->test(sample)) continue;
-      if (!way.copy) return way.steps->push(std::move(sample));
-      way.steps->push(sample);
+      if (!way.copies) return way.steps->push(std::move(sample));
+      Sample copy = sample;
+      way.copies->add_to(copy);
+      way.steps->push(std::move(copy));
     }
     out.emit(std::move(sample));
   }
@@ -90,7 +93,7 @@ class Branch : public ingest::Step {
       ingest::StepPlan inside = way.steps->plan(in);
       plan.memory_bytes_max += inside.memory_bytes_max;
       all_taken = all_taken || !way.when;
-      if (way.copy) {
+      if (way.copies) {
         copies = copies ? merged(*copies, inside.out) : std::move(inside.out);
       } else {
         one = one ? alternative(*one, inside.out) : std::move(inside.out);
@@ -132,8 +135,8 @@ std::optional<Way> read_way(const config::Node& item, std::string place, bool la
     map.get("else").problem("must be the last: what stands behind it would get nothing");
     good = false;
   }
-  way.copy = map.boolean("copy", false);
-  if (way.copy && map.has("else")) {
+  if (map.boolean("copy", false)) way.copies.emplace("/" + place);
+  if (way.copies && map.has("else")) {
     map.get("copy").problem("goes with when; what takes the way of else takes no other");
     good = false;
   }

@@ -159,6 +159,7 @@ void Fft::tell_blocks(Block& block, const Sample& sample, ingest::Output& out) {
     ingest::ReceiptGatherer receipts;
     for (const Reading& reading : block.readings) receipts.add(reading.receipt);
     told.receipt = receipts.joined();
+    told.forget_name();
     told.quality = block.worst;
     if (rate) {
       const auto behind = static_cast<double>(block.values.size() - settings_.size);

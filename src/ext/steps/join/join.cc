@@ -129,6 +129,7 @@ void Join::match(Series& series, Sample left, ingest::Output& out) {
 
 void Join::join(const Sample& left, const Sample& right, ingest::Output& out) const {
   Sample sample = left;
+  if (settings_.match == Match::all) sample.forget_name();  // there may be more of them
   sample.ingest_time = std::max(left.ingest_time, right.ingest_time);
   sample.quality = std::max(left.quality, right.quality);
   sample.priority = std::max(left.priority, right.priority);

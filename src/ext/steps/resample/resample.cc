@@ -109,6 +109,7 @@ void Resample::push(Sample sample, ingest::Output& out) {
 void Resample::tell(Sample sample, WallMicros at, ingest::Output& out) const {
   sample.event_time = at;
   sample.alarm.reset();
+  sample.forget_name();
   out.emit(std::move(sample));
 }
 
@@ -144,6 +145,7 @@ void Resample::fill(Series& series, const Sample& next, ingest::Output& out) con
 Sample Resample::between(const Sample& before, const Sample& after, WallMicros at) {
   Sample sample = before;
   sample.event_time = at;
+  sample.forget_name();
   sample.ingest_time = after.ingest_time;
   sample.quality = std::max(before.quality, after.quality);
   sample.alarm.reset();

@@ -249,5 +249,19 @@ TEST(MqttSink, ReportsMistakesOfItsConfiguration) {
   EXPECT_EQ(std::count(report.begin(), report.end(), '\n'), 0) << report;
 }
 
+// A broker of MQTT 5 says how much it takes; it would hang up otherwise, and the message come again for ever.
+TEST(MqttSink, AMessageTooLargeForTheBrokerHoldsNothingUp) {
+  NEED_BROKER();
+  Broker broker("allow_anonymous true\nmax_packet_size 20000\n");
+  Running sink(fmt::format("mqtt: {{ url: \"{}\", topic: out, qos: 1, version: 5 }}\n", broker.url()));
+  ASSERT_TRUE(eventually([&] { return sink.status().connected; }));
+  ingest::Sample large = sample("a", 1);
+  large.set("text", std::string(30'000, 'x'));
+  sink.send({sample("a", 1), large, sample("a", 2)});
+  const auto answers = sink.answers(1);
+  EXPECT_EQ(answers[0].outcome, ingest::Sent::Outcome::confirmed) << answers[0].why;
+  EXPECT_THAT(answers[0].rejected, testing::ElementsAre(1));
+}
+
 }  // namespace
 }  // namespace penstock::ext

@@ -69,6 +69,20 @@ TEST(SparkplugNode, BearsItsDevicesBeforeTheirData) {
                                                  "DBIRTH/gw/a #1 temp@1=2degC", "DBIRTH/gw/b_c #2 temp@2=3degC"));
 }
 
+TEST(SparkplugNode, DiesOnceWithTheNumberOfItsWill) {
+  SparkplugNode node("P", "gw");
+  EXPECT_FALSE(node.death()) << "not born yet";
+  const mqtt::Will will = node.will();
+  (void)node.births(5);
+  const auto death = node.death();
+  ASSERT_TRUE(death);
+  EXPECT_EQ(death->topic, will.topic);
+  EXPECT_EQ(death->payload, will.payload);
+  EXPECT_EQ(death->qos, 1);
+  EXPECT_FALSE(node.death());
+  EXPECT_FALSE(node.encode({sample("a", 1, 1000)})) << "nothing is said after it";
+}
+
 TEST(SparkplugNode, MarksWhatIsLateAndWhatIsBad) {
   SparkplugNode node("P", "gw");
   (void)node.births(5);
@@ -85,48 +99,96 @@ TEST(SparkplugNode, LeavesOutWhatItCannotSay) {
   EXPECT_THAT(sent->unfit, ElementsAre(0, 1));
 }
 
-TEST(SparkplugSink, IsBornAgainWhenAHostAsks) {
-  if (!Broker::installed()) GTEST_SKIP() << "no mosquitto program here: install the package mosquitto";
-  Broker broker;
-  std::mutex mutex;
-  std::vector<std::string> heard;
-  mqtt::Connection host(*mqtt::parse_url(broker.url()), {{"spBv1.0/P/#", 1}}, {.message = [&](const auto& message) {
-    std::lock_guard lock(mutex);
-    heard.push_back(line({.topic = std::string(message.topic), .payload = std::string(message.payload)}));
-  }});
-  const auto count = [&](const std::string& start) {
-    std::lock_guard lock(mutex);
-    return std::count_if(heard.begin(), heard.end(), [&](const auto& one) { return one.starts_with(start); });
-  };
-  ASSERT_TRUE(host.start());
-  ASSERT_TRUE(eventually([&] { return host.status().connected; }));
-  rt::Loop loop;
-  std::thread thread([&] { loop.run(); });
-  SparkplugSink sink(*mqtt::parse_url(broker.url()), "P", "gw");
-  ASSERT_TRUE(sink.start(loop));
-  ASSERT_TRUE(eventually([&] { return sink.status().connected; }));
-  std::promise<ingest::Sent> answer;
-  loop.post([&] {
-    sink.send(std::make_shared<const std::vector<ingest::Sample>>(1, sample("a", 1, 1'000'000)),
-              [&](ingest::Sent sent) { answer.set_value(std::move(sent)); });
-  });
-  EXPECT_EQ(answer.get_future().get().outcome, ingest::Sent::Outcome::confirmed);
+// A host that hears all of the group P, and a node of it, at a real Mosquitto.
+class SparkplugSinkAtABroker : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!Broker::installed()) GTEST_SKIP() << "no mosquitto program here: install the package mosquitto";
+    broker_ = std::make_unique<Broker>();
+    host_ = std::make_unique<mqtt::Connection>(
+        *mqtt::parse_url(broker_->url()), std::vector<mqtt::Subscription>{{"spBv1.0/P/#", 1}},
+        mqtt::Handlers{.message = [this](const auto& message) {
+          std::lock_guard lock(mutex_);
+          heard_.push_back(line({.topic = std::string(message.topic), .payload = std::string(message.payload)}));
+        }});
+    ASSERT_TRUE(host_->start());
+    ASSERT_TRUE(eventually([&] { return host_->status().connected; }));
+    thread_ = std::thread([this] { loop_.run(); });
+    sink_ = std::make_unique<SparkplugSink>(*mqtt::parse_url(broker_->url()), "P", "gw");
+    ASSERT_TRUE(sink_->start(loop_));
+    ASSERT_TRUE(eventually([&] { return sink_->status().connected && count("NBIRTH/gw") > 0; }));
+  }
+  void TearDown() override {
+    if (!sink_) return;
+    sink_->stop();
+    loop_.stop();
+    thread_.join();
+    host_->stop({});
+  }
+  std::vector<std::string> heard() const {
+    std::lock_guard lock(mutex_);
+    return heard_;
+  }
+  std::ptrdiff_t count(const std::string& start) const {
+    const auto all = heard();
+    return std::count_if(all.begin(), all.end(), [&](const auto& one) { return one.starts_with(start); });
+  }
+  ingest::Sent::Outcome send(std::vector<ingest::Sample> samples) {
+    std::promise<ingest::Sent> answer;
+    loop_.post([&] {
+      sink_->send(std::make_shared<const std::vector<ingest::Sample>>(std::move(samples)),
+                  [&](ingest::Sent sent) { answer.set_value(std::move(sent)); });
+    });
+    return answer.get_future().get().outcome;
+  }
+  void ask_for_birth() {
+    sparkplug::Metric ask;
+    ask.name = sparkplug::kRebirth;
+    ask.value = true;
+    const std::string command = sparkplug::encode({.timestamp_ms = 1, .sequence = std::nullopt, .metrics = {ask}});
+    EXPECT_TRUE(SparkplugNode::asks_for_birth(command));
+    host_->publish({.topic = "spBv1.0/P/NCMD/gw", .payload = command});
+  }
+
+  mutable std::mutex mutex_;  // guards the one below
+  std::vector<std::string> heard_;
+  std::unique_ptr<Broker> broker_;
+  std::unique_ptr<mqtt::Connection> host_;
+  rt::Loop loop_;
+  std::thread thread_;
+  std::unique_ptr<SparkplugSink> sink_;
+};
+
+TEST_F(SparkplugSinkAtABroker, IsBornAgainWhenAHostAsks) {
+  EXPECT_EQ(send({sample("a", 1, 1'000'000)}), ingest::Sent::Outcome::confirmed);
   EXPECT_TRUE(eventually([&] { return count("DBIRTH/gw/a") == 1; }));
-  sparkplug::Metric ask;
-  ask.name = sparkplug::kRebirth;
-  ask.value = true;
-  const std::string command = sparkplug::encode({.timestamp_ms = 1, .sequence = std::nullopt, .metrics = {ask}});
-  EXPECT_TRUE(SparkplugNode::asks_for_birth(command));
   EXPECT_TRUE(eventually([&] {
-    host.publish({.topic = "spBv1.0/P/NCMD/gw", .payload = command});
+    ask_for_birth();
     std::this_thread::sleep_for(20ms);
     return count("DBIRTH/gw/a") >= 2;
   }));
-  broker.kill();
-  EXPECT_TRUE(eventually([&] { return !sink.status().connected; }));
-  sink.stop();
-  loop.stop();
-  thread.join();
+  broker_->kill();
+  EXPECT_TRUE(eventually([&] { return !sink_->status().connected; }));
+}
+
+TEST_F(SparkplugSinkAtABroker, SaysThatItDiesBeforeItGoes) {
+  EXPECT_EQ(send({sample("a", 1, 1'000'000)}), ingest::Sent::Outcome::confirmed);
+  sink_->stop();
+  EXPECT_TRUE(eventually([&] { return count("NDEATH/gw") == 1; })) << heard().size();
+  EXPECT_EQ(heard().back(), "NDEATH/gw bdSeq") << "the last word";
+}
+
+TEST_F(SparkplugSinkAtABroker, AsksThatComeTogetherAreAnsweredTogether) {
+  std::vector<ingest::Sample> many;
+  for (int i = 0; i < 500; ++i) many.push_back(sample(fmt::format("d{}", i), 1, 1'000'000));
+  EXPECT_EQ(send(std::move(many)), ingest::Sent::Outcome::confirmed);
+  constexpr int kAsked = 300;
+  for (int i = 0; i < kAsked; ++i) ask_for_birth();
+  EXPECT_TRUE(eventually([&] { return count("NCMD/gw") == kAsked; }));
+  EXPECT_EQ(send({sample("last", 1, 1'000'000)}), ingest::Sent::Outcome::confirmed);
+  EXPECT_TRUE(eventually([&] { return count("DBIRTH/gw/last") >= 1; }));
+  EXPECT_GE(count("NBIRTH/gw"), 2);
+  EXPECT_LT(count("NBIRTH/gw"), kAsked / 2);
 }
 
 }  // namespace

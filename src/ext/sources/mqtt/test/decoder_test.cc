@@ -20,12 +20,44 @@ std::string device_of(MqttDecoder decode, std::string_view topic, std::string_vi
   return result && out.size() == 1 ? out[0].device : "failed";
 }
 
-TEST(MqttDecoder, NamesTheDeviceByPayloadWildcardOrSource) {
-  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"plant/+/v"}), "plant/p3/v", R"({"x":1,"device":"own"})"), "own");
+TEST(MqttDecoder, NamesTheDeviceByWildcardPayloadOrSource) {
+  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"plant/+/v"}), "plant/p3/v", R"({"x":1,"device":"p3"})"), "p3");
+  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"plant/v"}), "plant/v", R"({"x":1,"device":"own"})"), "own");
   EXPECT_EQ(device_of(decoder(MqttFormat::json, {"plant/+/v"}), "plant/p3/v", R"({"x":1})"), "p3");
   EXPECT_EQ(device_of(decoder(MqttFormat::json, {"$share/g/plant/+/v"}), "plant/p3/v", R"({"x":1})"), "p3");
   EXPECT_EQ(device_of(decoder(MqttFormat::json, {"plant/v"}), "plant/v", R"({"x":1})"), "press");
   EXPECT_EQ(device_of(decoder(MqttFormat::json, {"a/+", "b/c/+"}), "b/c/d", R"({"x":1})"), "d");
+}
+
+TEST(MqttDecoder, APayloadSpeaksForNoOtherDeviceThanItsTopic) {
+  Samples out(1);
+  MqttDecoder bound = decoder(MqttFormat::json, {"devices/+/v", "devices/#"});
+  auto refused = bound.decode("devices/p3/v", R"([{"x":1},{"x":1,"device":"p4"}])", 0, out);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::permission_denied);
+  EXPECT_NE(refused.error().detail.find("'p3'"), std::string::npos) << refused.error().detail;
+  EXPECT_NE(refused.error().detail.find("'p4'"), std::string::npos) << refused.error().detail;
+  EXPECT_EQ(out.size(), 1U) << "all or nothing";
+  // A level that is empty is no leave to name anybody.
+  EXPECT_FALSE(bound.decode("devices//v", R"({"x":1,"device":"p4"})", 0, out));
+  EXPECT_FALSE(bound.decode("devices", R"({"x":1,"device":"p4"})", 0, out));
+}
+
+TEST(MqttDecoder, AGatewayNamesItsDevicesWhereItMay) {
+  const auto name = [](const char* pattern, const char* payload) {
+    return device_of(decoder(MqttFormat::json, {"devices/+/v"}, pattern), "devices/gw/v", payload);
+  };
+  EXPECT_EQ(name("{device}", R"({"x":1,"device":"p4"})"), "p4");
+  EXPECT_EQ(name("{device}", R"({"x":1})"), "gw");
+  EXPECT_EQ(name("{1}.{device}", R"({"x":1,"device":"p4"})"), "gw.p4");
+  EXPECT_EQ(name("{serial}", R"({"x":1,"device":"p4"})"), "gw") << "a name that the pattern did not ask for";
+}
+
+TEST(MqttDecoder, RefusesNamesThatBreakTopics) {
+  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"plant/v"}), "plant/v", R"({"x":1,"device":"a/b"})"), "failed");
+  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"#"}, "{serial}"), "t", R"({"serial":"a#"})"), "failed");
+  EXPECT_EQ(device_of(decoder(MqttFormat::text, {"plant/+/v"}), "plant/a\x01z/v", "1"), "failed");
+  EXPECT_EQ(device_of(decoder(MqttFormat::text, {"plant/+/v"}), "plant/\xff/v", "1"), "failed");
 }
 
 TEST(MqttDecoder, NamesTheDeviceByPattern) {

@@ -305,6 +305,11 @@ TEST(MqttSource, MakesTagsOfPropertiesAndLeavesRetainedMessagesOut) {
   }));
   EXPECT_FALSE(pipeline.has_device("old"));
   EXPECT_THAT(pipeline.taken()[0].tags, testing::ElementsAre(std::pair<std::string, std::string>("line", "7")));
+  const auto before = source->status().dropped;
+  publisher.publish(
+      {.topic = "plant/wide/v", .payload = R"({"x":1})", .qos = 1, .properties = {{"line", std::string(5000, '7')}}});
+  EXPECT_TRUE(eventually([&] { return source->status().dropped == before + 1; })) << "a copy of it for each sample";
+  EXPECT_FALSE(pipeline.has_device("wide"));
 }
 
 TEST(MqttSource, ReportsMistakesOfItsConfiguration) {

@@ -121,9 +121,91 @@ TEST(SparkplugDecoder, LetsTheDeadSpeakOnceMoreAsBad) {
   ASSERT_TRUE(it.take("spBv1.0/P/NDEATH/line", {}, {metric("bdSeq", {}, std::int64_t{3})}));
   EXPECT_TRUE(it.samples.empty());
   ASSERT_TRUE(it.take("spBv1.0/P/NDEATH/line", {}, {metric("bdSeq", {}, std::int64_t{4})}));
-  EXPECT_EQ(it.samples.size(), 2U);
-  EXPECT_FALSE(it.take("spBv1.0/P/NDATA/line", 3, {metric("", 99, 1.0)}));
+  ASSERT_EQ(it.samples.size(), 1U) << "the press was dead already";
+  EXPECT_EQ(it.samples[0].device, "line");
+  EXPECT_FALSE(it.take("spBv1.0/P/NDATA/line", 3, {metric("", 1, 1.0)})) << "known of a life that is over";
   EXPECT_EQ(it.requests.size(), 1U);
+}
+
+TEST(SparkplugDecoder, RemembersNothingOfWhoWasNotBorn) {
+  Fixture it;
+  const std::size_t before = it.decoder.bytes();
+  for (std::size_t i = 0; i < 3 * SparkplugDecoder::kNodesMax; ++i) {
+    EXPECT_FALSE(it.take(fmt::format("spBv1.0/P/DDATA/stranger-{}/d", i), 0, {metric("", 7, 1.0)}));
+    ASSERT_TRUE(it.take(fmt::format("spBv1.0/P/DDATA/one/d{}", i), i % 256, {}));
+  }
+  EXPECT_EQ(it.decoder.bytes(), before);
+  it.be_born();  // there is still a place
+  EXPECT_TRUE(it.take("spBv1.0/P/DDATA/line/press", 2, {metric("", 7, 22.5)}));
+}
+
+TEST(SparkplugDecoder, RemembersWhatFitsAndSaysWhatDoesNot) {
+  Fixture it;
+  it.be_born();
+  const std::size_t born = it.decoder.bytes();
+  // A node whose metrics have names of 100 KB each.
+  std::string why;
+  std::vector<sparkplug::Metric> wide;
+  for (int i = 0; i < 9; ++i) wide.push_back(metric(std::string(100'000, static_cast<char>('a' + i)), {}, 1.0));
+  const auto bear = [&](const std::string& device, const std::vector<sparkplug::Metric>& metrics) {
+    const std::string bytes = sparkplug::encode({.timestamp_ms = 1, .sequence = 1, .metrics = metrics});
+    auto taken =
+        it.decoder.decode(fmt::format("spBv1.0/P/DBIRTH/wide/{}", device), bytes, 5, it.time, it.samples, it.requests);
+    if (!taken) why = taken.error().detail;
+    return taken.has_value();
+  };
+  ASSERT_TRUE(it.take("spBv1.0/P/NBIRTH/wide", 0, {}));
+  int devices = 0;
+  while (devices < 1000 && bear(fmt::format("d{}", devices), wide)) ++devices;
+  EXPECT_LT(devices, 100);
+  EXPECT_GT(devices, 10);
+  EXPECT_THAT(why, testing::HasSubstr("48 MiB"));
+  EXPECT_LE(it.decoder.bytes(), born + SparkplugDecoder::kNodeBytesMax);
+  EXPECT_TRUE(it.take("spBv1.0/P/DDATA/line/press", 2, {metric("", 7, 22.5)})) << "others go on";
+  // Born again smaller, and dead, it holds nothing.
+  ASSERT_TRUE(it.take("spBv1.0/P/NBIRTH/wide", 0, {metric("bdSeq", {}, std::int64_t{1})}));
+  ASSERT_TRUE(it.take("spBv1.0/P/NDEATH/wide", {}, {metric("bdSeq", {}, std::int64_t{1})}));
+  EXPECT_EQ(it.decoder.bytes(), born);
+}
+
+TEST(SparkplugDecoder, BoundsTheMetricsOfANode) {
+  Fixture it;
+  ASSERT_TRUE(it.take("spBv1.0/P/NBIRTH/line", 0, {}));
+  std::vector<sparkplug::Metric> many;
+  for (std::size_t i = 0; i < sparkplug::kMetricsMax; ++i) many.push_back(metric(fmt::format("m{}", i), {}, 1.0));
+  for (std::size_t i = 0; i < SparkplugDecoder::kMetricsMax / sparkplug::kMetricsMax; ++i)
+    ASSERT_TRUE(it.take(fmt::format("spBv1.0/P/DBIRTH/line/d{}", i), i + 1, many)) << i;
+  EXPECT_FALSE(it.take("spBv1.0/P/DBIRTH/line/more", 11, {metric("temp", {}, 1.0)}));
+  ASSERT_TRUE(it.take("spBv1.0/P/DDEATH/line/d0", 12, {}));
+  EXPECT_TRUE(it.take("spBv1.0/P/DBIRTH/line/more", 13, {metric("temp", {}, 1.0)})) << "there is room again";
+}
+
+TEST(SparkplugDecoder, AnAliasIsOfWhomItWasGivenLast) {
+  Fixture it;
+  it.be_born();
+  ASSERT_TRUE(it.take("spBv1.0/P/DBIRTH/line/mill", 2, {metric("rpm", 7, 1.0), metric("rpm", 9, 1.0)}));
+  EXPECT_FALSE(it.take("spBv1.0/P/DDATA/line/press", 3, {metric("", 7, 2.0)})) << "given to the mill, which gave it up";
+  ASSERT_TRUE(it.take("spBv1.0/P/DBIRTH/line/press", 4, {metric("temp", 5, 1.0)}));
+  ASSERT_TRUE(it.take("spBv1.0/P/DDATA/line/mill", 5, {metric("", 9, 2.0)}));
+  EXPECT_EQ(it.samples.at(0).find("rpm")->value, ingest::Value(2.0));
+}
+
+TEST(SparkplugDecoder, SplitsWhatIsTooMuchForOneSample) {
+  Fixture it;
+  std::vector<sparkplug::Metric> many;
+  for (int i = 0; i < 1200; ++i) many.push_back(metric(fmt::format("m{}", i), {}, 1.0));
+  ASSERT_TRUE(it.take("spBv1.0/P/NBIRTH/line", 0, many));
+  ASSERT_EQ(it.samples.size(), 3U);
+  EXPECT_EQ(it.samples[0].fields.size(), 512U);
+  ASSERT_TRUE(it.take("spBv1.0/P/NDEATH/line", {}, {}));
+  EXPECT_EQ(it.samples.size(), 3U);
+  EXPECT_EQ(it.samples[2].quality, ingest::Quality::bad);
+}
+
+TEST(SparkplugDecoder, RefusesNamesThatBreakTopics) {
+  Fixture it;
+  EXPECT_FALSE(it.take("spBv1.0/P/NBIRTH/li\x01ne", 0, {}));
+  EXPECT_FALSE(it.take("spBv1.0/P/DBIRTH/line/\xff", 1, {metric("temp", 7, 1.0)}));
 }
 
 TEST(SparkplugDecoder, PassesOverCommandsAndHosts) {

@@ -148,6 +148,18 @@ TEST(Alarm, TwoAlarmsOfOneSampleTravelWithOneEach) {
   EXPECT_EQ(harness.out[1].alarm->name, "hot");
 }
 
+TEST(Alarm, OneOfSeveralThatOneSampleDecidesHasItsName) {
+  StepHarness harness(make_alarm, "{ name: hot, raise: 'score > 0.5' }");
+  auto sample = sample_at(0, "score", 0.9);
+  sample.alarm = std::make_shared<ingest::AlarmChange>();
+  sample.sequence = 3;
+  sample.origin = std::make_shared<const std::string>("press/1/p");
+  harness.push(std::move(sample));
+  ASSERT_EQ(harness.out.size(), 2U);
+  EXPECT_EQ(harness.out[0].origin, nullptr);
+  EXPECT_EQ(harness.out[1].sequence, 3U);
+}
+
 TEST(Alarm, AHoldKeepsNoReceipt) {
   StepHarness harness(make_alarm, kWear);
   auto sample = sample_at(0, "score", 0.9);

@@ -100,6 +100,22 @@ TEST_F(BranchTest, SendsSamplesTheirWays) {
   EXPECT_EQ(steps[0].out, 4U);
 }
 
+TEST_F(BranchTest, CopiesHaveNamesOfTheirOwn) {
+  auto pipeline = build(
+      "        - { when: 'x > 5', copy: true, steps: [ add: {} ] }\n"
+      "        - { when: 'x > 5', copy: true, steps: [ add: {} ] }\n"
+      "        - { else: true, steps: [ add: {} ] }\n");
+  ASSERT_EQ(report, "");
+  std::vector<std::string> names;
+  pipeline->on_output([&](const Sample& sample) { names.push_back(sample.origin ? *sample.origin : "none"); });
+  Sample sample = sample_at(0, "x", 7.0);
+  pipeline->push(sample);
+  sample.sequence = 3;
+  sample.origin = std::make_shared<const std::string>("press/1");
+  pipeline->push(sample);
+  EXPECT_THAT(names, ElementsAre("none", "none", "none", "press/1/p/1.1", "press/1/p/1.2", "press/1/p"));
+}
+
 TEST_F(BranchTest, WithoutElseTheRestPasses) {
   auto pipeline = build("        - { when: 'x > 10', steps: [] }\n");
   pipeline->push(sample_at(0, "x", 1.0));
