@@ -59,7 +59,6 @@ class Queue : public std::enable_shared_from_this<Queue> {
   void ask(const std::shared_ptr<Entry>& entry);
   void answered(Entry& entry, Result<std::vector<NamedArray>> answer);
   void fail(Entry& entry, const std::string& what) const;
-  void give_up(const Entry& entry, const std::string& what) const;
   bool store(Entry& entry, std::vector<NamedArray> outputs) const;
   void emit_ready();
 
@@ -88,10 +87,8 @@ void Queue::belong_to(std::shared_ptr<const Settings> settings, ingest::StepCont
 void Queue::fail(Entry& entry, const std::string& what) const {
   entry.state = Entry::State::failed;
   if (entry.settings->on_error != OnError::skip) return context_.error(what);
-  give_up(entry, what);
+  context_.error(what, entry.sample);
 }
-
-void Queue::give_up(const Entry& entry, const std::string& what) const { context_.error(what, entry.sample); }
 
 bool Queue::fill(Entry& entry) const {
   for (const auto& [name, expression] : settings_->inputs) {
@@ -120,7 +117,7 @@ void Queue::push(Sample sample, ingest::Output& out) {
   if (entries_.size() >= kWaitingMax) {
     const std::string what = fmt::format("infer: {} samples wait for model '{}': it is too slow for this rate",
                                          entries_.size(), settings_->model);
-    if (entries_.size() >= kHeldMax) return give_up(*entry, what);
+    if (entries_.size() >= kHeldMax) return context_.error(what, entry->sample);
     fail(*entry, what);
   } else {
     (void)fill(*entry);
