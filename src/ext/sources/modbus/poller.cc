@@ -372,7 +372,7 @@ Result<void> Poller::set(Order& order) {
   if (written) {
     order.words = std::move(words);
   } else if (written.error().code == Errc::deadline_exceeded) {
-    written.error().detail += "; it may have been written";
+    written = fail(Errc::data_loss, written.error().detail + "; it may have been written");
   }
   return written;
 }

@@ -132,12 +132,6 @@ TEST(Resample, RefusesNonsense) {
   EXPECT_THAT(StepHarness(make_resample, "{ every: 1s, method: cubic }").report, HasSubstr("test.yaml:1:"));
 }
 
-struct Noted : ingest::Receipt {
-  explicit Noted(int& count) : settled(count) {}
-  ~Noted() override { ++settled; }
-  int& settled;
-};
-
 TEST(Resample, HoldsNoJournalForASilentDevice) {
   for (const char* method : {"linear", "previous", "none"}) {
     StepHarness harness(make_resample, fmt::format("{{ every: 1s, method: {}, max_gap: 3s }}", method));
