@@ -324,11 +324,12 @@ def test_a_revoked_certificate_is_nobodys_at_the_broker():
             until(lambda: plant.taken() > before, "what the other one said")
             equal(plant.taken(), before + 1, "readings of a revoked certificate:")
             check(not neighbour.denied(), "the other certificate was thrown out")
+            tries = []
             plant.cli("quarantine", "press-7")
-            until(lambda: plant.publish(other) == "denied", "the quarantine")
+            until(lambda: tries.append(plant.publish(other)) or tries[-1] == "denied", "the quarantine")
             neighbour.publish()
             until(neighbour.denied, "its end on the connection that stood")
-        equal(plant.taken(), before + 1, "readings from quarantine:")
+        check(plant.taken() <= before + 1 + tries.count("taken"), "readings from quarantine:", plant.taken(), before, tries)
         plant.cli("release", "press-7")
         until(lambda: plant.publish(other) == "taken", "the release")
         # A broker that was started again knows it too.
