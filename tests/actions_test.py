@@ -310,6 +310,9 @@ def test_what_is_sent_again_is_not_made_again():
                     until(lambda: len(happened(gateway, what="confirmed")) == number // 2 + 1, "the confirmation")
             until(lambda: not active(gateway), "the end")
             equal(len(hook.calls), 2)
+            # What a person does is answered once it is on the disk, and all that was before it.
+            run(gateway, "action", "hold", "line", "stop")
+            run(gateway, "action", "release", "line", "stop")
             gateway.kill()
         with Gateway(config(hook), data_dir=gateway.data_dir) as again:
             for temp, at in story:

@@ -134,6 +134,7 @@ void LaneState::start_writer() {
 
 void LaneState::serve() {
   pthread_setname_np(pthread_self(), "lane memory");
+  auto written_at = std::chrono::steady_clock::now() - kGather;
   std::unique_lock lock(mutex_);
   while (true) {
     auto ready = [this] { return closing_ || (!waiting_.empty() && !retry_); };
@@ -143,7 +144,7 @@ void LaneState::serve() {
       wake_.wait(lock, ready);
     }
     if (waiting_.empty() && closing_) return;
-    wake_.wait_for(lock, kGather, [this] { return closing_ || !waiting_.kept.empty(); });
+    wake_.wait_until(lock, written_at + kGather, [this] { return closing_ || !waiting_.kept.empty(); });
     Work work = std::exchange(waiting_, {});
     writing_ = true;
     lock.unlock();
@@ -151,6 +152,7 @@ void LaneState::serve() {
     tell(written);
     for (Kept& kept : work.kept) kept(written);
     work.kept.clear();
+    written_at = std::chrono::steady_clock::now();
     lock.lock();
     writing_ = false;
     retry_ = !written;
