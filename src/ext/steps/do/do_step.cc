@@ -124,16 +124,16 @@ class DoStep : public ingest::Step {
 
   bool busy() const override { return !runs_.empty(); }
 
-  // Attempts under way go on, and what was made stays known.
+  // Attempts under way go on, and what was made stays known. The one before is called once more before it ends: it
+  // takes up nothing then.
   void adopt(Step& before) override {
     auto* step = dynamic_cast<DoStep*>(&before);
-    if (step == nullptr || step->settings_.name != settings_.name || !step->taken_up_) return;
+    if (step == nullptr || step->settings_.name != settings_.name || !std::exchange(step->taken_up_, true)) return;
     records_ = std::move(step->records_);
     runs_ = std::move(step->runs_);
     std::swap(door_, step->door_);
     step->runs_.clear();
     step->records_.clear();
-    step->taken_up_ = false;
     if (door_) door_->lead_to(this);
     if (step->door_) step->door_->lead_to(step);
     taken_up_ = true;
@@ -184,6 +184,7 @@ class DoStep : public ingest::Step {
   void tell(const Cause& cause, const std::string& what, const std::string& actor, const std::string& why);
   void set_failure(const std::string& device, bool raised, const std::string& why);
   void keep(RunRecord record, ingest::StatePort::Kept kept = {});
+  void forget_but(const std::string& key);
   RunRecord record_of(const std::string& trigger, const std::string& device) const;
   static std::string key_of(const RunRecord& record) { return record.trigger + "\n" + record.device; }
 
@@ -298,14 +299,27 @@ void DoStep::keep(RunRecord record, ingest::StatePort::Kept kept) {
     if (kept) kept({});
     return;
   }
-  if (records_.size() > ingest::kDevicesPerStepMax) {
-    auto oldest = std::min_element(records_.begin(), records_.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.second.unfinished(), a.second.began) < std::pair(b.second.unfinished(), b.second.began);
-    });
-    state()->erase(prefix() + oldest->first);
-    records_.erase(oldest);
-  }
+  if (records_.size() > ingest::kDevicesPerStepMax) forget_but(key);
   state()->put(prefix() + key, std::move(text), std::move(kept));
+}
+
+// The oldest of the others. One that was refused has no beginning, but the time of its alarm.
+void DoStep::forget_but(const std::string& key) {
+  const WallMicros now = clock().wall();
+  const auto age = [&](const RunRecord& record) {
+    return std::pair(record.unfinished(), std::max(record.began, std::min(record.newest, now)));
+  };
+  std::vector<std::map<std::string, RunRecord>::iterator> others;
+  for (auto at = records_.begin(); at != records_.end(); ++at) {
+    if (at->first != key) others.push_back(at);
+  }
+  const auto surplus = static_cast<std::ptrdiff_t>(records_.size() - ingest::kDevicesPerStepMax);
+  std::nth_element(others.begin(), others.begin() + surplus, others.end(),
+                   [&](const auto& a, const auto& b) { return age(a->second) < age(b->second); });
+  for (auto at = others.begin(); at != others.begin() + surplus; ++at) {
+    state()->erase(prefix() + (*at)->first);
+    records_.erase(*at);
+  }
 }
 
 // --- deciding --------------------------------------------------------------------------------------------------------
@@ -521,6 +535,9 @@ void DoStep::finish(const std::string& id, const std::string& outcome, const std
   RunRecord record = record_of(run.mapped().trigger, cause.device);
   if (record.id == id) {
     record.stage = outcome;
+    // Nothing was handed to anybody: it does not count for `at_most`.
+    const bool begun = run.mapped().at > 0 || run.mapped().give_up != base::SteadyTime();
+    if (!begun && !record.starts.empty()) record.starts.pop_back();
     keep(std::move(record));
   }
   if (outcome == "refused") return;

@@ -88,6 +88,10 @@ class DoTest : public testing::Test {
     alarms = std::make_unique<ingest::AlarmBoard>();
     alarms->attach(&state, nullptr, &clock);
     alarms->restore();
+    make(yaml);
+  }
+  // Another step in the gateway that runs.
+  void make(const std::string& yaml) {
     auto document = config::Document::parse("step: " + yaml + "\n", "test.yaml");
     ASSERT_TRUE(document);
     ingest::StepContext step_context;

@@ -1,4 +1,5 @@
 #include "ext/steps/do/test/do_harness.h"
+#include "ingest/device_table.h"
 
 namespace penstock::ext::steps {
 namespace {
@@ -134,6 +135,48 @@ TEST_F(DoTest, AHoldBeforeItIsMadeHolds) {
   EXPECT_THAT(standing(), ElementsAre("wear"));
 }
 
+TEST_F(DoTest, WhatWasNotMadeDoesNotCountForHowOften) {
+  state.at_once = false;
+  start("{ name: stop, on: wear.raised, write: { plc.stop: true }, at_most: 1/h }");
+  push(alarm());
+  ASSERT_TRUE(board->hold("line", "stop", {.by = "ada", .why = ""}));
+  state.commit();
+  run();
+  ASSERT_EQ(happened().back(), "refused");
+  ASSERT_TRUE(board->release("line", "stop", "ada"));
+  state.full = true;
+  push(alarm());
+  state.commit();
+  run();
+  ASSERT_EQ(happened().back(), "failed");
+  state.full = false;
+  push(alarm());
+  state.commit();
+  run();
+  EXPECT_THAT(points.writes, ElementsAre("plc.stop"));
+  push(alarm());
+  EXPECT_THAT(why(), HasSubstr("it was made 1 times"));
+}
+
+TEST_F(DoTest, RemembersABoundedNumberOfDevicesAndTheLastOne) {
+  start("{ name: stop, on: wear.raised, write: { plc.stop: true } }");
+  tick();
+  ASSERT_TRUE(board->hold("line", "stop", {.by = "ada", .why = ""}));
+  struct Out : ingest::Output {
+    void emit(Sample) override {}
+  } out;
+  Sample last;
+  for (std::size_t i = 0; i < ingest::kDevicesPerStepMax + 20; ++i) {
+    // Names that sort the other way than they come.
+    last = alarm(true, fmt::format("press-{:05}", 99'999 - i));
+    step->push(last, out);
+  }
+  EXPECT_EQ(state.entries("line/do/stop\n").size(), ingest::kDevicesPerStepMax);
+  EXPECT_EQ(state.get("line/do/stop\nwear.raised\npress-99999"), std::nullopt) << "the oldest is given up";
+  push(last);
+  EXPECT_EQ(why(), "for this alarm it is refused already");
+}
+
 TEST_F(DoTest, AnInterlockBlocksWhereAValueIsMissing) {
   for (const std::string only_if : {"not open", "speed != 0", "not (speed > 0)", "speed == 0 ? false : true",
                                     "not (score > 0.5 and speed > 0)", "not (vib[3] > 1)", "not (name > 3)"}) {
@@ -229,6 +272,27 @@ TEST_F(DoTest, AttemptsGoOnOverAHotSwap) {
   run();
   EXPECT_THAT(happened(), ElementsAre("begun", "confirmed"));
   EXPECT_FALSE(step->busy());
+}
+
+TEST_F(DoTest, AReloadLeavesItOnTheBoardAndHeld) {
+  const std::string yaml = "{ name: stop, on: wear.raised, write: { plc.stop: true } }";
+  start(yaml);
+  tick();
+  ASSERT_TRUE(board->hold("line", "stop", {.by = "ada", .why = "maintenance"}));
+  std::unique_ptr<ingest::Step> before = std::move(step);
+  make(yaml);
+  step->adopt(*before);
+  std::swap(step, before);
+  tick();  // the one before, which is asked whether it still waits
+  std::swap(step, before);
+  before.reset();
+  ASSERT_EQ(board->list().size(), 1U);
+  push(alarm());
+  EXPECT_THAT(happened(), ElementsAre("held", "refused"));
+  EXPECT_THAT(points.writes, IsEmpty());
+  EXPECT_TRUE(board->force("line", "stop", "press-1", "ada", "it has to stop"));
+  run();
+  EXPECT_THAT(points.writes, ElementsAre("plc.stop"));
 }
 
 TEST_F(DoTest, AReloadBeforeTheIntentIsOnDiskLosesNothing) {
