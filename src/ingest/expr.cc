@@ -64,7 +64,19 @@ std::string to_text(const Term& term) {
   return {};
 }
 
+std::string to_text(const Term& term, std::size_t bytes) {
+  std::string text = to_text(term);
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+  text.resize(bytes);
+  return text;
+}
+
 namespace {
+
+// It is kept with every alarm, in its history and in each notice of it, and texts are as long as their sender likes.
+constexpr std::size_t kExplainedValueMax = 200;
+constexpr std::size_t kExplainedMax = 2000;
 
 Result<void> check_wanted(const Program& program, Expression::Wants wants) {
   const detail::ExprNode& root = program.nodes[program.root];
@@ -159,7 +171,10 @@ std::string Expression::explain(const Sample& sample) const {
     if (name.empty() || std::find(told.begin(), told.end(), name) != told.end()) continue;
     told.push_back(name);
     if (!out.empty()) out += ", ";
-    out += fmt::format("{} = {}", name, to_text(run(*program_, node, sample)));
+    if (out.size() > kExplainedMax) return out + "...";
+    const Term value = run(*program_, node, sample);
+    out += fmt::format("{} = {}{}", name, to_text(value, kExplainedValueMax),
+                       value.text.size() > kExplainedValueMax ? "..." : "");
   }
   return out;
 }

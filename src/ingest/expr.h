@@ -52,6 +52,8 @@ Term term_of(std::span<const double> value);
 std::optional<Value> to_value(const Term& term);
 // As people read it: 81.5degC, "line 1", [3 numbers].
 std::string to_text(const Term& term);
+// At most `bytes` of it, whole characters.
+std::string to_text(const Term& term, std::size_t bytes);
 
 struct FieldType;
 struct Shape;
@@ -91,7 +93,7 @@ class Expression {
   // What it gives for samples of this shape, for Step::plan(). What can never work (a field that cannot be there, a
   // text in arithmetic, units that do not fit) is added to plan.problems; what it gives is unknown then.
   FieldType gives(const Shape& in, StepPlan& plan) const;
-  // "score = 0.93, temp = 81degC": the values behind a decision.
+  // "score = 0.93, temp = 81degC": the values behind a decision. Of each at most 200 bytes, of all about 2,000.
   std::string explain(const Sample& sample) const;
 
  private:

@@ -21,12 +21,7 @@ std::size_t end_of_place(std::string_view text, std::size_t from) {
 }
 
 void append_value(std::string& out, const Term& term) {
-  std::string text = term.is_null() ? "-" : to_text(term);
-  if (text.size() > TextTemplate::kValueBytesMax) {
-    std::size_t end = TextTemplate::kValueBytesMax;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    text.resize(end);
-  }
+  const std::string text = term.is_null() ? "-" : to_text(term, TextTemplate::kValueBytesMax);
   for (char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
 }
 

@@ -199,6 +199,24 @@ TEST(Condition, ReadsHoldTime) {
   EXPECT_FALSE(Condition::compile("temp + 80").has_value());
 }
 
+TEST(Condition, ExplainsNoMoreThanCanBeKept) {
+  Sample sample;
+  std::string condition = "name == \"x\"";
+  std::string longest;
+  for (int i = 0; i < 100; ++i) longest += "ü";
+  sample.set("name", "a" + longest + longest);
+  for (int i = 0; i < 30; ++i) {
+    condition += fmt::format(" or t{} == \"x\"", i);
+    sample.set(fmt::format("t{}", i), std::string(100'000, 'x'));
+  }
+  const std::string told = Condition::compile(condition)->when.explain(sample);
+  // Whole characters: one byte and 99 times two.
+  EXPECT_TRUE(told.starts_with("name = a" + longest.substr(0, 198) + "..., t0 = " + std::string(200, 'x') + "..., "))
+      << told;
+  EXPECT_TRUE(told.ends_with("..."));
+  EXPECT_LT(told.size(), 2500U);
+}
+
 TEST(Condition, KnowsWhetherItConcernsASample) {
   auto condition = Condition::compile("score > 0.8");
   EXPECT_FALSE(condition->when.concerns(press()));
