@@ -104,7 +104,9 @@ Result<void> LaneState::flush() {
   {
     std::lock_guard lock(mutex_);
     bool idle = waiting_.empty() && !writing_;
-    if (idle || !writer_.joinable() || closing_) return {};
+    if (idle) return {};
+    if (closing_) return fail(Errc::unavailable, "the gateway stops");
+    if (!writer_.joinable()) return {};
     waiting_.kept.emplace_back([&done](Result<void> result) { done.set_value(std::move(result)); });
     retry_ = false;
   }
@@ -157,8 +159,13 @@ void LaneState::serve() {
     writing_ = false;
     retry_ = !written;
     if (written) continue;
-    if (closing_) return;
     put_back(std::move(work));
+    if (!closing_) continue;
+    // Who waits for what came meanwhile is told: nobody tries again.
+    std::vector<Kept> left = std::exchange(waiting_.kept, {});
+    lock.unlock();
+    for (Kept& kept : left) kept(written);
+    return;
   }
 }
 

@@ -45,7 +45,7 @@ class LaneState {
   void append(LaneEvent event);
   // Blocks, over a connection of its own.
   Result<std::vector<LaneEvent>> events(const LaneEventFilter& filter);
-  // Waits until what was put before is on disk or could not be written.
+  // Waits until what was put before is on disk or could not be written. unavailable after close() when not all was.
   Result<void> flush();
   // Writes what waits, then ends the thread.
   void close();

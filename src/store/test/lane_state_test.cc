@@ -116,6 +116,34 @@ TEST(LaneState, SaysWhatCouldNotBeKeptAndTriesAgain) {
   EXPECT_EQ(again.get("line/b"), "2");
 }
 
+TEST(LaneState, WhoWaitsIsToldWhenTheDiskFailsWhileItCloses) {
+  Folder folder;
+  std::filesystem::create_directories(folder.path);
+  std::filesystem::create_directories(LaneDatabase::file_in(folder.path));  // in the way
+  std::promise<void> failing;
+  std::vector<bool> told;
+  LaneState* lane = nullptr;
+  LaneState state(folder.path, [&](const Error*) {
+    // The writer's thread, after a writing that failed: somebody waits, and then the gateway stops.
+    lane->put("line/b", "2", [&](const Result<void>& kept) { told.push_back(kept.has_value()); });
+    failing.set_value();
+    bool closing = false;
+    while (!closing) {
+      lane->put("line/c", "3", [&](const Result<void>& kept) {
+        if (!kept && kept.error().code == Errc::unavailable) closing = true;
+      });
+      std::this_thread::yield();
+    }
+  });
+  lane = &state;
+  state.put("line/a", "1");
+  failing.get_future().wait();
+  state.close();
+  EXPECT_THAT(told, ElementsAre(false));
+  ASSERT_FALSE(state.flush());
+  EXPECT_EQ(state.flush().error().code, Errc::unavailable);
+}
+
 TEST(LaneState, RefusesWhatIsTooLargeAndWhatComesTooLate) {
   Folder folder;
   LaneState state(folder.path);
