@@ -70,6 +70,9 @@ void Pipeline::inherit(const std::shared_ptr<Pipeline>& before) {
   before->timer_->cancel();
   before->reader_timer_->cancel();
   inherit_queue(*before);
+  // What waits has not been through the steps.
+  worked_until_ = before->worked_until_;
+  queue_taken_at_ = std::max(before->queue_taken_at_, before->worked_until_);
   inherit_figures(*before);
   steps_->adopt(*before->steps_);
   before->heir_ = this;

@@ -22,6 +22,7 @@ struct World {
   std::map<std::string, std::vector<double>> delivered;  // by sink: the values of x
   std::vector<std::string> lines;
   std::vector<std::function<void()>> answers;  // of `ask` steps
+  base::WallMicros told = 0;                   // to `watch` steps, before the x that is 3
   bool sinks_wait = false;
   std::vector<std::function<void()>> confirmations;
 };
@@ -89,6 +90,21 @@ class Sum : public Step {
   double sum_ = 0;
 };
 
+// Notes what time it was told.
+class Watch : public Step {
+ public:
+  explicit Watch(World& world) : world_(world) {}
+  void push(Sample sample, Output& out) override {
+    if (x_of(sample) == 3) world_.told = told_;
+    out.emit(std::move(sample));
+  }
+  void tick(base::WallMicros now, Output&) override { told_ = std::max(told_, now); }
+
+ private:
+  World& world_;
+  base::WallMicros told_ = 0;
+};
+
 // Lets a sample on when the test says so.
 class Ask : public Step {
  public:
@@ -132,6 +148,9 @@ struct SwapTest : testing::Test {
     registry.add("sum", StepFactory{[](const config::Node&, const StepContext&) { return std::make_unique<Sum>(); }});
     registry.add("ask",
                  StepFactory{[this](const config::Node&, const StepContext&) { return std::make_unique<Ask>(world); }});
+    registry.add("watch", StepFactory{[this](const config::Node&, const StepContext&) {
+                   return std::make_unique<Watch>(world);
+                 }});
     registry.add("cry", StepFactory{[](const config::Node& node, const StepContext& context) {
                    return std::make_unique<Cry>(context, node.map().text("name", "cry"));
                  }});
@@ -245,6 +264,27 @@ TEST_F(SwapTest, KeepsStateQueueAndSinks) {
   EXPECT_LT(steps[0].in, 303U);
   EXPECT_EQ(steps[1].in, 305U);  // its figures go on
   EXPECT_EQ(steps[1].out, 305U);
+}
+
+TEST_F(SwapTest, WhatWaitsOverAReloadIsNoSilence) {
+  ASSERT_EQ(apply("  p: { from: a, steps: [ watch: {} ], to: [ note: { name: n } ] }\n"), "");
+  const base::WallMicros start = clock.wall();
+  on_loop([&] {
+    std::vector<Sample> burst(300, samples({0})[0]);  // more than one turn: some are in the queue at the reload
+    burst.push_back(samples({3})[0]);
+    world.emits.at("a")(std::move(burst));
+    clock.advance(std::chrono::seconds(2));
+    auto document = config::Document::parse(
+        "sources: { a: { open: {} } }\npipelines:\n  p: { from: a, steps: [ watch: {}, sum: {} ], to: [ note: { name: "
+        "n "
+        "} ] }\n",
+        "edge.yaml");
+    config::Map root = document->root().map();
+    lane->apply(lane->plan(root));
+  });
+  drain();
+  ASSERT_EQ(world.delivered["n"].size(), 301U);
+  EXPECT_EQ(world.told, start);
 }
 
 TEST_F(SwapTest, LateAnswersGoOnBehindTheirStep) {
