@@ -47,6 +47,15 @@ std::uint64_t hash_of(const ingest::Value& value) {
   return std::visit(Visitor{}, value);
 }
 
+// What an alarm adds to the key of its sample: the sample may have gone by without it before, when a hold ends in
+// silence, or with another one.
+void mix_alarm(std::uint64_t& hash, const ingest::AlarmChange& alarm) {
+  for (const std::string* text : {&alarm.pipeline, &alarm.name, &alarm.device}) {
+    mix(hash, std::hash<std::string>{}(*text));
+  }
+  mix(hash, static_cast<std::uint64_t>(alarm.at) * 2 + (alarm.raised ? 1 : 0));
+}
+
 // Event time and every field, in any order.
 std::uint64_t content_of(const Sample& sample) {
   std::uint64_t hash = static_cast<std::uint64_t>(sample.event_time);
@@ -66,8 +75,9 @@ class Dedupe : public ingest::Step {
       : within_(within), key_(std::move(key)), context_(std::move(context)) {}
 
   void push(Sample sample, ingest::Output& out) override {
-    const auto key = key_of(sample);
+    auto key = key_of(sample);
     if (!key) return out.emit(std::move(sample));
+    if (sample.alarm) mix_alarm(*key, *sample.alarm);
     Seen& seen = devices_.at(sample.device, [this](auto& oldest) { keys_ -= oldest.state.line.size(); });
     while (!seen.line.empty() && (sample.ingest_time - seen.line.front().first > within_ ||
                                   seen.line.size() >= kKeysPerDeviceMax || keys_ >= kKeysMax)) {

@@ -79,7 +79,8 @@ class Late : public ingest::Step {
 
  private:
   void too_late(Sample sample, ingest::Output& out) {
-    if (!settings_.pass) return context_.drop();
+    // An alarm that was decided in silence comes with a sample of its own time: it is not lost.
+    if (!settings_.pass && !sample.alarm) return context_.drop();
     sample.quality = std::max(sample.quality, ingest::Quality::uncertain);
     out.emit(std::move(sample));
   }

@@ -43,6 +43,27 @@ TEST(Dedupe, ForgetsAfterTheTime) {
   EXPECT_EQ(harness.out.size(), 3U);
 }
 
+TEST(Dedupe, TheAlarmOfASampleThatWentByIsNoDuplicate) {
+  for (const std::string yaml : {"{ }", "{ key: x }"}) {
+    StepHarness harness(make_dedupe, yaml);
+    auto sample = sample_at(0, "x", 1.0);
+    harness.push(sample);
+    ingest::AlarmChange alarm{.pipeline = "line", .name = "hot", .device = "d", .raised = true, .at = 3, .why = ""};
+    for (const std::string name : {"hot", "wear"}) {
+      alarm.name = name;
+      sample.alarm = std::make_shared<ingest::AlarmChange>(alarm);
+      harness.push(sample);
+      harness.push(sample);  // but the same alarm is
+    }
+    EXPECT_EQ(harness.out.size(), 3U);
+    EXPECT_EQ(harness.dropped, 2U);
+    alarm.raised = false;
+    sample.alarm = std::make_shared<ingest::AlarmChange>(alarm);
+    harness.push(sample);
+    EXPECT_EQ(harness.out.size(), 4U);
+  }
+}
+
 TEST(Dedupe, PassesSamplesWithoutAKey) {
   StepHarness harness(make_dedupe, "{ key: id }");
   harness.push(sample_at(0, "x", 1.0));

@@ -117,5 +117,20 @@ TEST(Late, ABacklogFromAJournalKeepsItsOrder) {
   EXPECT_EQ(harness.out.size(), 20'000U);
 }
 
+TEST(Late, AnAlarmThatComesLateIsNotLost) {
+  StepHarness harness(make_late, "{ tolerance: 1s }");
+  harness.push(sample_at(0, "x", 1.0));
+  harness.push(sample_at(5000, "x", 1.0));
+  auto sample = sample_at(1000, "x", 1.0);
+  harness.push(sample);
+  EXPECT_EQ(harness.dropped, 1U);
+  const std::size_t before = harness.out.size();
+  sample.alarm = std::make_shared<ingest::AlarmChange>();
+  harness.push(sample);
+  ASSERT_EQ(harness.out.size(), before + 1);
+  EXPECT_TRUE(harness.out.back().alarm);
+  EXPECT_EQ(harness.dropped, 1U);
+}
+
 }  // namespace
 }  // namespace penstock::ext::steps
