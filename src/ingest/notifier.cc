@@ -39,7 +39,8 @@ class Notifier::Line : public std::enable_shared_from_this<Line> {
     std::optional<Notice> given_up;
     {
       std::lock_guard lock(mutex_);
-      Waiting fresh{.notice = notice, .key = fmt::format("{}{:016x}", prefix(target_.name), next_++)};
+      Waiting fresh{
+          .notice = notice, .key = fmt::format("{}{:016x}", prefix(target_.name), next_++), .since = clock_.steady()};
       if (state_ != nullptr) state_->put(fresh.key, to_text(notice));
       waiting_.push_back(std::move(fresh));
       if (waiting_.size() > kWaitingMax) given_up = make_room();
@@ -90,6 +91,12 @@ class Notifier::Line : public std::enable_shared_from_this<Line> {
     if (noted_) noted_(notice, target_.name, what, why);
   }
 
+  // A clock that the network sets right after a start makes nothing old.
+  bool too_old(const Waiting& one) const {
+    if (one.since) return clock_.steady() - *one.since > kKeepFor;
+    return one.notice.at + micros(kKeepFor) < clock_.wall();
+  }
+
   // --- under the lock ---
   Notice remove(std::deque<Waiting>::iterator at) {
     if (state_ != nullptr) state_->erase(at->key);
@@ -111,7 +118,7 @@ class Notifier::Line : public std::enable_shared_from_this<Line> {
     std::vector<Notice> old;
     {
       std::lock_guard lock(mutex_);
-      while (!waiting_.empty() && waiting_.front().notice.at + micros(kKeepFor) < clock_.wall()) {
+      while (!waiting_.empty() && too_old(waiting_.front())) {
         old.push_back(remove(waiting_.begin()));
         ++status_.dropped;
       }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ class Notifier : public NotifyPort {
     Notice notice;
     std::string key;       // in the StatePort
     bool delayed = false;  // and that was told
+    // When it was put, by the clock that nobody sets; none for what a process before this one left.
+    std::optional<base::SteadyTime> since = std::nullopt;
   };
   class Line;
   // What waited for the target when the process before this one ended, oldest first.

@@ -157,6 +157,23 @@ TEST_F(NotifierTest, WhatWaitsOutlivesTheProcess) {
   EXPECT_THAT(memory.values, testing::IsEmpty());
 }
 
+TEST_F(NotifierTest, AClockThatIsSetMakesNoNoticeOld) {
+  clock.set_wall(0);
+  read("{ notify: { shift: { webhook: \"http://127.0.0.1:1/a\" } } }");
+  posts.status = 503;
+  tell("a");
+  clock.set_wall(1'800'000'000'000'000);
+  posts.status = 200;
+  // Another address: what waits goes there at once.
+  read("{ notify: { shift: { webhook: \"http://127.0.0.1:1/b\" } } }");
+  EXPECT_THAT(became, ElementsAre("shift a delayed", "shift a told"));
+  posts.status = 503;
+  tell("b");
+  clock.advance(Notifier::kKeepFor + 1s);
+  read("{ notify: { shift: { webhook: \"http://127.0.0.1:1/c\" } } }");
+  EXPECT_EQ(became.back(), "shift b not_told");
+}
+
 TEST_F(NotifierTest, WhatWaitsForATargetThatIsGoneIsSaid) {
   read("{ notify: { shift: { webhook: \"http://127.0.0.1:1/a\" } } }");
   posts.status = 503;
