@@ -293,6 +293,7 @@ void AlarmBoard::deliver(const Outbox& out) {
 }
 
 void AlarmBoard::change(const AlarmChange& change) {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   {
     std::lock_guard lock(mutex_);
@@ -317,6 +318,7 @@ std::vector<AlarmChange> AlarmBoard::raised(const std::string& pipeline, const s
 }
 
 void AlarmBoard::declare(const std::string& pipeline, const AlarmTable& alarms, base::WallMicros at) {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   {
     std::lock_guard lock(mutex_);
@@ -330,6 +332,7 @@ void AlarmBoard::declare(const std::string& pipeline, const AlarmTable& alarms, 
 }
 
 void AlarmBoard::clear_pipeline(const std::string& pipeline, base::WallMicros at, const std::string& why) {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   {
     std::lock_guard lock(mutex_);
@@ -341,6 +344,7 @@ void AlarmBoard::clear_pipeline(const std::string& pipeline, base::WallMicros at
 }
 
 void AlarmBoard::clear_others(const std::set<std::string>& pipelines, base::WallMicros at, const std::string& why) {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   {
     std::lock_guard lock(mutex_);
@@ -397,6 +401,7 @@ void AlarmBoard::escalate(AlarmRecord& record, const AlarmRules& rules, Outbox& 
 }
 
 void AlarmBoard::tick() {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   {
     std::lock_guard lock(mutex_);

@@ -128,6 +128,7 @@ class AlarmBoard {
   StatePort* state_ = nullptr;
   NotifyPort* notify_ = nullptr;
   const base::Clock* clock_ = nullptr;
+  std::mutex turn_mutex_;     // before mutex_, until what was decided is delivered: it is told in the order it happened
   mutable std::mutex mutex_;  // guards what follows
   FloodLimit flood_;
   std::map<Key, AlarmRecord> records_;

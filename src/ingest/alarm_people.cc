@@ -12,6 +12,7 @@ bool meets(const AlarmMatch& match, const std::string& pipeline, const std::stri
 }  // namespace
 
 std::size_t AlarmBoard::acknowledge(const AlarmMatch& match, const std::string& actor, const std::string& text) {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   std::size_t count = 0;
   {
@@ -43,6 +44,7 @@ std::size_t AlarmBoard::acknowledge(const AlarmMatch& match, const std::string& 
 }
 
 Result<void> AlarmBoard::shelve(AlarmShelf shelf) {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   {
     std::lock_guard lock(mutex_);
@@ -61,6 +63,7 @@ Result<void> AlarmBoard::shelve(AlarmShelf shelf) {
 }
 
 std::size_t AlarmBoard::unshelve(const AlarmMatch& match, const std::string& actor) {
+  std::lock_guard turn(turn_mutex_);
   Outbox out;
   std::size_t count = 0;
   {
