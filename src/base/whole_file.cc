@@ -7,11 +7,12 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/secret.h"
+
 namespace penstock::base {
 
 Result<void> write_whole(const std::string& path, std::string_view bytes, unsigned int mode, bool replace) {
-  std::string draft = fmt::format("{}.{}.new", path, ::getpid());
-  ::unlink(draft.c_str());
+  std::string draft = fmt::format("{}.{}.new", path, random_token(6));
   int fd = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
   bool good = fd >= 0;
   while (good && !bytes.empty()) {
@@ -26,7 +27,7 @@ Result<void> write_whole(const std::string& path, std::string_view bytes, unsign
   if (good && ::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, path.c_str(), replace ? 0U : RENAME_NOREPLACE) == 0)
     return {};
   if (good) why = errno;
-  ::unlink(draft.c_str());
+  if (fd >= 0) ::unlink(draft.c_str());
   if (why == EEXIST) return fail(Errc::already_exists, fmt::format("'{}' is there already", path));
   return fail(why == ENOSPC ? Errc::resource_exhausted : Errc::permission_denied,
               fmt::format("cannot write '{}': {}", path, std::strerror(why)));

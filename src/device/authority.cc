@@ -12,6 +12,8 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <optional>
+#include <set>
 
 #include "base/whole_file.h"
 #include "device/credential.h"
@@ -168,11 +170,21 @@ std::string still_trusted(const std::string& pem, base::WallMicros now) {
   return text;
 }
 
+std::set<std::string> serials_of(X509_CRL* list) {
+  std::set<std::string> serials;
+  STACK_OF(X509_REVOKED)* entries = X509_CRL_get_REVOKED(list);
+  for (int i = 0; i < sk_X509_REVOKED_num(entries); ++i)
+    serials.insert(hex_of(X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(entries, i))));
+  return serials;
+}
+
 // The lists in `pem` but the one that `key` signed, as long as they are good, and what goes before the next one of this
 // key: OpenSSL takes the latest of several.
 struct FormerLists {
   std::string text;
   base::WallMicros last = 0;
+  std::optional<std::set<std::string>> revoked = {};  // by the last one of this key; none: there is none
+  bool ended = false;                                 // one of the others is not good any more
 };
 FormerLists former_lists(const std::string& pem, EVP_PKEY* key, base::WallMicros now) {
   FormerLists former;
@@ -182,9 +194,13 @@ FormerLists former_lists(const std::string& pem, EVP_PKEY* key, base::WallMicros
     if (!list) break;
     if (X509_CRL_verify(list.get(), key) == 1) {
       former.last = std::max(former.last, micros_of(X509_CRL_get0_lastUpdate(list.get())));
+      former.revoked = serials_of(list.get());
       continue;
     }
-    if (micros_of(X509_CRL_get0_nextUpdate(list.get())) <= now) continue;
+    if (micros_of(X509_CRL_get0_nextUpdate(list.get())) <= now) {
+      former.ended = true;
+      continue;
+    }
     Bio kept = memory();
     PEM_write_bio_X509_CRL(kept.get(), list.get());
     former.text += text_of(kept);
@@ -316,12 +332,17 @@ Result<Authority::Issued> Authority::certify(const std::string& device, EVP_PKEY
 
 Result<void> Authority::write_revoked(const std::vector<std::pair<std::string, base::WallMicros>>& revoked,
                                       base::WallMicros now) const {
+  std::string path = folder_ + "/ca.crl";
+  FormerLists former = former_lists(read_file(path).value_or(""), key_.get(), now);
+  std::set<std::string> serials;
+  for (const auto& [serial, at] : revoked) serials.insert(serial);
+  if (former.revoked == serials && former.last <= now && !former.ended) return {};
   List list(X509_CRL_new());
   X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
   X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(cert_.get()));
-  std::string path = folder_ + "/ca.crl";
-  FormerLists former = former_lists(read_file(path).value_or(""), key_.get(), now);
-  X509_CRL_set1_lastUpdate(list.get(), time_of(std::max(now - kBegun, former.last + kMicrosPerSecond)).get());
+  // Later than the one before, but not later than now: a list that is not good yet locks every certificate out.
+  const base::WallMicros from = std::min(now, std::max(now - kBegun, former.last + kMicrosPerSecond));
+  X509_CRL_set1_lastUpdate(list.get(), time_of(from).get());
   X509_CRL_set1_nextUpdate(list.get(), X509_get0_notAfter(cert_.get()));
   for (const auto& [serial, at] : revoked) {
     BIGNUM* parsed = nullptr;

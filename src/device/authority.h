@@ -48,8 +48,8 @@ class Authority {
   // taken. 1 to 3650 days, not beyond the authority's own end. Errors: invalid_argument.
   Result<Issued> issue(const std::string& device, int days, base::WallMicros now) const;
   Result<Issued> sign(const std::string& device, std::string_view request, int days, base::WallMicros now) const;
-  // Writes ca.crl with these serial numbers and when each was revoked. It is good as long as the authority: whoever
-  // reads it reads the file that this replaces.
+  // Writes ca.crl with these serial numbers and when each was revoked, unless it says so already. It is good as long as
+  // the authority: whoever reads it reads the file that this replaces.
   Result<void> write_revoked(const std::vector<std::pair<std::string, base::WallMicros>>& revoked,
                              base::WallMicros now) const;
 

@@ -1,5 +1,7 @@
 #include "device/onboarding.h"
 
+#include <mutex>
+
 #include "device/credential.h"
 
 namespace penstock::device {
@@ -40,6 +42,9 @@ Result<void> publish_revoked(store::DeviceStore& store, const std::string& data_
   if (!Authority::exists(folder)) return {};
   auto authority = Authority::open(folder);
   if (!authority) return std::unexpected(authority.error());
+  // Two at once would date their lists alike, and the older one could be written last.
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
   auto revoked = store.revoked_certificates(now);
   if (!revoked) return std::unexpected(revoked.error());
   return authority->write_revoked(*revoked, now);

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "base/secret.h"
 
@@ -47,6 +49,24 @@ TEST_F(WriteWhole, KeepsWhatIsThereUnlessItMayReplaceIt) {
   struct stat info{};
   ASSERT_EQ(::stat(path_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
+  EXPECT_EQ(files(), 1U) << "nothing else is left";
+}
+
+TEST_F(WriteWhole, SeveralAtOnceDisturbNobody) {
+  std::atomic<int> failed = 0;
+  std::atomic<int> torn = 0;
+  const auto write = [&](char filling) {
+    for (int i = 0; i < 100; ++i) {
+      if (!write_whole(path_, std::string(10'000, filling), 0600, true)) ++failed;
+      const std::string got = read(path_);
+      if (got.size() != 10'000 || got.find_first_not_of(got.front()) != std::string::npos) ++torn;
+    }
+  };
+  std::thread other(write, 'a');
+  write('b');
+  other.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(torn, 0);
   EXPECT_EQ(files(), 1U) << "nothing else is left";
 }
 

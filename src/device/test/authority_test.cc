@@ -153,6 +153,34 @@ TEST(Authority, KeepsTheListsOfFormerOnesAndDatesEachLater) {
   EXPECT_EQ(lists_of(folder.path).size(), 1U);
 }
 
+TEST(Authority, NoListIsFromTheFuture) {
+  Folder folder;
+  const base::WallMicros begin = now();
+  Authority plant = Authority::make(folder.path, "Plant", 1000, begin, false).value();
+  std::vector<std::pair<std::string, base::WallMicros>> revoked;
+  const auto write = [&](base::WallMicros at) {
+    revoked.emplace_back(fmt::format("{:04X}", 0x1000 + revoked.size()), at);
+    ASSERT_TRUE(plant.write_revoked(revoked, at));
+  };
+  for (int i = 0; i < 400; ++i) write(begin);
+  ASSERT_EQ(lists_of(folder.path).size(), 1U);
+  EXPECT_EQ(lists_of(folder.path)[0].revoked, 400);
+  EXPECT_LE(lists_of(folder.path)[0].from, begin / 1'000'000) << "many at once";
+  write(begin + 365 * 86'400'000'000);
+  ASSERT_TRUE(plant.write_revoked(revoked, begin));
+  EXPECT_LE(lists_of(folder.path)[0].from, begin / 1'000'000) << "the clock was set back";
+}
+
+TEST(Authority, AListThatSaysAllStays) {
+  Folder folder;
+  const base::WallMicros begin = now();
+  Authority plant = Authority::make(folder.path, "Plant", 1000, begin, false).value();
+  ASSERT_TRUE(plant.write_revoked({{"0A", begin}}, begin));
+  const std::time_t from = lists_of(folder.path).at(0).from;
+  ASSERT_TRUE(plant.write_revoked({{"0A", begin}}, begin + 60'000'000));
+  EXPECT_EQ(lists_of(folder.path).at(0).from, from);
+}
+
 TEST(Credential, ACodeIsKnownHoweverItIsTyped) {
   base::Secret installation("0123456789");
   FreshCredential fresh = make_code("press-7", installation, 1, 2);
