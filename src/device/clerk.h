@@ -116,8 +116,9 @@ class Clerk {
   void publish_state(const std::string& device);
   bool is_due(const store::StoredCommand& command, base::WallMicros now);
   void find_unanswered();
-  bool store_message(const DeviceMessage& message, std::map<std::string, std::string>& reported);
-  bool store_answer(const std::string& device, std::string_view payload);
+  using Refused = std::vector<std::pair<std::string, std::string>>;  // devices, and why
+  bool store_message(const DeviceMessage& message, std::map<std::string, std::string>& reported, Refused& refused);
+  bool store_answer(const std::string& device, std::string_view payload, Refused& refused);
   bool store_twin(const std::string& device, const std::string& twin);
   void reject(const std::string& device, const std::string& why);
   bool quarantine(const Verdict& verdict, bool stranger);

@@ -143,38 +143,44 @@ void Clerk::find_unanswered() {
 void Clerk::take_messages(std::vector<DeviceMessage> messages, std::function<void(bool)> settled) {
   auto work = [this, messages = std::move(messages), settled]() {
     std::map<std::string, std::string> reported;  // the newest of each device
+    Refused refused;
     bool stored = true;
-    for (const DeviceMessage& message : messages) stored = store_message(message, reported) && stored;
+    for (const DeviceMessage& message : messages) stored = store_message(message, reported, refused) && stored;
     for (const auto& [device, twin] : reported) stored = store_twin(device, twin) && stored;
+    // What is given again is counted once.
+    if (stored) {
+      for (const auto& [device, why] : refused) reject(device, why);
+    }
     settled(stored);
   };
   if (auto given = pool_.submit(std::move(work)); !given) settled(false);
 }
 
 // False when the store could not.
-bool Clerk::store_message(const DeviceMessage& message, std::map<std::string, std::string>& reported) {
+bool Clerk::store_message(const DeviceMessage& message, std::map<std::string, std::string>& reported,
+                          Refused& refused) {
   auto [device, what] = parts_of(message.topic);
   const bool answer = what == kAnswer;
   if ((!answer && what != kReported) || !registry_.check(device)) return true;
   registry_.note_seen(device);
   if (message.payload.size() > kMessageBytesMax) {
-    reject(device, fmt::format("more than {} bytes", kMessageBytesMax));
+    refused.emplace_back(device, fmt::format("more than {} bytes", kMessageBytesMax));
     return true;
   }
-  if (answer) return store_answer(device, message.payload);
+  if (answer) return store_answer(device, message.payload, refused);
   if (auto twin = read_twin(message.payload)) {
     reported[device] = std::move(*twin);
   } else {
-    reject(device, twin.error().detail);
+    refused.emplace_back(device, twin.error().detail);
   }
   return true;
 }
 
-bool Clerk::store_answer(const std::string& device, std::string_view payload) {
+bool Clerk::store_answer(const std::string& device, std::string_view payload, Refused& refused) {
   auto message = json::parse(payload);
   auto answer = message ? read_answer(*message) : std::unexpected(message.error());
   if (!answer) {
-    reject(device, answer.error().detail);
+    refused.emplace_back(device, answer.error().detail);
     return true;
   }
   auto ended = store_->end_command(device, json::string_or(*message, "id", "").substr(0, kNameBytesMax), answer->state,
@@ -182,7 +188,7 @@ bool Clerk::store_answer(const std::string& device, std::string_view payload) {
   if (ended) return true;
   if (comes_again(ended.error())) return false;
   // An answer that comes twice, or too late, is nobody's fault.
-  if (ended.error().code == Errc::not_found) reject(device, ended.error().detail);
+  if (ended.error().code == Errc::not_found) refused.emplace_back(device, ended.error().detail);
   return true;
 }
 

@@ -209,14 +209,14 @@ std::vector<BrokerIdentity> Registry::broker_identities() const {
 std::vector<std::pair<std::string, base::WallMicros>> Registry::take_seen() {
   std::lock_guard lock(mutex_);
   std::vector<std::pair<std::string, base::WallMicros>> seen;
-  for (Entry& entry : entries_) {
+  for (std::size_t looked = 0; looked < entries_.size() && seen.size() < kTakenAtOnce; ++looked) {
+    Entry& entry = entries_[seen_from_++ % entries_.size()];
     base::WallMicros at = entry.seen.load(std::memory_order_relaxed);
     if (!entry.stored || at <= entry.seen_told) continue;
     entry.seen_told = at;
     State fresh = State::fresh;
     entry.state.compare_exchange_strong(fresh, State::active);
     seen.emplace_back(entry.name, at);
-    if (seen.size() >= kTakenAtOnce) break;
   }
   return seen;
 }

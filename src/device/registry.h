@@ -81,12 +81,12 @@ class Registry {
   // --- any thread, one after the other ---
   void configure(Settings settings);
   Settings settings() const;
-  // As the store has it now; older news of a device that broke a rule do not let it out, see settle(). Whether a broker has to
-  // know it.
+  // As the store has it now; older news of a device that broke a rule do not let it out, see settle(). Whether a broker
+  // has to know it.
   bool put(const store::StoredDevice& device, const std::vector<store::StoredCredential>& credentials);
   // The time that devices are noted with.
   void set_time(base::WallMicros now) { now_.store(now, std::memory_order_relaxed); }
-  // Those seen since the last call.
+  // Those seen since they were last given, 5,000 at most; the others come first with the next call.
   std::vector<std::pair<std::string, base::WallMicros>> take_seen();
   // Those that spoke and are not known, since the last call; with `unknown: quarantine`.
   std::vector<std::string> take_strangers();
@@ -116,6 +116,7 @@ class Registry {
   mutable std::mutex mutex_;                     // of all that follows, and of what Entry says
   std::vector<std::unique_ptr<Index>> indexes_;  // the last one is in use; readers may still be in the others
   std::deque<Entry> entries_;
+  std::size_t seen_from_ = 0;  // where take_seen() goes on, counted round
   Settings settings_;
   std::vector<std::string> strangers_;
   std::size_t strangers_kept_ = 0;

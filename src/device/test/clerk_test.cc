@@ -129,6 +129,20 @@ TEST_F(AtTheClerk, RubbishIsCountedAndHoldsNothingUp) {
   EXPECT_EQ(store_.twin("press-7")->reported, R"({"fine":true})");
 }
 
+TEST_F(AtTheClerk, RubbishIsCountedOnceHoweverOftenTheStoreIsAsked) {
+  add("press-7");
+  add("press-9");
+  auto database = store::Database::open(path_ + "/penstock.db", {"", "", "", "", ""});
+  ASSERT_TRUE(database && database->execute("CREATE TRIGGER no_room BEFORE INSERT ON device_twins BEGIN "
+                                            "SELECT RAISE(FAIL, 'no room'); END"));
+  const std::vector<DeviceMessage> burst{{"devices/press-7/twin/reported", "[1]"},
+                                         {"devices/press-9/twin/reported", "{}"}};
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(take(burst));
+  ASSERT_TRUE(database->execute("DROP TRIGGER no_room"));
+  EXPECT_TRUE(take(burst));
+  EXPECT_EQ(clerk_->registry().standing("press-7")->malformed, 1U);
+}
+
 TEST_F(AtTheClerk, ADeviceThatSleepsIsToldOnce) {
   add("press-7");
   listen();

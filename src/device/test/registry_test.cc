@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 namespace penstock::device {
@@ -85,6 +86,19 @@ TEST(Registry, SaysWhoWasSeenSinceTheLastTime) {
   registry.set_time(200);
   registry.note_seen("b");
   EXPECT_THAT(registry.take_seen(), ElementsAre(std::pair<std::string, base::WallMicros>("b", 200)));
+}
+
+TEST(Registry, EveryOneOfAFleetIsSeenInTurn) {
+  Registry registry;
+  constexpr int kFleet = 6000;
+  std::set<std::string> seen;
+  for (int i = 0; i < kFleet; ++i) registry.put(stored(fmt::format("d{}", i)), {});
+  for (int round = 1; round <= 2; ++round) {
+    registry.set_time(round * 100);
+    for (int i = 0; i < kFleet; ++i) registry.note_seen(fmt::format("d{}", i));
+    for (const auto& [name, at] : registry.take_seen()) seen.insert(name);
+  }
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(kFleet));
 }
 
 TEST(Registry, ADeviceThatBreaksARuleIsPutIntoQuarantine) {
