@@ -115,6 +115,11 @@ Result<void> DeviceApi::check(const flow::Call& call, const std::string& device)
   return clerk_.registry().check(device);
 }
 
+Result<void> DeviceApi::check_again(flow::Call& call, const std::string& device) const {
+  auto still = flow::reaffirm(call);
+  return still ? check(call, device) : still;
+}
+
 rt::Task<Result<void>> DeviceApi::enter(flow::Call& call, const std::string& device) const {
   call.needs.add(flow::Capability::ingest);
   Result<void> passed = flow::identify(call);
@@ -200,7 +205,12 @@ rt::Task<void> DeviceApi::desired(flow::Call& call, std::string device) const {
     std::function<Result<store::StoredTwin>(store::DeviceStore&)> work = [device](auto& store) {
       return store.twin(device);
     };
-    auto found = co_await ask<store::StoredTwin>(call.exchange.loop(), std::move(work));
+    Result<store::StoredTwin> found = std::unexpected(Error{});
+    if (auto may = check_again(call, device); may) {
+      found = co_await ask<store::StoredTwin>(call.exchange.loop(), std::move(work));
+    } else {
+      found = std::unexpected(may.error());
+    }
     if (!found) {
       co_await refuse_twin(call, found.error());
       co_return;
@@ -257,7 +267,7 @@ rt::Task<void> DeviceApi::commands(flow::Call& call, std::string device) const {
   Waiting waiting(call, clerk_, device);
   // What is handed to nobody would count as delivered.
   while (!call.exchange.client_gone()) {
-    Result<void> may = check(call, device);
+    Result<void> may = check_again(call, device);
     std::function<Result<Commands>(store::DeviceStore&)> work = [this, device](auto& store) {
       return store.deliver(device, now());
     };
@@ -293,8 +303,7 @@ rt::Task<void> DeviceApi::stream_commands(flow::Call& call, std::string device) 
   Waiting waiting(call, clerk_, device);
   bool look = true;
   while (sent && !waiting.over()) {
-    // Quarantined, revoked or retired meanwhile: it ends here.
-    if (!flow::reaffirm(call) || !check(call, device)) break;
+    if (!check_again(call, device)) break;
     std::string out;
     if (look) {
       std::function<Result<Commands>(store::DeviceStore&)> work = [this, device](auto& store) {

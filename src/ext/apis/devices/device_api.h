@@ -21,6 +21,8 @@ class DeviceApi {
   template <class T>
   rt::Task<Result<T>> ask(rt::Loop& loop, std::function<Result<T>(store::DeviceStore&)> work) const;
   Result<void> check(const flow::Call& call, const std::string& device) const;
+  // Whether it was revoked, quarantined or retired since it entered.
+  Result<void> check_again(flow::Call& call, const std::string& device) const;
   rt::Task<Result<void>> enter(flow::Call& call, const std::string& device) const;
   rt::Task<void> stream_commands(flow::Call& call, std::string device) const;
   base::WallMicros now() const { return base::system_clock().wall(); }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "device/command.h"
 #include "device/office.h"
 #include "flow/test/api_harness.h"
 
@@ -18,13 +19,16 @@ using testing::HasSubstr;
 // The device whose credential came: what the filter of keys does.
 class IsDevice : public flow::Filter {
  public:
-  IsDevice() : key_(obs::intern("device:press-7"), "device:press-7", profile_) {}
+  explicit IsDevice(const bool& revoked)
+      : revoked_(revoked), key_(obs::intern("device:press-7"), "device:press-7", profile_) {}
   Result<void> on_head(flow::Call& call) override {
+    if (revoked_) return fail(Errc::unauthenticated, "it was taken back");
     if (!call.exchange.request().field("authorization").empty()) call.key = &key_;
     return {};
   }
 
  private:
+  const bool& revoked_;
   flow::Profile profile_;
   flow::Key key_;
 };
@@ -32,6 +36,7 @@ class IsDevice : public flow::Filter {
 struct DeviceApiTest : testing::Test {
   std::string path = std::filesystem::temp_directory_path() / ("penstock-device-api-" + base::random_token(9));
   base::Secret installation{"an installation's secret"};
+  bool revoked = false;
   std::unique_ptr<device::Clerk> clerk;
   flow::ApiHarness api;
 
@@ -40,7 +45,7 @@ struct DeviceApiTest : testing::Test {
     api.services.put(clerk.get());
     api.build(register_apis_devices);
     std::vector<std::unique_ptr<flow::Filter>> filters;
-    filters.push_back(std::make_unique<IsDevice>());
+    filters.push_back(std::make_unique<IsDevice>(revoked));
     api.use(std::move(filters));
   }
   ~DeviceApiTest() override {
@@ -94,6 +99,25 @@ TEST_F(DeviceApiTest, TakesWhatADeviceReportsAndNothingElse) {
   EXPECT_EQ(ask("PUT", "/devices/press-7/twin/reported", R"({"rate":5})").answer(), R"({"version":1})");
   EXPECT_EQ(ask("PUT", "/devices/press-7/twin/reported", "[1]").status(), 400);
   EXPECT_EQ(clerk->registry().standing("press-7")->malformed, 1U);
+}
+
+TEST_F(DeviceApiTest, WhoWaitsGetsNothingWithACredentialThatWasTakenBack) {
+  ASSERT_TRUE(office([](auto& o, auto&) { return o.create("press-7", {}, somebody()); }).has_value());
+  for (const char* what : {"commands?wait=30s", "twin/desired?wait=30s"}) {
+    revoked = false;
+    rt::Timer meanwhile(api.loop);
+    meanwhile.arm_in(std::chrono::milliseconds(20), [&] {
+      revoked = true;
+      auto command = device::make_command("press-7", "blink", {}, std::chrono::hours(1), somebody().at);
+      ASSERT_TRUE(command.has_value());
+      ASSERT_TRUE(office([&](auto&, auto& store) { return store.add_command(*command, somebody()); }).has_value());
+    });
+    http::FakeExchange exchange(api.loop, "GET", fmt::format("/devices/press-7/{}", what));
+    exchange.field("authorization", "Bearer it is");
+    exchange.field("if-none-match", "\"0\"");
+    api.run(exchange);
+    EXPECT_EQ(exchange.status(), 401) << what << exchange.answer();
+  }
 }
 
 TEST_F(DeviceApiTest, DeliversACommandAndTakesItsAnswer) {
