@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "ingest/device_check.h"
@@ -44,16 +45,6 @@ MqttDecoder::MqttDecoder(std::string source, MqttFormat format, std::string fiel
   }
 }
 
-// The part of the topic that the first wildcard of the matching filter stands for; nothing without one.
-std::optional<std::string_view> MqttDecoder::varying_level(std::string_view topic) const {
-  for (const Filter& filter : filters_) {
-    if (filters_.size() > 1 && !mqtt::matches(filter.pattern, topic)) continue;
-    if (!filter.level) return std::nullopt;
-    return mqtt::level(topic, *filter.level);
-  }
-  return std::nullopt;
-}
-
 // Until now the sample's device is what the payload says. A broker's access list is about topics: what a topic says is
 // who published, what a payload says is only said.
 Result<void> MqttDecoder::name(std::string_view topic, std::optional<std::string_view> level,
@@ -77,10 +68,20 @@ Result<void> MqttDecoder::name(std::string_view topic, std::optional<std::string
 Result<void> MqttDecoder::decode(std::string_view topic, std::string_view payload, base::WallMicros now,
                                  std::vector<ingest::Sample>& out) {
   if (payload.size() > kMqttPayloadBytesMax) return fail(Errc::out_of_range, "the payload is larger than 1 MiB");
+  const auto filter =
+      std::ranges::find_if(filters_, [&](const Filter& one) { return mqtt::matches(one.pattern, topic); });
+  if (filter == filters_.end()) {
+    return fail(Errc::permission_denied,
+                fmt::format("'{}' is no `topic` of this source: the broker keeps a subscription of before for its "
+                            "session; write another `client_id`, or unsubscribe it there",
+                            topic.substr(0, 100)));
+  }
   defaults_.now = now;
   const std::size_t before = out.size();
   auto decoded = format_ == MqttFormat::json ? decode_json(payload, out) : decode_text(topic, payload, now, out);
-  const auto level = varying_level(topic);
+  // The part of the topic that the first wildcard stands for; nothing without one.
+  std::optional<std::string_view> level;
+  if (filter->level) level = mqtt::level(topic, *filter->level);
   for (std::size_t i = before; decoded && i < out.size(); ++i) decoded = name(topic, level, out[i]);
   if (!decoded) out.resize(before);
   return decoded;

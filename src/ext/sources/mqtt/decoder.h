@@ -26,7 +26,7 @@ class MqttDecoder {
               const std::vector<std::string>& filters);
 
   // Appends to `out`, all or nothing. Errors: invalid_argument, out_of_range, permission_denied (a device speaks for
-  // another one). Not thread-safe.
+  // another one, or none of the filters stands for the topic). Not thread-safe.
   Result<void> decode(std::string_view topic, std::string_view payload, base::WallMicros now,
                       std::vector<ingest::Sample>& out);
 
@@ -34,7 +34,6 @@ class MqttDecoder {
   Result<void> decode_json(std::string_view payload, std::vector<ingest::Sample>& out);
   Result<void> decode_text(std::string_view topic, std::string_view payload, base::WallMicros now,
                            std::vector<ingest::Sample>& out);
-  std::optional<std::string_view> varying_level(std::string_view topic) const;
   Result<void> name(std::string_view topic, std::optional<std::string_view> level, ingest::Sample& sample) const;
 
   struct Filter {

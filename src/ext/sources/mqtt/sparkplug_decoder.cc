@@ -101,9 +101,10 @@ Result<void> SparkplugDecoder::decode(std::string_view topic, std::string_view p
   if (kind == Kind::ndeath) {
     // One of an earlier life, that a broker sent late, is none.
     const auto number = birth_number(message.payload);
-    if (!node->born || (number && *number != node->birth_number)) return {};
-    node->born = false;
-    for (const auto& [device, metrics] : node->devices) emit_death(metrics, device, message, out);
+    if (node->born && number && *number != node->birth_number) return {};
+    if (node->born) {
+      for (const auto& [device, metrics] : node->devices) emit_death(metrics, device, message, out);
+    }
     forget_all(*node);
     return {};
   }
@@ -130,7 +131,7 @@ Result<void> SparkplugDecoder::decode(std::string_view topic, std::string_view p
   return {};
 }
 
-// Nodes that were not born hold nothing but when they are asked again: one of them gives way.
+// One of the nodes that were not born gives way.
 SparkplugDecoder::Node* SparkplugDecoder::find(const Message& message) {
   std::string key = message.topic.group + "/" + message.topic.node;
   auto found = nodes_.find(key);
@@ -138,6 +139,7 @@ SparkplugDecoder::Node* SparkplugDecoder::find(const Message& message) {
   if (nodes_.size() >= kNodesMax) {
     const auto unborn = std::find_if(nodes_.begin(), nodes_.end(), [](const auto& one) { return !one.second.born; });
     if (unborn == nodes_.end()) return nullptr;
+    forget_all(unborn->second);
     nodes_.erase(unborn);
   }
   return &nodes_[std::move(key)];

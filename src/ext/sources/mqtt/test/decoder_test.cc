@@ -43,6 +43,14 @@ TEST(MqttDecoder, APayloadSpeaksForNoOtherDeviceThanItsTopic) {
   EXPECT_FALSE(bound.decode("devices", R"({"x":1,"device":"p4"})", 0, out));
 }
 
+// The broker goes on with subscriptions of before: what is no longer meant says nothing about who published.
+TEST(MqttDecoder, ATopicOfNoFilterIsNotTaken) {
+  const std::string payload = R"({"x":1,"device":"p7"})";
+  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"devices/+/data", "lab/+/data"}), "plant/all", payload), "failed");
+  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"devices/+/data"}), "plant/p7/all", payload), "failed");
+  EXPECT_EQ(device_of(decoder(MqttFormat::json, {"plant/all"}), "plant/other", payload), "failed");
+}
+
 TEST(MqttDecoder, AGatewayNamesItsDevicesWhereItMay) {
   const auto name = [](const char* pattern, const char* payload) {
     return device_of(decoder(MqttFormat::json, {"devices/+/v"}, pattern), "devices/gw/v", payload);

@@ -139,6 +139,20 @@ TEST(SparkplugDecoder, RemembersNothingOfWhoWasNotBorn) {
   EXPECT_TRUE(it.take("spBv1.0/P/DDATA/line/press", 2, {metric("", 7, 22.5)}));
 }
 
+TEST(SparkplugDecoder, ANodeThatGivesWayOrDiesUnbornGivesBackWhatItHeld) {
+  Fixture it;
+  const auto bear = [&](const std::string& node) {
+    it.take(fmt::format("spBv1.0/P/DBIRTH/{}/d", node), 0, {metric("temp", {}, 1.0)});
+  };
+  bear("one");
+  const std::size_t one = it.decoder.bytes();
+  EXPECT_GT(one, 0U);
+  ASSERT_TRUE(it.take("spBv1.0/P/NDEATH/one", {}, {}));
+  EXPECT_EQ(it.decoder.bytes(), 0U);
+  for (std::size_t i = 0; i < 2 * SparkplugDecoder::kNodesMax; ++i) bear(fmt::format("stranger-{:04}", i));
+  EXPECT_LE(it.decoder.bytes(), SparkplugDecoder::kNodesMax * (one + 20));
+}
+
 TEST(SparkplugDecoder, RemembersWhatFitsAndSaysWhatDoesNot) {
   Fixture it;
   it.be_born();
