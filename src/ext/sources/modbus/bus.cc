@@ -262,8 +262,11 @@ Result<void> Bus::write(int unit, Table table, std::uint16_t address, std::span<
                          : ::modbus_write_registers(modbus_, address, count, words.data());
   }
   if (written == count || (written < 0 && errno == EMBXACK)) return {};
-  return std::unexpected(
-      failure(unit, fmt::format("writing {} at {}", has_bits(table) ? "coils" : "registers", address)));
+  const bool refused = is_exception(errno);
+  Error error = failure(unit, fmt::format("writing {} at {}", has_bits(table) ? "coils" : "registers", address));
+  // It was sent, and what came, if anything, is no answer to it.
+  if (!refused) error.code = Errc::deadline_exceeded;
+  return std::unexpected(std::move(error));
 }
 
 }  // namespace penstock::ext::modbus

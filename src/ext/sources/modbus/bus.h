@@ -59,7 +59,8 @@ class Bus {
   // Registers, or bits as 0 and 1, into `words`. A TCP connection is closed after anything but an exception.
   Result<void> read(int unit, const Block& block, std::vector<std::uint16_t>& words);
   // Coils or holding registers: function 5 or 6 for one, 15 or 16 for more.
-  // What the device has accepted and is still working on (exception 05) counts as written.
+  // What the device has accepted and is still working on (exception 05) counts as written. Once it was sent it fails
+  // as the device says, or with deadline_exceeded: nobody knows whether it was done.
   Result<void> write(int unit, Table table, std::uint16_t address, std::span<const std::uint16_t> words);
 
   // Any thread: what waits for an answer over TCP ends.

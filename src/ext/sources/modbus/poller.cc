@@ -66,20 +66,22 @@ void Poller::stop() {
   }
   changed_.notify_all();
   bus_.interrupt();
-  std::vector<Written> left;
+  std::vector<std::pair<Written, bool>> left;  // and whether it was begun
   {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, 200ms, [this] { return ended_; });
     for (Order& order : orders_) {
-      if (order.written) left.push_back(std::exchange(order.written, {}));
+      if (order.written) left.emplace_back(std::exchange(order.written, {}), order.begun);
     }
   }
   {
     std::lock_guard lock(emit_mutex_);
     emit_ = {};
   }
-  for (const Written& written : left) {
-    written(fail(Errc::cancelled, "the source was stopped before the write was confirmed"));
+  for (const auto& [written, begun] : left) {
+    written(begun
+                ? fail(Errc::data_loss, "the source was stopped before the write was confirmed; it may have been made")
+                : fail(Errc::cancelled, "the source was stopped before the write was made"));
   }
 }
 
@@ -187,7 +189,8 @@ Result<void> Poller::read_block(const Group& group, const Block& block, ingest::
 }
 
 // A request with its pauses and its further attempts.
-Result<void> Poller::ask(std::size_t device, Purpose purpose, const std::function<Result<void>()>& request) {
+Result<void> Poller::ask(std::size_t device, Purpose purpose, const std::function<Result<void>()>& request,
+                         base::SteadyTime until) {
   const Line& line = lines_[device];
   const bool reading = purpose == Purpose::reading;
   // What may have been done is not sent again, and one known to be silent is tried once.
@@ -195,6 +198,8 @@ Result<void> Poller::ask(std::size_t device, Purpose purpose, const std::functio
   Result<void> result;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     if (!await_turn(device, reading)) return fail(Errc::cancelled, "the source is being stopped");
+    if (clock_.steady() >= until)
+      return fail(Errc::backpressure, "the bus was busy until the time for the write was over: nothing was written");
     if (reading && clock_.steady() < link_.again_at) {
       result = std::unexpected(link_.broken);
       break;
@@ -312,6 +317,7 @@ void Poller::carry_out_orders() {
     const base::SteadyTime now = clock_.steady();
     const auto order = std::find_if(orders_.begin(), orders_.end(), [&](const Order& one) { return one.due <= now; });
     if (order == orders_.end()) return;
+    order->begun = true;
     lock.unlock();
     auto result = carry_out(*order);
     lock.lock();
@@ -340,7 +346,7 @@ std::optional<Result<ingest::Value>> Poller::carry_out(Order& order) {
   }
   if (auto read = read_point(order); !read) {
     if (read.error().code == kBusyDevice && later(kBusyPause)) return std::nullopt;
-    return Value(fail(read.error().code, "written, but it could not be read back: " + read.error().detail));
+    return Value(fail(Errc::data_loss, "written, but it could not be read back: " + read.error().detail));
   }
   const Point& point = options_.devices[order.device].points[order.point];
   auto value = decode(point, words_);
@@ -367,8 +373,9 @@ Result<void> Poller::set(Order& order) {
     if (!encoded) return std::unexpected(encoded.error());
     words = std::move(*encoded);
   }
-  auto written =
-      ask(order.device, Purpose::write, [&] { return bus_.write(device.unit, point.table, point.address, words); });
+  auto written = ask(
+      order.device, Purpose::write, [&] { return bus_.write(device.unit, point.table, point.address, words); },
+      order.until);
   if (written) {
     order.words = std::move(words);
   } else if (written.error().code == Errc::deadline_exceeded) {

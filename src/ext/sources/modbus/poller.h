@@ -90,6 +90,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
     base::SteadyTime due{};                 // the next request for it
     Written written;                        // guarded by mutex_; empty once stop() has answered
     std::vector<std::uint16_t> words = {};  // as sent; empty before
+    bool begun = false;                     // guarded by mutex_
   };
   enum class Purpose : std::uint8_t {
     reading,  // lets orders go first, and leaves a broken connection alone for a while
@@ -103,7 +104,9 @@ class Poller : public std::enable_shared_from_this<Poller> {
   void read_group(Group& group);
   bool cut(Group& group, std::size_t at);
   Result<void> read_block(const Group& group, const Block& block, ingest::Sample& sample);
-  Result<void> ask(std::size_t device, Purpose purpose, const std::function<Result<void>()>& request);
+  // Not sent any more when its turn comes after `until`.
+  Result<void> ask(std::size_t device, Purpose purpose, const std::function<Result<void>()>& request,
+                   base::SteadyTime until = base::SteadyTime::max());
   bool await_turn(std::size_t device, bool reading);
   bool rest(base::SteadyTime until, bool orders);
   void settle(std::size_t device, const Result<void>& result);

@@ -352,6 +352,40 @@ TEST(ModbusSource, ADeviceThatGivesLessAtOnceIsAskedByHalves) {
   EXPECT_EQ(sample.fields.size(), 5U);
 }
 
+TEST(ModbusSource, AWriteThatBreaksOffMayHaveBeenMade) {
+  ModbusServer server;
+  Running plc("{ " + at(server) + ", every: 1h, points: { x: h40001:rw } }");
+  plc.next();
+  server.drops = true;
+  EXPECT_EQ(plc.write("x", 1.0).error().code, Errc::data_loss) << "the connection was closed instead of an answer";
+}
+
+TEST(ModbusSource, AWriteThatCannotBeReadBackIsNoneThatFailed) {
+  ModbusServer server;
+  server.before_answers(
+      [](const Request& one) { return one.function == 3 ? MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE : 0; });
+  Running plc("{ " + at(server) + ", every: 1h, points: { x: h40001:rw } }");
+  EXPECT_EQ(plc.write("x", 1.0).error().code, Errc::data_loss);
+}
+
+// A serial line is left alone for a `timeout` at the start.
+TEST(ModbusPoller, NothingIsWrittenWhenItsTimeIsOver) {
+  ModbusServer server(true);
+  PollerOptions options{.address = *parse_address("rtu://" + server.line), .devices = {}, .timeout = 400ms};
+  Device device{.name = "d", .every = {1h}, .limits = {}};
+  ASSERT_TRUE(parse_point("h1:rw", device.points.emplace_back()));
+  options.devices.push_back(device);
+  auto poller = std::make_shared<Poller>(options, base::system_clock());
+  std::promise<Result<Value>> answer;
+  ASSERT_TRUE(poller->start([](const std::vector<Sample>&) { return true; }));
+  poller->write(0, 0, 1.0, 50ms, [&](Result<Value> result) { answer.set_value(std::move(result)); });
+  const auto refused = answer.get_future().get();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().detail, HasSubstr("nothing was written"));
+  poller->stop();
+  EXPECT_EQ(server.holding()[0], 0);
+}
+
 // The thread may be in a request that nothing can interrupt; whoever waited for it may be gone when it is over.
 TEST(ModbusPoller, NobodyIsToldAnythingAfterItStopped) {
   ModbusServer server(true);
@@ -369,7 +403,8 @@ TEST(ModbusPoller, NobodyIsToldAnythingAfterItStopped) {
   while (server.requests == 0) std::this_thread::sleep_for(1ms);
   poller->stop();
   ASSERT_EQ(answers.size(), 2U);
-  for (const auto& answer : answers) EXPECT_EQ(answer.error().code, Errc::cancelled);
+  EXPECT_EQ(answers[0].error().code, Errc::data_loss) << "it was sent";
+  EXPECT_EQ(answers[1].error().code, Errc::cancelled) << "it was not";
   poller->write(0, 0, 3.0, 10s, keep);
   EXPECT_EQ(answers.at(2).error().code, Errc::unavailable);
   // Its thread holds it until it ends.
