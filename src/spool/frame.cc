@@ -75,7 +75,7 @@ std::string encode(const SegmentHeader& header) {
   put(out, kSegmentVersion);
   put(out, static_cast<std::uint8_t>(header.encrypted ? 1 : 0));
   put(out, header.lane);
-  put(out, std::uint8_t{0});
+  put(out, static_cast<std::uint8_t>(header.apart ? 1 : 0));
   std::uint32_t crc = crc32c(checked, crc32c(std::string_view(out).substr(kSegmentMark.size())));
   put(out, crc);
   return out + checked;
@@ -98,7 +98,7 @@ std::optional<SegmentHeader> decode_segment_header(std::string_view bytes) {
   (void)reader.take<std::uint8_t>();
   header.encrypted = reader.take<std::uint8_t>() == 1;
   header.lane = reader.take<std::uint8_t>();
-  (void)reader.take<std::uint8_t>();
+  header.apart = reader.take<std::uint8_t>() == 1;
   (void)reader.take<std::uint32_t>();
   header.identity = reader.take<std::uint64_t>();
   header.first_sequence = reader.take<std::uint64_t>();

@@ -1,8 +1,8 @@
 // The bytes of a segment, without input or output. All numbers are little endian.
 //
 //   segment header, 80 bytes
-//     "PNSTKLOG" | version 1 (1) | encrypted 0/1 (1) | lane (1) | 0 (1) | CRC-32C of the rest of the header (4) |
-//     identity (8) | first sequence (8) | log time made (8) | key check (8) | salt (32)
+//     "PNSTKLOG" | version 1 (1) | encrypted 0/1 (1) | lane (1) | apart 0/1 (1) | CRC-32C of the rest of the header (4)
+//     | identity (8) | first sequence (8) | log time made (8) | key check (8) | salt (32)
 //   frame: header of 56 bytes, and its body
 //     "PSF1" | CRC-32C of the rest of the header (4) | CRC-32C of the body (4) | body bytes (4) | plain bytes (4) |
 //     entries (4) | first sequence (8) | last sequence (8) | log time written (8) | kind (1) | flags (1) | 0 (2) | 0
@@ -47,6 +47,7 @@ struct SegmentHeader {
   std::uint64_t key_check = 0;  // 0: not encrypted
   std::uint8_t lane = 0;
   bool encrypted = false;
+  bool apart = false;  // entries of the lane's priority alone; false: of any
   std::string salt = std::string(kSaltBytes, '\0');
 };
 std::string encode(const SegmentHeader& header);

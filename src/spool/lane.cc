@@ -52,6 +52,7 @@ Result<void> Lane::open_one(std::uint64_t first, bool newest) {
   }
   if (!file) return std::unexpected(file.error());
   auto opened = open_segment(**file, first);
+  if (!opened && opened.error().code == Errc::backpressure) return std::unexpected(opened.error());
   if (!opened) {
     failed(opened.error());
     set_aside(first);
@@ -75,6 +76,7 @@ Result<void> Lane::open_one(std::uint64_t first, bool newest) {
   }
   if (!opened->summarized) {
     if (auto scanned = scan(segment, opened->size, opened->header_good); !scanned) {
+      if (scanned.error().code == Errc::backpressure) return scanned;
       failed(scanned.error());
       set_aside(first);
       return {};
@@ -178,6 +180,7 @@ Result<void> Lane::begin(std::uint64_t first, std::int64_t log_time, std::uint64
   segment.header.first_sequence = first;
   segment.header.made_at = log_time;
   segment.header.lane = settings_.number;
+  segment.header.apart = settings_.apart;
   if (!settings_.key.empty()) {
     segment.header.encrypted = true;
     segment.header.salt = make_salt();
@@ -291,20 +294,21 @@ Result<void> Lane::sync_names() {
 
 // ---- The segments
 
-void Lane::drop_oldest() {
-  Segment& oldest = segments_.front();
-  if (is_current(oldest)) {
+void Lane::drop(std::uint64_t first) {
+  const auto dropped =
+      std::find_if(segments_.begin(), segments_.end(), [&](const Segment& segment) { return segment.first == first; });
+  if (is_current(*dropped)) {
     writing_ = nullptr;
     unsynced_ = false;
   }
-  bytes_ -= oldest.bytes;
-  records_ -= oldest.records;
-  if (oldest.damaged()) {
-    set_aside(oldest.first);
+  bytes_ -= dropped->bytes;
+  records_ -= dropped->records;
+  if (dropped->damaged()) {
+    set_aside(first);
   } else {
-    remove_file(path(oldest.first));
+    remove_file(path(first));
   }
-  segments_.pop_front();
+  segments_.erase(dropped);
 }
 
 const Segment* Lane::find(std::uint64_t after) const {

@@ -15,6 +15,7 @@ struct LaneSettings {
   Storage* storage = nullptr;
   std::string folder;
   std::uint8_t number = 0;
+  bool apart = false;                 // it is given entries of its priority alone
   std::uint64_t identity = 0;         // of the spool; 0: not known, any will do
   std::uint64_t segment_bytes = 0;    // begins a new one rather than grow beyond
   std::uint64_t segment_records = 0;  // the same by records; 0: no bound
@@ -38,7 +39,8 @@ class Lane {
   explicit Lane(LaneSettings settings) : settings_(std::move(settings)) {}
 
   // Makes the folder, reads what is there, finishes what a crash left unfinished. Errors: permission_denied,
-  // unavailable (the folder), failed_precondition (encrypted under another key, no key given, or of a later version).
+  // unavailable (the folder), backpressure (no descriptor or memory now), failed_precondition (encrypted under another
+  // key, no key given, or of a later version).
   Result<void> open();
 
   // ---- Writing: prepare(), put() and flush() for a group, then commit() or roll_back(). One group goes to one
@@ -65,8 +67,8 @@ class Lane {
   std::uint64_t records() const { return records_; }
   // The highest sequence that any name or frame here speaks of.
   std::uint64_t highest() const { return highest_; }
-  // Removes the oldest; a damaged one is set aside instead. There must be one.
-  void drop_oldest();
+  // Removes the one that begins with `first`; a damaged one is set aside instead. There must be one.
+  void drop(std::uint64_t first);
   // The one that holds the first entry above `after`; null: none. Pointers are good until the lane changes.
   const Segment* find(std::uint64_t after) const;
   const Segment* at(std::uint64_t first) const;

@@ -56,7 +56,7 @@ Result<void> LaneReader::enter(const Segment& segment) {
   auto file = lane_->settings().storage->open(lane_->path(segment.first), Open::read);
   if (!file) {
     const bool removed = file.error().code == Errc::not_found;
-    if (!removed && !give_up(segment.first, 0)) return std::unexpected(file.error());
+    if (!removed && !give_up(segment.first, 0, file.error())) return std::unexpected(file.error());
     lane_->note_damage(segment.first, 0, segment.bytes, removed ? "somebody removed it" : file.error().detail);
     after_ = std::max(after_, segment.last);
     return {};
@@ -76,8 +76,10 @@ void LaneReader::take(const Segment& segment, const Found& found) {
     lane_->note_damage(segment.first, found.offset, found.end, decoded.error().detail);
 }
 
-// True: it has been tried often enough. Where one place of a segment was given up the others are not waited for.
-bool LaneReader::give_up(std::uint64_t segment, std::uint64_t offset) {
+// True: the medium has been tried often enough. Where one place of a segment was given up the others are not waited
+// for. What this process lacks, descriptors or memory, is always waited for.
+bool LaneReader::give_up(std::uint64_t segment, std::uint64_t offset, const Error& error) {
+  if (error.code == Errc::backpressure) return false;
   failures_ = failed_at_ == segment + offset ? failures_ + 1 : 1;
   failed_at_ = segment + offset;
   if (failures_ < kReadsMax && unreadable_ != segment) return false;
@@ -89,7 +91,7 @@ bool LaneReader::give_up(std::uint64_t segment, std::uint64_t offset) {
 // A medium that cannot give some sectors must not hold up all that comes behind them.
 Result<void> LaneReader::failed(const Segment& segment, const Error& error) {
   std::uint64_t offset = reader_->offset();
-  if (!give_up(segment.first, offset)) {
+  if (!give_up(segment.first, offset, error)) {
     segment_ = 0;
     return std::unexpected(error);
   }

@@ -15,7 +15,7 @@ class LaneReader {
   LaneReader(Lane& lane, std::uint64_t after) : lane_(&lane), after_(after) {}
 
   // The next entry; null: none yet. Errors: unavailable (the file cannot be read now; tried again next time, and the
-  // third time left out).
+  // third time left out), backpressure (no descriptor or memory now; tried again).
   Result<Entry*> front();
   // The caller took what front() gave.
   void pop() { after_ = entries_[position_++].sequence; }
@@ -24,7 +24,7 @@ class LaneReader {
   Result<bool> load();
   Result<void> enter(const Segment& segment);
   Result<void> failed(const Segment& segment, const Error& error);
-  bool give_up(std::uint64_t segment, std::uint64_t offset);
+  bool give_up(std::uint64_t segment, std::uint64_t offset, const Error& error);
   void take(const Segment& segment, const Found& found);
 
   Lane* lane_;

@@ -15,6 +15,8 @@ namespace {
 std::unexpected<Error> failed(std::string_view what, const std::string& path, int error) {
   Errc code = Errc::unavailable;
   if (error == ENOSPC || error == EDQUOT || error == EFBIG) code = Errc::resource_exhausted;
+  // What this process lacks says nothing of the medium.
+  if (error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN) code = Errc::backpressure;
   if (error == ENOENT) code = Errc::not_found;
   if (error == EEXIST) code = Errc::already_exists;
   if (error == EACCES || error == EPERM || error == EROFS || error == ELOOP) code = Errc::permission_denied;

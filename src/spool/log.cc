@@ -95,7 +95,7 @@ Result<void> Log::open_files() {
   // Names: of the lanes' folders and of the state file.
   if (auto saved = save_state(); !saved) return saved;
   if (auto synced = storage_->sync_folder(options_.folder); !synced) return synced;
-  release();
+  release(true);
   return {};
 }
 
@@ -104,6 +104,7 @@ LaneSettings Log::lane_settings(std::uint8_t number) {
   settings.storage = storage_;
   settings.folder = fmt::format("{}/p{}", options_.folder, number);
   settings.number = number;
+  settings.apart = options_.by_priority;
   settings.identity = state_.identity;
   settings.segment_bytes = segment_bytes_for(options_);
   settings.segment_records = options_.records_max == 0 ? 0 : std::max<std::uint64_t>(1, options_.records_max / 16);
@@ -239,10 +240,11 @@ bool Log::drop_one(std::uint8_t priority, std::string_view why) {
     if (chosen == nullptr || (!options_.by_priority && older)) chosen = lane.get();
   }
   if (chosen == nullptr) return false;
-  std::uint64_t lost = chosen->segments().front().records_after(slowest());
+  const Segment& oldest = chosen->segments().front();
+  std::uint64_t lost = oldest.records_after(reached(oldest));
   stats_.dropped += lost;
   if (lost > 0) tell(fmt::format("the buffer '{}' drops its oldest entries: {}", options_.folder, why));
-  chosen->drop_oldest();
+  chosen->drop(oldest.first);
   free_at_ = {};
   return true;
 }
@@ -253,9 +255,10 @@ bool Log::make_room(std::uint64_t bytes, std::uint64_t records, std::uint8_t pri
     if (first) {
       // What is acknowledged goes before anything else, that of unfinished segments too.
       for (const auto& lane : lanes_) {
-        if (!lane->segments().empty() && lane->segments().back().last <= slowest()) lane->finish();
+        if (!lane->segments().empty() && lane->segments().back().last <= reached(lane->segments().back()))
+          lane->finish();
       }
-      release();
+      release(true);
       first = false;
     } else if (options_.full != Full::drop_oldest || !drop_one(priority, why)) {
       return false;
@@ -456,9 +459,28 @@ Result<void> Log::read_from(Place& place, std::size_t bytes_max, std::vector<Ent
 
 // ---- Cursors and what is due
 
-std::uint64_t Log::slowest() const {
+// Up to where everything in the segment was dealt with by one cursor: it stands there, or behind what it stands before
+// was dealt with out of order.
+std::uint64_t Log::reached(const Segment& segment, const std::string& name, std::uint64_t cursor) const {
+  if (cursor >= segment.last) return cursor;
+  const std::uint64_t next = std::max(cursor + 1, segment.first);
+  std::uint64_t reached = cursor;
+  auto look = [&](const Ranges& ranges) {
+    auto range = std::lower_bound(ranges.begin(), ranges.end(), next,
+                                  [](const Range& one, std::uint64_t wanted) { return one.last < wanted; });
+    if (range != ranges.end() && range->first <= next) reached = std::max(reached, range->last);
+  };
+  if (auto ahead = aheads_.find(name); ahead != aheads_.end()) look(ahead->second);
+  auto part = parts_.find(name);
+  if (part != parts_.end() && segment.header.apart && segment.header.lane >= part->second.least)
+    look(part->second.ranges);
+  return reached;
+}
+
+// The same by all of them.
+std::uint64_t Log::reached(const Segment& segment) const {
   std::uint64_t lowest = UINT64_MAX;
-  for (const auto& [name, sequence] : state_.cursors) lowest = std::min(lowest, sequence);
+  for (const auto& [name, cursor] : state_.cursors) lowest = std::min(lowest, reached(segment, name, cursor));
   return state_.cursors.empty() ? 0 : lowest;
 }
 
@@ -475,16 +497,25 @@ void Log::acknowledge_ahead(const std::string& name, Ranges ranges) {
   Ranges& before = aheads_[name];
   aheads_changed_ = aheads_changed_ || before != ranges;
   before = std::move(ranges);
+  more_dealt_with_ = true;
 }
 
-void Log::release() {
-  std::uint64_t reached = slowest();
+void Log::acknowledge_from(const std::string& name, std::uint8_t least, Ranges ranges) {
+  if (!state_.cursors.contains(name)) return;
+  parts_[name] = {std::min<std::uint8_t>(least, kLanes - 1), std::move(ranges)};
+  more_dealt_with_ = true;
+}
+
+// Removes the segments that are dealt with; without `all` only those before the first that is not.
+void Log::release(bool all) {
   for (const auto& lane : lanes_) {
-    while (!lane->segments().empty()) {
-      const Segment& oldest = lane->segments().front();
-      if (oldest.last > reached || lane->is_current(oldest)) break;
-      lane->drop_oldest();
+    std::vector<std::uint64_t> done;
+    for (const Segment& segment : lane->segments()) {
+      const bool over = segment.last <= reached(segment) && !lane->is_current(segment);
+      if (over) done.push_back(segment.first);
+      if (!over && !all) break;
     }
+    for (std::uint64_t first : done) lane->drop(first);
   }
 }
 
@@ -496,16 +527,17 @@ void Log::tend() {
       if (lane->unsynced()) (void)lane->sync();
     }
   }
-  release();
+  release(std::exchange(more_dealt_with_, false));
   std::int64_t oldest =
       log_clock_.now() - std::chrono::duration_cast<std::chrono::microseconds>(options_.age_max).count();
   for (const auto& lane : lanes_) {
     while (options_.age_max > base::Duration{} && !lane->segments().empty() &&
            lane->segments().front().last_at < oldest) {
-      const std::uint64_t lost = lane->segments().front().records_after(slowest());
+      const Segment& front = lane->segments().front();
+      const std::uint64_t lost = front.records_after(reached(front));
       stats_.dropped += lost;
       if (lost > 0) tell(fmt::format("the buffer '{}' drops entries that are too old for it", options_.folder));
-      lane->drop_oldest();
+      lane->drop(front.first);
     }
   }
   if (cursors_changed_ && now - saved_at_ >= save_every_) (void)save_state();
@@ -527,7 +559,7 @@ std::optional<base::SteadyTime> Log::due() const {
 
 void Log::close() {
   for (const auto& lane : lanes_) lane->finish();
-  release();
+  release(true);
   state_.reserved = next_;
   (void)save_state();
   if (aheads_changed_) save_ahead();
@@ -536,7 +568,6 @@ void Log::close() {
 Stats Log::stats() const {
   Stats stats = stats_;
   for (const auto& [name, sequence] : state_.cursors) stats.backlogs[name] = 0;
-  std::uint64_t reached = slowest();
   std::int64_t oldest = INT64_MAX;
   for (const auto& lane : lanes_) {
     stats.bytes += lane->bytes();
@@ -548,14 +579,20 @@ Stats Log::stats() const {
     stats.sync_total += lane->figures().sync_total;
     stats.sync_longest = std::max(stats.sync_longest, lane->figures().sync_longest);
     stats.set_aside += lane->set_aside_count();
+    bool waits = false;
     for (const Segment& segment : lane->segments()) {
-      stats.backlog += segment.records_after(reached);
-      for (auto& [name, count] : stats.backlogs) count += segment.records_after(state_.cursors.at(name));
+      std::uint64_t slowest = state_.cursors.empty() ? 0 : UINT64_MAX;
+      for (const auto& [name, cursor] : state_.cursors) {
+        const std::uint64_t to = reached(segment, name, cursor);
+        slowest = std::min(slowest, to);
+        stats.backlogs[name] += segment.records_after(to);
+      }
+      stats.backlog += segment.records_after(slowest);
+      if (segment.last > slowest && !std::exchange(waits, true)) oldest = std::min(oldest, segment.time_after(slowest));
     }
     if (lane->segments().empty()) continue;
     std::uint64_t first = lane->segments().front().first;
     stats.first_sequence = stats.first_sequence == 0 ? first : std::min(stats.first_sequence, first);
-    if (const Segment* waiting = lane->find(reached)) oldest = std::min(oldest, waiting->time_after(reached));
   }
   stats.last_sequence = next_ - 1;
   if (oldest != INT64_MAX)

@@ -33,6 +33,7 @@ class Log {
   void acknowledge(const std::string& name, std::uint64_t sequence);
   // Ignores unknown names.
   void acknowledge_ahead(const std::string& name, Ranges ranges);
+  void acknowledge_from(const std::string& name, std::uint8_t least, Ranges ranges);
   // What is due by now: sync, cursors, what is too old.
   void tend();
   // When tend() has something to do next; nothing: not before the next call of another member.
@@ -47,6 +48,11 @@ class Log {
   std::string identity() const { return fmt::format("{:016x}", state_.identity); }
 
  private:
+  // What was dealt with of the priorities from `least` on.
+  struct Part {
+    std::uint8_t least = 0;
+    Ranges ranges;
+  };
   // Where a read ended, and the next one goes on.
   struct Place {
     std::uint64_t after = 0;
@@ -71,8 +77,9 @@ class Log {
   Result<void> write_lane(Lane& lane, std::span<Batch*> group);
   static Result<void> read_from(Place& place, std::size_t bytes_max, std::vector<Entry>& entries);
   std::uint8_t lane_of(const Entry& entry) const;
-  void release();
-  std::uint64_t slowest() const;
+  void release(bool all);
+  std::uint64_t reached(const Segment& segment) const;
+  std::uint64_t reached(const Segment& segment, const std::string& name, std::uint64_t cursor) const;
   Result<void> save_state();
   void load_ahead();
   void save_ahead();
@@ -92,7 +99,9 @@ class Log {
   std::uint64_t group_records_ = 0;
   std::deque<Place> places_;  // newest first
   Aheads aheads_;
+  std::map<std::string, Part> parts_;  // by cursor
   bool aheads_changed_ = false;
+  bool more_dealt_with_ = false;  // out of order, since the last release
   base::SteadyTime aheads_saved_at_{};
   base::Duration save_aheads_every_;
   bool cursors_changed_ = false;

@@ -35,11 +35,16 @@ class Spool::Worker {
     stats_ = log_->stats();
   }
 
-  static void start(const std::shared_ptr<Worker>& worker) {
-    worker->thread_ = std::thread([worker] {
-      pthread_setname_np(pthread_self(), "spool");
-      worker->run();
-    });
+  static Result<void> start(const std::shared_ptr<Worker>& worker) {
+    try {
+      worker->thread_ = std::thread([worker] {
+        pthread_setname_np(pthread_self(), "spool");
+        worker->run();
+      });
+    } catch (const std::system_error& error) {
+      return fail(Errc::unavailable, fmt::format("the system gives no thread for a buffer: {}", error.what()));
+    }
+    return {};
   }
 
   struct Read {
@@ -53,6 +58,7 @@ class Spool::Worker {
   std::uint64_t cursor(const std::string& name) const;
   void acknowledge(const std::string& name, std::uint64_t sequence);
   void acknowledge_ahead(const std::string& name, Ranges ranges);
+  void acknowledge_from(const std::string& name, std::uint8_t least, Ranges ranges);
   Ranges acknowledged_ahead(const std::string& name) const;
   void on_append(std::function<void()> told);
   Stats stats() const;
@@ -71,6 +77,7 @@ class Spool::Worker {
     std::deque<Read> reads;
     std::map<std::string, std::uint64_t> acknowledged;
     Aheads aheads;
+    std::map<std::string, std::pair<std::uint8_t, Ranges>> parts;
   };
 
   void run();
@@ -163,6 +170,13 @@ void Spool::Worker::acknowledge_ahead(const std::string& name, Ranges ranges) {
   wake_.notify_one();
 }
 
+void Spool::Worker::acknowledge_from(const std::string& name, std::uint8_t least, Ranges ranges) {
+  std::lock_guard lock(mutex_);
+  if (closing_ || !cursors_.contains(name)) return;
+  waiting_.parts[name] = {least, std::move(ranges)};
+  wake_.notify_one();
+}
+
 Ranges Spool::Worker::acknowledged_ahead(const std::string& name) const {
   std::lock_guard lock(mutex_);
   auto found = aheads_.find(name);
@@ -201,7 +215,7 @@ bool Spool::Worker::wait(Work& work) {
   std::unique_lock lock(mutex_);
   auto ready = [&] {
     return closing_ || !waiting_.appends.empty() || !waiting_.reads.empty() || !waiting_.acknowledged.empty() ||
-           !waiting_.aheads.empty();
+           !waiting_.aheads.empty() || !waiting_.parts.empty();
   };
   auto due = log_->due();
   if (unpublished_) due = std::min(due.value_or(base::SteadyTime::max()), published_ + kPublishEvery);
@@ -221,6 +235,7 @@ void Spool::Worker::run() {
     bool more = wait(work);
     for (const auto& [name, sequence] : work.acknowledged) log_->acknowledge(name, sequence);
     for (auto& [name, ranges] : work.aheads) log_->acknowledge_ahead(name, std::move(ranges));
+    for (auto& [name, part] : work.parts) log_->acknowledge_from(name, part.first, std::move(part.second));
     if (!more) break;
     store(work.appends);
     for (Read& read : work.reads) serve(read);
@@ -298,7 +313,7 @@ Result<std::shared_ptr<Spool>> Spool::open(Options options, Storage& storage, co
   auto log = Log::open(std::move(options), storage, clock);
   if (!log) return std::unexpected(log.error());
   auto worker = std::make_shared<Worker>(std::move(*log), clock, waiting);
-  Worker::start(worker);
+  if (auto started = Worker::start(worker); !started) return std::unexpected(started.error());
   return std::shared_ptr<Spool>(new Spool(std::move(worker)));
 }
 
@@ -314,6 +329,10 @@ void Spool::acknowledge(const std::string& name, std::uint64_t sequence) { worke
 
 void Spool::acknowledge_ahead(const std::string& name, Ranges ranges) {
   worker_->acknowledge_ahead(name, std::move(ranges));
+}
+
+void Spool::acknowledge_from(const std::string& name, std::uint8_t least, Ranges ranges) {
+  worker_->acknowledge_from(name, least, std::move(ranges));
 }
 
 Ranges Spool::acknowledged_ahead(const std::string& name) const { return worker_->acknowledged_ahead(name); }

@@ -110,7 +110,8 @@ class Spool {
 
   // Blocks for reading the unfinished segments: not on a loop. Damaged data never fails it. `storage` and `clock`
   // outlive the spool. Errors: already_exists (another spool has the folder), failed_precondition (written under
-  // another key, or by a later version), permission_denied, unavailable, invalid_argument (options).
+  // another key, or by a later version), permission_denied, unavailable (also: no thread for it), backpressure (no
+  // descriptor or memory for it now), invalid_argument (options).
   static Result<std::shared_ptr<Spool>> open(Options options, Storage& storage, const base::Clock& clock);
   ~Spool();  // as close()
   Spool(const Spool&) = delete;
@@ -129,7 +130,10 @@ class Spool {
   // All above the cursor that was dealt with out of order, as of now. On the disk within 5 s and when it is closed:
   // after a crash some may be read again. The reader leaves them out: read() does not.
   void acknowledge_ahead(const std::string& name, Ranges ranges);
-  // What was acknowledged so, above the cursor.
+  // The same of priorities from `least` on alone, while lower ones wait: what was written with `by_priority` makes
+  // room. Known until it is closed.
+  void acknowledge_from(const std::string& name, std::uint8_t least, Ranges ranges);
+  // What was acknowledged ahead of all priorities, above the cursor.
   Ranges acknowledged_ahead(const std::string& name) const;
   // Called after entries became readable, on the spool's thread. One listener; {} removes it, and once on_append()
   // returned to another thread the old one is not running.

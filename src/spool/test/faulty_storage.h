@@ -46,7 +46,9 @@ class FaultyStorage : public Storage {
   int failing_syncs = 0;                // so many syncs of files fail, and what they had to write is lost
   int failing_writes = 0;               // so many writes stop half way
   int failing_reads = 0;
-  int failing_opens = 0;         // of files that are there
+  int failing_opens = 0;        // of files that are there
+  int failing_opens_after = 0;  // so many go well first
+  Errc opens_fail_with = Errc::unavailable;
   std::string failing_reads_in;  // only of this file
   std::uint64_t steps = 0;       // changes and syncs so far
 
@@ -104,9 +106,9 @@ class FaultyStorage : public Storage {
       known = std::make_shared<Inode>();
       name(path, [path, known](Names& names) { names[path] = known; });
     }
-    if (known && failing_opens > 0 && path.ends_with(failing_reads_in)) {
+    if (known && failing_opens > 0 && path.ends_with(failing_reads_in) && failing_opens_after-- <= 0) {
       --failing_opens;
-      return fail(Errc::unavailable, "cannot open " + path);
+      return fail(opens_fail_with, "cannot open " + path);
     }
     if (!known || known->folder) return fail(Errc::not_found, path + " does not exist");
     return std::make_unique<FaultyFile>(*this, path, known);

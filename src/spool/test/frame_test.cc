@@ -156,6 +156,7 @@ TEST(SegmentHeader, GoesRoundAndShowsDamage) {
   header.made_at = -5;
   header.lane = 2;
   header.encrypted = true;
+  header.apart = true;
   header.key_check = 99;
   header.salt = make_salt();
   std::string bytes = encode(header);
@@ -167,6 +168,7 @@ TEST(SegmentHeader, GoesRoundAndShowsDamage) {
   EXPECT_EQ(back->made_at, -5);
   EXPECT_EQ(back->lane, 2);
   EXPECT_TRUE(back->encrypted);
+  EXPECT_TRUE(back->apart);
   EXPECT_EQ(back->salt, header.salt);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     std::string changed = bytes;

@@ -138,6 +138,84 @@ TEST_F(LogBounds, BulkGoesBeforeAlarmsAndNeverInsteadOfThem) {
   EXPECT_EQ(alarms(), before);
 }
 
+// Bulk waits for a link that costs nothing, and what went past it takes no room: under no rule, before and after a
+// start.
+TEST_F(LogBounds, WhatWasDeliveredPastWaitingBulkMakesRoom) {
+  for (const Full full : {Full::refuse, Full::drop_oldest, Full::drop_newest}) {
+    storage = FaultyStorage();
+    options.full = full;
+    options.by_priority = true;
+    open();
+    for (int i = 0; i < 1000; ++i) {
+      if (i == 500) open();
+      if (i % 20 == 0) fill(1, i, 0);
+      fill(1, 2000 + i);
+      log->acknowledge_from("sink", 1, {{1, log->last()}});
+    }
+    EXPECT_EQ(log->stats().dropped, 0U);
+    EXPECT_EQ(log->stats().refused, 0U);
+    EXPECT_EQ(log->stats().backlog, 50U);
+    const auto left = all();
+    EXPECT_EQ(std::count_if(left.begin(), left.end(), [](const auto& text) { return text < "002000"; }), 50);
+    EXPECT_LE(log->stats().bytes, options.bytes_max);
+  }
+}
+
+TEST_F(LogBounds, WhatOnlyHigherPrioritiesAreDoneWithStays) {
+  options.by_priority = true;
+  open();
+  fill(20, 0, 0);
+  fill(20, 100, 1);
+  fill(20, 200, 2);
+  log->acknowledge_from("sink", 2, {{1, log->last()}});
+  log->tend();
+  const auto left = all();
+  EXPECT_EQ(std::count_if(left.begin(), left.end(), [](const auto& text) { return text < "000200"; }), 40);
+  EXPECT_LT(left.size(), 60U);
+}
+
+// What was written while priorities stood together may hold bulk wherever it lies.
+TEST_F(LogBounds, SegmentsOfAllPrioritiesAreNotTakenForOnesOfAHigher) {
+  open();
+  for (int i = 0; i < 40; ++i) fill(1, i, static_cast<std::uint8_t>(i % 2));
+  log->close();
+  options.by_priority = true;
+  open();
+  log->acknowledge_from("sink", 1, {{1, log->last()}});
+  log->tend();
+  EXPECT_THAT(all(), SizeIs(40));
+}
+
+// Live samples go first and the backlog follows at its rate: the live ones make room, not what nobody has.
+TEST_F(LogBounds, WhatWasDeliveredAheadGoesBeforeTheBacklog) {
+  open();
+  fill(200);
+  for (int i = 200; i < 1000; ++i) {
+    fill(1, i);
+    log->acknowledge_ahead("sink", {{201, log->last()}});
+  }
+  EXPECT_EQ(log->stats().dropped, 0U);
+  const auto left = all();
+  ASSERT_GE(left.size(), 200U);
+  EXPECT_EQ(left[199], "000199");
+  EXPECT_EQ(left.back(), "000999");
+}
+
+TEST_F(LogBounds, WhatOneCursorHasNotIsKeptForIt) {
+  options.cursors = {"one", "other"};
+  open();
+  fill(40);
+  log->acknowledge_ahead("one", {{9, 40}});
+  log->tend();
+  EXPECT_THAT(all(), SizeIs(40));
+  log->acknowledge_ahead("other", {{9, 40}});
+  log->tend();
+  const auto left = all();
+  EXPECT_LT(left.size(), 25U);
+  EXPECT_EQ(left.front(), "000000");
+  EXPECT_EQ(left.back(), "000039") << "what is being written stays";
+}
+
 TEST_F(LogBounds, PrioritiesAreReadInTheOrderTheyCame) {
   options.by_priority = true;
   open();

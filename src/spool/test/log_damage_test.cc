@@ -242,6 +242,41 @@ TEST_F(LogDamage, ASegmentThatCannotBeOpenedHoldsUpNothing) {
   EXPECT_THAT(all(), SizeIs(testing::Gt(20)));
 }
 
+// No descriptor is left: that is about this process, and says nothing of what lies on the disk.
+TEST_F(LogDamage, WhatTheProcessLacksCostsNoSegment) {
+  open();
+  fill(30);
+  storage.failing_reads_in = files(".seg")[1].substr(4);
+  storage.opens_fail_with = Errc::backpressure;
+  storage.failing_opens = 10;
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(log->read(7, 2000)) << i;
+  EXPECT_EQ(log->read(7, 2000)->front().sequence, 8U);
+  EXPECT_EQ(log->stats().damaged, 0U);
+  log->close();
+  log = nullptr;
+  storage.failing_opens = 1;
+  auto refused = Log::open(options, storage, clock);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::backpressure);
+  EXPECT_THAT(files(".corrupt"), testing::IsEmpty());
+  open();
+  EXPECT_THAT(all(), SizeIs(30));
+}
+
+// The unfinished segment is opened a second time, to count what is in it.
+TEST_F(LogDamage, WhatTheProcessLacksAtAScanCostsNoSegment) {
+  open();
+  fill(3);
+  log = nullptr;
+  storage.opens_fail_with = Errc::backpressure;
+  storage.failing_opens = 1;
+  storage.failing_opens_after = 1;
+  storage.failing_reads_in = ".seg";
+  EXPECT_FALSE(Log::open(options, storage, clock));
+  open();
+  EXPECT_THAT(all(), SizeIs(3));
+}
+
 TEST_F(LogDamage, AStateThatCannotBeReadLosesNoEntry) {
   open();
   fill(5);
