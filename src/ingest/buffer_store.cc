@@ -17,7 +17,8 @@ constexpr base::Duration kLockWait = 5s;
 constexpr std::size_t kWorkMax = 4096;
 constexpr std::string_view kKinds[] = {"buffers", "journals"};
 
-spool::Options spool_options(const BufferOptions& options, std::string folder, std::vector<std::string> cursors) {
+spool::Options spool_options(const BufferOptions& options, std::string folder, std::vector<std::string> cursors,
+                             bool of_sink) {
   spool::Options result;
   result.folder = std::move(folder);
   result.cursors = std::move(cursors);
@@ -26,7 +27,10 @@ spool::Options spool_options(const BufferOptions& options, std::string folder, s
   result.age_max = options.age;
   result.free_bytes_min = kFreeBytesMin;
   result.full = options.full;
-  result.by_priority = options.full == spool::Full::drop_oldest;
+  // A sink's bulk may wait alone, and must not keep what was delivered past it.
+  result.by_priority = of_sink || options.full == spool::Full::drop_oldest;
+  // A sink bounds what waits in memory itself, and gives all of it here when it stops.
+  if (of_sink) result.waiting_bytes_max = SIZE_MAX;
   result.sync = options.sync;
   if (options.sync == spool::Sync::interval) result.sync_every = options.sync_every;
   result.compress = options.compress;
@@ -62,7 +66,9 @@ void BufferStore::work(std::function<void()> what) {
 
 void BufferStore::acquire(std::string name, const BufferOptions& options, std::vector<std::string> cursors,
                           Opened done) {
-  Wish wish{spool_options(options, fmt::format("{}/{}", data_dir_, name), std::move(cursors)), std::move(done)};
+  Wish wish{
+      spool_options(options, fmt::format("{}/{}", data_dir_, name), std::move(cursors), name.starts_with(kKinds[0])),
+      std::move(done)};
   wish.options.report = [report = report_, name](const std::string& what) {
     if (report) report(name, what);
   };

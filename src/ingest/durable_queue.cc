@@ -229,9 +229,13 @@ OutletQueue::Taken DurableQueue::take(std::size_t count_most, bool backlog) {
     taken = {std::move(followed.samples), followed.replayed};
   }
   if (taken.samples.empty() && (open_failed_ || (follower_ && !appending_ && refused_ && follower_->drained()))) {
-    while (!unstored_.empty() && taken.samples.size() < count_most && unstored_.front().priority >= least_) {
-      taken.samples.push_back(std::move(unstored_.front()));
-      unstored_.pop_front();
+    for (auto at = unstored_.begin(); at != unstored_.end() && taken.samples.size() < count_most;) {
+      if (at->priority < least_) {
+        ++at;
+        continue;
+      }
+      taken.samples.push_back(std::move(*at));
+      at = unstored_.erase(at);
     }
   }
   count();

@@ -26,6 +26,8 @@ Follower::Follower(rt::Loop& loop, std::shared_ptr<spool::Spool> spool, Follower
       options_(std::move(options)),
       ready_(std::move(ready)),
       timer_(loop),
+      read_timer_(loop),
+      keep_timer_(loop),
       cursor_(std::max(spool_->cursor(options_.cursors.front()), options_.after)),
       newest_(spool_->stats().last_sequence),
       read_at_(cursor_) {
@@ -56,7 +58,7 @@ void Follower::stored(std::uint64_t first, std::vector<Sample> samples) {
   for (std::size_t i = 0; i < samples.size(); ++i) place(samples[i], first + i);
   hold(where, std::move(samples));
   if (!behind_) {
-    done_.add({read_at_ + 1, first - 1});  // numbers that were never given out
+    done_with({read_at_ + 1, first - 1});  // numbers that were never given out
     read_at_ = last;
     advance();
   }
@@ -64,7 +66,11 @@ void Follower::stored(std::uint64_t first, std::vector<Sample> samples) {
 }
 
 void Follower::hold(std::deque<Sample>& where, std::vector<Sample>&& samples) {
-  const auto unwanted = [this](const Sample& sample) { return !wanted(sample); };
+  const auto unwanted = [this](const Sample& sample) {
+    if (wanted(sample)) return false;
+    dealt_with_.add({sample.position, sample.position});
+    return true;
+  };
   passed_over_ = std::erase_if(samples, unwanted) > 0 || passed_over_;
   if (&where == &live_) {
     for (const Run& run : runs_of(samples)) claimed_.add(run);
@@ -118,7 +124,7 @@ std::size_t Follower::allowance(std::size_t wanted) {
 }
 
 void Follower::read_more() {
-  if (!behind_ || reading_) return;
+  if (!behind_ || reading_ || read_timer_.armed()) return;
   // What needs no reading is not read: after a long replay behind live samples that may be much.
   while (true) {
     const std::uint64_t end = std::max(done_.end_of_run(read_at_ + 1), claimed_.end_of_run(read_at_ + 1));
@@ -140,18 +146,18 @@ void Follower::have_read(std::uint64_t generation, Result<spool::Spool::Entries>
   if (generation != generation_) return;
   reading_ = false;
   if (!entries) {
-    timer_.arm_in(kReadAgain, [this] { ready_(); });
+    read_timer_.arm_in(kReadAgain, [this] { ready_(); });
     return;
   }
   // What was stored since is told of by stored(), later; numbers up to the newest that are not there never will be.
   if (entries->empty()) {
     behind_ = false;
-    done_.add({read_at_ + 1, newest_});
+    done_with({read_at_ + 1, newest_});
     read_at_ = std::max(read_at_, newest_);
   }
   for (spool::Entry& entry : *entries) {
     if (entry.sequence <= read_at_) continue;
-    done_.add({read_at_ + 1, entry.sequence - 1});  // dropped by a bound, damaged, or never given out
+    done_with({read_at_ + 1, entry.sequence - 1});  // dropped by a bound, damaged, or never given out
     pass(entry);
   }
   advance();
@@ -170,10 +176,11 @@ void Follower::pass(const spool::Entry& entry) {
   }
   if (!sample) {
     ++unreadable_;
-    done_.add({read_at_, read_at_});
+    done_with({read_at_, read_at_});
     return;
   }
   if (!wanted(*sample)) {
+    dealt_with_.add({read_at_, read_at_});
     passed_over_ = true;
     return;
   }
@@ -184,18 +191,29 @@ void Follower::pass(const spool::Entry& entry) {
 
 void Follower::confirmed(const std::vector<Run>& runs, bool replayed) {
   for (const Run& run : runs) {
-    done_.add(run);
+    done_with(run);
     if (replayed) replayed_ += run.last - run.first + 1;
   }
   advance();
-  if (!done_.empty() && loop_.now() - kept_at_ >= kKeepEvery) keep();
+  if (!done_.empty() && !keep_timer_.armed()) keep_timer_.arm_in(kKeepEvery, [this] { keep(); });
+}
+
+void Follower::done_with(Run run) {
+  done_.add(run);
+  if (least_ > Priority::bulk) dealt_with_.add(run);
 }
 
 void Follower::keep() {
-  kept_at_ = loop_.now();
-  spool::Ranges ranges;
-  for (const Run& run : done_.all()) ranges.push_back({run.first, run.last});
-  for (const std::string& cursor : options_.cursors) spool_->acknowledge_ahead(cursor, ranges);
+  const auto ranges_of = [](const SequenceSet& set) {
+    spool::Ranges ranges;
+    for (const Run& run : set.all()) ranges.push_back({run.first, run.last});
+    return ranges;
+  };
+  for (const std::string& cursor : options_.cursors) {
+    spool_->acknowledge_ahead(cursor, ranges_of(done_));
+    if (least_ == Priority::bulk) continue;
+    spool_->acknowledge_from(cursor, static_cast<std::uint8_t>(least_), ranges_of(dealt_with_));
+  }
 }
 
 void Follower::advance() {
@@ -205,6 +223,7 @@ void Follower::advance() {
   // A reading that began before they were confirmed still brings them, and nothing else will tell that they are done.
   read_at_ = std::max(read_at_, cursor_);
   done_.remove_to(cursor_);
+  dealt_with_.remove_to(cursor_);
   claimed_.remove_to(cursor_);
   for (const std::string& cursor : options_.cursors) spool_->acknowledge(cursor, cursor_);
 }
@@ -222,12 +241,14 @@ void Follower::rewind() {
   reading_ = false;
   ++generation_;
   passed_over_ = false;
+  dealt_with_ = least_ > Priority::bulk ? done_ : SequenceSet();
   paused_ = true;
 }
 
 void Follower::reopen(std::shared_ptr<spool::Spool> spool) {
   spool_ = std::move(spool);
   newest_ = std::max(newest_, spool_->stats().last_sequence);
+  read_timer_.cancel();
   // What was confirmed while it was closed.
   for (const std::string& cursor : options_.cursors) spool_->acknowledge(cursor, cursor_);
   rewind();

@@ -75,6 +75,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   void pass(const spool::Entry& entry);
   bool wanted(const Sample& sample) const { return sample.priority >= least_; }
   std::size_t allowance(std::size_t wanted);
+  void done_with(Run run);
   void advance();
   void place(Sample& sample, std::uint64_t position) const;
 
@@ -82,10 +83,13 @@ class Follower : public std::enable_shared_from_this<Follower> {
   std::shared_ptr<spool::Spool> spool_;
   const FollowerOptions options_;
   const std::function<void()> ready_;
-  rt::Timer timer_;            // until the replay rate allows more, or a failed reading is tried again
+  rt::Timer timer_;       // until the replay rate allows more
+  rt::Timer read_timer_;  // armed: a reading failed, and is not tried again before
+  rt::Timer keep_timer_;
   std::deque<Sample> window_;  // ascending; all above the cursor
   std::deque<Sample> live_;    // ascending; only with live_first
   SequenceSet done_;           // confirmed or absent, above the cursor
+  SequenceSet dealt_with_;     // the same and what lies below `least_` and waits; while something does
   SequenceSet claimed_;        // handed out, or in live_
   std::uint64_t cursor_ = 0;
   std::uint64_t newest_ = 0;        // the last one that was stored
@@ -102,7 +106,6 @@ class Follower : public std::enable_shared_from_this<Follower> {
   std::uint64_t replayed_ = 0;
   std::uint64_t unreadable_ = 0;
   bool later_ = false;
-  base::SteadyTime kept_at_{};
 };
 
 }  // namespace penstock::ingest

@@ -4,10 +4,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "ingest/buffer_store.h"
+#include "ingest/follower.h"
 #include "ingest/outlet.h"
+#include "ingest/sample_bytes.h"
+#include "spool/test/faulty_storage.h"
 
 namespace penstock::ingest {
 namespace {
@@ -316,6 +320,127 @@ TEST_F(DurableOutlet, BulkWaitsWhileTheWayIsExpensive) {
   ASSERT_TRUE(got(65));
   on_loop([&] { EXPECT_EQ(sink_.got.size(), 65U); });
   EXPECT_TRUE(until([&] { return outlet_->status().waiting == 0; }));
+}
+
+TEST_F(DurableOutlet, WithoutADiskBulkThatWaitsHoldsUpNoAlarm) {
+  std::ofstream(folder_ + "/buffers") << "in the way";
+  sink_.least = Priority::normal;
+  start();
+  deliver(0, 3, Priority::bulk);
+  deliver(3, 5);
+  deliver(5, 6, Priority::alarm);
+  ASSERT_TRUE(got(3));
+  EXPECT_EQ(numbers(), range(3, 6));
+}
+
+TEST_F(DurableOutlet, AStopWritesAllOfALargeBurst) {
+  options_.disk = 500'000'000;
+  sink_.up = false;
+  start();
+  deliver(0, 1);
+  ASSERT_TRUE(stored(1));
+  loop_.post([&] {
+    for (int n = 1; n < 1'000; ++n) {
+      Sample sample;
+      sample.device = "d";
+      sample.set("text", std::string(64'000, static_cast<char>('a' + n % 26)));
+      sample.receipt = std::make_shared<Settled>(settled_);
+      outlet_->deliver(sample);
+    }
+  });
+  stop();
+  EXPECT_EQ(settled_, 1'000);
+}
+
+// A follower's own, of which the outlet shows little: what is in the log, and what is read of it.
+class Followed : public DurableOutlet {
+ protected:
+  ~Followed() override {
+    on_loop([this] { follower_.reset(); });
+    if (spool_) spool_->close();
+  }
+  void follow(spool::Options options, spool::Storage& storage) {
+    options.cursors = {"sink"};
+    auto opened = spool::Spool::open(std::move(options), storage, base::system_clock());
+    ASSERT_TRUE(opened) << opened.error().detail;
+    spool_ = *opened;
+    on_loop(
+        [this] { follower_ = std::make_shared<Follower>(loop_, spool_, FollowerOptions{.cursors = {"sink"}}, [] {}); });
+  }
+  Result<std::uint64_t> store(std::vector<Sample> samples) {
+    Result<std::uint64_t> first = append(samples);
+    if (first) on_loop([&] { follower_->stored(*first, std::move(samples)); });
+    return first;
+  }
+  Result<std::uint64_t> append(const std::vector<Sample>& samples) {
+    spool::Spool::Entries entries(samples.size());
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      append_bytes(entries[i].bytes, samples[i]);
+      entries[i].priority = static_cast<std::uint8_t>(samples[i].priority);
+    }
+    std::promise<Result<std::uint64_t>> stored;
+    spool_->append(std::move(entries), [&](auto first) { stored.set_value(std::move(first)); });
+    return stored.get_future().get();
+  }
+  static std::vector<Sample> samples(Priority priority, std::size_t count) {
+    Sample sample;
+    sample.device = "d";
+    sample.priority = priority;
+    sample.set("text", std::string(1'000, 'x'));
+    return std::vector<Sample>(count, sample);
+  }
+
+  spool::FaultyStorage storage_;
+  std::shared_ptr<spool::Spool> spool_;
+  std::shared_ptr<Follower> follower_;
+};
+
+TEST_F(Followed, WhatWentPastWaitingBulkMakesRoom) {
+  spool::Options options;
+  options.folder = folder_ + "/log";
+  options.bytes_max = 1 << 20U;
+  options.full = spool::Full::refuse;
+  options.by_priority = true;
+  options.compress = false;
+  follow(options, spool::local_storage());
+  on_loop([&] { follower_->set_least(Priority::normal); });
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_TRUE(store(samples(Priority::bulk, 1)));
+    ASSERT_TRUE(store(samples(Priority::normal, 100))) << round;
+    std::size_t confirmed = 0;
+    ASSERT_TRUE(until([&] {
+      const Follower::Taken taken = follower_->take(100);
+      follower_->confirmed(runs_of(taken.samples), taken.replayed);
+      confirmed += taken.samples.size();
+      return confirmed == 100;
+    }));
+    on_loop([&] { follower_->keep(); });
+  }
+  on_loop([&] { follower_->set_least(Priority::bulk); });
+  std::size_t bulk = 0;
+  EXPECT_TRUE(until([&] { return (bulk += follower_->take(100).samples.size()) == 20; }));
+}
+
+TEST_F(Followed, ADiskThatFailsForAMomentCostsNothing) {
+  spool::Options options;
+  options.folder = "log";
+  follow(options, storage_);
+  ASSERT_TRUE(append(samples(Priority::normal, 1)));
+  storage_.failing_reads = 3;
+  for (int i = 0; i < 4; ++i) {
+    on_loop([&] { EXPECT_THAT(follower_->take(10).samples, IsEmpty()); });
+    // The answer to the second comes behind the reading.
+    ASSERT_TRUE(store(samples(Priority::normal, 1)));
+    ASSERT_TRUE(store(samples(Priority::normal, 1)));
+  }
+  EXPECT_GT(storage_.failing_reads, 0);
+  storage_.failing_reads = 0;
+  std::vector<Sample> taken;
+  ASSERT_TRUE(until([&] {
+    taken = follower_->take(1).samples;
+    return !taken.empty();
+  }));
+  EXPECT_EQ(taken.front().position, 1U);
 }
 
 TEST_F(DurableOutlet, WithoutADiskItDeliversAllTheSameAndSaysSo) {
