@@ -53,6 +53,11 @@ Result<void> Pool::submit(Work&& work) {
   return {};
 }
 
+std::size_t Pool::threads() const {
+  std::lock_guard lock(mutex_);
+  return threads_.size();
+}
+
 std::size_t Pool::queued() const {
   std::lock_guard lock(mutex_);
   return queue_.size();

@@ -42,7 +42,8 @@ class Pool {
     });
   }
 
-  std::size_t threads() const { return threads_.size(); }
+  // Those that run: none before the first work.
+  std::size_t threads() const;
   std::size_t queued() const;
 
  private:

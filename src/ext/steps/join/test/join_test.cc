@@ -90,8 +90,8 @@ struct Noted : ingest::Receipt {
 };
 
 TEST(Join, PutsFieldsTagsQualityAndReceiptsTogether) {
-  StepHarness harness = make(", prefix: plc_");
   int settled = 0;
+  StepHarness harness = make(", prefix: plc_");
   Sample one = left(100);
   one.tags = {{"line", "1"}};
   one.receipt = std::make_shared<Noted>(settled);

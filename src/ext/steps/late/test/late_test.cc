@@ -120,6 +120,7 @@ TEST(Late, ABacklogFromAJournalKeepsItsOrder) {
 TEST(Late, AnAlarmThatComesLateIsNotLost) {
   StepHarness harness(make_late, "{ tolerance: 1s }");
   harness.push(sample_at(0, "x", 1.0));
+  harness.push(sample_at(2000, "x", 1.0));
   harness.push(sample_at(5000, "x", 1.0));
   auto sample = sample_at(1000, "x", 1.0);
   harness.push(sample);

@@ -134,8 +134,8 @@ TEST(Resample, RefusesNonsense) {
 
 TEST(Resample, HoldsNoJournalForASilentDevice) {
   for (const char* method : {"linear", "previous", "none"}) {
-    StepHarness harness(make_resample, fmt::format("{{ every: 1s, method: {}, max_gap: 3s }}", method));
     int settled = 0;
+    StepHarness harness(make_resample, fmt::format("{{ every: 1s, method: {}, max_gap: 3s }}", method));
     Sample sample = sample_at(500, "v", 1.0);
     sample.receipt = std::make_shared<Noted>(settled);
     harness.push(std::move(sample));

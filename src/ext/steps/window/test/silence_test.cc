@@ -129,8 +129,8 @@ TEST(WindowSilence, HoldsNoJournalForADeviceThatIsGone) {
       {"{ begin: \"v > 0\", fields: { n: count() } }", 0, ingest::kGone + kSecond},
   };
   for (const auto& [window, told, silence] : cases) {
-    StepHarness harness(make_window, window);
     int settled = 0;
+    StepHarness harness(make_window, window);
     for (int i = 0; i < 70; ++i) harness.push(noted_at(i, settled));
     EXPECT_EQ(settled, 0) << window;
     harness.tick(sample_at(70, "v", 0.0).ingest_time + silence);
@@ -141,8 +141,8 @@ TEST(WindowSilence, HoldsNoJournalForADeviceThatIsGone) {
 }
 
 TEST(WindowSilence, ACountGoesOnAfterIt) {
-  StepHarness harness(make_window, "{ count: 100, fields: { n: count(), s: sum(v) } }");
   int settled = 0;
+  StepHarness harness(make_window, "{ count: 100, fields: { n: count(), s: sum(v) } }");
   for (int i = 0; i < 70; ++i) harness.push(noted_at(i, settled));
   harness.tick(sample_at(70, "v", 0.0).ingest_time + ingest::kGone + kSecond);
   for (int i = 0; i < 30; ++i) harness.push(noted_at(700'000 + i, settled));
