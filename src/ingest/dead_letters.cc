@@ -9,6 +9,7 @@
 
 #include "ingest/sample_json.h"
 #include "json/value.h"
+#include "spool/storage.h"
 
 namespace penstock::ingest {
 namespace {
@@ -206,9 +207,10 @@ DeadLetters::Work DeadLetters::take_work() {
 
 Result<void> DeadLetters::store(const Work& work) {
   if (!work.rewrite) {
+    const bool made = ::access(file_.c_str(), F_OK) != 0;
     const File file(file_, O_WRONLY | O_CREAT | O_APPEND);
     if (!file.good() || !file.write(work.text) || !file.sync()) return cannot_write(file_);
-    return {};
+    return made ? sync_name() : Result<void>();
   }
   const std::string fresh = file_ + ".new";
   ::unlink(fresh.c_str());
@@ -217,7 +219,12 @@ Result<void> DeadLetters::store(const Work& work) {
     if (!file.good() || !file.write(work.text) || !file.sync()) return cannot_write(fresh);
   }
   if (::rename(fresh.c_str(), file_.c_str()) != 0) return cannot_write(file_);
-  return {};
+  return sync_name();
+}
+
+// Without it a power loss may bring back the file before.
+Result<void> DeadLetters::sync_name() const {
+  return spool::local_storage().sync_folder(file_.substr(0, file_.rfind('/')));
 }
 
 bool DeadLetters::write() {
@@ -245,7 +252,11 @@ DeadLetterStore::~DeadLetterStore() {
     stopping_ = true;
   }
   wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  if (thread_.joinable()) {
+    thread_.join();
+  } else if (dirty_) {
+    run();
+  }
 }
 
 std::shared_ptr<DeadLetters> DeadLetterStore::of(const std::string& pipeline) {
@@ -256,7 +267,13 @@ std::shared_ptr<DeadLetters> DeadLetterStore::of(const std::string& pipeline) {
   letters = std::make_shared<DeadLetters>(std::move(file), clock_, [this] {
     std::lock_guard dirty_lock(mutex_);
     dirty_ = true;
-    if (!thread_.joinable() && !stopping_) thread_ = std::thread([this] { run(); });
+    if (!thread_.joinable() && !stopping_) {
+      try {
+        thread_ = std::thread([this] { run(); });
+      } catch (const std::system_error&) {
+        // The system gives none: the next letter asks again.
+      }
+    }
     wake_.notify_all();
   });
   return letters;
@@ -266,17 +283,17 @@ void DeadLetterStore::run() {
   bool written = true;
   std::unique_lock lock(mutex_);
   while (true) {
-    const auto due = [this] { return dirty_ || stopping_; };
     if (written) {
-      wake_.wait(lock, due);
+      wake_.wait(lock, [this] { return dirty_ || stopping_; });
     } else {
-      wake_.wait_for(lock, kWriteAgain, due);
+      wake_.wait_for(lock, kWriteAgain, [this] { return stopping_; });
     }
     if (!std::exchange(dirty_, false) && (written || stopping_)) return;
     std::vector<std::shared_ptr<DeadLetters>> all;
     for (const auto& [name, letters] : all_) all.push_back(letters);
     lock.unlock();
-    ::mkdir(folder_.c_str(), 0700);
+    if (::mkdir(folder_.c_str(), 0700) == 0)
+      (void)spool::local_storage().sync_folder(folder_.substr(0, folder_.rfind('/')));
     written = true;
     for (const auto& letters : all) written = letters->write() && written;
     lock.lock();

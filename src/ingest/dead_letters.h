@@ -60,6 +60,7 @@ class DeadLetters {
   void trim();
   Work take_work();
   Result<void> store(const Work& work);
+  Result<void> sync_name() const;
 
   const std::string file_;
   const base::Clock& clock_;

@@ -225,6 +225,9 @@ void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
     taken = spool && !closed_;
     gone = failed_ && closed_;
     if (taken) {
+      // Before anybody else's, who come with newer ones.
+      for (Held& one : held) write(*spool, std::move(one));
+      held.clear();
       spool_ = *spool;
       for (const auto& [name, reader] : readers_) {
         reader->loop().post([reader, opened = *spool] { reader->start(opened); });
@@ -234,13 +237,7 @@ void Journal::opened(Result<std::shared_ptr<spool::Spool>> spool) {
   }
   if (spool && !taken) store_.release(name_);
   if (gone) store_.give_up(name_);
-  for (Held& one : held) {
-    if (taken) {
-      write(*spool, std::move(one));
-    } else {
-      one.stored(false);
-    }
-  }
+  for (Held& one : held) one.stored(false);
 }
 
 void Journal::append(std::vector<Sample> samples, Emit::Stored stored) {

@@ -64,7 +64,8 @@ class Journal : public std::enable_shared_from_this<Journal> {
 
   const std::string name_;  // journals/press
   BufferStore& store_;
-  std::mutex mutex_;  // guards what follows
+  // Guards what follows. Where the system gives no thread, acquire() answers within the call.
+  std::recursive_mutex mutex_;
   BufferOptions options_;
   bool opening_ = false;
   bool outdated_ = false;  // options_ changed while it was opened
