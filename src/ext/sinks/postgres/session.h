@@ -17,7 +17,6 @@ namespace penstock::ext {
 struct PostgresRefusal {
   std::string state;  // five characters; empty: no answer, the connection is gone
   std::string why;
-  // The values do not fit (classes 22 and 23): the same statement will never pass.
   // Values that do not fit or break a constraint, or are more than one statement can hold.
   bool is_about_data() const { return state.starts_with("22") || state.starts_with("23") || state.starts_with("54"); }
 };
