@@ -33,7 +33,9 @@ std::string read_file(const std::string& path) {
 bool is_own(const std::string& path, const OwnAuthority& own) {
   if (own.folder.empty()) return false;
   std::error_code ignored;
-  return std::filesystem::weakly_canonical(path, ignored) == std::filesystem::weakly_canonical(own.trusted(), ignored);
+  const auto meant = std::filesystem::weakly_canonical(path, ignored);
+  return meant == std::filesystem::weakly_canonical(own.trusted(), ignored) ||
+         meant == std::filesystem::weakly_canonical(own.current(), ignored);
 }
 
 void add_listener(const BrokerConfig& config, const OwnAuthority& own, std::string& out) {
@@ -41,8 +43,9 @@ void add_listener(const BrokerConfig& config, const OwnAuthority& own, std::stri
   if (!config.tls) return;
   out += fmt::format("certfile {}\nkeyfile {}\ntls_version tlsv1.2\n", config.tls->cert, config.tls->key);
   if (config.tls->client_ca.empty()) return;
-  out += fmt::format("cafile {}\nrequire_certificate true\n", config.tls->client_ca);
-  if (!is_own(config.tls->client_ca, own)) {
+  const bool ours = is_own(config.tls->client_ca, own);
+  out += fmt::format("cafile {}\nrequire_certificate true\n", ours ? own.trusted() : config.tls->client_ca);
+  if (!ours) {
     out += "use_identity_as_username true\n";
     return;
   }

@@ -20,12 +20,13 @@ struct BrokerFiles {
   const std::string folder;
 };
 
-// The gateway's own authority for devices. With its file as `client_ca` each certificate is a user of its own
+// The gateway's own authority for devices. With one of its files as `client_ca` each certificate is a user of its own
 // (BrokerUser::certificates), so that one can be taken back while its device has others.
 struct OwnAuthority {
   std::string folder;  // empty: there is none
 
   std::string trusted() const { return folder + "/trust.pem"; }
+  std::string current() const { return folder + "/ca.pem"; }  // the newest of them; stands for all
   std::string revoked() const { return folder + "/ca.crl"; }
 };
 

@@ -73,6 +73,9 @@ TEST(BrokerConfig, KnowsEachCertificateOfItsOwnAuthority) {
   EXPECT_THAT(settings, testing::Not(HasSubstr("use_identity_as_username")));
   data.write("devices/trust.pem", "another one");
   EXPECT_NE(settings_text(config, files, own), settings) << "authorities are read when the broker is started";
+  const std::string whole = settings_text(config, files, own);
+  config.tls->client_ca = data.file("devices/ca.pem");
+  EXPECT_EQ(settings_text(config, files, own), whole) << "the file beside it is meant alike";
   config.tls->client_ca = "/a";
   EXPECT_THAT(settings_text(config, files, own), testing::Not(HasSubstr("crlfile")));
 }
