@@ -21,6 +21,8 @@ void DeviceMqtt::serve(bool broker) {
   clerk_.publish_with({});
   reports_->stop({});
   answers_->stop(std::chrono::milliseconds(500));
+  // It may have been greeted meanwhile; from here on it is not.
+  clerk_.publish_with({});
   reports_.reset();
   answers_.reset();
 }
