@@ -32,7 +32,7 @@ class DurableQueue : public OutletQueue, public rt::TurnEnd, public std::enable_
   void start(rt::Loop& loop, std::function<void()> ready) override;
   void push(const Sample& sample) override;
   Taken take(std::size_t count, bool backlog) override;
-  void confirmed(const std::vector<Sample>& samples, bool replayed) override;
+  void confirmed(const std::vector<Run>& runs, bool replayed) override;
   ReceiptPtr receipt_of(const Sample& sample) override;
   void put_back(const std::vector<Sample>& samples) override;
   void failed() override;
@@ -242,8 +242,8 @@ OutletQueue::Taken DurableQueue::take(std::size_t count_most, bool backlog) {
   return taken;
 }
 
-void DurableQueue::confirmed(const std::vector<Sample>& samples, bool replayed) {
-  if (follower_ && on_disk(samples)) follower_->confirmed(runs_of(samples), replayed);
+void DurableQueue::confirmed(const std::vector<Run>& runs, bool replayed) {
+  if (follower_ && !runs.empty()) follower_->confirmed(runs, replayed);
   count();
 }
 

@@ -20,7 +20,7 @@ class MemoryQueue : public OutletQueue {
     shrink();
   }
   Taken take(std::size_t count, bool) override;
-  void confirmed(const std::vector<Sample>&, bool) override {}
+  void confirmed(const std::vector<Run>&, bool) override {}
   void put_back(const std::vector<Sample>& samples) override {
     waiting_.insert(waiting_.begin(), samples.begin(), samples.end());
     shrink();

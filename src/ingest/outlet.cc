@@ -143,16 +143,16 @@ void Outlet::retry_later(std::uint64_t from) {
 void Outlet::taken(const UnderWay& sent, const Sent& answer, std::size_t count) {
   const std::vector<Sample>& batch = *sent.batch;
   if (count == batch.size() && answer.outcome == Sent::Outcome::confirmed && answer.rejected.empty()) {
-    return queue_->confirmed(batch, sent.replayed);
+    return queue_->confirmed(runs_of(batch), sent.replayed);
   }
   std::vector<bool> refused(count, answer.outcome == Sent::Outcome::refused);
   for (const std::size_t at : answer.rejected) {
     if (at < refused.size()) refused[at] = true;
   }
-  std::vector<Sample> confirmed;
+  std::vector<Run> confirmed;
   for (std::size_t i = 0; i < count; ++i) {
     if (!refused[i]) {
-      confirmed.push_back(batch[i]);
+      if (batch[i].position != 0) confirmed.push_back({batch[i].position, batch[i].position});
       continue;
     }
     dropped_.fetch_add(1, std::memory_order_relaxed);
@@ -160,7 +160,7 @@ void Outlet::taken(const UnderWay& sent, const Sent& answer, std::size_t count) 
     letter.receipt = queue_->receipt_of(batch[i]);
     if (refused_) refused_(letter, answer.why);
   }
-  if (!confirmed.empty()) queue_->confirmed(confirmed, sent.replayed);
+  queue_->confirmed(confirmed, sent.replayed);
 }
 
 void Outlet::stop(std::function<void()> done) {

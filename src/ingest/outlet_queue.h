@@ -8,6 +8,7 @@
 
 #include "ingest/buffer_config.h"
 #include "ingest/contracts.h"
+#include "ingest/sequence_set.h"
 
 namespace penstock::ingest {
 
@@ -35,7 +36,8 @@ class OutletQueue {
   virtual void push(const Sample& sample) = 0;
   // At most `count` that go out together; without `backlog` only live ones.
   virtual Taken take(std::size_t count, bool backlog) = 0;
-  virtual void confirmed(const std::vector<Sample>& samples, bool replayed) = 0;
+  // By their positions; those without one need none.
+  virtual void confirmed(const std::vector<Run>& runs, bool replayed) = 0;
   // For one that was taken, will never be and is to be kept elsewhere: confirms it when it is.
   virtual ReceiptPtr receipt_of(const Sample& sample) { return sample.receipt; }
   // After a failure, newest batch first; then failed().
