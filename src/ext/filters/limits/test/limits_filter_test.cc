@@ -17,6 +17,22 @@ class NoDialect : public flow::Dialect {
   std::string error_body(int, const Error& error, std::string_view) const override { return error.detail; }
 };
 
+// Knows the caller by one secret, whoever asks.
+class OneCaller : public flow::Filter {
+ public:
+  OneCaller(std::shared_ptr<flow::KeyTable> keys, std::string secret)
+      : keys_(std::move(keys)), secret_(std::move(secret)) {}
+  Result<void> on_head(flow::Call& call) override {
+    call.key = keys_->find(secret_, 1);
+    if (call.key) call.team = call.policy->teams().find(obs::intern("lab"));
+    return {};
+  }
+
+ private:
+  std::shared_ptr<flow::KeyTable> keys_;
+  std::string secret_;
+};
+
 rt::Task<void> ask(LimitsFilter& filter, flow::Call& call, std::optional<Result<void>>& answer) {
   auto asking = filter.on_request(call);
   answer = co_await asking;
@@ -41,10 +57,12 @@ struct LimitsFilterTest : testing::Test {
     One(LimitsFilterTest& f, std::shared_ptr<const flow::Policy> policy)
         : exchange(f.loop), call(exchange, f.dialect, std::move(policy)) {}
   };
-  std::shared_ptr<const flow::Policy> policy() {
+  std::shared_ptr<const flow::Policy> policy(const std::string& secret = {}) {
     std::vector<std::string> problems;
+    std::vector<std::unique_ptr<flow::Filter>> filters;
+    filters.push_back(std::make_unique<OneCaller>(keys, secret));
     flow::Callers callers{keys, flow::Teams({{"lab", "", {}, team}}, &book, problems), &book, addresses};
-    return std::make_shared<const flow::Policy>(std::move(callers), true, std::vector<std::unique_ptr<flow::Filter>>{});
+    return std::make_shared<const flow::Policy>(std::move(callers), true, std::move(filters));
   }
   std::unique_ptr<One> call(const quota::Rules& rules, std::int64_t estimated = 0, std::string name = "app",
                             flow::Priority priority = flow::Priority::normal) {
@@ -58,9 +76,8 @@ struct LimitsFilterTest : testing::Test {
     std::vector<flow::DeclaredKey> all;
     for (const auto& [_, one] : known) all.push_back(one);
     keys->declare(all);
-    auto made = std::make_unique<One>(*this, policy());
-    made->call.key = keys->find("secret of " + name, 1);
-    made->call.team = made->call.policy->teams().find(obs::intern("lab"));
+    auto made = std::make_unique<One>(*this, policy("secret of " + name));
+    EXPECT_TRUE(made->call.policy->filters().front()->on_head(made->call).has_value());
     made->call.ask.tokens = estimated;
     return made;
   }
