@@ -48,12 +48,20 @@ std::shared_ptr<mqtt::Connection> DeviceMqtt::connect(const char* name, const ch
   if (publishing) {
     handlers.greeted = [this, place] {
       clerk_.publish_with([place](device::Publication one) {
-        if (auto to = place->lock())
-          to->publish({.topic = std::move(one.topic),
-                       .payload = std::move(one.payload),
-                       .qos = 1,
-                       .retain = one.retained,
-                       .good_for = one.good_for});
+        auto to = place->lock();
+        if (!to) return;
+        mqtt::Outgoing message{.topic = std::move(one.topic),
+                               .payload = std::move(one.payload),
+                               .qos = 1,
+                               .retain = one.retained,
+                               .good_for = one.good_for};
+        if (!one.told) {
+          to->publish(std::move(message));
+          return;
+        }
+        // Also what the broker refuses is told: it would be refused again.
+        to->publish({std::move(message)},
+                    [told = std::move(one.told)](const mqtt::Published& what) { told(what.confirmed); });
       });
     };
   }

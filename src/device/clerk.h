@@ -39,6 +39,8 @@ struct Publication {
   std::string payload;
   bool retained = false;
   std::chrono::seconds good_for{0};  // 0: for ever
+  // Where there is one it is called once, on any thread, with whether the broker has it; not after publish_with({}).
+  std::function<void(bool taken)> told = {};
 };
 // Any thread; returns at once.
 using Publish = std::function<void(Publication)>;
@@ -114,6 +116,8 @@ class Clerk {
   bool publishing();
   void tell_waiting();
   void publish_state(const std::string& device);
+  void publish_command(const Publish& publish, const store::StoredCommand& command, base::WallMicros now);
+  void arrived(const std::string& command);
   bool is_due(const store::StoredCommand& command, base::WallMicros now);
   void find_unanswered();
   using Refused = std::vector<std::pair<std::string, std::string>>;  // devices, and why
@@ -143,9 +147,10 @@ class Clerk {
 
   std::mutex watch_mutex_;
   std::multimap<std::string, std::weak_ptr<Watch::State>> watches_;
-  std::mutex publish_mutex_;  // of these three
+  std::mutex publish_mutex_;  // of these four
   Publish publish_;
-  std::set<std::string> to_tell_;  // devices
+  std::set<std::string> on_the_way_;  // commands of which the broker has not said yet whether it has them
+  std::set<std::string> to_tell_;     // devices
   bool tell_all_ = false;
 
   std::atomic<std::uint64_t> onboarded_{0};

@@ -41,6 +41,7 @@ void Clerk::publish_with(Publish publish) {
     std::lock_guard lock(publish_mutex_);
     publish_ = std::move(publish);
     tell_all_ = publish_ != nullptr;
+    if (!publish_) on_the_way_.clear();
   }
   (void)pool_.submit([this] { tell_waiting(); });  // else with the next tick
 }
@@ -105,14 +106,34 @@ void Clerk::publish_state(const std::string& device) {
   auto open = store_->open_commands(device, now);
   if (!open) return;
   for (const store::StoredCommand& command : *open) {
-    if (!is_due(command, now)) continue;
-    // A broker that keeps it for a device that sleeps drops it when it has expired.
-    publish({.topic = fmt::format("devices/{}/commands", device),
-             .payload = json::dump(command_json(command)),
-             .good_for = std::chrono::ceil<std::chrono::seconds>(std::chrono::microseconds(command.expires - now))});
-    heard_since_.erase(command.id);
-    (void)store_->note_told(command.id, now);
+    if (is_due(command, now)) publish_command(publish, command, now);
   }
+}
+
+// It is noted as told when the broker has it; what it did not take is due again.
+void Clerk::publish_command(const Publish& publish, const store::StoredCommand& command, base::WallMicros now) {
+  {
+    std::lock_guard lock(publish_mutex_);
+    if (!on_the_way_.insert(command.id).second) return;
+  }
+  heard_since_.erase(command.id);
+  auto told = [this, id = command.id, now](bool taken) {
+    auto note = [this, id, now] {
+      (void)store_->note_told(id, now);
+      arrived(id);
+    };
+    if (!taken || !pool_.submit(std::move(note))) arrived(id);
+  };
+  // A broker that keeps it for a device that sleeps drops it when it has expired.
+  publish({.topic = fmt::format("devices/{}/commands", command.device),
+           .payload = json::dump(command_json(command)),
+           .good_for = std::chrono::ceil<std::chrono::seconds>(std::chrono::microseconds(command.expires - now)),
+           .told = std::move(told)});
+}
+
+void Clerk::arrived(const std::string& command) {
+  std::lock_guard lock(publish_mutex_);
+  on_the_way_.erase(command);
 }
 
 // A command that was handed over once is on its way: the broker keeps it for a device that sleeps, and each repetition

@@ -68,6 +68,7 @@ class AtTheClerk : public testing::Test {
   }
   void listen() {
     clerk_->publish_with([this](Publication one) {
+      if (one.told) one.told(broker_takes_);
       if (one.topic.ends_with("/commands")) told_.push_back(std::move(one));
     });
     catch_up();
@@ -82,6 +83,7 @@ class AtTheClerk : public testing::Test {
   store::DeviceStore store_;
   rt::Loop loop_;
   std::vector<Publication> told_;  // commands; the store's thread until catch_up()
+  std::atomic<bool> broker_takes_{true};
   std::unique_ptr<Clerk> clerk_;
 };
 
@@ -161,6 +163,22 @@ TEST_F(AtTheClerk, ADeviceThatSleepsIsToldOnce) {
   open();
   listen();
   EXPECT_EQ(told_.size(), 1U) << "nor after a restart";
+}
+
+TEST_F(AtTheClerk, WhatNoBrokerHasIsToldAgain) {
+  add("press-7");
+  broker_takes_ = false;
+  listen();
+  command("press-7");
+  catch_up();
+  ASSERT_EQ(told_.size(), 1U);
+  open();
+  broker_takes_ = true;
+  listen();
+  EXPECT_EQ(told_.size(), 2U) << "after a restart, too";
+  catch_up();
+  listen();
+  EXPECT_EQ(told_.size(), 2U) << "now it has it";
 }
 
 TEST_F(AtTheClerk, ADeviceThatSpeaksAndDoesNotAnswerIsToldAgain) {
