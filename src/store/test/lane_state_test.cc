@@ -127,10 +127,10 @@ TEST(LaneState, WhoWaitsIsToldWhenTheDiskFailsWhileItCloses) {
     // The writer's thread, after a writing that failed: somebody waits, and then the gateway stops.
     lane->put("line/b", "2", [&](const Result<void>& kept) { told.push_back(kept.has_value()); });
     failing.set_value();
-    bool closing = false;
-    while (!closing) {
-      lane->put("line/c", "3", [&](const Result<void>& kept) {
-        if (!kept && kept.error().code == Errc::unavailable) closing = true;
+    auto closing = std::make_shared<bool>(false);  // those that were put before are answered later
+    while (!*closing) {
+      lane->put("line/c", "3", [closing](const Result<void>& kept) {
+        if (!kept && kept.error().code == Errc::unavailable) *closing = true;
       });
       std::this_thread::yield();
     }
