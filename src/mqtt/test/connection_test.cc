@@ -257,8 +257,10 @@ TEST(MqttConnection, ShowsItsCertificateToABrokerThatWantsOne) {
   options.cert = good.cert;
   options.key = good.key;
   Connection with(options, {}, {});
-  ASSERT_TRUE(with.start() && without.start());
+  // One after the other: two first TLS connections at once cost the library a few bytes for ever.
+  ASSERT_TRUE(with.start());
   EXPECT_TRUE(eventually([&] { return with.status().connected; })) << with.status().detail;
+  ASSERT_TRUE(without.start());
   EXPECT_TRUE(eventually(
       [&] { return !without.status().connected && without.status().detail.find(": ") != std::string::npos; }));
   EXPECT_FALSE(without.status().connected) << without.status().detail;
