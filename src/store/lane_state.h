@@ -1,6 +1,6 @@
 // The device lane's memory: values are read from memory and written behind, by a thread that writes together what
-// waits: at once when somebody waits for it to be kept, else 50 ms after the writing before at the earliest. File and thread come with the first value; a
-// gateway that keeps nothing has neither.
+// waits: at once when somebody waits for it to be kept, else 50 ms after the writing before at the earliest. File and
+// thread come with the first value; a gateway that keeps nothing has neither.
 #pragma once
 
 #include <condition_variable>
