@@ -117,12 +117,15 @@ void Clerk::publish_command(const Publish& publish, const store::StoredCommand& 
     if (!on_the_way_.insert(command.id).second) return;
   }
   heard_since_.erase(command.id);
-  auto told = [this, id = command.id, now](bool taken) {
+  auto told = [this, id = command.id, device = command.device, now](bool taken) {
     auto note = [this, id, now] {
       (void)store_->note_told(id, now);
       arrived(id);
     };
-    if (!taken || !pool_.submit(std::move(note))) arrived(id);
+    if (taken && pool_.submit(std::move(note))) return;
+    arrived(id);
+    std::lock_guard lock(publish_mutex_);
+    if (publish_) to_tell_.insert(device);  // with the next tick
   };
   // A broker that keeps it for a device that sleeps drops it when it has expired.
   publish({.topic = fmt::format("devices/{}/commands", command.device),
