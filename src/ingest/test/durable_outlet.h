@@ -13,6 +13,7 @@
 #include "ingest/follower.h"
 #include "ingest/outlet.h"
 #include "ingest/sample_bytes.h"
+#include "rt/test/on_loop.h"
 #include "spool/test/faulty_storage.h"
 
 namespace penstock::ingest {
@@ -107,15 +108,7 @@ class DurableOutlet : public testing::Test {
     on_loop([] {});
     outlet_.reset();
   }
-  void on_loop(const std::function<void()>& work) {
-    std::atomic<bool> done = false;
-    loop_.post([&] {
-      work();
-      done = true;
-      done.notify_all();
-    });
-    done.wait(false);
-  }
+  void on_loop(const std::function<void()>& work) { rt::run_on(loop_, work); }
   // In turns of a few, as a pipeline does.
   void deliver(int first, int last, Priority priority = Priority::normal, std::size_t padding = 0) {
     for (int from = first; from < last; from += 50) {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "ingest/lane.h"
+#include "rt/test/on_loop.h"
 
 namespace penstock::ingest {
 namespace {
@@ -134,15 +135,7 @@ class JournalTest : public testing::Test {
     lane_->apply(std::move(plan));
     on_loop([] {});
   }
-  void on_loop(const std::function<void()>& work) {
-    std::atomic<bool> done = false;
-    loop_.post([&] {
-      work();
-      done = true;
-      done.notify_all();
-    });
-    done.wait(false);
-  }
+  void on_loop(const std::function<void()>& work) { rt::run_on(loop_, work); }
   // True when all of it was stored.
   bool store(int first, int last, const std::string& device = "d") {
     std::vector<Sample> samples;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "ingest/sample_json.h"
+#include "rt/test/on_loop.h"
 
 namespace penstock::ingest {
 namespace {
@@ -137,15 +138,7 @@ struct LaneTest : testing::Test {
   void drain() {
     for (int i = 0; i < 8; ++i) on_loop([] {});
   }
-  void on_loop(const std::function<void()>& work) {
-    std::atomic<bool> done = false;
-    loop.post([&] {
-      work();
-      done = true;
-      done.notify_all();
-    });
-    done.wait(false);
-  }
+  void on_loop(const std::function<void()>& work) { rt::run_on(loop, work); }
   bool send(const std::string& source, const std::string& json) {
     bool taken = false;
     on_loop([&] { taken = diary.emits.at(source)(*samples_from_json(json, {"", 0})); });

@@ -8,6 +8,7 @@
 #include "ingest/lane.h"
 #include "ingest/sample_json.h"
 #include "ingest/succession.h"
+#include "rt/test/on_loop.h"
 
 namespace penstock::ingest {
 namespace {
@@ -189,15 +190,7 @@ struct SwapTest : testing::Test {
     drain();
     return "";
   }
-  void on_loop(const std::function<void()>& work) {
-    std::atomic<bool> done = false;
-    loop.post([&] {
-      work();
-      done = true;
-      done.notify_all();
-    });
-    done.wait(false);
-  }
+  void on_loop(const std::function<void()>& work) { rt::run_on(loop, work); }
   void drain() {
     for (int i = 0; i < 12; ++i) on_loop([] {});
   }
