@@ -134,7 +134,8 @@ def test_a_running_gateway_takes_changes_over_and_tells_usage_and_budgets():
         check("COST" in table and " USD" in table and "TIME" in table, table)
         rows = list(csv.DictReader(io.StringIO(data.run("usage", "--format", "csv", "--key", "app"))))
         equal([row["key"] for row in rows], ["app"])
-        usage = json.loads(data.run("usage", "--format", "json", "--model", "chat"))
+        # What nobody's key was answered before counts under no key.
+        usage = json.loads(data.run("usage", "--format", "json", "--model", "chat", "--key", "app"))
         equal(usage["usage"][0]["output_tokens"], 4)
         for options, words in ((("--by", "colour"), "colour"), (("--since", "yesterday"), "yesterday"), (("--format", "xml"), "csv")):
             check(words in data.run("usage", *options, status=2), options)
