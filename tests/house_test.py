@@ -132,6 +132,23 @@ def test_cmake_links_what_is_included_and_nothing_above():
     complain(mistakes)
 
 
+def test_neighbours_compiled_together_have_no_function_of_one_name():
+    """Of two such functions with other parameters a call may find the wrong one; of two alike the compiler itself tells."""
+    mistakes = []
+    for path in (path for path in FILES if path.name == "CMakeLists.txt" and path.parts[0] == "src"):
+        alone = {name for found in re.findall(r"penstock_alone\(([^)]*)\)", text(path)) for name in found.split()}
+        for folder, ending in (("", ".cc"), ("test", "_test.cc")):
+            owner = {}
+            for file in (f for f in FILES if f.parent == path.parent / folder and f.name.endswith(ending)):
+                if file.relative_to(path.parent).as_posix() in alone or file.name == "main.cc":
+                    continue
+                hidden = "\n".join(re.findall(r"^namespace \{$(.*?)^\}  // namespace$", text(file), re.M | re.S))
+                for name in set(re.findall(r"^(?!return|else|TEST)[A-Za-z_][\w:<>*&, \[\]]*[ *&](\w+)\(", hidden, re.M)):
+                    if owner.setdefault(name, file) != file:
+                        mistakes.append(f"{file}: {name}() is in {owner[name]} too: give one another name, or name the file in penstock_alone")
+    complain(mistakes)
+
+
 def test_every_unit_explains_itself_on_one_screen():
     mistakes = []
     for unit in units():

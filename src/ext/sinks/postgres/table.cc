@@ -20,7 +20,7 @@ constexpr std::pair<const char*, const char*> kColumns[] = {
 constexpr std::size_t kNameBytesMax = 63;
 constexpr std::size_t kColumnsMax = 512;
 
-std::string quoted(std::string_view name) {
+std::string quoted_name(std::string_view name) {
   std::string out = "\"";
   for (char c : name) {
     if (c == '"') out += '"';
@@ -32,8 +32,8 @@ std::string quoted(std::string_view name) {
 // schema.table, each part quoted.
 std::string quoted_path(std::string_view path) {
   const std::size_t dot = path.find('.');
-  if (dot == std::string_view::npos) return quoted(path);
-  return quoted(path.substr(0, dot)) + "." + quoted(path.substr(dot + 1));
+  if (dot == std::string_view::npos) return quoted_name(path);
+  return quoted_name(path.substr(0, dot)) + "." + quoted_name(path.substr(dot + 1));
 }
 
 void append_number(std::string& out, double number) {
@@ -113,11 +113,11 @@ std::vector<std::string> PostgresTable::create_statements() const {
   const std::string table = quoted_path(name_);
   std::string columns;
   for (const auto& [name, type] : kColumns)
-    columns += fmt::format("{}{} {}", columns.empty() ? "" : ", ", quoted(name), type);
-  for (const Column& column : columns_) columns += fmt::format(", {} {}", quoted(column.name), column.type);
+    columns += fmt::format("{}{} {}", columns.empty() ? "" : ", ", quoted_name(name), type);
+  for (const Column& column : columns_) columns += fmt::format(", {} {}", quoted_name(column.name), column.type);
   const std::string bare = name_.substr(name_.find('.') + 1);
   const auto index = [&](std::string_view end) {
-    return quoted(bare.substr(0, kNameBytesMax - end.size()) + std::string(end));
+    return quoted_name(bare.substr(0, kNameBytesMax - end.size()) + std::string(end));
   };
   return {
       fmt::format("CREATE TABLE IF NOT EXISTS {} ({})", table, columns),
@@ -129,8 +129,8 @@ std::vector<std::string> PostgresTable::create_statements() const {
 
 std::string PostgresTable::insert_statement() const {
   std::string names;
-  for (const auto& [name, type] : kColumns) names += (names.empty() ? "" : ", ") + quoted(name);
-  for (const Column& column : columns_) names += ", " + quoted(column.name);
+  for (const auto& [name, type] : kColumns) names += (names.empty() ? "" : ", ") + quoted_name(name);
+  for (const Column& column : columns_) names += ", " + quoted_name(column.name);
   const std::string table = quoted_path(name_);
   return fmt::format(
       "INSERT INTO {0} ({1}) SELECT {1} FROM jsonb_populate_recordset(NULL::{0}, $1::jsonb) ON CONFLICT DO NOTHING",
