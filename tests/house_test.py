@@ -230,7 +230,7 @@ def test_every_example_configuration_is_fine():
         config = text(path)
         environment = environment_of(config)
         status, _, errors = in_a_copy_of_the_checkout("check", str(path), environment=environment)
-        if status != 0:
+        if status != 0 or errors:
             mistakes.append(f"penstock check {path}: {errors.strip()}")
         if re.search(r"^\s+tests:", config, re.MULTILINE):
             status, output, errors = in_a_copy_of_the_checkout("test", str(path), environment=environment)

@@ -19,6 +19,24 @@ PRODUCER, CONSUMER, BEGINNING = 0, 1, ctypes.c_int64(-2)
 PARTITIONS = 4  # of every topic here
 
 
+def murmur2(key):
+    """The hash that Kafka's Java clients choose a partition by: MurmurHash2 of 32 bits, little-endian, with Kafka's seed."""
+    mask, factor = 0xFFFFFFFF, 0x5BD1E995
+    hashed = 0x9747B28C ^ len(key)
+    whole = len(key) // 4 * 4
+    for at in range(0, whole, 4):
+        word = int.from_bytes(key[at:at + 4], "little") * factor & mask
+        hashed = hashed * factor & mask ^ (word ^ word >> 24) * factor & mask
+    if whole < len(key):
+        hashed = (hashed ^ int.from_bytes(key[whole:], "little")) * factor & mask
+    hashed = (hashed ^ hashed >> 13) * factor & mask
+    return hashed ^ hashed >> 15
+
+
+def java_partition(key):
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % PARTITIONS
+
+
 class Message(ctypes.Structure):
     _fields_ = [("err", ctypes.c_int), ("topic", ctypes.c_void_p), ("partition", ctypes.c_int32), ("payload", ctypes.c_void_p), ("size", ctypes.c_size_t),
                 ("key", ctypes.c_void_p), ("key_size", ctypes.c_size_t), ("offset", ctypes.c_int64), ("private", ctypes.c_void_p)]
@@ -68,14 +86,14 @@ class Reader:
     def numbers(self):
         return sorted(value["n"] for _, _, value, _ in self.read())
 
-    def check_devices(self):
-        """The key of every message is its device, and a device's messages are in one partition. Returns the numbers of each device as they came."""
+    def check_devices(self, partition_of=java_partition):
+        """The key of every message is its device, and decides on its partition. Returns the numbers of each device as they came."""
         partitions, numbers = {}, {}
         for partition, key, value, _ in self.messages:
             equal(key, value["device"])
             partitions.setdefault(key, set()).add(partition)
             numbers.setdefault(key, []).append(value["n"])
-        equal([device for device, where in partitions.items() if len(where) > 1], [], "devices in several partitions:")
+        equal(partitions, {device: {partition_of(device)} for device in partitions}, "partitions of each device:")
         return numbers
 
 

@@ -2,10 +2,11 @@
 kafka_broker_test.py has a real one."""
 
 import ctypes
+import zlib
 
 import harness
 from harness import check, equal, until
-from kafka_client import K, PARTITIONS, PRODUCER, Reader, client, config, push
+from kafka_client import K, PARTITIONS, PRODUCER, Reader, client, config, java_partition, murmur2, push
 
 NO_ERROR, REQUEST_TIMED_OUT, TOO_LARGE, PRODUCE = 0, 7, 10, 0
 
@@ -42,6 +43,21 @@ def test_messages_have_the_device_as_key_and_keep_its_order():
     equal([headers for *_, headers in reader.messages if headers], [])
     for device, numbers in reader.check_devices().items():
         equal(numbers, sorted(numbers), device)
+
+
+def test_a_partition_is_the_one_that_java_clients_choose():
+    # Values as Kafka's own clients have them (as signed numbers of 32 bits).
+    known = {"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
+             "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107}
+    equal({key: murmur2(key.encode()) for key in known}, {key: value & 0xFFFFFFFF for key, value in known.items()})
+    devices = [*known, *(f"press-{n}" for n in range(40))]
+    for more, partition_of in (("", java_partition), (", partitioner: consistent_random", lambda key: zlib.crc32(key.encode()) % PARTITIONS)):
+        topic = cluster.topic()
+        with harness.Gateway(config(cluster.address, topic, more)) as gateway:
+            push(gateway, [{"device": device, "n": n} for n, device in enumerate(devices)])
+            reader = Reader(cluster.address, topic)
+            until(lambda: len(reader.read()) == len(devices), "all of them", 30)
+        reader.check_devices(partition_of)
 
 
 def test_nothing_is_lost_when_brokers_refuse_or_are_away():

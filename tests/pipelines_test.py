@@ -3,6 +3,7 @@
 import http.client
 import http.server
 import json
+import re
 import signal
 import threading
 import time
@@ -288,6 +289,39 @@ pipelines:
     status, _, err = check_file("sources: { in: { http: {} } }\npipelines:\n  a: { from: b }\n  b: { from: [in, a] }\n")
     equal(status, 2)
     check("edge.yaml:4:14: pipelines.b.from: pipelines read each other in a circle: a -> b -> a" in err, err)
+
+
+GUARD = """
+sources: { in: { http: {}, durable: true } }
+pipelines:
+  guard:
+    from: in
+    steps:
+      - branch: [ { when: "x > 0", steps: [ { alarm: { name: hot, raise: "x > 5" } } ] } ]
+    to:
+      - log: {}
+      - http: { url: "http://127.0.0.1:1/in"BUFFER }
+"""
+STANDSTILL = "pipelines.guard.to[1].http: while this sink cannot deliver, up to 10000 samples wait in memory; then pipeline guard stops"
+
+
+def test_a_sink_that_can_stop_alarms_is_warned_of():
+    status, out, err = check_file(GUARD.replace("BUFFER", ""))
+    equal(status, 0, err)
+    check(out.startswith("/") and "edge.yaml is fine." in out, out)
+    check(err.startswith("warning: edge.yaml:10:15: " + STANDSTILL) and err.count("\n") == 1, err)
+    check("the alarms and actions of guard" in err and "buffer: { disk: 2GB }" in err and "buffer: { full: drop_oldest }" in err, err)
+    kept = GUARD.replace("BUFFER", ", buffer: { disk: 2MB }")
+    for text in (kept, GUARD.replace("BUFFER", ", buffer: { full: drop_newest }"), GUARD.replace("BUFFER", "").replace(", durable: true", ""),
+                 re.sub("steps:\n.*\n", "\n", GUARD).replace("BUFFER", "")):
+        status, _, err = check_file(text)
+        equal((status, err), (0, ""), text)
+    with harness.Gateway(GUARD.replace("BUFFER", "")) as gateway:
+        equal(gateway.log().count(STANDSTILL), 1, gateway.tail())
+        check(reload(gateway, kept), gateway.tail())
+        equal(gateway.log().count(STANDSTILL), 1, gateway.tail())
+        check(reload(gateway, GUARD.replace("BUFFER", ", buffer: { memory: 5000 }")), gateway.tail())
+        equal(gateway.log().count(STANDSTILL.replace("10000", "5000")), 1, gateway.tail())
 
 
 def test_a_bad_change_is_refused_with_its_place():

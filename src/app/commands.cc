@@ -89,6 +89,7 @@ int check(const base::Registry& registry, const std::string& file) {
   if (!document->failed()) report_denied_providers(config, root);
   if (document->failed()) return complain(2, document->report());
   print_plan(config, plan, file);
+  for (const std::string& warning : plan.warnings) complain(0, "warning: " + warning);
   return 0;
 }
 

@@ -126,6 +126,7 @@ int doctor(const base::Registry& registry, const DoctorOptions& options) {
     return 2;
   }
   report.good(fmt::format("{} is valid", file));
+  for (const std::string& warning : plan.warnings) report.note(warning);
   net::Resolver::instance().use_servers(config.dns_servers);
   check_listeners(config, report);
   auto state = store::State::open(config.data_dir);

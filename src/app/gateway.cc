@@ -40,6 +40,12 @@ void log_problems(const std::string& report) {
   }
 }
 
+void log_warnings(const ingest::Plan& plan) {
+  for (const std::string& warning : plan.warnings) {
+    obs::log(obs::Level::warn, "configuration warning", {{"warning", warning}});
+  }
+}
+
 // What only a restart (or an upgrade) changes.
 void warn_of_restart(const GatewayConfig& fresh, const GatewayConfig& running) {
   std::vector<std::string> names;
@@ -164,6 +170,7 @@ std::expected<void, StartFailure> Gateway::start() {
   root.done();
   if (document->failed()) return cannot_start(2, document->report());
   if (auto reach = check_reach(config_); !reach) return reach;
+  log_warnings(plan);
   // Models may be fetched.
   net::Resolver::instance().use_servers(config_.dns_servers);
   net::Egress::use(config_.egress);
@@ -614,6 +621,7 @@ std::expected<void, StartFailure> Gateway::try_reload() {
   auto door = open_admin(fresh.admin);
   if (!door) return std::unexpected(door.error());
   warn_of_restart(fresh, config_);
+  log_warnings(plan);
   repository_->configure(fresh.inference);
   model_pull_->keep(fresh.models);
   repository_->apply(fresh.models);

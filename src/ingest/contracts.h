@@ -354,6 +354,8 @@ class Sink {
   virtual std::size_t in_flight_max() const { return 1; }
   // Samples below this wait (the way to the peer costs money now). On the loop, asked before every batch.
   virtual Priority least() const { return Priority::bulk; }
+  // True: every batch is taken during send(), whatever happens elsewhere; samples never wait for this sink. Any thread.
+  virtual bool always_takes() const { return false; }
   // `told` may be called, on the loop, when it is worth sending again at once: the peer is back. Before start().
   virtual void on_ready(std::function<void()> told) { (void)told; }
   // On the loop. Never blocks. `done` is called exactly once, on the loop, during the call or later.

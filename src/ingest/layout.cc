@@ -77,7 +77,7 @@ std::string waiting_text(const BufferOptions& buffer) {
 std::string describe(const PlannedPipeline& planned) {
   std::string out = fmt::format("pipeline {}: {}", planned.name, fmt::join(planned.from, " + "));
   for (const std::string& step : planned.pipeline->step_kinds()) out += fmt::format(" -> {}", step);
-  if (!planned.sinks.empty()) out += fmt::format(" => {}", fmt::join(planned.sinks, ", "));
+  for (std::size_t i = 0; i < planned.sinks.size(); ++i) out += (i == 0 ? " => " : ", ") + planned.sinks[i].kind;
   if (!planned.tests.empty()) out += fmt::format(" ({} tests)", planned.tests.size());
   out += fmt::format("\n  {:<14} {}\n", "in", to_text(planned.in));
   for (const StepLine& line : planned.pipeline->lines()) {
@@ -92,9 +92,10 @@ std::string describe(const PlannedPipeline& planned) {
     out += fmt::format("  {:<14} up to {} of receipts for what is under way\n", "memory",
                        bytes_text(planned.journals.size() * Journal::kReceiptBytesMax));
   }
-  for (std::size_t i = 0; planned.answered_for && i < planned.waiting.size(); ++i) {
-    out += fmt::format("  {:<14} {}\n", fmt::format("sink {} {}", i + 1, planned.sinks[i]),
-                       waiting_text(planned.waiting[i]));
+  for (std::size_t i = 0; planned.answered_for && i < planned.sinks.size(); ++i) {
+    const PlannedSink& sink = planned.sinks[i];
+    out += fmt::format("  {:<14} {}\n", fmt::format("sink {} {}", i + 1, sink.kind),
+                       sink.always_takes ? "never waits" : waiting_text(sink.buffer));
   }
   return out;
 }

@@ -4,6 +4,7 @@
 
 #include "ingest/layout.h"
 #include "ingest/named_item.h"
+#include "ingest/standstill.h"
 
 namespace penstock::ingest {
 namespace {
@@ -62,7 +63,8 @@ void read_sources(const config::Node& node, const Context& context, Plan& plan) 
 OutletOptions planned_buffer(PlannedPipeline& planned, const std::string& kind, const config::Node& node) {
   OutletOptions options{.buffer = read_buffer(node, planned.answered_for)};
   if (!options.buffer.durable()) return options;
-  const auto before = std::count(planned.sinks.begin(), planned.sinks.end(), kind);
+  const auto before = std::count_if(planned.sinks.begin(), planned.sinks.end(),
+                                    [&](const PlannedSink& sink) { return sink.kind == kind; });
   const std::string given = options.buffer.name;
   options.name = fmt::format("buffers/{}.{}", planned.name,
                              !given.empty() ? given
@@ -89,8 +91,7 @@ void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& 
     OutletOptions options = planned_buffer(planned, kind, map.get("buffer"));
     auto sink = context.registry->find<SinkFactory>(kind)->make(planned.name, node, map, context);
     map.done();
-    planned.sinks.push_back(kind);
-    planned.waiting.push_back(options.buffer);
+    planned.sinks.push_back({kind, node, options.buffer, sink && sink->always_takes()});
     if (!sink) continue;
     planned.pipeline->add_sink(kind, std::move(sink), written_as(item, planned.answered_for), std::move(options));
   }
@@ -221,6 +222,7 @@ Plan read_plan(config::Map& root, const Context& context, const PartsFor& parts_
   config::Node pipelines = root.get("pipelines");
   read_pipelines(pipelines, context, parts_for, plan);
   lay_out(plan, pipelines);
+  warn_of_standstill(plan);
   return plan;
 }
 

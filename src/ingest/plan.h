@@ -33,18 +33,24 @@ struct PlannedTest {
   std::optional<base::Duration> within;  // the alarms' event time counted from the first sample of the feed
 };
 
+struct PlannedSink {
+  std::string kind;
+  config::Node node;     // where it is written
+  BufferOptions buffer;  // what is kept for it
+  bool always_takes = false;
+};
+
 struct PlannedPipeline {
   std::string name;
   std::vector<std::string> from;  // sources and pipelines
   std::string written;
   std::shared_ptr<Pipeline> pipeline;
   Shape in;
-  StepPlan whole;                           // of all its steps
-  std::vector<std::string> sinks;           // kinds, in order
-  std::vector<BufferOptions> waiting = {};  // what is kept for each of them
-  std::vector<std::string> buffers = {};    // names of those on disk
-  std::vector<std::string> journals = {};   // durable sources in `from`
-  bool answered_for = false;                // a durable source is behind it, at first hand or through other pipelines
+  StepPlan whole;  // of all its steps
+  std::vector<PlannedSink> sinks;
+  std::vector<std::string> buffers = {};   // names of those on disk
+  std::vector<std::string> journals = {};  // durable sources in `from`
+  bool answered_for = false;               // a durable source is behind it, at first hand or through other pipelines
   std::vector<PlannedTest> tests;
 };
 
@@ -52,6 +58,8 @@ struct Plan {
   std::vector<PlannedSource> sources;
   std::vector<std::string> disabled_sources;  // written with `enabled: false`; pipelines may still name them
   std::vector<PlannedPipeline> pipelines;
+  // What is allowed and hardly meant, each as file:line:column: path: what happens, and what to write instead.
+  std::vector<std::string> warnings;
   // For `penstock check`: a line per source and pipeline, and below it what is known of the samples behind every step
   // and how much memory it may take. Holds no secrets: names, kinds and units only.
   std::string describe() const;

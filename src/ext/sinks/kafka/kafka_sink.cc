@@ -208,6 +208,9 @@ std::unique_ptr<ingest::Sink> make_kafka_sink(const std::string&, const config::
       {"message.timeout.ms", std::to_string(timeout)},
       {"linger.ms", "2"},
       {"compression.type", map.choice("compress", {"none", "gzip", "snappy", "lz4", "zstd"}, "none")},
+      // As Kafka's Java clients: what they and we write under one key comes into one partition.
+      {"partitioner",
+       map.choice("partitioner", {"murmur2_random", "consistent_random", "fnv1a_random"}, "murmur2_random")},
       {"log_level", "0"},
       {"topic.metadata.refresh.interval.ms", "60000"},
   };

@@ -19,6 +19,7 @@ class LogSink : public ingest::Sink {
   LogSink(std::string pipeline, base::Duration every, const base::Clock& clock, Write write);
 
   Result<void> start(rt::Loop& loop) override;
+  bool always_takes() const override { return true; }
   void send(ingest::Batch batch, std::function<void(ingest::Sent)> done) override;
   void stop() override;
   ingest::Status status() const override;

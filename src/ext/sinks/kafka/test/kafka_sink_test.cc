@@ -103,12 +103,13 @@ TEST(KafkaSinkConfiguration, ReportsMistakes) {
     return document->report();
   };
   EXPECT_EQ(report("kafka: { brokers: [ \"a:9092\", \"b:9092\" ], topic: x.y, username: u, password: \"${P}\", tls: { "
-                   "ca: /f }, compress: zstd }"),
+                   "ca: /f }, compress: zstd, partitioner: fnv1a_random }"),
             "");
-  const std::string text = report("kafka: { brokers: \"u:${P}@h\", topic: \"a b\", timeout: 10ms }");
+  const std::string text = report("kafka: { brokers: \"u:${P}@h\", topic: \"a b\", timeout: 10ms, partitioner: md5 }");
   EXPECT_THAT(text, HasSubstr("host:port"));
   EXPECT_THAT(text, HasSubstr("249 letters"));
   EXPECT_THAT(text, HasSubstr("at least 1s"));
+  EXPECT_THAT(text, HasSubstr("'md5' is not one of murmur2_random"));
   EXPECT_EQ(text.find("s3cret"), std::string::npos);
   EXPECT_THAT(report("kafka: {}"), HasSubstr("'topic' is missing"));
 }
