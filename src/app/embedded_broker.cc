@@ -45,6 +45,9 @@ std::vector<std::string> EmbeddedBroker::notes() const {
   const broker::BrokerStatus now = status();
   std::vector<std::string> notes;
   if (!now.running) notes.push_back("the embedded broker does not answer: " + now.detail);
+  if (!now.unwritten.empty())
+    notes.push_back("the embedded broker does not know its newest users and settings, and is told again: " +
+                    now.unwritten);
   if (!now.left_out.empty()) notes.push_back("not at the embedded broker: " + now.left_out);
   return notes;
 }

@@ -1,18 +1,22 @@
 #include "broker/broker_files.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "base/secret.h"
 #include "base/whole_file.h"
+#include "broker/authorities.h"
 
 namespace penstock::broker {
 namespace {
@@ -30,28 +34,41 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-bool is_own(const std::string& path, const OwnAuthority& own) {
+// By what is in the file, and by its place: that may be empty yet.
+Result<bool> is_own(const std::string& path, const OwnAuthority& own) {
   if (own.folder.empty()) return false;
   std::error_code ignored;
   const auto meant = std::filesystem::weakly_canonical(path, ignored);
-  return meant == std::filesystem::weakly_canonical(own.trusted(), ignored) ||
-         meant == std::filesystem::weakly_canonical(own.current(), ignored);
+  for (const std::string& file : {own.trusted(), own.current()}) {
+    if (meant == std::filesystem::weakly_canonical(file, ignored)) return true;
+  }
+  std::set<std::string> ours = authorities_in(own.trusted(), true);
+  ours.merge(authorities_in(own.current(), true));
+  const auto of_ours = [&](const std::string& key) { return ours.contains(key); };
+  const std::set<std::string> given = authorities_in(path);
+  if (std::none_of(given.begin(), given.end(), of_ours)) return false;
+  if (std::all_of(given.begin(), given.end(), of_ours)) return true;
+  return fail(
+      Errc::failed_precondition,
+      fmt::format("'{}' (`client_ca` of `broker:`) holds this gateway's own authority for devices beside others, "
+                  "and at one listener a certificate that was taken back could not be told from a good one: "
+                  "write `client_ca: {}` for the devices' own certificates, or take that authority out of it",
+                  path, own.trusted()));
 }
 
-void add_listener(const BrokerConfig& config, const OwnAuthority& own, std::string& out) {
-  out += fmt::format("listener {} {}\nmax_connections {}\n", config.port, config.host, config.connections_max);
-  if (!config.tls) return;
+Result<std::string> listener_text(const BrokerConfig& config, const OwnAuthority& own) {
+  std::string out =
+      fmt::format("listener {} {}\nmax_connections {}\n", config.port, config.host, config.connections_max);
+  if (!config.tls) return out;
   out += fmt::format("certfile {}\nkeyfile {}\ntls_version tlsv1.2\n", config.tls->cert, config.tls->key);
-  if (config.tls->client_ca.empty()) return;
-  const bool ours = is_own(config.tls->client_ca, own);
-  out += fmt::format("cafile {}\nrequire_certificate true\n", ours ? own.trusted() : config.tls->client_ca);
-  if (!ours) {
-    out += "use_identity_as_username true\n";
-    return;
-  }
+  if (config.tls->client_ca.empty()) return out;
+  auto ours = is_own(config.tls->client_ca, own);
+  if (!ours) return std::unexpected(ours.error());
+  out += fmt::format("cafile {}\nrequire_certificate true\n", *ours ? own.trusted() : config.tls->client_ca);
+  if (!*ours) return out + "use_identity_as_username true\n";
   // Mosquitto reads the list with every reload, but authorities only when it is started: others are other settings.
-  out += fmt::format("use_subject_as_username true\ncrlfile {}\n# authorities {}\n", own.revoked(),
-                     base::hmac_sha256_hex("", read_file(own.trusted())));
+  return out + fmt::format("use_subject_as_username true\ncrlfile {}\n# authorities {}\n", own.revoked(),
+                           base::hmac_sha256_hex("", read_file(own.trusted())));
 }
 
 void add_user(const std::string& name, const BrokerUser& user, std::string& out) {
@@ -66,7 +83,9 @@ Error system_error(std::string_view what, const std::string& path) {
 
 }  // namespace
 
-std::string settings_text(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own) {
+Result<std::string> settings_text(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own) {
+  auto listener = listener_text(config, own);
+  if (!listener) return listener;
   std::string out = "# Written by Penstock at every start and reload.\n";
   // Else it becomes a user that cannot read this folder.
   if (::geteuid() == 0) out += "user root\n";
@@ -85,8 +104,7 @@ std::string settings_text(const BrokerConfig& config, const BrokerFiles& files, 
       config.message_bytes_max + kPacketHead, config.queued_max, config.queued_bytes_max,
       config.queued_bytes_max / kInflightShare, config.memory_max);
   out += fmt::format("listener 0 {}\n", files.socket());
-  add_listener(config, own, out);
-  return out;
+  return out + *listener;
 }
 
 std::string passwords_text(const std::vector<BrokerUser>& users) {
@@ -139,6 +157,41 @@ Result<bool> replace_file(const std::string& path, const std::string& text) {
   auto written = base::write_whole(path, text, 0600, true);
   if (!written) return std::unexpected(written.error());
   return true;
+}
+
+std::string common_rules(std::string_view before, std::string_view after) {
+  // Every line with the user it is for: none in the list of passwords, where a line is a user.
+  using Rule = std::pair<std::string_view, std::string_view>;
+  const auto each = [](std::string_view text, const auto& take) {
+    std::string_view user;
+    while (!text.empty()) {
+      const std::string_view line = text.substr(0, text.find('\n'));
+      text.remove_prefix(std::min(line.size() + 1, text.size()));
+      if (line.starts_with("user ")) user = line;
+      take(Rule(user, line));
+    }
+  };
+  std::set<Rule> good;
+  each(after, [&](const Rule& rule) { good.insert(rule); });
+  std::string common;
+  each(before, [&](const Rule& rule) {
+    if (good.contains(rule)) common.append(rule.second) += '\n';
+  });
+  return common;
+}
+
+bool narrow_file(const std::string& path, const std::string& text) {
+  const std::string before = read_file(path);
+  const std::string common = common_rules(before, text);
+  if (common == before) return false;
+  const int file = ::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (file < 0) return false;
+  const ssize_t written = ::pwrite(file, common.data(), common.size(), 0);
+  // Of what was written whole lines, and nothing of the old ones behind them.
+  const std::size_t kept = written <= 0 ? 0 : common.rfind('\n', static_cast<std::size_t>(written) - 1) + 1;
+  const bool cut = written >= 0 && ::ftruncate(file, static_cast<off_t>(kept)) == 0;
+  ::close(file);
+  return cut;
 }
 
 }  // namespace penstock::broker

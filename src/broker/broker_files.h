@@ -20,8 +20,8 @@ struct BrokerFiles {
   const std::string folder;
 };
 
-// The gateway's own authority for devices. With one of its files as `client_ca` each certificate is a user of its own
-// (BrokerUser::certificates), so that one can be taken back while its device has others.
+// The gateway's own authority for devices. With it as `client_ca`, in whatever file, each certificate is a user of its
+// own (BrokerUser::certificates), so that one can be taken back while its device has others.
 struct OwnAuthority {
   std::string folder;  // empty: there is none
 
@@ -30,8 +30,10 @@ struct OwnAuthority {
   std::string revoked() const { return folder + "/ca.crl"; }
 };
 
-// The texts of the files. Users must have been checked.
-std::string settings_text(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own = {});
+// The texts of the files. Users must have been checked. Errors: failed_precondition, when `client_ca` holds the
+// gateway's own authority beside others: Mosquitto would take the certificates of both for users alike, by a common
+// name that one which was taken back has too, or none without a list of its authority's.
+Result<std::string> settings_text(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own = {});
 std::string passwords_text(const std::vector<BrokerUser>& users);
 std::string access_text(const std::vector<BrokerUser>& users, bool allow_anonymous);
 
@@ -41,7 +43,12 @@ Result<void> make_folder(const BrokerFiles& files);
 // The user name of the gateway itself. Nobody can guess it, so that no certificate, device or user has it; the same
 // after a restart, for sessions that outlive one are kept with it. Made when there is none. Errors: the disk.
 Result<std::string> load_own_name(const BrokerFiles& files);
+// The lines of `before` that `after` has for the same user too: rules that give nobody more than either.
+std::string common_rules(std::string_view before, std::string_view after);
 // Replaces the file at once; readable by this user only. Whether it changed. Errors: the disk.
 Result<bool> replace_file(const std::string& path, const std::string& text);
+// For a disk that has no room for the new rules: takes out of the file, in its place, what the new ones do not give any
+// more. Whether it changed.
+bool narrow_file(const std::string& path, const std::string& text);
 
 }  // namespace penstock::broker

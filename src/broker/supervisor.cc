@@ -1,6 +1,8 @@
 #include "broker/supervisor.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,9 +13,10 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <set>
 
-#include "base/backoff.h"
 #include "broker/password_hash.h"
 #include "mqtt/embedded.h"
 #include "obs/log.h"
@@ -30,6 +33,9 @@ constexpr base::Duration kStopWithin = 6s;
 constexpr base::Duration kStartWithin = 1s;
 // Between a keeper that was killed and the next.
 constexpr base::Duration kKeeperPause = 1s;
+// Between attempts to write what the disk did not take.
+constexpr base::Duration kRetryLeast = 500ms;
+constexpr base::Duration kRetryMost = 60s;
 
 // Warnings about what we mean: a root that stays root, and a local socket that has no such option.
 bool worth_telling(std::string_view line) {
@@ -44,6 +50,12 @@ bool answers(const std::string& path) {
   const bool accepted = ::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint->storage), endpoint->length) == 0;
   ::close(fd);
   return accepted;
+}
+
+std::string digest_of(const OwnAuthority& own) {
+  if (own.folder.empty()) return {};
+  std::ifstream list(own.revoked(), std::ios::binary);
+  return base::hmac_sha256_hex("", std::string(std::istreambuf_iterator<char>(list), {}));
 }
 
 std::string hint(const std::string& why, const BrokerConfig& config) {
@@ -62,9 +74,14 @@ Supervisor::Supervisor(std::string data_dir, LaunchKeeper launch, OwnAuthority o
       own_(std::move(own)),
       password_(base::random_token(24)),
       password_hash_(hash_password(password_)),
-      trouble_("it was not started yet") {}
+      trouble_("it was not started yet"),
+      retries_(kRetryLeast, kRetryMost),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-Supervisor::~Supervisor() { stop(); }
+Supervisor::~Supervisor() {
+  stop();
+  if (wake_ >= 0) ::close(wake_);
+}
 
 void Supervisor::set_trouble(std::string why) {
   std::lock_guard lock(mutex_);
@@ -98,26 +115,58 @@ std::vector<BrokerUser> Supervisor::all_users() {
   return users;
 }
 
-// With mutex_ held. The users go first: a broker that starts with the new settings finds them.
+// With mutex_ held. What can be written is, and the broker is told of it; of the rest the first error.
 Result<void> Supervisor::write_users() {
   const std::vector<BrokerUser> users = all_users();
-  auto passwords = replace_file(files_.passwords(), passwords_text(users));
-  if (!passwords) return std::unexpected(passwords.error());
-  auto access = replace_file(files_.access(), access_text(users, config_.allow_anonymous));
-  if (!access) return std::unexpected(access.error());
-  if ((*passwords || *access) && pid_ > 0) order(Order::reread);
-  return {};
+  const std::pair<std::string, std::string> texts[] = {{files_.access(), access_text(users, config_.allow_anonymous)},
+                                                       {files_.passwords(), passwords_text(users)}};
+  Result<void> all;
+  bool changed = false;
+  for (const auto& [path, text] : texts) {
+    auto written = replace_file(path, text);
+    changed |= written ? *written : narrow_file(path, text);
+    if (!written && all) all = std::unexpected(written.error());
+  }
+  const std::string before = std::exchange(revoked_, digest_of(own_));
+  changed |= revoked_ != before;
+  if (changed && pid_ > 0) order(Order::reread);
+  return all;
 }
 
-Result<void> Supervisor::write_files(bool& settings_changed) {
+// With mutex_ held. The users go first: a broker that starts with the new settings finds them.
+Result<void> Supervisor::write_files() {
   if (auto made = make_folder(files_); !made) return made;
   auto own_name = load_own_name(files_);
   if (!own_name) return std::unexpected(own_name.error());
   own_name_ = std::move(*own_name);
   if (auto written = write_users(); !written) return written;
-  auto settings = replace_file(files_.settings(), settings_text(config_, files_, own_));
+  const auto text = settings_text(config_, files_, own_);
+  if (!text) return std::unexpected(text.error());
+  auto settings = replace_file(files_.settings(), *text);
   if (!settings) return std::unexpected(settings.error());
-  settings_changed = *settings;
+  if (*settings && started_) order(Order::again);
+  return {};
+}
+
+// With mutex_ held. Brings the broker up to what is known; what fails is due again later.
+Result<void> Supervisor::update() {
+  auto written = write_files();
+  if (!written) {
+    if (written.error().detail != unwritten_)
+      obs::log(obs::Level::error, "broker: what it has to know cannot be written, and is tried again",
+               {{"why", written.error().detail}});
+    unwritten_ = written.error().detail;
+    retry_at_ = base::system_clock().steady() + retries_.next();
+    ::eventfd_write(wake_, 1);
+    return written;
+  }
+  retries_.reset();
+  retry_at_.reset();
+  if (std::exchange(unwritten_, {}).empty()) return {};
+  obs::log(obs::Level::info, "broker: what it has to know is written");
+  if (!started_ || stopping_) return {};
+  announce();
+  order(Order::start);  // it may have waited for its files
   return {};
 }
 
@@ -131,10 +180,10 @@ Result<void> Supervisor::prepare(const BrokerConfig& config) {
   }
   auto program = find_program(config.program);
   Result<void> ready = program ? Result<void>() : std::unexpected(program.error());
-  bool changed = false;
-  if (ready) program_ = *program, ready = write_files(changed);
-  if (ready && keeper_ < 0) ready = launch();
-  if (ready && changed && started_) order(Order::again);
+  if (ready) program_ = *program, ready = update();
+  if (program && keeper_ < 0) {
+    if (auto launched = launch(); !launched) ready = launched;
+  }
   if (!ready) trouble_ = ready.error().detail;
   return ready;
 }
@@ -147,7 +196,7 @@ Result<void> Supervisor::apply(const BrokerConfig& config) {
   auto program = find_program(config.program);
   if (program && !before.empty() && *program != before) stop();  // a keeper keeps one program
   auto ready = prepare(config);
-  if (ready) run();
+  run();
   return ready;
 }
 
@@ -179,26 +228,52 @@ void Supervisor::order(Order order) {
   if (socket_ >= 0) ::send(socket_, &packet, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+// With mutex_ held. Files that it has had before it can have again, narrowed as they are.
+bool Supervisor::startable() const { return unwritten_.empty() || starts_ > 0; }
+
 void Supervisor::run() {
   {
     std::lock_guard lock(mutex_);
     if (keeper_ < 0 || std::exchange(started_, true)) return;
     stopping_ = false;
-    trouble_ = "it is being started";
-    order(Order::start);
+    if (startable()) {
+      trouble_ = "it is being started";
+      order(Order::start);
+    }
   }
   listener_ = std::thread([this] { listen(); });
   // Mostly 20 ms: whoever connects next then needs no second attempt.
   const base::SteadyTime until = base::system_clock().steady() + kStartWithin;
   while (!answers(files_.socket()) && base::system_clock().steady() < until) {
     std::unique_lock lock(mutex_);
-    if (changed_.wait_for(lock, 5ms, [this] { return pid_ < 0 && starts_ > 0; })) break;
+    if (changed_.wait_for(lock, 5ms, [this] { return pid_ < 0 && (starts_ > 0 || !startable()); })) break;
   }
   {
     std::lock_guard lock(mutex_);
-    mqtt::Embedded::use(mqtt::EmbeddedAddress{files_.socket(), 0, own_name_, password_});
+    if (startable()) announce();
   }
   watch();
+}
+
+// With mutex_ held. For everything that means the embedded broker.
+void Supervisor::announce() { mqtt::Embedded::use(mqtt::EmbeddedAddress{files_.socket(), 0, own_name_, password_}); }
+
+// The next packet of the keeper; empty when there is no keeper any more, nothing when it is time or something is due
+// anew.
+std::optional<std::string> Supervisor::wait_for_news(int socket, std::optional<base::SteadyTime> until) {
+  if (socket < 0) return std::string();
+  std::array<pollfd, 2> waiting{{{socket, POLLIN, 0}, {wake_, POLLIN, 0}}};
+  const auto left = until ? *until - base::system_clock().steady() : base::Duration::zero();
+  const auto patience = std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(left).count());
+  if (::poll(waiting.data(), waiting.size(), until ? static_cast<int>(patience) : -1) <= 0) return std::nullopt;
+  eventfd_t ignored = 0;
+  if (waiting[1].revents != 0) ::eventfd_read(wake_, &ignored);
+  if (waiting[0].revents == 0) return std::nullopt;
+  std::string packet(kPacketMax, '\0');
+  const ssize_t size = ::recv(socket, packet.data(), packet.size(), 0);
+  if (size < 0 && errno == EINTR) return std::nullopt;
+  packet.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  return packet;
 }
 
 // Its own thread, while there is a keeper.
@@ -206,18 +281,19 @@ void Supervisor::listen() {
   sigset_t all;
   sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  std::array<char, kPacketMax> packet{};
   std::unique_lock lock(mutex_);
   while (!finished_) {
     const int socket = socket_;
+    const auto until = stopping_ ? std::nullopt : retry_at_;
     lock.unlock();
-    const ssize_t size = socket < 0 ? 0 : ::recv(socket, packet.data(), packet.size(), 0);
+    const std::optional<std::string> packet = wait_for_news(socket, until);
     lock.lock();
-    if (size > 0) {
-      hear({packet.data(), static_cast<std::size_t>(size)});
+    if (retry_at_ && !stopping_ && base::system_clock().steady() >= *retry_at_) (void)update();
+    if (!packet) continue;
+    if (!packet->empty()) {
+      hear(*packet);
       continue;
     }
-    if (size < 0 && errno == EINTR) continue;
     // The keeper is gone, and the system ends its broker.
     if (socket_ >= 0) ::close(std::exchange(socket_, -1));
     if (keeper_ > 0) ::waitpid(std::exchange(keeper_, -1), nullptr, 0);
@@ -227,7 +303,7 @@ void Supervisor::listen() {
     obs::log(obs::Level::error, "broker: the process that keeps it was ended; another one is started");
     if (changed_.wait_for(lock, kKeeperPause, [this] { return stopping_; })) break;
     if (auto again = launch(); again) {
-      order(Order::start);
+      if (startable()) order(Order::start);
     } else {
       trouble_ = again.error().detail;
     }
@@ -292,12 +368,7 @@ void Supervisor::note(const mqtt::Incoming& message) {
 void Supervisor::set_devices(std::vector<BrokerUser> devices) {
   std::lock_guard lock(mutex_);
   devices_ = std::move(devices);
-  if (program_.empty()) return;
-  bool settings_changed = false;
-  if (auto written = write_files(settings_changed); !written)
-    obs::log(obs::Level::error, "broker: its users cannot be written; those before stay",
-             {{"why", written.error().detail}});
-  if (settings_changed && started_) order(Order::again);
+  if (!program_.empty()) (void)update();
 }
 
 void Supervisor::stop() {
@@ -338,6 +409,7 @@ BrokerStatus Supervisor::status() const {
   status.sent = sent_.load(std::memory_order_relaxed);
   status.dropped = dropped_.load(std::memory_order_relaxed);
   status.left_out = left_out_;
+  status.unwritten = unwritten_;
   return status;
 }
 

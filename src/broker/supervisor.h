@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/backoff.h"
 #include "broker/broker_config.h"
 #include "broker/broker_files.h"
 #include "broker/keeper.h"
@@ -27,6 +28,7 @@ struct BrokerStatus {
   std::uint64_t sent = 0;      // messages, since its start
   std::uint64_t dropped = 0;   // messages that a full queue of a client lost, since its start
   std::string left_out;        // which devices cannot connect for their names, and why; empty: none
+  std::string unwritten;       // why it does not know its newest users and settings yet; empty: it does
 };
 
 // prepare(), run(), apply() and stop() by one thread; set_devices() and status() by any.
@@ -40,6 +42,8 @@ class Supervisor {
 
   // Writes the files and starts the keeper, which waits: before the process gives up the right to start programs.
   // Errors: no such program, the disk, no process. They are in the status too, and nothing else is lost with them.
+  // Files that cannot be written, now or later, are tried again from run() on, after 0.5 s to 1 min, until they are;
+  // until then what the broker has is narrowed to what the newest rules give too, as far as the disk can.
   Result<void> prepare(const BrokerConfig& config);
   // Starts the broker, and answers for `mqtt: embedded` from here on.
   void run();
@@ -47,7 +51,7 @@ class Supervisor {
   Result<void> apply(const BrokerConfig& config);
   // Whoever keeps the devices says which may connect, and says it again when their authority changed. Replaces what it
   // said before. Those with a name that is taken, or that the broker's files cannot carry, are left out, and said.
-  // Blocks for the disk.
+  // Blocks for the disk; what that does not take is tried again, as above.
   void set_devices(std::vector<BrokerUser> devices);
   // The broker saves its messages and ends; at most six seconds.
   void stop();
@@ -55,12 +59,16 @@ class Supervisor {
   BrokerStatus status() const;
 
  private:
-  Result<void> write_files(bool& settings_changed);
+  Result<void> update();
+  Result<void> write_files();
   Result<void> write_users();
   std::vector<BrokerUser> all_users();
   Result<void> launch();
   void order(Order order);
+  bool startable() const;
+  void announce();
   void listen();
+  std::optional<std::string> wait_for_news(int socket, std::optional<base::SteadyTime> until);
   void hear(std::string_view packet);
   void watch();
   void note(const mqtt::Incoming& message);
@@ -84,7 +92,11 @@ class Supervisor {
   bool finished_ = false;
   pid_t pid_ = -1;
   std::uint64_t starts_ = 0;
-  std::string trouble_, left_out_;
+  std::string trouble_, left_out_, unwritten_;
+  std::string revoked_;  // a digest of the list that the broker read last
+  base::Backoff retries_;
+  std::optional<base::SteadyTime> retry_at_;  // while something is unwritten
+  const int wake_;                            // the listener looks at retry_at_ again
   std::condition_variable changed_;
   std::thread listener_;
   std::unique_ptr<mqtt::Connection> watch_;

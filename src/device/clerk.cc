@@ -167,7 +167,7 @@ void Clerk::refresh() {
     std::lock_guard lock(refresh_mutex_);
     auto now = reading_.revision();
     if (!now) return complain("devices cannot be read; those read last stay", now.error());
-    if (*now == revision_) return;
+    if (*now == revision_) return tell_identities_again();
     bool known_otherwise = false;
     auto read = reading_.read(revision_, [&](const store::StoredDevice& device, const auto& credentials) {
       known_otherwise = registry_.put(device, credentials) || known_otherwise;
@@ -186,9 +186,20 @@ void Clerk::refresh() {
 
 // With refresh_mutex_ held. The list goes first: the broker reads it when it is told.
 void Clerk::tell_identities() {
-  if (auto listed = publish_revoked(reading_, options_.data_dir, options_.clock->wall()); !listed)
-    complain("the list of revoked certificates cannot be written; the one before stays", listed.error());
+  if (auto listed = publish_revoked(reading_, options_.data_dir, options_.clock->wall()); !listed) {
+    complain("the list of revoked certificates cannot be written; the one before stays, and it is tried again",
+             listed.error());
+    list_due_ = options_.clock->steady() + list_retries_.next();
+  } else {
+    list_due_.reset();
+    list_retries_.reset();
+  }
   identities_told_(registry_.broker_identities());
+}
+
+// With refresh_mutex_ held.
+void Clerk::tell_identities_again() {
+  if (list_due_ && identities_told_ && options_.clock->steady() >= *list_due_) tell_identities();
 }
 
 std::unique_ptr<Watch> Clerk::watch(const std::string& device, rt::Loop& loop, std::function<void()> changed) {

@@ -7,11 +7,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/backoff.h"
 #include "base/secret.h"
 #include "device/registry.h"
 #include "obs/metrics.h"
@@ -78,7 +80,8 @@ class Clerk {
   const std::string& data_dir() const { return options_.data_dir; }
   const base::Secret& installation() const { return options_.installation; }
 
-  // Takes over what changed in the store, when anything did. Any thread.
+  // Takes over what changed in the store, when anything did, and tries again what could not be written of it. Any
+  // thread.
   void refresh();
 
   // --- any thread ---
@@ -111,6 +114,7 @@ class Clerk {
   void tick_when_needed();
   void tick(bool write_seen);
   void tell_identities();
+  void tell_identities_again();
   void tell_watchers(const std::vector<std::string>& names);
   void tell_broker(const std::vector<std::string>& names);
   bool publishing();
@@ -130,11 +134,13 @@ class Clerk {
   const Options options_;
   Registry registry_;
 
-  std::mutex refresh_mutex_;  // of these four
+  std::mutex refresh_mutex_;  // of these six
   store::State reading_state_;
   store::DeviceStore reading_{reading_state_};
   std::int64_t revision_ = 0;
   std::function<void(std::vector<BrokerIdentity>)> identities_told_;
+  base::Backoff list_retries_{std::chrono::seconds(1), std::chrono::minutes(1)};
+  std::optional<base::SteadyTime> list_due_;  // the list of revoked certificates could not be written
 
   store::State working_state_;  // the pool's thread's, as those below
   std::unique_ptr<store::DeviceStore> store_;

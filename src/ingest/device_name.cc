@@ -7,10 +7,22 @@ namespace {
 
 bool of_a_word(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
+void replace_in_values(Sample& sample, std::string_view word, std::string_view with) {
+  for (Field& field : sample.fields) {
+    if (auto* text = std::get_if<std::string>(&field.value)) *text = replace_word(*text, word, with);
+  }
+  for (auto& [name, value] : sample.tags) value = replace_word(value, word, with);
+}
+
 // The alarm may have been decided before the device had the name that it has now.
 AlarmChange renamed_alarm(AlarmChange alarm, const Sample& sample, const std::string& device,
                           const std::function<std::string(const std::string&)>& renamed) {
   alarm.why = replace_word(alarm.why, sample.device, device);
+  if (alarm.grounds) {
+    auto grounds = std::make_shared<Sample>(*alarm.grounds);
+    replace_in_values(*grounds, sample.device, device);
+    alarm.grounds = std::move(grounds);
+  }
   if (alarm.device == sample.device) {
     alarm.device = device;
   } else {
@@ -41,22 +53,9 @@ std::string replace_word(std::string_view text, std::string_view word, std::stri
   return result;
 }
 
-bool tells_any(std::string_view text, const Sample& sample, const std::function<bool(const std::string&)>& hidden) {
-  const auto told = [&](std::string_view name, const std::string& known_as) {
-    return hidden(known_as) && text.find(name) != std::string_view::npos;
-  };
-  return std::any_of(sample.fields.begin(), sample.fields.end(),
-                     [&](const Field& field) { return told(field.name, field.name); }) ||
-         std::any_of(sample.tags.begin(), sample.tags.end(),
-                     [&](const auto& tag) { return told(tag.first, "tags." + tag.first); });
-}
-
 void rename_device(Sample& sample, const std::function<std::string(const std::string&)>& renamed) {
   const std::string device = renamed(sample.device);
-  for (Field& field : sample.fields) {
-    if (auto* text = std::get_if<std::string>(&field.value)) *text = replace_word(*text, sample.device, device);
-  }
-  for (auto& [name, value] : sample.tags) value = replace_word(value, sample.device, device);
+  replace_in_values(sample, sample.device, device);
   if (sample.alarm) {
     sample.alarm = std::make_shared<const AlarmChange>(renamed_alarm(*sample.alarm, sample, device, renamed));
   }

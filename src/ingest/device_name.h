@@ -12,11 +12,6 @@ namespace penstock::ingest {
 // alarm that travels with it, and in the name of the buffer it came through. Names of fields and of tags stay.
 void rename_device(Sample& sample, const std::function<std::string(const std::string& device)>& renamed);
 
-// What stands for an alarm's reason that would tell hidden values.
-constexpr std::string_view kWithheld = "withheld: it tells values that are hidden";
-// Whether `text` names a field of the sample, or a tag (tags.NAME), that is hidden.
-bool tells_any(std::string_view text, const Sample& sample, const std::function<bool(const std::string& name)>& hidden);
-
 // `text` with every such occurrence of `word` replaced.
 std::string replace_word(std::string_view text, std::string_view word, std::string_view with);
 

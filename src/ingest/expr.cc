@@ -179,6 +179,25 @@ std::string Expression::explain(const Sample& sample) const {
   return out;
 }
 
+Sample Expression::grounds(const Sample& sample) const {
+  const auto read = [this](const std::string& name, bool tag) {
+    return std::any_of(program_->nodes.begin(), program_->nodes.end(), [&](const detail::ExprNode& node) {
+      if (tag) return node.op == Op::tag && program_->names[node.name] == name;
+      return (node.op == Op::field || node.op == Op::array) &&
+             (program_->names[node.name] == name || program_->array_names[node.name] == name);
+    });
+  };
+  Sample part;
+  part.device = sample.device;
+  for (const Field& field : sample.fields) {
+    if (read(field.name, false)) part.fields.push_back(field);
+  }
+  for (const auto& tag : sample.tags) {
+    if (read(tag.first, true)) part.tags.push_back(tag);
+  }
+  return part;
+}
+
 Result<Condition> Condition::compile(std::string_view text) {
   auto program = std::make_unique<Program>();
   auto parsed = detail::parse_expression(text, true, *program);

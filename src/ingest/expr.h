@@ -95,6 +95,8 @@ class Expression {
   FieldType gives(const Shape& in, StepPlan& plan) const;
   // "score = 0.93, temp = 81degC": the values behind a decision. Of each at most 200 bytes, of all about 2,000.
   std::string explain(const Sample& sample) const;
+  // A sample of the same device with only the fields and tags that the expression reads: all that explain() tells of.
+  Sample grounds(const Sample& sample) const;
 
  private:
   friend struct Condition;

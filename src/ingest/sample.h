@@ -26,6 +26,8 @@ struct Field {
   std::string unit;  // as written by the source or a map step ("degC", "mm/s"), empty when unknown
 };
 
+struct Sample;
+
 // A raised or cleared alarm travels down the pipeline as the `alarm` of the sample that decided it.
 struct AlarmChange {
   std::string pipeline;
@@ -35,6 +37,9 @@ struct AlarmChange {
   base::WallMicros at = 0;           // event time of the deciding sample
   std::string why;                   // the condition in words with the values that met it
   std::string severity = "warning";  // info, warning or critical
+  // The fields and tags whose values `why` tells, as they were then. Only while it travels with its sample: nobody else
+  // is told, and nothing is stored.
+  std::shared_ptr<const Sample> grounds = {};
 };
 
 // Says when a sample is settled: what it became was delivered, stored durably or dropped by rule. Every sample made of

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "broker/broker_files.h"
 #include "broker/password_hash.h"
 #include "mqtt/test/broker.h"
@@ -51,7 +53,7 @@ TEST(BrokerConfig, ReadsEveryKey) {
   EXPECT_EQ(got.config->users[0].user.subscribe, std::vector<std::string>{"x/d1"});
   EXPECT_THAT(got.config->users[1].user.subscribe, IsEmpty());
   EXPECT_EQ(got.config->users[1].password.reveal(), "s3cret");
-  const std::string settings = settings_text(*got.config, BrokerFiles("/data"));
+  const std::string settings = *settings_text(*got.config, BrokerFiles("/data"));
   for (const char* line : {"listener 8883 0.0.0.0\n", "require_certificate true\n", "use_identity_as_username true\n",
                            "persistence false\n", "max_packet_size 74096\n", "allow_anonymous false\n",
                            "max_queued_messages 20\n", "max_queued_bytes 1048576\n", "max_inflight_bytes 262144\n",
@@ -60,24 +62,69 @@ TEST(BrokerConfig, ReadsEveryKey) {
   }
 }
 
-TEST(BrokerConfig, KnowsEachCertificateOfItsOwnAuthority) {
+std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct OwnedBroker {
   mqtt::test::Folder data;
-  std::filesystem::create_directories(data.file("devices"));
   const OwnAuthority own{data.file("devices")};
-  data.write("devices/trust.pem", "one");
+  const BrokerFiles files{data.file(".")};
   BrokerConfig config;
-  config.tls = BrokerTls{"/c", "/k", data.file("devices/../devices/trust.pem")};
-  const BrokerFiles files(data.file("."));
-  const std::string settings = settings_text(config, files, own);
-  EXPECT_THAT(settings, HasSubstr("use_subject_as_username true\ncrlfile " + data.file("devices/ca.crl") + "\n"));
+
+  OwnedBroker() {
+    std::filesystem::create_directories(data.file("devices"));
+    config.tls = BrokerTls{"/c", "/k", ""};
+  }
+  Result<std::string> settings(const std::string& client_ca) {
+    config.tls->client_ca = client_ca;
+    return settings_text(config, files, own);
+  }
+  std::string good(const std::string& client_ca) {
+    auto text = settings(client_ca);
+    EXPECT_TRUE(text) << text.error().detail;
+    return text.value_or("");
+  }
+};
+
+TEST(BrokerConfig, KnowsEachCertificateOfItsOwnAuthority) {
+  OwnedBroker broker;
+  broker.data.write("devices/trust.pem", "one");
+  const std::string meant = broker.data.file("devices/../devices/trust.pem");
+  const std::string settings = broker.good(meant);
+  EXPECT_THAT(settings,
+              HasSubstr("use_subject_as_username true\ncrlfile " + broker.data.file("devices/ca.crl") + "\n"));
   EXPECT_THAT(settings, testing::Not(HasSubstr("use_identity_as_username")));
-  data.write("devices/trust.pem", "another one");
-  EXPECT_NE(settings_text(config, files, own), settings) << "authorities are read when the broker is started";
-  const std::string whole = settings_text(config, files, own);
-  config.tls->client_ca = data.file("devices/ca.pem");
-  EXPECT_EQ(settings_text(config, files, own), whole) << "the file beside it is meant alike";
-  config.tls->client_ca = "/a";
-  EXPECT_THAT(settings_text(config, files, own), testing::Not(HasSubstr("crlfile")));
+  broker.data.write("devices/trust.pem", "another one");
+  const std::string whole = broker.good(meant);
+  EXPECT_NE(whole, settings) << "authorities are read when the broker is started";
+  EXPECT_EQ(broker.good(broker.data.file("devices/ca.pem")), whole) << "the file beside it is meant alike";
+  EXPECT_THAT(broker.good("/a"), testing::Not(HasSubstr("crlfile")));
+}
+
+TEST(BrokerConfig, KnowsItsOwnAuthorityInAnotherFile) {
+  OwnedBroker broker;
+  const mqtt::test::Certificates ours(broker.data, "DNS:a", "ours-");
+  const mqtt::test::Certificates former(broker.data, "DNS:a", "former-");
+  const mqtt::test::Certificates other(broker.data, "DNS:a", "other-");
+  if (!ours.made || !former.made || !other.made) GTEST_SKIP() << "no openssl program here to make certificates with";
+  broker.data.write("devices/trust.pem", contents(ours.ca) + contents(former.ca));
+  broker.data.write("devices/ca.pem", contents(ours.ca));
+  const std::string whole = broker.good(broker.own.trusted());
+  EXPECT_EQ(broker.good(broker.data.write("copy.pem", contents(ours.ca))), whole);
+  EXPECT_EQ(broker.good(broker.data.write("former.pem", "# the one before\n" + contents(former.ca))), whole);
+  EXPECT_EQ(broker.good(broker.data.write("both.pem", contents(former.ca) + contents(ours.ca))), whole);
+  const std::string theirs = broker.good(other.ca);
+  EXPECT_THAT(theirs, HasSubstr("cafile " + other.ca + "\n"));
+  EXPECT_THAT(theirs, HasSubstr("use_identity_as_username true\n"));
+
+  for (const std::string& mixed : {contents(other.ca) + contents(ours.ca), contents(former.ca) + contents(other.ca)}) {
+    auto refused = broker.settings(broker.data.write("mixed.pem", mixed));
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().detail, HasSubstr("mixed.pem"));
+    EXPECT_THAT(refused.error().detail, HasSubstr("client_ca: " + broker.own.trusted()));
+  }
 }
 
 TEST(BrokerConfig, RefusesAnOpenDoorToTheWorld) {
@@ -103,6 +150,22 @@ TEST(BrokerFiles, KeepUsersApart) {
   EXPECT_EQ(passwords_text(users), "a:$7$1$x$y\n");
   EXPECT_EQ(access_text(users, false), "user a\ntopic write t/a/#\ntopic read t/a/set\nuser b\n");
   EXPECT_EQ(access_text({}, true), "topic readwrite #\n");
+}
+
+TEST(BrokerFiles, AreNarrowedInTheirPlace) {
+  mqtt::test::Folder data;
+  const std::vector<BrokerUser> before{
+      {"a", "$a", {"t/a", "u"}, {"t/a"}}, {"b", "$b", {"t/b"}, {}}, {"c", "$c", {}, {}}};
+  std::vector<BrokerUser> after{{"c", "$c", {"u"}, {}}, {"a", "$new", {"t/a", "t/more"}, {"u"}}};
+  EXPECT_EQ(common_rules(access_text(before, true), access_text(after, false)), "user a\ntopic write t/a\nuser c\n");
+  EXPECT_EQ(common_rules(passwords_text(before), passwords_text(after)), "c:$c\n");
+  const std::string path = data.write("acl", access_text(before, true));
+  EXPECT_TRUE(narrow_file(path, access_text(after, false)));
+  EXPECT_EQ(contents(path), "user a\ntopic write t/a\nuser c\n");
+  EXPECT_FALSE(narrow_file(path, access_text(after, false)));
+  EXPECT_TRUE(narrow_file(path, ""));
+  EXPECT_EQ(contents(path), "");
+  EXPECT_FALSE(narrow_file(data.file("nowhere"), "user a\n"));
 }
 
 TEST(BrokerFiles, RefuseNamesAndTopicsThatWouldBeMoreThanOneLine) {

@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
+#include <fstream>
+
+#include "base/test/full_disk.h"
 #include "broker/password_hash.h"
 #include "mqtt/embedded.h"
 #include "mqtt/test/broker.h"
@@ -28,7 +32,19 @@ pid_t fork_keeper(int socket, const std::string& program, const std::string& set
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  rlimit files{};
+  ::getrlimit(RLIMIT_FSIZE, &files);
+  files.rlim_cur = files.rlim_max;  // a full disk (below) is the test's own
+  ::setrlimit(RLIMIT_FSIZE, &files);
   ::_exit(serve_keeper(3, program, settings));
+}
+
+pid_t parent_of(pid_t pid) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("PPid:")) return std::stoi(line.substr(5));
+  }
+  return 0;
 }
 
 struct Fixture {
@@ -219,6 +235,65 @@ TEST(Supervisor, EndsTheSessionOfASecretThatWasReplaced) {
   fixture.supervisor.set_devices(replaced);
   EXPECT_TRUE(eventually([&] { return !device.status().connected; }));
   EXPECT_TRUE(gets_in(fixture.client("press-3", "another")));
+}
+
+constexpr rlim_t kRoom = 32'768;
+
+// Whose rules find no room on that disk.
+std::vector<BrokerUser> with_many_more(std::vector<BrokerUser> devices) {
+  for (int i = 0; i < 1000; ++i)
+    devices.push_back(
+        {fmt::format("more-{}", i), devices.front().password_hash, {fmt::format("devices/more-{}/#", i)}, {}});
+  return devices;
+}
+
+TEST(Supervisor, WritesAgainWhatTheDiskDidNotTakeAndTakesBackAtOnce) {
+  NEED_BROKER();
+  Fixture fixture;
+  fixture.start();
+  std::vector<BrokerUser> devices = fixture.devices();
+  devices.push_back(devices[0]);
+  devices[1].name = "press-4";
+  devices[1].publish = devices[1].subscribe = {"devices/press-4/#"};
+  fixture.supervisor.set_devices(devices);
+  ASSERT_TRUE(eventually([&] { return gets_in(fixture.client("press-3", "right")); }));
+  mqtt::Connection revoked(fixture.client("press-3", "right"), {}, {});
+  ASSERT_TRUE(revoked.start());
+  ASSERT_TRUE(eventually([&] { return revoked.status().connected; }));
+  {
+    const base::test::FullDisk full(kRoom);
+    fixture.supervisor.set_devices(with_many_more({devices[1]}));
+    EXPECT_THAT(fixture.supervisor.status().unwritten, HasSubstr(fixture.folder.file("data/broker/")));
+    EXPECT_TRUE(eventually([&] { return !revoked.status().connected; })) << "what was taken back is, at once";
+    EXPECT_FALSE(gets_in(fixture.client("press-3", "right")));
+    EXPECT_TRUE(gets_in(fixture.client("press-4", "right"))) << "who is good stays";
+    EXPECT_FALSE(gets_in(fixture.client("more-7", "right")));
+    EXPECT_TRUE(fixture.supervisor.status().running);
+    // With what it has it can be started again, keeper and all.
+    const pid_t before = fixture.supervisor.status().pid;
+    ASSERT_EQ(::kill(parent_of(before), SIGKILL), 0);
+    ASSERT_TRUE(fixture.dies(before));
+    EXPECT_TRUE(fixture.runs()) << fixture.supervisor.status().detail;
+    EXPECT_FALSE(gets_in(fixture.client("press-3", "right")));
+  }
+  EXPECT_TRUE(eventually([&] { return fixture.supervisor.status().unwritten.empty(); }, 20s));
+  EXPECT_TRUE(eventually([&] { return gets_in(fixture.client("more-7", "right")); }));
+  EXPECT_FALSE(gets_in(fixture.client("press-3", "right")));
+}
+
+TEST(Supervisor, StartsOnceItsFilesCanBeWritten) {
+  NEED_BROKER();
+  Fixture fixture;
+  {
+    const base::test::FullDisk full(16);
+    EXPECT_FALSE(fixture.supervisor.prepare(fixture.config));
+    fixture.supervisor.run();
+    EXPECT_FALSE(fixture.supervisor.status().running);
+    EXPECT_THAT(fixture.supervisor.status().detail, HasSubstr(fixture.folder.file("data/broker/")));
+    EXPECT_FALSE(mqtt::Embedded::find());
+  }
+  EXPECT_TRUE(fixture.runs()) << fixture.supervisor.status().detail;
+  EXPECT_EQ(fixture.supervisor.status().starts, 1U);
 }
 
 TEST(Supervisor, TakesTheNamesOfCertificates) {

@@ -6,7 +6,10 @@
 #include <filesystem>
 #include <future>
 
+#include "base/test/full_disk.h"
+#include "device/authority.h"
 #include "device/command.h"
+#include "device/onboarding.h"
 #include "json/value.h"
 
 namespace penstock::device {
@@ -97,6 +100,27 @@ TEST_F(AtTheClerk, ACommandIsAnsweredAmongAFloodOfReports) {
   EXPECT_EQ(state_of("press-7", id), "done");
   EXPECT_EQ(store_.twin("press-7")->reported, R"({"n":2999})");
   EXPECT_EQ(store_.twin("press-7")->reported_version, 1) << "what came together is written once";
+}
+
+TEST_F(AtTheClerk, AListThatCouldNotBeWrittenIsTriedAgain) {
+  const std::string folder = authority_folder(path_);
+  ASSERT_TRUE(Authority::make(folder, "Plant", 3650, clock_.wall(), false));
+  const std::string list = folder + "/ca.crl";
+  std::filesystem::remove(list);
+  int told = 0;
+  {
+    const base::test::FullDisk full(16);
+    clerk_->on_identities([&](const auto&) { ++told; });
+  }
+  EXPECT_EQ(told, 1) << "the broker knows its users all the same";
+  EXPECT_FALSE(std::filesystem::exists(list));
+  clock_.advance(2min);
+  clerk_->refresh();
+  EXPECT_TRUE(std::filesystem::is_regular_file(list));
+  EXPECT_EQ(told, 2) << "the broker reads it when it is told";
+  clock_.advance(2min);
+  clerk_->refresh();
+  EXPECT_EQ(told, 2);
 }
 
 // The store's thread has as much to do as it may have.

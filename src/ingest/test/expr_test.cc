@@ -217,6 +217,20 @@ TEST(Condition, ExplainsNoMoreThanCanBeKept) {
   EXPECT_LT(told.size(), 2500U);
 }
 
+TEST(Condition, ItsGroundsAreWhatItReads) {
+  Sample sample = press();
+  sample.fields.clear();
+  for (const char* name : {"temp", "vib", "vib[]", "other", "line"}) sample.set(name, 1.0);
+  sample.tags = {{"line", "A"}, {"temp", "b"}};
+  const Sample grounds =
+      Condition::compile("temp > 80 or vib[0] > 3 or tags.line == 'A' or missing > 2")->when.grounds(sample);
+  std::vector<std::string> names;
+  for (const Field& field : grounds.fields) names.push_back(field.name);
+  EXPECT_THAT(names, testing::ElementsAre("temp", "vib", "vib[]"));
+  EXPECT_THAT(grounds.tags, testing::ElementsAre(testing::Pair("line", "A")));
+  EXPECT_EQ(grounds.device, sample.device);
+}
+
 TEST(Condition, KnowsWhetherItConcernsASample) {
   auto condition = Condition::compile("score > 0.8");
   EXPECT_FALSE(condition->when.concerns(press()));

@@ -147,6 +147,7 @@ class Alarm : public ingest::Step {
     std::string_view no_longer = !watch.raised && !settings_.clear ? "no longer " : "";
     change->why = fmt::format("{}{}; {}", no_longer, condition.text(), condition.when.explain(sample));
     context_.tell(*change);
+    change->grounds = std::make_shared<const Sample>(condition.when.grounds(sample));
     sample.alarm = std::move(change);
     sample.priority = ingest::Priority::alarm;
   }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ingest/alarm_reason.h"
 #include "ingest/device_name.h"
 #include "ingest/field_access.h"
 
@@ -47,7 +48,6 @@ class Anonymise : public ingest::Step {
   explicit Anonymise(Settings settings) : settings_(std::move(settings)) {}
 
   void push(Sample sample, ingest::Output& out) override {
-    if (sample.alarm) hide_in_alarm(sample);
     const auto dropped = [this](const std::string& name) { return find_match(settings_.drop, name) != nullptr; };
     std::erase_if(sample.fields, [&](const ingest::Field& field) { return dropped(field.name); });
     std::erase_if(sample.tags, [&](const auto& tag) { return dropped("tags." + tag.first); });
@@ -55,8 +55,11 @@ class Anonymise : public ingest::Step {
     for (auto& [name, value] : sample.tags) {
       if (const auto* left = find(settings_.mask, "tags." + name)) value = masked(value, *left);
     }
-    sample.event_time = coarse(sample.event_time);
+    if (settings_.time > 0) cut_times(sample);
     if (settings_.device) ingest::rename_device(sample, [](const std::string&) { return std::string("anonymous"); });
+    if (!settings_.drop.empty() || !settings_.mask.empty() || !settings_.digits.empty()) {
+      ingest::withhold_reason(sample);
+    }
     out.emit(std::move(sample));
   }
 
@@ -80,22 +83,15 @@ class Anonymise : public ingest::Step {
  private:
   // Towards the past, also before 1970.
   base::WallMicros coarse(base::WallMicros at) const {
-    return settings_.time > 0 ? at - ((at % settings_.time) + settings_.time) % settings_.time : at;
+    return at - ((at % settings_.time) + settings_.time) % settings_.time;
   }
 
-  bool hides(const std::string& name) const {
-    return find_match(settings_.drop, name) != nullptr || find(settings_.mask, name) != nullptr ||
-           find(settings_.digits, name) != nullptr;
-  }
-
-  // Its reason tells the values that met the condition.
-  void hide_in_alarm(Sample& sample) const {
-    ingest::AlarmChange alarm = *sample.alarm;
-    alarm.at = coarse(alarm.at);
-    if (ingest::tells_any(alarm.why, sample, [this](const std::string& name) { return hides(name); })) {
-      alarm.why = ingest::kWithheld;
-    }
-    sample.alarm = std::make_shared<const ingest::AlarmChange>(std::move(alarm));
+  void cut_times(Sample& sample) const {
+    sample.event_time = coarse(sample.event_time);
+    if (!sample.alarm) return;
+    auto alarm = std::make_shared<ingest::AlarmChange>(*sample.alarm);
+    alarm->at = coarse(alarm->at);
+    sample.alarm = std::move(alarm);
   }
 
   template <class T>

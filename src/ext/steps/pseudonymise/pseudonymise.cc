@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "base/secret.h"
+#include "ingest/alarm_reason.h"
 #include "ingest/device_name.h"
 #include "ingest/field_access.h"
 
@@ -31,7 +32,6 @@ class Pseudonymise : public ingest::Step {
   explicit Pseudonymise(Settings settings) : settings_(std::move(settings)) {}
 
   void push(Sample sample, ingest::Output& out) override {
-    if (sample.alarm) hide_in_alarm(sample);
     if (settings_.device)
       ingest::rename_device(sample, [this](const std::string& device) { return pseudonym(device); });
     for (ingest::Field& field : sample.fields) {
@@ -42,6 +42,7 @@ class Pseudonymise : public ingest::Step {
     for (auto& [name, value] : sample.tags) {
       if (find_match(settings_.tags, name) != nullptr) value = pseudonym(value);
     }
+    if (!settings_.fields.empty() || !settings_.tags.empty()) ingest::withhold_reason(sample);
     out.emit(std::move(sample));
   }
 
@@ -63,18 +64,6 @@ class Pseudonymise : public ingest::Step {
     if (const auto* array = std::get_if<std::vector<double>>(&value)) return fmt::format("{}", fmt::join(*array, ","));
     if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
     return fmt::format("{}", std::get<double>(value));
-  }
-
-  // Its reason tells the values that met the condition.
-  void hide_in_alarm(Sample& sample) const {
-    const auto hidden = [this](const std::string& name) {
-      const bool tag = name.starts_with("tags.");
-      return find_match(tag ? settings_.tags : settings_.fields, tag ? name.substr(5) : name) != nullptr;
-    };
-    if (!ingest::tells_any(sample.alarm->why, sample, hidden)) return;
-    auto alarm = std::make_shared<ingest::AlarmChange>(*sample.alarm);
-    alarm->why = ingest::kWithheld;
-    sample.alarm = std::move(alarm);
   }
 
   std::string pseudonym(const std::string& of) {

@@ -2,14 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
-#include <csignal>
 #include <fstream>
 
+#include "base/test/full_disk.h"
 #include "ext/sinks/file/file_sink.h"
 
 namespace penstock::ext {
@@ -133,16 +132,12 @@ TEST_F(SampleFileTest, BeginsAnewWhenTheFileWasTakenAway) {
 }
 
 TEST_F(SampleFileTest, TakesTheLastWriteBackWhenTheDiskIsFull) {
-  std::signal(SIGXFSZ, SIG_IGN);
   SampleFile out = file();
   ASSERT_TRUE(out.append("first\n"));
-  rlimit before{};
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  const rlimit small{10, before.rlim_max};
-  ::setrlimit(RLIMIT_FSIZE, &small);
-  auto full = out.append("second line\n");
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  ASSERT_FALSE(full);
+  {
+    const base::test::FullDisk full(10);
+    ASSERT_FALSE(out.append("second line\n"));
+  }
   EXPECT_EQ(content(path_), "first\n");
   ASSERT_TRUE(out.append("second line\n"));
   EXPECT_EQ(content(path_), "first\nsecond line\n");

@@ -158,6 +158,20 @@ TEST(Alarm, AskedWhetherItStandsTheBoardDecides) {
   EXPECT_FALSE(changes[0].raised);
 }
 
+TEST(Alarm, TravelsWithTheGroundsOfItsReason) {
+  StepHarness harness(make_alarm, "{ name: hot, raise: temp > 80 and tags.line == 'A' }");
+  auto sample = sample_at(0, "temp", 90.0);
+  sample.set("badge", std::string("AB1234"));
+  sample.tags = {{"line", "A"}, {"shift", "night"}};
+  harness.push(sample);
+  ASSERT_TRUE(harness.out.at(0).alarm && harness.out[0].alarm->grounds);
+  const Sample& grounds = *harness.out[0].alarm->grounds;
+  ASSERT_EQ(grounds.fields.size(), 1U);
+  EXPECT_EQ(grounds.fields[0].name, "temp");
+  EXPECT_THAT(grounds.tags, testing::ElementsAre(testing::Pair("line", "A")));
+  EXPECT_EQ(harness.changes.at(0).grounds, nullptr) << "nobody else keeps them";
+}
+
 TEST(Alarm, TwoAlarmsOfOneSampleTravelWithOneEach) {
   StepHarness harness(make_alarm, "{ name: hot, raise: temp > 80 }");
   auto sample = sample_at(0, "temp", 90.0);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "ingest/alarm_reason.h"
+#include "ingest/expr.h"
 #include "ingest/sample_bytes.h"
 #include "ingest/sample_json.h"
 #include "ingest/test/step_harness.h"
@@ -86,6 +88,7 @@ ingest::Sample alarmed(const std::string& device) {
   alarm->raised = true;
   alarm->at = sample.event_time;
   alarm->why = "vib > 5 and device == '" + device + "'; vib = 5.25, device = " + device;
+  alarm->grounds = std::make_shared<const ingest::Sample>(ingest::Expression::compile("vib > 5")->grounds(sample));
   sample.alarm = std::move(alarm);
   sample.sequence = 7;
   sample.origin = std::make_shared<const std::string>("journals/" + device + "-17");
@@ -108,13 +111,46 @@ TEST(Anonymise, NamesTheDeviceNowhere) {
   EXPECT_EQ(harness.out[0].alarm->at % 3'600'000'000, 0);
 }
 
+std::string reason_behind(const char* yaml, ingest::Sample sample) {
+  StepHarness harness(make_anonymise, yaml);
+  harness.push(std::move(sample));
+  return harness.out.at(0).alarm->why;
+}
+
 TEST(Anonymise, AnAlarmDoesNotTellHiddenValues) {
-  StepHarness harness(make_anonymise, "{ mask: { vib: 0 } }");
-  harness.push(alarmed("d"));
-  EXPECT_THAT(ingest::to_json(harness.out.at(0)), testing::Not(testing::HasSubstr("5.25")));
-  StepHarness other(make_anonymise, "{ mask: { badge: 0 } }");
-  other.push(alarmed("d"));
-  EXPECT_THAT(other.out.at(0).alarm->why, testing::HasSubstr("vib = 5.25"));
+  for (const char* hides : {"{ mask: { vib: 0 } }", "{ drop: vib }", "{ round: { vib: 1 } }"}) {
+    EXPECT_EQ(reason_behind(hides, alarmed("d")), ingest::kWithheld) << hides;
+  }
+  EXPECT_THAT(reason_behind("{ mask: { badge: 0 } }", alarmed("d")), testing::HasSubstr("vib = 5.25"));
+  EXPECT_THAT(reason_behind("{ mask: { badge: 0 }, device: true }", alarmed("d")), testing::HasSubstr("vib = 5.25"));
+}
+
+TEST(Anonymise, AnAlarmDoesNotTellHiddenValuesByNamesTheyHadBefore) {
+  auto renamed = alarmed("d");
+  renamed.fields[0].name = "swing";
+  EXPECT_EQ(reason_behind("{ mask: { swing: 0 } }", renamed), ingest::kWithheld);
+  auto dropped = alarmed("d");
+  dropped.fields.erase(dropped.fields.begin());
+  EXPECT_EQ(reason_behind("{ drop: vib }", dropped), ingest::kWithheld);
+  auto moved = alarmed("d");
+  moved.set("swing", moved.fields[0].value);
+  moved.set("vib", 0.0);
+  EXPECT_EQ(reason_behind("{ mask: { swing: 0 } }", moved), ingest::kWithheld) << "another value has its name";
+}
+
+TEST(Anonymise, HidingTheDeviceOrTheTimeLeavesTheRestOfAReason) {
+  auto renamed = alarmed("press-1");
+  renamed.fields[0].name = "swing";
+  EXPECT_THAT(reason_behind("{ device: true, time: 1h }", renamed),
+              testing::EndsWith("vib = 5.25, device = anonymous"));
+}
+
+TEST(Anonymise, AReasonWhoseGroundsAreUnknownIsWithheld) {
+  auto sample = alarmed("d");
+  auto alarm = std::make_shared<ingest::AlarmChange>(*sample.alarm);
+  alarm->grounds = nullptr;
+  sample.alarm = alarm;
+  EXPECT_EQ(reason_behind("{ mask: { badge: 0 } }", sample), ingest::kWithheld);
 }
 
 }  // namespace

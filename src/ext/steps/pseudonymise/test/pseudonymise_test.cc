@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "base/secret.h"
+#include "ingest/alarm_reason.h"
+#include "ingest/expr.h"
 #include "ingest/sample_json.h"
 #include "ingest/test/step_harness.h"
 
@@ -77,6 +79,26 @@ TEST(Pseudonymise, NamesTheDeviceNowhere) {
   EXPECT_THAT(told, testing::Not(testing::HasSubstr("AB1234")));
   EXPECT_EQ(out.alarm->device, out.device);
   EXPECT_EQ(out.tags[0].second, "plant/" + out.device + "/vib");
+}
+
+TEST(Pseudonymise, AReasonTellsOnlyWhatTheSampleStillDoes) {
+  const auto reason_behind = [](const char* yaml, bool renamed) {
+    auto sample = sample_at(0, "badge", std::string("AB1234"));
+    sample.tags = {{"line", "A"}, {"shift", "night"}};
+    auto alarm = std::make_shared<ingest::AlarmChange>();
+    alarm->why = "badge == 'AB1234' and tags.line == 'A'; badge = AB1234, line = A";
+    alarm->grounds = std::make_shared<const ingest::Sample>(
+        ingest::Expression::compile("badge == 'AB1234' and tags.line == 'A'")->grounds(sample));
+    sample.alarm = alarm;
+    if (renamed) sample.fields[0].name = "worker";
+    StepHarness harness(make_pseudonymise, yaml);
+    harness.push(std::move(sample));
+    return harness.out.at(0).alarm->why;
+  };
+  EXPECT_EQ(reason_behind("{ key: 0123456789abcdef, fields: worker }", true), ingest::kWithheld);
+  EXPECT_EQ(reason_behind("{ key: 0123456789abcdef, fields: badge }", false), ingest::kWithheld);
+  EXPECT_EQ(reason_behind("{ key: 0123456789abcdef, tags: line }", false), ingest::kWithheld);
+  EXPECT_THAT(reason_behind("{ key: 0123456789abcdef, tags: shift }", false), testing::HasSubstr("badge = AB1234"));
 }
 
 }  // namespace

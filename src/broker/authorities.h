@@ -1,0 +1,14 @@
+// Whose certificates a file of authorities stands for. An authority is known by its key: a copy of its certificate, or
+// another certificate for the same key, is the same authority.
+#pragma once
+
+#include <set>
+#include <string>
+
+namespace penstock::broker {
+
+// SHA-256 of the public keys of the certificates in a PEM file. Those that have ended, with which nobody gets in, only
+// with `ended`. Empty when it cannot be read.
+std::set<std::string> authorities_in(const std::string& path, bool ended = false);
+
+}  // namespace penstock::broker
