@@ -148,7 +148,7 @@ def taken(gateway):
 
 
 def id_of(event):
-    return re.search(r"\[(\w+)\]", event["why"])[1]
+    return re.search(r"\[([^\]]+)\]", event["why"])[1]
 
 
 def under_way(gateway):
