@@ -82,10 +82,19 @@ struct PointWrite {
   Value value;
   base::Duration timeout{};
 };
+// Asks the device for what a point holds now, whether the source reads it by itself or not, in its turn and at the pace
+// of the device. `done` as above; not_found also where the device has no such address to read, unimplemented for a
+// source that cannot be asked. Any other failure may pass.
+struct PointRead {
+  std::string source;
+  std::string point;
+  base::Duration timeout{};
+};
 class WritePort {
  public:
   virtual ~WritePort() = default;
   virtual void write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) = 0;
+  virtual void read(rt::Loop& loop, PointRead read, std::function<void(Result<Value>)> done) = 0;
 };
 
 // What steps remember over a restart: small values under keys that begin with "PIPELINE/". Any thread; reading is from
@@ -222,6 +231,10 @@ class Source {
     done(
         fail(Errc::permission_denied,
              "source '" + write.source + "' has nothing to write to: only sources of devices with writable points do"));
+  }
+  // What a point holds now; on the loop, `done` exactly once, on the loop.
+  virtual void read(PointRead read, std::function<void(Result<Value>)> done) {
+    done(fail(Errc::unimplemented, "source '" + read.source + "' cannot be asked for a single point"));
   }
 };
 

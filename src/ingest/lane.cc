@@ -366,15 +366,29 @@ void Lane::accept(const std::string& source, std::string content_type, std::stri
   });
 }
 
-void Lane::write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) {
-  std::shared_ptr<RunningSource> running = find_source(write.source);
+void Lane::ask(rt::Loop& loop, const std::string& source, std::function<void(Source&, Answer)> question, Answer done) {
+  std::shared_ptr<RunningSource> running = find_source(source);
   auto answer = [&loop, done = std::move(done)](Result<Value> result) {
     loop.post([done, result = std::move(result)] { done(result); });
   };
-  if (!running) return answer(fail(Errc::not_found, fmt::format("there is no source '{}' to write to", write.source)));
-  running->loop->post([running, write = std::move(write), answer]() mutable {
-    running->source->write(std::move(write), [running, answer](Result<Value> result) { answer(std::move(result)); });
+  if (!running) return answer(fail(Errc::not_found, fmt::format("there is no source '{}'", source)));
+  running->loop->post([running, question = std::move(question), answer] {
+    question(*running->source, [running, answer](Result<Value> result) { answer(std::move(result)); });
   });
+}
+
+void Lane::write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) {
+  std::string source = write.source;
+  ask(
+      loop, source, [write = std::move(write)](Source& asked, Answer answer) { asked.write(write, std::move(answer)); },
+      std::move(done));
+}
+
+void Lane::read(rt::Loop& loop, PointRead read, std::function<void(Result<Value>)> done) {
+  std::string source = read.source;
+  ask(
+      loop, source, [read = std::move(read)](Source& asked, Answer answer) { asked.read(read, std::move(answer)); },
+      std::move(done));
 }
 
 std::vector<SourceStatus> Lane::sources() const {

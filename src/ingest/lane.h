@@ -63,6 +63,7 @@ class Lane : public WritePort {
 
   // WritePort: through the running source of that name.
   void write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) override;
+  void read(rt::Loop& loop, PointRead read, std::function<void(Result<Value>)> done) override;
 
   std::vector<SourceStatus> sources() const;
   std::vector<std::shared_ptr<const Pipeline>> pipelines() const;
@@ -96,6 +97,9 @@ class Lane : public WritePort {
   void declare_alarms();
   void close_buffers(const std::vector<std::shared_ptr<RunningSource>>& sources, std::function<void()> done);
   std::shared_ptr<RunningSource> find_source(const std::string& name) const;
+  // Asks the running source on its loop; `done` on `loop`.
+  using Answer = std::function<void(Result<Value>)>;
+  void ask(rt::Loop& loop, const std::string& source, std::function<void(Source&, Answer)> question, Answer done);
 
   LaneOptions options_;
   AlarmBoard board_;

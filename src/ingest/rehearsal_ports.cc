@@ -44,6 +44,13 @@ void RehearsalPorts::Writes::write(rt::Loop& loop, PointWrite write, std::functi
   });
 }
 
+// Nothing is in doubt where every write is confirmed at once.
+void RehearsalPorts::Writes::read(rt::Loop& loop, PointRead read, std::function<void(Result<Value>)> done) {
+  loop.post([point = std::move(read.point), done = std::move(done)] {
+    done(fail(Errc::unimplemented, fmt::format("nobody reads '{}' in a test", point)));
+  });
+}
+
 void RehearsalPorts::Posts::post(rt::Loop& loop, HttpPost request, std::function<void(Result<int>)> done) {
   ++owner->under_way_;
   made.push_back(std::move(request));

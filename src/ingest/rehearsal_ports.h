@@ -42,6 +42,7 @@ class RehearsalPorts {
   };
   struct Writes : WritePort {
     void write(rt::Loop& loop, PointWrite write, std::function<void(Result<Value>)> done) override;
+    void read(rt::Loop& loop, PointRead read, std::function<void(Result<Value>)> done) override;
     std::vector<PointWrite> made;
     RehearsalPorts* owner = nullptr;
   };

@@ -5,6 +5,15 @@
 #include "ext/sources/modbus/modbus_config.h"
 
 namespace penstock::ext {
+namespace {
+
+modbus::Poller::Answered on_loop(rt::Loop& loop, std::function<void(Result<ingest::Value>)> done) {
+  return [&loop, done = std::move(done)](Result<ingest::Value> result) {
+    loop.post([done, result = std::move(result)] { done(result); });
+  };
+}
+
+}  // namespace
 
 ModbusSource::ModbusSource(std::string name, modbus::PollerOptions options, const base::Clock& clock)
     : name_(std::move(name)),
@@ -58,25 +67,32 @@ ingest::Shape ModbusSource::shape() const {
   return shape;
 }
 
-void ModbusSource::write(ingest::PointWrite write, std::function<void(Result<ingest::Value>)> done) {
+Result<ModbusSource::Place> ModbusSource::find(const std::string& point) const {
+  if (loop_ == nullptr) return fail(Errc::unavailable, fmt::format("the source '{}' is not running", name_));
   for (std::size_t d = 0; d < options_.devices.size(); ++d) {
     const modbus::Device& device = options_.devices[d];
     for (std::size_t p = 0; p < device.points.size(); ++p) {
-      const modbus::Point& point = device.points[p];
-      const bool alone = options_.devices.size() == 1 && write.point == point.name;
-      if (!alone && write.point != device.name + "." + point.name) continue;
-      if (!point.writable) {
-        return done(fail(Errc::permission_denied,
-                         fmt::format("'{}.{}' is read only: write its address with :rw", name_, write.point)));
-      }
-      if (loop_ == nullptr) return done(fail(Errc::unavailable, fmt::format("the source '{}' is not running", name_)));
-      return poller_->write(d, p, std::move(write.value), write.timeout,
-                            [loop = loop_, done = std::move(done)](Result<ingest::Value> result) {
-                              loop->post([done, result = std::move(result)] { done(result); });
-                            });
+      const bool alone = options_.devices.size() == 1 && point == device.points[p].name;
+      if (alone || point == device.name + "." + device.points[p].name) return Place{d, p};
     }
   }
-  done(fail(Errc::not_found, fmt::format("the source '{}' has no point '{}'", name_, write.point)));
+  return fail(Errc::not_found, fmt::format("the source '{}' has no point '{}'", name_, point));
+}
+
+void ModbusSource::write(ingest::PointWrite write, std::function<void(Result<ingest::Value>)> done) {
+  auto place = find(write.point);
+  if (!place) return done(std::unexpected(place.error()));
+  if (!options_.devices[place->device].points[place->point].writable) {
+    return done(fail(Errc::permission_denied,
+                     fmt::format("'{}.{}' is read only: write its address with :rw", name_, write.point)));
+  }
+  poller_->write(place->device, place->point, std::move(write.value), write.timeout, on_loop(*loop_, std::move(done)));
+}
+
+void ModbusSource::read(ingest::PointRead read, std::function<void(Result<ingest::Value>)> done) {
+  auto place = find(read.point);
+  if (!place) return done(std::unexpected(place.error()));
+  poller_->read(place->device, place->point, read.timeout, on_loop(*loop_, std::move(done)));
 }
 
 std::unique_ptr<ingest::Source> make_modbus_source(const std::string& name, const config::Node& kind, config::Map& map,

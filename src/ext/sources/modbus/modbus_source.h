@@ -20,8 +20,15 @@ class ModbusSource : public ingest::Source {
   ingest::Shape shape() const override;
   // Points are named "point", or "device.point" where the source has several devices.
   void write(ingest::PointWrite write, std::function<void(Result<ingest::Value>)> done) override;
+  void read(ingest::PointRead read, std::function<void(Result<ingest::Value>)> done) override;
 
  private:
+  struct Place {
+    std::size_t device = 0;
+    std::size_t point = 0;
+  };
+  Result<Place> find(const std::string& point) const;
+
   const std::string name_;
   const modbus::PollerOptions options_;
   rt::Loop* loop_ = nullptr;

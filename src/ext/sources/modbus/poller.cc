@@ -66,23 +66,24 @@ void Poller::stop() {
   }
   changed_.notify_all();
   bus_.interrupt();
-  std::vector<std::pair<Written, bool>> left;  // and whether it was begun
+  std::vector<std::pair<Answered, Error>> left;
   {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, 200ms, [this] { return ended_; });
     for (Order& order : orders_) {
-      if (order.written) left.emplace_back(std::exchange(order.written, {}), order.begun);
+      if (!order.answered) continue;
+      Error why{Errc::cancelled, "the source was stopped", {}};
+      if (order.value) why.detail += " before the write was made";
+      if (order.value && order.begun)
+        why = {Errc::data_loss, "the source was stopped before the write was confirmed; it may have been made", {}};
+      left.emplace_back(std::exchange(order.answered, {}), std::move(why));
     }
   }
   {
     std::lock_guard lock(emit_mutex_);
     emit_ = {};
   }
-  for (const auto& [written, begun] : left) {
-    written(begun
-                ? fail(Errc::data_loss, "the source was stopped before the write was confirmed; it may have been made")
-                : fail(Errc::cancelled, "the source was stopped before the write was made"));
-  }
+  for (const auto& [answered, why] : left) answered(std::unexpected(why));
 }
 
 void Poller::run() {
@@ -294,7 +295,17 @@ void Poller::emit(ingest::Sample sample) {
 }
 
 void Poller::write(std::size_t device, std::size_t point, ingest::Value value, base::Duration timeout,
-                   Written written) {
+                   Answered answered) {
+  const base::SteadyTime now = clock_.steady();
+  take({device, point, std::move(value), now + timeout, now, std::move(answered)});
+}
+
+void Poller::read(std::size_t device, std::size_t point, base::Duration timeout, Answered answered) {
+  const base::SteadyTime now = clock_.steady();
+  take({device, point, std::nullopt, now + timeout, now, std::move(answered)});
+}
+
+void Poller::take(Order order) {
   std::optional<Error> refusal;
   {
     std::lock_guard lock(mutex_);
@@ -303,11 +314,10 @@ void Poller::write(std::size_t device, std::size_t point, ingest::Value value, b
     } else if (orders_.size() >= kOrdersMax) {
       refusal = Error{Errc::backpressure, fmt::format("{} writes wait for this bus already", kOrdersMax), {}};
     } else {
-      const base::SteadyTime now = clock_.steady();
-      orders_.push_back({device, point, std::move(value), now + timeout, now, std::move(written)});
+      orders_.push_back(std::move(order));
     }
   }
-  if (refusal) return written(std::unexpected(std::move(*refusal)));
+  if (refusal) return order.answered(std::unexpected(std::move(*refusal)));
   changed_.notify_all();
 }
 
@@ -322,7 +332,7 @@ void Poller::carry_out_orders() {
     auto result = carry_out(*order);
     lock.lock();
     if (!result) continue;
-    if (order->written) order->written(std::move(*result));
+    if (order->answered) order->answered(std::move(*result));
     orders_.erase(order);
   }
 }
@@ -330,6 +340,7 @@ void Poller::carry_out_orders() {
 // Takes an order on as far as it goes. Nothing when it is to be taken up again when it is due.
 std::optional<Result<ingest::Value>> Poller::carry_out(Order& order) {
   using Value = Result<ingest::Value>;
+  if (!order.value) return look(order);
   const auto later = [&](base::Duration pause) {
     order.due = clock_.steady() + pause;
     return order.due < order.until;
@@ -362,14 +373,14 @@ Result<void> Poller::set(Order& order) {
   std::vector<std::uint16_t> words;
   if (point.bit >= 0) {
     // The register's other bits are read and written back as they are.
-    const double wanted = ingest::number_of(order.value);
+    const double wanted = ingest::number_of(*order.value);
     if (wanted != 0 && wanted != 1)
       return fail(Errc::invalid_argument, fmt::format("'{}' takes true or false", point.name));
     if (auto before = read_point(order); !before) return before;
     const auto mask = static_cast<std::uint16_t>(1U << point.bit);
     words.push_back(static_cast<std::uint16_t>(wanted == 1 ? words_[0] | mask : words_[0] & ~mask));
   } else {
-    auto encoded = encode(point, order.value);
+    auto encoded = encode(point, *order.value);
     if (!encoded) return std::unexpected(encoded.error());
     words = std::move(*encoded);
   }
@@ -389,6 +400,19 @@ Result<void> Poller::read_point(const Order& order) {
   const Point& point = device.points[order.point];
   const Block block{point.table, point.address, point.width(), {order.point}, false};
   return ask(order.device, Purpose::order, [&] { return bus_.read(device.unit, block, words_); });
+}
+
+Result<ingest::Value> Poller::look(const Order& order) {
+  const base::SteadyTime now = clock_.steady();
+  const Line& line = lines_[order.device];
+  const Device& device = options_.devices[order.device];
+  if (now < link_.again_at) return std::unexpected(link_.broken);
+  if (line.silent && now < line.again_at) return fail(Errc::unavailable, device.name + " does not answer");
+  if (now >= order.until) return fail(Errc::deadline_exceeded, "the bus was busy until the time for it was over");
+  if (auto read = read_point(order); !read) return std::unexpected(read.error());
+  const Point& point = device.points[order.point];
+  if (auto value = decode(point, words_)) return std::move(*value);
+  return fail(Errc::data_loss, fmt::format("'{}' does not hold a value now", point.name));
 }
 
 PollerStatus Poller::status() const {

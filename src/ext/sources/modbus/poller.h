@@ -6,6 +6,7 @@
 #include <functional>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ struct PollerStatus {
 class Poller : public std::enable_shared_from_this<Poller> {
  public:
   using Emit = std::function<bool(std::vector<ingest::Sample>)>;
-  using Written = std::function<void(Result<ingest::Value>)>;
+  using Answered = std::function<void(Result<ingest::Value>)>;
 
   Poller(PollerOptions options, const base::Clock& clock);
 
@@ -56,9 +57,12 @@ class Poller : public std::enable_shared_from_this<Poller> {
   void stop();
   // Any thread: sets a point and reads it back, between two requests of a reading. A device that is busy is asked
   // again, and one that does not read as written is looked at again, until the time is over; what was sent and not
-  // answered is not sent again: the device may have done it. `written` is called once, on the poller's thread or on
+  // answered is not sent again: the device may have done it. `answered` is called once, on the poller's thread or on
   // that of write() or stop(), and must not call back.
-  void write(std::size_t device, std::size_t point, ingest::Value value, base::Duration timeout, Written written);
+  void write(std::size_t device, std::size_t point, ingest::Value value, base::Duration timeout, Answered answered);
+  // Likewise: what a point holds now. A device or connection that is left alone for a while because it did not answer
+  // is not asked for it: unavailable.
+  void read(std::size_t device, std::size_t point, base::Duration timeout, Answered answered);
   PollerStatus status() const;
 
  private:
@@ -85,10 +89,10 @@ class Poller : public std::enable_shared_from_this<Poller> {
   struct Order {
     std::size_t device = 0;
     std::size_t point = 0;
-    ingest::Value value;
+    std::optional<ingest::Value> value;  // none: it is read only
     base::SteadyTime until{};
     base::SteadyTime due{};                 // the next request for it
-    Written written;                        // guarded by mutex_; empty once stop() has answered
+    Answered answered;                      // guarded by mutex_; empty once stop() has answered
     std::vector<std::uint16_t> words = {};  // as sent; empty before
     bool begun = false;                     // guarded by mutex_
   };
@@ -112,10 +116,12 @@ class Poller : public std::enable_shared_from_this<Poller> {
   void settle(std::size_t device, const Result<void>& result);
   void note(std::size_t device, const Result<void>& result);
   void emit(ingest::Sample sample);
+  void take(Order order);
   void carry_out_orders();
   std::optional<Result<ingest::Value>> carry_out(Order& order);
   Result<void> set(Order& order);
   Result<void> read_point(const Order& order);
+  Result<ingest::Value> look(const Order& order);
   bool stopping();
 
   const PollerOptions options_;

@@ -14,6 +14,10 @@ constexpr base::Duration kEveryLeast = 50ms;
 // Sensors have no more digits than this.
 double rounded(double value) { return std::round(value * 1000) / 1000; }
 
+std::unexpected<Error> no_point(const std::string& name) {
+  return fail(Errc::not_found, fmt::format("the simulated press has no point '{}'; it has 'stop'", name));
+}
+
 }  // namespace
 
 SimulateSource::SimulateSource(SimulateOptions options, const base::Clock& clock)
@@ -78,15 +82,17 @@ ingest::Shape SimulateSource::shape() const {
 }
 
 void SimulateSource::write(ingest::PointWrite write, std::function<void(Result<ingest::Value>)> done) {
-  if (write.point != "stop") {
-    return done(
-        fail(Errc::not_found, fmt::format("the simulated press has no point '{}'; it has 'stop'", write.point)));
-  }
+  if (write.point != "stop") return done(no_point(write.point));
   const auto* stop = std::get_if<bool>(&write.value);
   if (stop == nullptr || !*stop) {
     return done(fail(Errc::invalid_argument, "'stop' takes true; the press starts by itself when it is repaired"));
   }
   press_.stop(clock_.steady());
+  done(ingest::Value(press_.stopped()));
+}
+
+void SimulateSource::read(ingest::PointRead read, std::function<void(Result<ingest::Value>)> done) {
+  if (read.point != "stop") return done(no_point(read.point));
   done(ingest::Value(press_.stopped()));
 }
 

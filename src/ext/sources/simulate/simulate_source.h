@@ -29,6 +29,7 @@ class SimulateSource : public ingest::Source {
   ingest::Shape shape() const override;
   // The one point is `stop`: true stops the press; it cannot be started from here.
   void write(ingest::PointWrite write, std::function<void(Result<ingest::Value>)> done) override;
+  void read(ingest::PointRead read, std::function<void(Result<ingest::Value>)> done) override;
 
  private:
   void take();

@@ -11,13 +11,23 @@
 #include "mqtt/topic.h"
 
 namespace penstock::ext::steps {
-namespace {
 
 using ingest::Value;
+
+namespace {
 
 constexpr std::size_t kWritesMax = 16;
 // Devices hold single precision: what is read back differs from what was written in the eighth digit.
 constexpr double kSlack = 1e-6;
+
+std::optional<double> number_of(const Value& value) {
+  if (const auto* boolean = std::get_if<bool>(&value)) return *boolean ? 1 : 0;
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  return std::nullopt;
+}
+
+}  // namespace
 
 std::string text_of(const Value& value) {
   if (const auto* boolean = std::get_if<bool>(&value)) return *boolean ? "true" : "false";
@@ -27,43 +37,47 @@ std::string text_of(const Value& value) {
   return "an array";
 }
 
-std::optional<double> number_of(const Value& value) {
-  if (const auto* boolean = std::get_if<bool>(&value)) return *boolean ? 1 : 0;
-  if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
-  if (const auto* number = std::get_if<double>(&value)) return *number;
-  return std::nullopt;
+Value value_of(const std::string& text) {
+  if (text == "true" || text == "false") return text == "true";
+  const char* end = text.data() + text.size();
+  std::int64_t integer = 0;
+  if (auto read = std::from_chars(text.data(), end, integer); read.ec == std::errc() && read.ptr == end) return integer;
+  double number = 0;
+  if (auto read = std::from_chars(text.data(), end, number); read.ec == std::errc() && read.ptr == end) return number;
+  return text;
 }
 
-bool agree(const Value& wanted, const Value& read, double within) {
-  auto a = number_of(wanted);
+bool Wanted::met_by(const Value& read) const {
+  auto a = number_of(value);
   auto b = number_of(read);
-  if (!a || !b) return wanted == read;
+  if (!a || !b) return value == read;
   return std::abs(*a - *b) <= std::max(within, kSlack * std::max(1.0, std::abs(*a)));
 }
 
+namespace {
+
 class WriteDeed : public Deed {
  public:
-  WriteDeed(ingest::PointWrite write, double within) : write_(std::move(write)), within_(within) {}
+  WriteDeed(Wanted wanted, base::Duration within) : wanted_(std::move(wanted)), timeout_(within) {}
 
-  std::string text() const override {
-    return fmt::format("{}.{} = {}", write_.source, write_.point, text_of(write_.value));
-  }
+  std::string text() const override { return fmt::format("{} = {}", wanted_.name(), text_of(wanted_.value)); }
+  std::optional<Wanted> wanted() const override { return wanted_; }
   bool possible(const ingest::Context& context) const override { return context.writes != nullptr; }
 
   void make(rt::Loop& loop, const ingest::Context& context, const Cause&, Done done) override {
-    context.writes->write(
-        loop, write_, [wanted = write_, within = within_, done = std::move(done)](Result<Value> read) {
-          std::string point = wanted.source + "." + wanted.point;
-          if (!read) return done(std::unexpected(read.error()));
-          if (agree(wanted.value, *read, within)) return done(point + " reads " + text_of(*read));
-          done(fail(Errc::failed_precondition,
-                    fmt::format("{} was set to {} and reads {}", point, text_of(wanted.value), text_of(*read))));
-        });
+    ingest::PointWrite write{
+        .source = wanted_.source, .point = wanted_.point, .value = wanted_.value, .timeout = timeout_};
+    context.writes->write(loop, std::move(write), [wanted = wanted_, done = std::move(done)](Result<Value> read) {
+      if (!read) return done(std::unexpected(read.error()));
+      if (wanted.met_by(*read)) return done(fmt::format("{} reads {}", wanted.name(), text_of(*read)));
+      done(fail(Errc::failed_precondition,
+                fmt::format("{} was set to {} and reads {}", wanted.name(), text_of(wanted.value), text_of(*read))));
+    });
   }
 
  private:
-  ingest::PointWrite write_;
-  double within_;
+  Wanted wanted_;
+  base::Duration timeout_;
 };
 
 std::vector<std::pair<std::string_view, std::string_view>> values_of(const Cause& cause) {
@@ -153,16 +167,6 @@ class CallDeed : public Deed {
   ingest::WebhookSigner signer_;
 };
 
-Value value_of(const std::string& text) {
-  if (text == "true" || text == "false") return text == "true";
-  const char* end = text.data() + text.size();
-  std::int64_t integer = 0;
-  if (auto read = std::from_chars(text.data(), end, integer); read.ec == std::errc() && read.ptr == end) return integer;
-  double number = 0;
-  if (auto read = std::from_chars(text.data(), end, number); read.ec == std::errc() && read.ptr == end) return number;
-  return text;
-}
-
 // `plc.stop: true`, or `plc.speed: { value: 12.5, within: 0.1 }`.
 void read_write(const std::string& target, const config::Node& node, base::Duration timeout,
                 std::vector<std::shared_ptr<Deed>>& deeds) {
@@ -172,18 +176,16 @@ void read_write(const std::string& target, const config::Node& node, base::Durat
         fmt::format("'{}' is no point: write the source's name, a dot and the point's, such as plc.stop", target));
     return;
   }
-  ingest::PointWrite write{
-      .source = target.substr(0, dot), .point = target.substr(dot + 1), .value = {}, .timeout = timeout};
-  double within = 0;
+  Wanted wanted{.source = target.substr(0, dot), .point = target.substr(dot + 1)};
   if (node.kind() == config::Node::Kind::map) {
     config::Map map = node.map();
-    write.value = value_of(map.required_text("value"));
-    within = map.number("within", 0);
+    wanted.value = value_of(map.required_text("value"));
+    wanted.within = map.number("within", 0);
     map.done();
   } else {
-    write.value = value_of(node.text());
+    wanted.value = value_of(node.text());
   }
-  deeds.push_back(std::make_shared<WriteDeed>(std::move(write), within));
+  deeds.push_back(std::make_shared<WriteDeed>(std::move(wanted), timeout));
 }
 
 std::shared_ptr<Deed> read_publish(const config::Node& node, base::Duration timeout) {

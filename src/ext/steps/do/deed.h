@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,21 @@ struct Cause {
   base::WallMicros at = 0;  // by our clock
 };
 
+// A point and what it is to hold.
+struct Wanted {
+  std::string source = {};
+  std::string point = {};
+  ingest::Value value = {};
+  double within = 0;  // what is read may be so far off
+
+  std::string name() const { return source + "." + point; }
+  bool met_by(const ingest::Value& read) const;
+};
+
+// For people; value_of() reads it again, but for arrays, which are not written.
+std::string text_of(const ingest::Value& value);
+ingest::Value value_of(const std::string& text);
+
 class Deed {
  public:
   // With what confirmed it ("plc.stop reads true"), or why it is not; data_loss where nobody knows.
@@ -29,6 +45,8 @@ class Deed {
   virtual ~Deed() = default;
   // In words, for people: "plc.stop = true". Never a secret.
   virtual std::string text() const = 0;
+  // What can be read back of it later; nothing for what leaves no trace that we could read.
+  virtual std::optional<Wanted> wanted() const { return std::nullopt; }
   // False where nothing can be reached: in `penstock test` without doubles.
   virtual bool possible(const ingest::Context& context) const = 0;
   // On the loop, before the first one is made.

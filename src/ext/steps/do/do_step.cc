@@ -1,9 +1,11 @@
 #include "ext/steps/do/do_step.h"
 
+#include <set>
+
 #include "base/quantity.h"
 #include "base/secret.h"
 #include "ext/steps/do/do_settings.h"
-#include "ext/steps/do/run_record.h"
+#include "ext/steps/do/read_back.h"
 #include "ingest/action_board.h"
 #include "ingest/device_table.h"
 
@@ -81,6 +83,7 @@ class DoStep : public ingest::Step {
  public:
   DoStep(DoSettings settings, ingest::StepContext context)
       : settings_(std::move(settings)), context_(std::move(context)) {
+    began_at_ = clock().wall();
     if (context_.loop != nullptr) door_ = std::make_shared<Door>(this, context_.loop);
   }
   ~DoStep() override {
@@ -109,8 +112,8 @@ class DoStep : public ingest::Step {
 
   void tick(WallMicros, ingest::Output&) override {
     take_up();
-    if (runs_.empty()) return;
     base::SteadyTime now = clock().steady();
+    look(now);
     std::vector<std::string> late;
     for (const auto& [id, run] : runs_) {
       if (run.give_up != base::SteadyTime() && now >= run.give_up) late.push_back(id);
@@ -131,6 +134,9 @@ class DoStep : public ingest::Step {
     if (step == nullptr || step->settings_.name != settings_.name || !std::exchange(step->taken_up_, true)) return;
     records_ = std::move(step->records_);
     runs_ = std::move(step->runs_);
+    read_back_ = std::exchange(step->read_back_, {});
+    turned_ = std::move(step->turned_);
+    began_at_ = step->began_at_;
     std::swap(door_, step->door_);
     step->runs_.clear();
     step->records_.clear();
@@ -143,7 +149,8 @@ class DoStep : public ingest::Step {
   ingest::StepPlan plan(const ingest::Shape& in) const override {
     ingest::StepPlan plan;
     plan.out = in;
-    plan.memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8) +
+    plan.memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8 +
+                                                          settings_.deeds.size() * sizeof(Wanted)) +
                             kUnderWayMax * (sizeof(Run) + 1024);
     if (settings_.only_if) (void)settings_.only_if->gives(in, plan);
     return plan;
@@ -153,6 +160,7 @@ class DoStep : public ingest::Step {
   void noted(const std::string& id, const Result<void>& kept);
   void answered(const std::string& id, std::size_t deed, Result<std::string> result);
   void force(const std::string& device, const std::string& actor, const std::string& why);
+  void looked(std::uint64_t question, const Result<ingest::Value>& read);
 
  private:
   const base::Clock& clock() const {
@@ -164,13 +172,15 @@ class DoStep : public ingest::Step {
   std::string prefix() const { return fmt::format("{}/do/{}\n", context_.pipeline, settings_.name); }
 
   void enter();
+  Cause cause_of(const RunRecord& record) const;
   void take_up(const AlarmChange* coming = nullptr);
   void look_for_missed(const AlarmChange* coming);
+  void look_for_turned(const AlarmChange* coming);
   void consider(const Sample& sample, const Trigger& trigger);
   void pass(const Sample& sample, const Trigger& trigger);
   std::string refusal(const Sample& sample, const RunRecord& record);
   bool considered(const RunRecord& record, WallMicros alarm_at) const;
-  std::string comes_again(const RunRecord& record, WallMicros alarm_at) const;
+  std::string comes_again(const RunRecord& record, const Sample& sample) const;
   std::string held() const;
   std::string too_old(const Age& data) const;
   std::string interlock(const Sample& sample) const;
@@ -180,6 +190,9 @@ class DoStep : public ingest::Step {
   bool too_often(WallMicros now);
   void begin(Run run, RunRecord record);
   void act(const std::string& id);
+  void look(base::SteadyTime now);
+  void look_no_more(const std::string& device);
+  void look_for(RunRecord& record, Doubt doubt);
   void finish(const std::string& id, const std::string& outcome, const std::string& why);
   void tell(const Cause& cause, const std::string& what, const std::string& actor, const std::string& why);
   void set_failure(const std::string& device, bool raised, const std::string& why);
@@ -193,6 +206,10 @@ class DoStep : public ingest::Step {
   std::shared_ptr<Door> door_;                // null where there is no loop
   std::map<std::string, RunRecord> records_;  // by reason and device
   std::map<std::string, Run> runs_;           // by id
+  ReadBack read_back_;                        // of the records with a doubt that are not begun
+  // Records whose alarm changed the other way before we ended, and it is not known when (look_for_turned).
+  std::set<std::string> turned_;
+  WallMicros began_at_ = 0;  // before anything came to us
   bool taken_up_ = false;
 };
 
@@ -230,25 +247,50 @@ void DoStep::take_up(const AlarmChange* coming) {
       continue;
     }
     records_.insert_or_assign(key_of(*read), *read);
+    if (!read->unfinished()) read_back_.begin(read->id, read->doubt, settings_.confirm_within, clock().steady());
     if (!read->unfinished()) continue;
     // A step that a reload took out of the pipeline is still at it, and says what became of it.
     if (board() != nullptr && board()->under_way(read->id)) continue;
     RunRecord record = *read;
     record.stage = "unknown";
-    Cause cause{.id = record.id,
-                .pipeline = context_.pipeline,
-                .action = settings_.name,
-                .device = record.device,
-                .alarm = record.trigger,
-                .why = "",
-                .at = clock().wall()};
-    std::string why =
-        "the gateway stopped while it was made: it may have been made or not, and is not repeated; look at the machine";
-    tell(cause, "unknown", "", why);
+    std::string why = fmt::format("the gateway stopped while it was made: {}", nobody_knows(record.doubt));
+    tell(cause_of(record), "unknown", "", why);
     set_failure(record.device, true, why);
+    look_for(record, record.doubt);
     keep(std::move(record));
   }
+  look_for_turned(coming);
   look_for_missed(coming);
+}
+
+Cause DoStep::cause_of(const RunRecord& record) const {
+  return {.id = record.id,
+          .pipeline = context_.pipeline,
+          .action = settings_.name,
+          .device = record.device,
+          .alarm = record.trigger,
+          .why = "",
+          .at = clock().wall()};
+}
+
+// The board and our record of the same change may be in two commits, between which the gateway stopped: what the board
+// knows, and the record does not, is that the alarm changed the other way since. When, nobody knows. `coming` is on the
+// board already, and not yet considered.
+void DoStep::look_for_turned(const AlarmChange* coming) {
+  if (!context_.raised) return;
+  for (const Trigger& trigger : settings_.on) {
+    std::set<std::string> raised;
+    for (const AlarmChange& change : context_.raised(trigger.alarm)) raised.insert(change.device);
+    if (coming != nullptr && coming->name == trigger.alarm) {
+      if (coming->raised) raised.erase(coming->device);
+      if (!coming->raised) raised.insert(coming->device);
+    }
+    for (const auto& [key, record] : records_) {
+      if (record.trigger == trigger.text() && record.newest > record.passed_at &&
+          raised.contains(record.device) != trigger.raised)
+        turned_.insert(key);
+    }
+  }
 }
 
 // An alarm that stands and was never considered: the gateway stopped between the two. `coming` is considered next.
@@ -345,7 +387,7 @@ bool DoStep::too_often(WallMicros now) {
 
 // Empty when the action is to be made.
 std::string DoStep::refusal(const Sample& sample, const RunRecord& record) {
-  if (std::string again = comes_again(record, sample.alarm->at); !again.empty()) return again;
+  if (std::string again = comes_again(record, sample); !again.empty()) return again;
   if (std::string hold = held(); !hold.empty()) return hold;
   if (sample.quality != ingest::Quality::good)
     return fmt::format("the quality of the sample is {}", sample.quality == ingest::Quality::bad ? "bad" : "uncertain");
@@ -364,13 +406,18 @@ bool DoStep::considered(const RunRecord& record, WallMicros alarm_at) const {
 
 // A journal that is read again, or a peer that sends again, brings alarms that were decided before. Only one that is
 // newer than all of them is a reason. A time that lies ahead was given by a clock that has been set back since.
-std::string DoStep::comes_again(const RunRecord& record, WallMicros alarm_at) const {
+std::string DoStep::comes_again(const RunRecord& record, const Sample& sample) const {
+  const WallMicros alarm_at = sample.alarm->at;
   if (alarm_at == record.alarm_at) return fmt::format("for this alarm it is {} already", record.stage);
   if (considered(record, alarm_at))
     return fmt::format("an alarm as new as this one was considered before, that of {}",
                        base::to_rfc3339(record.newest));
   if (alarm_at < record.passed_at && record.passed_at <= horizon())
     return fmt::format("since this alarm it has changed already, at {}", base::to_rfc3339(record.passed_at));
+  if (turned_.contains(key_of(record)) && (alarm_at <= began_at_ || sample.ingest_time <= began_at_))
+    return fmt::format(
+        "the alarm of {} changed, and the gateway stopped before it noted when: only one since {} is new",
+        base::to_rfc3339(record.newest), base::to_rfc3339(began_at_));
   return {};
 }
 
@@ -404,6 +451,7 @@ void DoStep::pass(const Sample& sample, const Trigger& trigger) {
   const WallMicros at = sample.alarm->at;
   if (record.stage.empty() || at > horizon() || (at <= record.passed_at && record.passed_at <= horizon())) return;
   record.passed_at = at;
+  if (record.passed_at >= record.newest) turned_.erase(key_of(record));
   keep(std::move(record));
 }
 
@@ -421,7 +469,7 @@ void DoStep::consider(const Sample& sample, const Trigger& trigger) {
   RunRecord record = record_of(trigger.text(), sample.device);
   if (std::string why = refusal(sample, record); !why.empty()) {
     tell(cause, "refused", actor, why);
-    if (!comes_again(record, alarm.at).empty() || record.unfinished()) return;
+    if (!comes_again(record, sample).empty() || record.unfinished()) return;
     record.consider(alarm.at, horizon());
     record.stage = "refused";
     return keep(std::move(record));
@@ -465,7 +513,9 @@ void DoStep::begin(Run run, RunRecord record) {
   bool possible = context_.loop != nullptr && context_.shared != nullptr &&
                   std::all_of(run.deeds.begin(), run.deeds.end(),
                               [&](const auto& deed) { return deed->possible(*context_.shared); });
+  look_no_more(cause.device);
   record.id = cause.id;
+  record.doubt = {};
   record.began = cause.at;
   record.starts.push_back(cause.at);
   if (record.starts.size() > kDoStartsMax) record.starts.erase(record.starts.begin());
@@ -475,6 +525,7 @@ void DoStep::begin(Run run, RunRecord record) {
     return tell(cause, "dry_run", run.actor, cause.why);
   }
   record.stage = "begun";
+  record.doubt = doubt_of(run.deeds);
   std::string id = cause.id;
   tell(cause, "begun", run.actor, cause.why);
   runs_.emplace(id, std::move(run));
@@ -517,10 +568,9 @@ void DoStep::answered(const std::string& id, std::size_t deed, Result<std::strin
   Run& run = found->second;
   if (!result) {
     const bool unknown = result.error().code == Errc::data_loss;
-    return finish(
-        id, unknown ? "unknown" : "failed",
-        not_made(run, result.error().detail +
-                          (unknown ? "; it may have been made or not, and is not repeated: look at the machine" : "")));
+    std::string why = result.error().detail;
+    if (unknown) why += "; " + nobody_knows(doubt_at(run.deeds, run.at));
+    return finish(id, unknown ? "unknown" : "failed", not_made(run, why));
   }
   run.confirmed.push_back(std::move(*result));
   if (++run.at < run.deeds.size()) return act(id);
@@ -538,11 +588,63 @@ void DoStep::finish(const std::string& id, const std::string& outcome, const std
     // Nothing was handed to anybody: it does not count for `at_most`.
     const bool begun = run.mapped().at > 0 || run.mapped().give_up != base::SteadyTime();
     if (!begun && !record.starts.empty()) record.starts.pop_back();
+    look_for(record, outcome == "unknown" ? doubt_at(run.mapped().deeds, run.mapped().at) : Doubt());
     keep(std::move(record));
   }
   if (outcome == "refused") return;
   set_failure(cause.device, outcome != "confirmed", why);
   if (outcome != "confirmed") context_.error(fmt::format("do {}: {}", settings_.name, why));
+}
+
+// --- looking at the machine ------------------------------------------------------------------------------------------
+
+// Of one that is not under way any more.
+void DoStep::look_for(RunRecord& record, Doubt doubt) {
+  record.doubt = std::move(doubt);
+  read_back_.begin(record.id, record.doubt, settings_.confirm_within, clock().steady());
+}
+
+// The next attempt for the device is about to set what would be read.
+void DoStep::look_no_more(const std::string& device) {
+  std::vector<RunRecord> left;
+  for (const auto& [key, record] : records_) {
+    if (record.device == device && !record.unfinished() && !record.doubt.points.empty()) left.push_back(record);
+  }
+  for (RunRecord& record : left) {
+    read_back_.drop(record.id);
+    record.doubt = {};
+    tell(cause_of(record), "unknown", "", "another attempt begins before it could be read back");
+    keep(std::move(record));
+  }
+}
+
+void DoStep::look(base::SteadyTime now) {
+  if (auto late = read_back_.overdue(now)) looked(*late, fail(Errc::deadline_exceeded, "no answer"));
+  if (context_.loop == nullptr || context_.shared == nullptr || context_.shared->writes == nullptr) return;
+  auto question = read_back_.next(now);
+  if (!question) return;
+  context_.shared->writes->read(
+      *context_.loop, std::move(question->read), [door = door_, number = question->number](Result<ingest::Value> read) {
+        door->pass([number, read = std::move(read)](DoStep& step) { step.looked(number, read); });
+      });
+}
+
+// Says what became of the attempt. It counts for `at_most` as it did: what reads differently now may have been made,
+// and changed since.
+void DoStep::looked(std::uint64_t question, const Result<ingest::Value>& read) {
+  auto finding = read_back_.answered(question, read, clock().steady());
+  if (!finding) return;
+  auto found = std::find_if(records_.begin(), records_.end(),
+                            [&](const auto& record) { return record.second.id == finding->id; });
+  if (found == records_.end()) return;
+  RunRecord record = found->second;
+  if (record.stage == "unknown") record.stage = finding->outcome;
+  record.doubt = {};
+  tell(cause_of(record), finding->outcome, "", finding->why);
+  const std::string device = record.device;
+  keep(std::move(record));
+  set_failure(device, finding->outcome != "confirmed", finding->why);
+  if (finding->outcome != "confirmed") context_.error(fmt::format("do {}: {}", settings_.name, finding->why));
 }
 
 void DoStep::tell(const Cause& cause, const std::string& what, const std::string& actor, const std::string& why) {

@@ -7,8 +7,16 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "ext/steps/do/deed.h"
 
 namespace penstock::ext::steps {
+
+// What nobody knows of an attempt, as far as a look at the machine can tell.
+struct Doubt {
+  std::vector<Wanted> points = {};  // may have been set, in this order; none: there is nothing to look at
+  std::string blind = {};           // behind them; may have been made, and leaves no trace: calls, messages
+  std::string skipped = {};         // behind them; was not made
+};
 
 struct RunRecord {
   std::string device = {};
@@ -20,6 +28,7 @@ struct RunRecord {
   std::string stage = {};                     // begun, confirmed, failed, refused, missed, unknown
   base::WallMicros began = 0;                 // by our clock
   std::vector<base::WallMicros> starts = {};  // those that still count for `at_most`, oldest first
+  Doubt doubt = {};                           // while begun, or unknown and still to be read back
 
   bool unfinished() const { return stage == "begun"; }
   // An alarm was considered, for good or not. One from beyond `horizon` says nothing about those that are new.

@@ -74,8 +74,21 @@ class Running {
   }
 
   Result<Value> write(const std::string& point, Value value, base::Duration timeout = 2s) {
+    return answer([&](auto done) { source->write({"plc", point, std::move(value), timeout}, done); });
+  }
+  Result<Value> read(const std::string& point) {
+    return answer([&](auto done) { source->read({"plc", point, 2s}, done); });
+  }
+
+  rt::Loop loop;
+  std::unique_ptr<ingest::Source> source;
+  std::string report;
+
+ private:
+  template <class Ask>
+  Result<Value> answer(Ask ask) {
     Result<Value> got = fail(Errc::internal, "no answer");
-    source->write({"plc", point, std::move(value), timeout}, [&](Result<Value> result) {
+    ask([&](Result<Value> result) {
       got = std::move(result);
       loop.post([this] { loop.stop(); });
     });
@@ -85,11 +98,6 @@ class Running {
     return got;
   }
 
-  rt::Loop loop;
-  std::unique_ptr<ingest::Source> source;
-  std::string report;
-
- private:
   std::mutex mutex_;
   std::vector<Sample> samples_;
 };
@@ -145,6 +153,42 @@ TEST_P(ModbusSourceTest, WritesAndReadsBack) {
   EXPECT_EQ(plc.write("speed", std::string("fast")).error().code, Errc::invalid_argument);
   EXPECT_EQ(plc.write("fixed", 1.0).error().code, Errc::permission_denied);
   EXPECT_EQ(plc.write("nothing", 1.0).error().code, Errc::not_found);
+}
+
+TEST_P(ModbusSourceTest, IsAskedForOnePoint) {
+  ModbusServer server(GetParam());
+  Running plc(
+      "{ " + at(server) +
+      ", every: 1h, points: { stop: c17:rw, speed: { at: h40001:f32:rw, scale: 2 }, bit: h40010.0:rw, far: h45001 } "
+      "}");
+  EXPECT_EQ(plc.read("stop"), Value(false));
+  server.coils()[16] = 1;
+  server.holding()[0] = 0x4148;
+  server.holding()[9] = 0xf1;
+  EXPECT_EQ(plc.read("plc.stop"), Value(true));
+  EXPECT_EQ(plc.read("speed"), Value(25.0));
+  EXPECT_EQ(plc.read("bit"), Value(true));
+  EXPECT_EQ(plc.read("nothing").error().code, Errc::not_found);
+  EXPECT_EQ(plc.read("far").error().code, Errc::not_found) << "nor has the device";
+  server.holding()[0] = 0x7fc0;
+  EXPECT_EQ(plc.read("speed").error().code, Errc::data_loss) << "no number";
+}
+
+TEST(ModbusSource, ADeviceThatIsLeftAloneIsNotAskedForAPoint) {
+  ModbusServer server;
+  server.mute = true;
+  Running plc("{ " + at(server) + ", every: 1h, timeout: 50ms, retries: 0, points: { x: h40001:rw } }");
+  plc.await([](const Sample& sample) { return sample.quality == Quality::bad; });
+  const int before = server.requests;
+  for (int i = 0; i < 20; ++i) EXPECT_FALSE(plc.read("x"));
+  EXPECT_LT(server.requests - before, 5);
+  server.mute = false;
+  Result<Value> read = fail(Errc::internal, "");
+  for (int i = 0; i < 1000 && !read; ++i) {
+    std::this_thread::sleep_for(5ms);
+    read = plc.read("x");
+  }
+  EXPECT_EQ(read, Value(std::int64_t{0})) << "when its time has come";
 }
 
 TEST_P(ModbusSourceTest, ASilentDeviceIsBadAndComesBack) {

@@ -107,7 +107,15 @@ TEST(SimulateSource, CanBeStoppedAndNothingElse) {
                        [&](Result<ingest::Value> result) { got = std::move(result); });
     return got;
   };
+  const auto read = [&](const char* point) {
+    Result<ingest::Value> got = fail(Errc::internal, "no answer");
+    made.source->read({"machine", point, 1s}, [&](Result<ingest::Value> result) { got = std::move(result); });
+    return got;
+  };
+  EXPECT_EQ(read("stop"), ingest::Value(false));
   EXPECT_EQ(write("stop", true), ingest::Value(true));
+  EXPECT_EQ(read("stop"), ingest::Value(true));
+  EXPECT_EQ(read("go").error().code, Errc::not_found);
   EXPECT_EQ(write("stop", false).error().code, Errc::invalid_argument);
   EXPECT_EQ(write("go", true).error().code, Errc::not_found);
 }

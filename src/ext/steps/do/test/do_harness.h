@@ -71,7 +71,16 @@ struct FakePoints : public ingest::WritePort {
       answer(reads ? *reads : Result<Value>(write.value));
     }
   }
-  std::vector<std::string> writes;
+  void read(rt::Loop& loop, ingest::PointRead read, std::function<void(Result<Value>)> done) override {
+    reads_asked.push_back(read.source + "." + read.point);
+    Result<Value> answer = fail(Errc::unavailable, "the machine does not answer");
+    if (refuses) answer = std::unexpected(*refuses);
+    if (auto held = holds.find(reads_asked.back()); held != holds.end()) answer = held->second;
+    if (!silent) loop.post([done, answer] { done(answer); });
+  }
+  std::vector<std::string> writes, reads_asked;
+  std::map<std::string, Value> holds;  // what a look at the machine finds; nothing: it does not answer
+  std::optional<Error> refuses;        // but says this
   std::vector<std::function<void(Result<Value>)>> waiting;
   std::optional<Result<Value>> reads;
   bool silent = false;

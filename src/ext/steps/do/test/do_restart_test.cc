@@ -135,6 +135,91 @@ TEST_F(DoTest, AHoldThatEndsLaterWhenItIsReadAgainIsNoReason) {
   EXPECT_THAT(why(), HasSubstr("it has changed already"));
 }
 
+// What the board and the record know of one clear is written one behind the other.
+class TurnedTest : public DoTest {
+ protected:
+  // Killed when the board's part was on the disk, and the record's was not. The machine was told once.
+  Sample killed_between() {
+    start(yaml);
+    const Sample raised = alarm();
+    push(raised);
+    clock.advance(std::chrono::seconds(5));
+    state.at_once = false;
+    cleared = alarm(false);
+    state.commit();
+    push(cleared);
+    crash();
+    state.at_once = true;
+    clock.advance(std::chrono::seconds(1));
+    start(yaml);
+    return raised;
+  }
+  // Read again from the middle of the hold: decided some seconds later than at first.
+  Sample later(Sample sample) {
+    auto change = std::make_shared<AlarmChange>(*sample.alarm);
+    change->at += 2'000'000;
+    sample.alarm = change;
+    return again(sample);
+  }
+  const std::string yaml = "{ on: wear.raised, write: { plc.stop: true } }";
+  Sample cleared;
+};
+
+TEST_F(TurnedTest, KilledBetweenTheClearAndItsRecordWhatIsReadAgainIsNoReason) {
+  const Sample raised = killed_between();
+  push(later(raised));  // the first thing that the new process hears
+  EXPECT_EQ(points.writes.size(), 1U);
+  EXPECT_EQ(happened(), std::vector<std::string>{"refused"});
+  EXPECT_THAT(why(), HasSubstr("the gateway stopped before it noted when"));
+  push(again(cleared));
+  push(later(raised));
+  EXPECT_EQ(points.writes.size(), 1U);
+  EXPECT_THAT(why(), HasSubstr("it has changed already")) << "now it is known when";
+  push(alarm());
+  EXPECT_EQ(points.writes.size(), 2U) << "a new alarm is a reason";
+}
+
+TEST_F(TurnedTest, ANewAlarmIsAReasonAtOnce) {
+  killed_between();
+  tick();
+  push(alarm());
+  EXPECT_EQ(points.writes.size(), 2U);
+}
+
+TEST_F(TurnedTest, AJournalIsKnownByWhenItsSamplesCame) {
+  Sample raised = killed_between();
+  tick();
+  // By the device's clock, which is ahead, it was measured after our start.
+  auto change = std::make_shared<AlarmChange>(*raised.alarm);
+  change->at = raised.event_time = clock.wall() + 1'000'000;
+  raised.alarm = change;
+  push(again(raised));
+  EXPECT_EQ(points.writes.size(), 1U);
+}
+
+TEST_F(TurnedTest, TheSameForActionsOfAClear) {
+  const std::string on_clear = "{ on: wear.cleared, write: { plc.go: true } }";
+  start(on_clear);
+  push(alarm());
+  const Sample went = alarm(false);
+  push(went);
+  ASSERT_EQ(points.writes.size(), 1U);
+  clock.advance(std::chrono::seconds(5));
+  state.at_once = false;
+  const Sample back = alarm();
+  state.commit();
+  push(back);
+  crash();
+  state.at_once = true;
+  clock.advance(std::chrono::seconds(1));
+  start(on_clear);
+  push(later(went));
+  EXPECT_EQ(points.writes.size(), 1U);
+  push(alarm());
+  push(alarm(false));
+  EXPECT_EQ(points.writes.size(), 2U);
+}
+
 TEST_F(DoTest, AClockThatWasAheadDoesNotForbidItForEver) {
   start();
   push(alarm());
