@@ -100,8 +100,12 @@ def comes_again(gateway, samples):
     would; waits for the end of that."""
     offer(gateway, samples)
     until(lambda: taken(gateway) >= len(samples), "what comes again")
-    counts = lambda: request(gateway.admin_port, "GET", "/admin/v1/actions").json()["actions"][0]["counts"]
-    until(lambda: counts().get("begun", 0) == counts().get("confirmed", 0), "the end of what is under way")
+
+    def idle():
+        """Without samples the pipeline may not have begun yet."""
+        listed = request(gateway.admin_port, "GET", "/admin/v1/actions").json()["actions"]
+        return listed and listed[0]["counts"].get("begun", 0) == listed[0]["counts"].get("confirmed", 0)
+    until(idle, "the end of what is under way")
 
 
 def rounds(text, count, seed):
