@@ -3,7 +3,7 @@
 import contextlib
 import json
 import socket
-import time
+import threading
 
 import harness
 import scripted_upstream as upstream
@@ -183,18 +183,22 @@ def test_a_stream_costs_what_is_reported():
         equal(used(gateway), (50, 10, 70, False))
 
 
-def cut_stream(connection):
-    connection.sendall(STREAM_HEAD + CHUNKED + b"".join(chunk(word(f"word{i} ")) for i in range(10)))
-    time.sleep(0.2)
-    upstream.reset(connection)
-    return False
-
-
 def test_a_cut_stream_costs_what_was_forwarded_once():
+    arrived = threading.Event()
+
+    def cut_stream(connection):
+        connection.sendall(STREAM_HEAD + CHUNKED + b"".join(chunk(word(f"word{i} ")) for i in range(10)))
+        arrived.wait(10)
+        upstream.reset(connection)
+        return False
     with running(lambda _: cut_stream) as gateway:
         with harness.Stream(gateway.port, "/v1/chat/completions", harness.chat_body(stream=True), FREE) as answer:
+            events = answer.events()
+            for _ in range(10):
+                next(events)
+            arrived.set()
             with contextlib.suppress(harness.Cut):
-                list(answer.events())
+                list(events)
         counted, output, cost, estimated = used(gateway)
         check(estimated and counted > 0, counted)
         check(5 <= output <= 20, "ten events were forwarded, and counted once:", output)

@@ -169,7 +169,9 @@ def comes_again(gateway, samples):
     would; waits for the end of that."""
     offer(gateway, samples)
     until(lambda: taken(gateway) >= len(samples), "what comes again")
-    until(lambda: not under_way(gateway), "the end of what is under way")
+    # Without samples the pipeline may not have begun yet.
+    begun = lambda: request(gateway.admin_port, "GET", "/admin/v1/actions").json()["actions"]
+    until(lambda: begun() and not under_way(gateway), "the end of what is under way")
 
 
 def rounds(text, count, seed):

@@ -347,9 +347,9 @@ def test_commands_over_mqtt():
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
         until(listens, "the broker")
-        listener = subprocess.Popen(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-i", "listener", "-t", "cmd/#", "-C", "1", "-W", "20", "-v"],
-                                    stdout=subprocess.PIPE, text=True)
-        time.sleep(0.5)
+        # A session that the broker keeps.
+        session = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(port), "-q", "1", "-c", "-i", "listener", "-t", "cmd/#"]
+        subprocess.run([*session, "-E"], check=True, timeout=30)
         text = f"""
 sources: {{ gauges: {{ http: {{}} }} }}
 pipelines:
@@ -361,11 +361,11 @@ pipelines:
 """
         with Gateway(text) as gateway:
             send(gateway, device='press "1"')
-            out, _ = listener.communicate(timeout=30)
-            topic, _, payload = out.partition(' {')
+            until(lambda: "confirmed" in happened(gateway), "the confirmation")
+            heard = subprocess.run([*session, "-C", "1", "-W", "20", "-v"], capture_output=True, text=True, timeout=30, check=False)
+            topic, _, payload = heard.stdout.partition(' {')
             equal(topic, 'cmd/press "1"/stop')
             equal(json.loads("{" + payload), {"stop": True, "for": 'press "1"'})
-            until(lambda: "confirmed" in happened(gateway), "the confirmation")
     finally:
         broker.terminate()
         broker.wait(10)

@@ -102,19 +102,19 @@ def running(play, more="outlier: { failures: 0 }", top="", **options):
                 equal(ask(gateway, "fine").body, BODY, "an ordinary call afterwards:")
             equal(ask(gateway, "fine", stream=True).events[-1], b"[DONE]", "an ordinary stream afterwards:")
             # The connection of the metrics may be there or not.
-            until(lambda: settled(gateway) <= before + 1, "descriptors to be closed")
+            until(lambda: settled(gateway) <= before + 1, "sockets to be closed")
             check(upstream.resident_kib(gateway.pid) < memory + 64 * 1024, "memory grew from", memory, "KiB to",
                   upstream.resident_kib(gateway.pid))
             equal(gateway.stop(), 0, "exit status:")
 
 
 def settled(gateway):
-    """The gateway's descriptors without those of idle upstream connections, once there are no others."""
+    """The gateway's sockets without those of idle upstream connections, once there are no others."""
     def idle():
         kept = gateway.metric("penstock_upstream_connections", state="idle")
         return (kept,) if gateway.metric("penstock_upstream_connections", state="open") == kept else None
     kept = until(idle, "upstream connections to be given back")
-    return upstream.descriptors(gateway.pid) - kept[0]
+    return upstream.sockets(gateway.pid) - kept[0]
 
 
 def refused(gateway, replies, types, statuses=(502,)):

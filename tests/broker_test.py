@@ -46,9 +46,18 @@ def config(port, more=""):
 
 
 def publish(port, value, user="press-3", password="first-secret", topic="devices/press-3/vibration"):
-    done = subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-V", "5", "-q", "1", "-u", user, "-P", password, "-t", topic,
-                           "-m", json.dumps({"vib": value})], capture_output=True, text=True, timeout=20, check=False)
-    return done.returncode == 0 and "uthorized" not in done.stderr + done.stdout
+    return told(["-h", "127.0.0.1", "-p", str(port), "-V", "5", "-q", "1", "-u", user, "-P", password, "-t", topic, "-m", json.dumps({"vib": value})]) == "taken"
+
+
+def told(options):
+    """What a publisher was told: taken, denied (the broker let it in and takes nothing), refused or, by a broker that ended meanwhile, nothing."""
+    try:
+        done = subprocess.run(["mosquitto_pub", *options], capture_output=True, text=True, timeout=10, check=False)
+    except subprocess.TimeoutExpired:
+        return "nothing"
+    if done.returncode != 0:
+        return "refused"
+    return "denied" if "uthorized" in done.stderr + done.stdout else "taken"
 
 
 class Listener:
@@ -95,11 +104,10 @@ def parsed(line):
 
 def gone(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # A zombie of somebody who does not look after it is as good.
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    # A zombie of somebody who does not look after it is as good.
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
 
 def notes(gateway):
@@ -264,11 +272,7 @@ broker:
         return options, serial.strip().removeprefix("serial=")
 
     def publish(self, shown, topic="devices/press-7/vibration"):
-        """taken, denied (the broker let it in and takes nothing) or refused."""
-        done = subprocess.run(["mosquitto_pub", *shown, "-t", topic, "-m", '{"vib":1}'], capture_output=True, text=True, timeout=20, check=False)
-        if done.returncode != 0:
-            return "refused"
-        return "denied" if "uthorized" in done.stderr + done.stdout else "taken"
+        return told([*shown, "-t", topic, "-m", '{"vib":1}'])
 
     def taken(self):
         return self.gateway.metric("penstock_samples_total", source="press")

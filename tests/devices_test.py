@@ -402,9 +402,9 @@ def test_answers_come_through_a_flood_of_reports():
         flood.start()
         pour(port, "quiet", quiet, "devices/quiet/commands/ack", [{"id": one, "state": "done"} for one in given])
         open_ones = lambda: [c["id"] for c in admin.ask("GET", "devices/quiet/commands?limit=200")["commands"] if c["state"] != "done"]
-        until(lambda: not open_ones(), "every answer", 30)
+        until(lambda: not open_ones(), "every answer", 120)
         flood.join()
-        until(lambda: admin.ask("GET", "devices/chatty/twin")["reported"] == {"n": 19999}, "the last report", 30)
+        until(lambda: admin.ask("GET", "devices/chatty/twin")["reported"] == {"n": 19999}, "the last report", 120)
 
 
 def test_a_device_that_sleeps_finds_a_command_once():

@@ -525,24 +525,21 @@ def test_a_request_that_finds_no_memory_does_not_end_the_others():
         old = resource.prlimit(gateway.pid, resource.RLIMIT_AS)
         resource.prlimit(gateway.pid, resource.RLIMIT_AS, (size + (8 << 20), old[1]))
         large = chat_request("chat", "x" * (30 << 20))
-        answers = []
 
         def send(connection):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # whoever is refused may be cut off while it sends
                 connection.sendall(large[:-1])
-                answers.append(connection.recv(65536))
         crowd = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(6)]
         threads = [threading.Thread(target=send, args=(connection,)) for connection in crowd]
         for thread in threads:
             thread.start()
-        until(lambda: any(b" 500 " in answer[:20] for answer in answers), "a request that found no memory")
+        until(lambda: "a handler threw" in gateway.log(), "a request that found no memory")
         check(gateway.alive(), "the gateway ended")
         for connection in crowd:
             connection.close()
         for thread in threads:
             thread.join(20)
         equal(gateway.chat().status, 200, "a small call beside it:")
-        check("a handler threw" in gateway.log(), "no word of it in the log")
         resource.prlimit(gateway.pid, resource.RLIMIT_AS, old)
         equal(harness.raw(gateway.port, large.replace(b"host: g", b"host: g\r\nconnection: close"))[:12], b"HTTP/1.1 200")
         ends_cleanly(gateway)

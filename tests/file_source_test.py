@@ -30,7 +30,7 @@ pipelines: {{ keep: {{ from: files, to: [ {{ file: {{ path: "{self.out}" }} }} ]
             file.write(text)
 
     def samples(self):
-        return [json.loads(line) for line in self.out.read_text().splitlines()] if self.out.exists() else []
+        return [json.loads(line) for line in self.out.read_text().split("\n")[:-1]] if self.out.exists() else []
 
     def numbers(self):
         return [sample["n"] for sample in self.samples()]

@@ -46,7 +46,7 @@ def cbor(value):
 
 
 def lines():
-    return [json.loads(line) for line in OUT.read_text().splitlines()] if OUT.exists() else []
+    return [json.loads(line) for line in OUT.read_text().split("\n")[:-1]] if OUT.exists() else []
 
 
 def push(body, kind, source="line", **headers):

@@ -11,7 +11,7 @@ import harness
 from harness import check, until
 
 JARS = harness.ROOT / ".cache" / "kafka"
-START_SECONDS = 60
+START_SECONDS = 120
 # As little as a test needs of memory, and of time to start.
 JAVA = ["java", "-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", f"{JARS}/lib/*"]
 CLUSTER = "4L6g3nShT-eMCtK--X86sw"

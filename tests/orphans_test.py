@@ -25,15 +25,16 @@ if sys.argv[1] == "waits":
 def gone(pid):
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
 def begin(how):
     script = folder() / "some_test.py"
     script.write_text(TEST)
+    # Whoever starts the tests in the background may have them ignore SIGINT.
     process = subprocess.Popen([sys.executable, str(script), how], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                               env={**os.environ, "PYTHONPATH": str(ROOT / "tests")})
+                               env={**os.environ, "PYTHONPATH": str(ROOT / "tests")}, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     own, *started = map(int, process.stdout.readline().split())
     check(len(started) == 2, "it starts two processes")
     return process, own, started

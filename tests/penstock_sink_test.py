@@ -30,7 +30,8 @@ pipelines: {{ keep: {{ from: plant, to: [ {{ file: {{ path: "{self.out}" }} }} ]
 """, listen=f"127.0.0.1:{self.port}")
 
     def samples(self):
-        return [json.loads(line) for line in self.out.read_text().splitlines()] if self.out.exists() else []
+        """The last line may be half written."""
+        return [json.loads(line) for line in self.out.read_text().split("\n")[:-1]] if self.out.exists() else []
 
     def kept(self, mark):
         return [sample for sample in self.samples() if sample.get("mark") == mark]

@@ -54,7 +54,9 @@ class Receiver:
 
 def reload(gateway, text):
     def count():
-        return gateway.log().count('"configuration reloaded"'), gateway.log().count("reload refused")
+        """By SIGHUP. The file is watched as well, and may be looked at once more."""
+        log = gateway.log()
+        return log.count('"configuration reloaded","why":"SIGHUP"'), log.count('"reload refused, the running configuration stays","why":"SIGHUP"')
 
     before = count()
     gateway.write(text)

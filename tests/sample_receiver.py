@@ -17,6 +17,7 @@ class Receiver:
         self.judge = lambda body: self.status  # of each request
         self.delay = delay
         self.lock = threading.Lock()
+        self.turn = threading.Lock()  # whoever takes samples answers before anything is cut
         self.server = None
         self.thread = None
         self.connections = set()
@@ -44,12 +45,15 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if receiver.delay:
                     time.sleep(receiver.delay)
-                status = receiver.judge(body)
-                if status == 200:
-                    receiver.take(body)
-                self.send_response(status)
-                self.send_header("content-length", "0")
-                self.end_headers()
+                with receiver.turn:
+                    if self.connection not in receiver.connections:
+                        return  # it was cut
+                    status = receiver.judge(body)
+                    if status == 200:
+                        receiver.take(body)
+                    self.send_response(status)
+                    self.send_header("content-length", "0")
+                    self.end_headers()
 
             def log_message(self, *_):
                 pass
@@ -67,16 +71,17 @@ class Receiver:
         self.thread.start()
 
     def cut(self):
-        """Nobody listens any more, and what was open is closed."""
+        """Nobody listens any more, and what was open is closed. Samples that were taken have been answered for."""
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
-        for connection in list(self.connections):
-            try:
-                connection.shutdown(2)
-            except OSError:
-                pass
-        self.connections.clear()
+        with self.turn:
+            for connection in list(self.connections):
+                try:
+                    connection.shutdown(2)
+                except OSError:
+                    pass
+            self.connections.clear()
 
     def take(self, body):
         samples = json.loads(body)

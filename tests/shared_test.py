@@ -45,7 +45,8 @@ def test_gateways_start_without_the_store():
 def test_a_store_that_stands_still_delays_no_call():
     one = fleet.standing_still()
     print(f"     median {one['before_ms']:.1f} ms before, {one['meanwhile_ms']:.1f} ms while it stood still, worst of {one['calls']} {one['worst_ms']:.0f} ms", flush=True)
-    check(one["meanwhile_ms"] < 3 * one["before_ms"] + 5, one)
+    # Whoever waited for the store would wait for its timeout, 500 ms.
+    check(one["meanwhile_ms"] < one["before_ms"] + 250, one)
 
 
 def test_a_key_revoked_at_one_gateway_is_refused_at_the_others():

@@ -119,7 +119,7 @@ def test_a_client_that_leaves_ends_the_call_to_the_provider():
         next(answer.events())
         equal(mock.stats()["active"], 1)
         answer.close()
-        until(lambda: mock.stats() == {"requests": 1, "active": 0, "cancelled": 1}, "the provider to see the cancellation", seconds=2)
+        until(lambda: mock.stats() == {"requests": 1, "active": 0, "cancelled": 1}, "the provider to see the cancellation")
 
 
 def test_a_client_that_leaves_before_the_answer_ends_the_call_too():
@@ -128,7 +128,7 @@ def test_a_client_that_leaves_before_the_answer_ends_the_call_too():
         connection.request("POST", "/v1/chat/completions", json.dumps(harness.chat_body()), {"Content-Type": "application/json"})
         until(lambda: mock.stats()["active"] == 1, "the call to reach the provider")
         connection.close()
-        until(lambda: mock.stats()["cancelled"] == 1, "the provider to see the cancellation", seconds=2)
+        until(lambda: mock.stats()["cancelled"] == 1, "the provider to see the cancellation")
 
 
 def ends_with_an_error(gateway, model):

@@ -10,6 +10,7 @@ import threading
 
 import harness
 from harness import check, equal, until
+from scripted_upstream import sockets
 
 ANSWER = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "m",
                      "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
@@ -278,14 +279,10 @@ def test_a_slow_accept_is_waited_for():
             check(answers and answers[0].status == 200, answers)
 
 
-def descriptors(gateway):
-    return len(os.listdir(f"/proc/{gateway.pid}/fd"))
-
-
 def test_a_client_that_leaves_while_connecting_leaves_nothing_behind():
     with Full() as full:
         with harness.Gateway(one_provider(f"http://127.0.0.1:{full.port}/v1", "connect_timeout: 60s")) as gateway:
-            before = descriptors(gateway)
+            before = sockets(gateway.pid)
             body = json.dumps(harness.chat_body()).encode()
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
             clients = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(5)]
@@ -296,7 +293,7 @@ def test_a_client_that_leaves_while_connecting_leaves_nothing_behind():
                 client.close()
             until(lambda: gateway.metric("penstock_upstream_connections", state="open") == 0, "the connections to be given up")
             # Scrapes have their own connections, closed by now or soon.
-            until(lambda: descriptors(gateway) < before + len(clients), "the descriptors to be closed")
+            until(lambda: sockets(gateway.pid) < before + len(clients), "the sockets to be closed")
             equal(gateway.metric("penstock_upstream_ejections_total", provider="a"), 0)
 
 

@@ -588,7 +588,8 @@ void Gateway::reload(const char* why) {
     obs::log(obs::Level::info, "configuration reloaded", {{"why", why}, {"file", options_.config_path}});
   } else {
     log_problems(done.error().message);
-    obs::log(obs::Level::error, "reload refused, the running configuration stays", {{"file", options_.config_path}});
+    obs::log(obs::Level::error, "reload refused, the running configuration stays",
+             {{"why", why}, {"file", options_.config_path}});
   }
   manager_.ready("serving");
 }

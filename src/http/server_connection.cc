@@ -211,7 +211,9 @@ rt::Task<bool> ServerConnection::serve_one() {
   // A client that left, or said that it sends no more, is not waiting for an answer.
   if (!begun_ && !client_gone()) co_await refuse(500, "the request was not answered");
   if (stream_.closed() || !finished_) co_return false;
-  if (keep_alive() && co_await discard_body()) co_return true;
+  // A client that was not told keeps its connection when a drain began behind the head: its next request may be on its
+  // way, and the answer to that tells it.
+  if (!close_after_ && refused_status_ == 0 && co_await discard_body()) co_return true;
   if (refused_status_ != 0 || !parser_.message_done()) co_await linger();
   co_return false;
 }

@@ -302,9 +302,9 @@ TEST(Supervisor, TakesTheNamesOfCertificates) {
   const mqtt::test::Certificates made(fixture.folder, "IP:127.0.0.1");
   if (!made.made) GTEST_SKIP() << "no openssl program here to make certificates with";
   fixture.config.tls = BrokerTls{made.cert, made.key, made.ca};
-  fixture.start();
   BrokerUser device{"broker", "", {"devices/broker/#"}, {}};  // the common name of the test's certificate
   fixture.supervisor.set_devices({device});
+  fixture.start();
   mqtt::Options options = *mqtt::parse_url("mqtts://" + fixture.config.address());
   options.version = mqtt::Version::v5;
   options.ca = made.ca;

@@ -30,6 +30,16 @@ rt::Task<void> echo(Exchange& exchange) {
     co_return;
   }
   if (exchange.request().path == "/silent") co_return;
+  if (exchange.request().path == "/until-drained") {
+    rt::Event drained(exchange.loop());
+    exchange.on_drain([&] { drained.set(); });
+    exchange.begin(ResponseHead(200));
+    co_await exchange.write("first;");
+    co_await drained;
+    exchange.on_drain({});
+    co_await exchange.finish();
+    co_return;
+  }
   if (exchange.request().path == "/trailers") {
     exchange.begin(ResponseHead(200));
     exchange.trailer("x-seen", exchange.trailers().get("x-sum"));
@@ -79,7 +89,7 @@ struct HttpServer : testing::Test {
     return std::make_shared<const Origin>(std::move(o));
   }
 
-  // Raw bytes in, everything the server says until it closes or 200 ms pass.
+  // Raw bytes in, everything the server says until it closes.
   rt::Task<std::string> raw(std::string bytes) {
     int fd = ::socket(AF_INET, SOCK_STREAM, 0);
     const auto& endpoint = acceptor->endpoint();
@@ -90,7 +100,7 @@ struct HttpServer : testing::Test {
     EXPECT_TRUE(sent.has_value());
     std::string all;
     std::array<char, 4096> buffer{};
-    stream.set_deadline(std::chrono::steady_clock::now() + 200ms);
+    stream.set_deadline(std::chrono::steady_clock::now() + 10s);
     while (true) {
       auto got = co_await stream.read(buffer);
       if (!got || *got == 0) break;
@@ -99,6 +109,44 @@ struct HttpServer : testing::Test {
     co_return all;
   }
 };
+
+rt::Task<std::string> read_until(net::Stream& stream, std::string_view end) {
+  std::string all;
+  std::array<char, 4096> buffer{};
+  stream.set_deadline(std::chrono::steady_clock::now() + 5s);
+  while (!all.ends_with(end)) {
+    auto got = co_await stream.read(buffer);
+    if (!got || *got == 0) break;
+    all.append(buffer.data(), *got);
+  }
+  co_return all;
+}
+
+TEST_F(HttpServer, ADrainClosesNoConnectionWhoseClientWasNotTold) {
+  auto drain = [](HttpServer& f) -> rt::Task<void> {
+    co_await f.server.drain(std::chrono::steady_clock::now() + 10s, std::chrono::steady_clock::now() + 10s);
+  };
+  auto body = [](HttpServer& f, rt::Task<void> drain_meanwhile) -> rt::Task<void> {
+    int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const auto& endpoint = f.acceptor->endpoint();
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length), 0);
+    ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    net::Stream stream(f.loop, fd);
+    auto sent = co_await stream.write("GET /until-drained HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::string first = co_await read_until(stream, "first;\r\n");
+    EXPECT_EQ(first.find("connection: close"), std::string::npos) << first;
+    rt::TaskScope draining(f.loop);
+    draining.spawn(std::move(drain_meanwhile));
+    std::string rest = co_await read_until(stream, "0\r\n\r\n");
+    EXPECT_TRUE(rest.ends_with("0\r\n\r\n")) << rest;
+    sent = co_await stream.write("GET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::string next = co_await read_until(stream, "until the end");
+    EXPECT_NE(next.find("x-path: /next"), std::string::npos) << next;
+    EXPECT_NE(next.find("connection: close"), std::string::npos) << next;
+    co_await draining.idle();
+  };
+  run(body(*this, drain(*this)));
+}
 
 TEST_F(HttpServer, SendsTrailersToThoseWhoTakeThem) {
   auto body = [](HttpServer& f) -> rt::Task<void> {
@@ -168,8 +216,10 @@ TEST_F(HttpServer, PiecesOfAnAnswerWithoutABodyAreNotSent) {
   auto body = [](HttpServer& f) -> rt::Task<void> {
     for (std::string_view line :
          {"GET /204 HTTP/1.0", "GET /204 HTTP/1.1", "GET /304 HTTP/1.1", "HEAD /stream HTTP/1.1"}) {
-      std::string request = fmt::format("{}\r\nhost: x\r\nconnection: keep-alive\r\n\r\n", line);
-      std::string all = co_await f.raw(request + request);
+      auto request = [&](std::string_view connection) {
+        return fmt::format("{}\r\nhost: x\r\nconnection: {}\r\n\r\n", line, connection);
+      };
+      std::string all = co_await f.raw(request("keep-alive") + request("close"));
       EXPECT_EQ(all.find("transfer-encoding"), std::string::npos) << all;
       EXPECT_EQ(all.find("piece"), std::string::npos) << all;
       EXPECT_EQ(all.find("HTTP/1.1 ", 1), all.find("\r\n\r\n") + 4) << "the next answer follows at once: " << all;

@@ -120,6 +120,16 @@ Result<void> DeviceApi::check_again(flow::Call& call, const std::string& device)
   return still ? check(call, device) : still;
 }
 
+template <class T>
+rt::Task<Result<T>> DeviceApi::ask_again(flow::Call& call, std::string device,
+                                         std::function<Result<T>(store::DeviceStore&)> work) const {
+  if (auto may = check_again(call, device); !may) co_return std::unexpected(may.error());
+  auto found = co_await ask<T>(call.exchange.loop(), std::move(work));
+  // The disk takes its time, and a credential may have been taken back meanwhile.
+  if (auto may = check_again(call, device); !may) co_return std::unexpected(may.error());
+  co_return found;
+}
+
 rt::Task<Result<void>> DeviceApi::enter(flow::Call& call, const std::string& device) const {
   call.needs.add(flow::Capability::ingest);
   Result<void> passed = flow::identify(call);
@@ -205,12 +215,7 @@ rt::Task<void> DeviceApi::desired(flow::Call& call, std::string device) const {
     std::function<Result<store::StoredTwin>(store::DeviceStore&)> work = [device](auto& store) {
       return store.twin(device);
     };
-    Result<store::StoredTwin> found = std::unexpected(Error{});
-    if (auto may = check_again(call, device); may) {
-      found = co_await ask<store::StoredTwin>(call.exchange.loop(), std::move(work));
-    } else {
-      found = std::unexpected(may.error());
-    }
+    auto found = co_await ask_again<store::StoredTwin>(call, device, std::move(work));
     if (!found) {
       co_await refuse_twin(call, found.error());
       co_return;
@@ -267,16 +272,10 @@ rt::Task<void> DeviceApi::commands(flow::Call& call, std::string device) const {
   Waiting waiting(call, clerk_, device);
   // What is handed to nobody would count as delivered.
   while (!call.exchange.client_gone()) {
-    Result<void> may = check_again(call, device);
     std::function<Result<Commands>(store::DeviceStore&)> work = [this, device](auto& store) {
       return store.deliver(device, now());
     };
-    Result<Commands> due = std::unexpected(Error{});
-    if (may) {
-      due = co_await ask<Commands>(call.exchange.loop(), std::move(work));
-    } else {
-      due = std::unexpected(may.error());
-    }
+    auto due = co_await ask_again<Commands>(call, device, std::move(work));
     if (!due) {
       co_await refuse_twin(call, due.error());
       co_return;
@@ -303,18 +302,19 @@ rt::Task<void> DeviceApi::stream_commands(flow::Call& call, std::string device) 
   Waiting waiting(call, clerk_, device);
   bool look = true;
   while (sent && !waiting.over()) {
-    if (!check_again(call, device)) break;
     std::string out;
     if (look) {
       std::function<Result<Commands>(store::DeviceStore&)> work = [this, device](auto& store) {
         return store.deliver(device, now());
       };
-      auto due = co_await ask<Commands>(call.exchange.loop(), std::move(work));
+      auto due = co_await ask_again<Commands>(call, device, std::move(work));
       if (!due) break;
       for (const store::StoredCommand& command : *due) {
         out += fmt::format("event: command\ndata: {}\n\n", json::dump(device::command_json(command)));
         ++call.event.events;
       }
+    } else if (!check_again(call, device)) {
+      break;
     }
     if (out.empty() && waiting.ticks() % kKeepAliveTicks == 0) out = ": still here\n\n";
     if (!out.empty()) sent = co_await call.exchange.write(out);

@@ -23,6 +23,10 @@ class DeviceApi {
   Result<void> check(const flow::Call& call, const std::string& device) const;
   // Whether it was revoked, quarantined or retired since it entered.
   Result<void> check_again(flow::Call& call, const std::string& device) const;
+  // ask() for a call that stands: nothing is done for, and nothing told to, somebody who may no longer ask.
+  template <class T>
+  rt::Task<Result<T>> ask_again(flow::Call& call, std::string device,
+                                std::function<Result<T>(store::DeviceStore&)> work) const;
   rt::Task<Result<void>> enter(flow::Call& call, const std::string& device) const;
   rt::Task<void> stream_commands(flow::Call& call, std::string device) const;
   base::WallMicros now() const { return base::system_clock().wall(); }

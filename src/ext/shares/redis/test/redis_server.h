@@ -3,6 +3,8 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,8 +45,7 @@ class RedisServer {
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     if (::posix_spawn(&pid_, words[0].c_str(), nullptr, nullptr, arguments.data(), environ) != 0) pid_ = 0;
-    for (int i = 0; i < 1000 && !std::filesystem::exists(socket()); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 1000 && !accepts(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   // As a crash.
   void kill() {
@@ -57,6 +58,17 @@ class RedisServer {
   std::string socket() const { return folder_ + "/s"; }
 
  private:
+  // The socket's file is there before anybody listens.
+  bool accepts() const {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    socket().copy(address.sun_path, sizeof address.sun_path - 1);
+    const int one = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool taken = ::connect(one, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    ::close(one);
+    return taken;
+  }
+
   std::string folder_;
   pid_t pid_ = 0;
 };
