@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -241,7 +242,7 @@ def test_a_storm_for_somebody_who_is_away_takes_bounded_memory_and_nothing_from_
 class Plant:
     """A gateway whose broker asks for certificates of the gateway's own authority."""
 
-    def __init__(self):
+    def __init__(self, client_ca=None):
         need("openssl")
         self.data_dir, self.out = folder() / "data", folder()
         self.cli("ca", "init")
@@ -252,7 +253,7 @@ sources: {{ press: {{ mqtt: embedded, topic: "devices/+/vibration", qos: 1 }} }}
 pipelines: {{ all: {{ from: press, to: [ {{ log: {{}} }} ] }} }}
 broker:
   listen: 127.0.0.1:{self.port}
-  tls: {{ {self.server.pair("server")}, client_ca: {self.data_dir}/devices/trust.pem }}
+  tls: {{ {self.server.pair("server")}, client_ca: {client_ca or self.data_dir / "devices" / "trust.pem"} }}
   users: {{ line-9: {{ subscribe: [ "devices/#" ] }} }}
 """, data_dir=self.data_dir)
 
@@ -342,6 +343,56 @@ def test_a_revoked_certificate_is_nobodys_at_the_broker():
         equal(plant.publish(stolen), "refused")
         plant.cli("retire", "press-7")
         until(lambda: plant.publish(other) == "refused", "the device's end")
+        plant.gateway.stop()
+
+
+def test_what_the_disk_does_not_take_is_written_by_itself_and_nobody_keeps_rights_meanwhile():
+    with Plant() as plant:
+        (stolen, serial), (other, _) = plant.issue("press-7"), plant.issue("press-7")
+        until(lambda: plant.publish(stolen) == "taken", "the broker", 30)
+        until(lambda: plant.publish(other) == "taken", "the other certificate")
+        rules = plant.data_dir / "broker" / "acl"
+        limits = resource.prlimit(plant.gateway.pid, resource.RLIMIT_FSIZE)
+        with Standing(stolen) as standing:
+            # No file of the gateway grows; what is there may become shorter.
+            resource.prlimit(plant.gateway.pid, resource.RLIMIT_FSIZE, (rules.stat().st_size, limits[1]))
+            new = [plant.issue("press-8")[0] for _ in range(4)]
+            until(lambda: "is told again" in notes(plant.gateway), "the note")
+            equal(plant.publish(new[0], "devices/press-8/vibration"), "denied")
+            plant.cli("revoke", "press-7", serial)
+            until(lambda: plant.publish(stolen) != "taken", "the end of the certificate")
+            standing.publish()
+            until(standing.denied, "the end of the connection that stood")
+            equal(plant.publish(other), "taken")
+            equal(plant.publish(new[0], "devices/press-8/vibration"), "denied")
+            resource.prlimit(plant.gateway.pid, resource.RLIMIT_FSIZE, limits)
+        until(lambda: plant.publish(new[0], "devices/press-8/vibration") == "taken", "the new certificate", 90)
+        until(lambda: plant.publish(stolen) == "refused", "the list of revoked certificates", 90)
+        equal(plant.publish(other), "taken")
+        until(lambda: notes(plant.gateway) == "", "the end of the note")
+        plant.gateway.stop()
+
+
+def test_a_copy_of_the_authority_is_the_authority_and_one_beside_others_is_refused():
+    copy = folder() / "devices.pem"
+    with Plant(client_ca=copy) as plant:
+        until(lambda: "does not answer" in notes(plant.gateway), "the note of a file that is not there")
+        shutil.copy(plant.data_dir / "devices" / "trust.pem", copy)
+        plant.gateway.send(signal.SIGHUP)
+        (stolen, serial), (other, _) = plant.issue("press-7"), plant.issue("press-7")
+        until(lambda: plant.publish(stolen) == "taken", "the broker", 30)
+        until(lambda: plant.publish(other) == "taken", "the other certificate")
+        plant.cli("revoke", "press-7", serial)
+        until(lambda: plant.publish(stolen) == "refused", "the end of one")
+        equal(plant.publish(other), "taken")
+        plant.cli("ca", "rotate")
+        new, _ = plant.issue("press-8")
+        until(lambda: plant.publish(new, "devices/press-8/vibration") == "taken", "the new authority", 30)
+        with open(copy, "a", encoding="ascii") as file:
+            file.write(pathlib.Path(plant.server.path("ca.pem")).read_text())
+        plant.gateway.send(signal.SIGHUP)
+        until(lambda: "beside others" in notes(plant.gateway), "the note")
+        equal(plant.publish(stolen), "refused")
         plant.gateway.stop()
 
 

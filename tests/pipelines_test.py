@@ -241,6 +241,33 @@ def test_dead_letters_are_kept_and_sent_again():
             equal(answer.status, 404, answer)
 
 
+def test_behind_a_hiding_step_no_reason_tells_what_is_hidden():
+    alarm = 'alarm: { name: seen, raise: "badge == \'AB1234\' and temp > 3" }'
+    hidden = "pseudonymise: { key: 0123456789abcdef, fields: [ worker ] }"
+    ways = {"renamed": ["rename: { badge: worker }", hidden],
+            "copied": ['map: { worker: "badge" }', "select: [ worker, temp ]", hidden],
+            "dropped": ["select: [ temp, badge2 ]", "anonymise: { drop: badge2 }"],
+            "rounded": ["rename: { badge: who, temp: heat }", "anonymise: { drop: who, round: { heat: 0 } }"]}
+    for name, steps in ways.items():
+        with Receiver() as receiver:
+            receiver.refuse = True
+            listed = ", ".join(f"{{ {step} }}" for step in [alarm, *steps])
+            with harness.Gateway("sources: { in: { http: {} } }\npipelines:\n"
+                                 f"  p: {{ from: in, steps: [ {listed} ], to: [ {{ http: {{ url: '{receiver.url}', what: all }} }} ] }}\n") as gateway:
+                def letters(gateway=gateway):
+                    return harness.request(gateway.admin_port, "GET", "/admin/v1/pipelines/p/dead_letters").json()["dead_letters"]
+
+                sample = {"device": "d", "badge": "AB1234", "temp": 4.25}
+                send(gateway, [sample])
+                kept = until(letters, "the dead letter")
+                check("AB1234" not in json.dumps(kept), name, kept)
+                receiver.refuse = False
+                send(gateway, [dict(sample, badge="none"), sample])
+                until(lambda: sum("alarm" in one for one in receiver.samples) == 2, "the alarms")
+                check("AB1234" not in json.dumps(receiver.samples), name, receiver.samples)
+                check("withheld" in json.dumps(receiver.samples), name, receiver.samples)
+
+
 def check_file(text):
     path = harness.folder() / "edge.yaml"
     path.write_text(text)
