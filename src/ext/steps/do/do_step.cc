@@ -19,8 +19,6 @@ using ingest::Sample;
 
 // Attempts under way at once, over all devices.
 constexpr std::size_t kUnderWayMax = 64;
-// A port that answers nothing at all is given up so much later than what it was told.
-constexpr base::Duration kGrace = std::chrono::seconds(1);
 
 WallMicros micros(base::Duration duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
@@ -556,7 +554,7 @@ void DoStep::act(const std::string& id) {
     if (!why.empty())
       return finish(id, by_hand && at == 0 ? "refused" : "failed", not_made(run, fmt::format("not made: {}", why)));
   }
-  run.give_up = clock().steady() + settings_.confirm_within + kGrace;
+  run.give_up = clock().steady() + settings_.confirm_within + kPortGrace;
   deed->make(*context_.loop, *context_.shared, run.cause, [door = door_, id, at, deed](Result<std::string> result) {
     door->pass([id, at, result = std::move(result)](DoStep& step) { step.answered(id, at, result); });
   });

@@ -5,9 +5,6 @@
 namespace penstock::ext::steps {
 namespace {
 
-// A port that answers nothing at all is given up so much later than what it was told.
-constexpr base::Duration kGrace = std::chrono::seconds(1);
-
 // What time does not mend: the configuration has no such point any more, or the device does not give it.
 bool lasting(Errc code) {
   return code == Errc::not_found || code == Errc::permission_denied || code == Errc::unimplemented ||
@@ -56,7 +53,7 @@ std::optional<ReadBack::Question> ReadBack::next(base::SteadyTime now) {
   for (const auto& [id, look] : looks_) {
     if (look.due > now) continue;
     const Wanted& wanted = look.doubt.points[look.at];
-    asked_ = Asked{++asked_before_, id, now + look.patience + kGrace};
+    asked_ = Asked{++asked_before_, id, now + look.patience + kPortGrace};
     return Question{asked_->number, {.source = wanted.source, .point = wanted.point, .timeout = look.patience}};
   }
   return std::nullopt;

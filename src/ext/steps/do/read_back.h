@@ -12,6 +12,9 @@
 
 namespace penstock::ext::steps {
 
+// A port that answers nothing at all is given up so much later than what it was told.
+inline constexpr base::Duration kPortGrace = std::chrono::seconds(1);
+
 // Of an attempt of which nobody knows how far it came.
 Doubt doubt_of(const std::vector<std::shared_ptr<Deed>>& deeds);
 // Of one that ended at this deed, which may have been made.
