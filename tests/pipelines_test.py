@@ -29,9 +29,9 @@ class Receiver:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if not receiver.refuse:
-                    parsed = json.loads(body)
+                    parsed = [json.loads(line) for line in body.splitlines()]
                     with lock:
-                        receiver.samples += parsed if isinstance(parsed, list) else [parsed]
+                        receiver.samples += parsed[0] if isinstance(parsed[0], list) else parsed
                 self.send_response(400 if receiver.refuse else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()
