@@ -371,6 +371,8 @@ void Lane::ask(rt::Loop& loop, const std::string& source, std::function<void(Sou
   auto answer = [&loop, done = std::move(done)](Result<Value> result) {
     loop.post([done, result = std::move(result)] { done(result); });
   };
+  // Pipelines work on while the gateway stops, and what nobody can ask then is there again after the start.
+  if (!running_.load()) return answer(fail(Errc::unavailable, "sources are being started or stopped"));
   if (!running) return answer(fail(Errc::not_found, fmt::format("there is no source '{}'", source)));
   running->loop->post([running, question = std::move(question), answer] {
     question(*running->source, [running, answer](Result<Value> result) { answer(std::move(result)); });

@@ -267,6 +267,21 @@ TEST_F(LaneTest, HandsPushedBytesToTheSource) {
   EXPECT_EQ(answer.error().code, Errc::not_found);
 }
 
+TEST_F(LaneTest, WhileItStopsNoSourceIsCalledMissing) {
+  ASSERT_EQ(apply(kTwo), "");
+  Result<Value> answer = Value(0.0);
+  const auto ask = [&](const std::string& source) {
+    lane->read(loop, {source, "x", 1s}, [&](Result<Value> result) { answer = std::move(result); });
+    drain();
+    return answer ? Errc() : answer.error().code;
+  };
+  EXPECT_EQ(ask("a"), Errc::unimplemented) << "it was asked";
+  EXPECT_EQ(ask("none"), Errc::not_found);
+  lane->stop([] {});
+  drain();
+  EXPECT_EQ(ask("a"), Errc::unavailable);
+}
+
 TEST_F(LaneTest, ShowsWhyASourceDidNotStart) {
   ASSERT_EQ(apply("sources: { broken: { fake: {} } }\n"), "");
   EXPECT_FALSE(lane->sources().at(0).status.connected);
