@@ -91,7 +91,8 @@ void add_sinks(PlannedPipeline& planned, const config::Node& to, const Context& 
     OutletOptions options = planned_buffer(planned, kind, map.get("buffer"));
     auto sink = context.registry->find<SinkFactory>(kind)->make(planned.name, node, map, context);
     map.done();
-    planned.sinks.push_back({kind, node, options.buffer, sink && sink->always_takes()});
+    planned.sinks.push_back(
+        {kind, fmt::format("{}: {}", node.where(), node.path()), options.buffer, sink && sink->always_takes()});
     if (!sink) continue;
     planned.pipeline->add_sink(kind, std::move(sink), written_as(item, planned.answered_for), std::move(options));
   }

@@ -35,8 +35,8 @@ struct PlannedTest {
 
 struct PlannedSink {
   std::string kind;
-  config::Node node;     // where it is written
-  BufferOptions buffer;  // what is kept for it
+  std::string written_at;  // file:line:column: path
+  BufferOptions buffer;    // what is kept for it
   bool always_takes = false;
 };
 

@@ -52,10 +52,10 @@ void warn_of_standstill(Plan& plan) {
     for (const PlannedSink& sink : planned.sinks) {
       if (!stops(sink)) continue;
       plan.warnings.push_back(fmt::format(
-          "{}: {}: while this sink cannot deliver, up to {} samples wait in memory; then pipeline {} stops rather than "
+          "{}: while this sink cannot deliver, up to {} samples wait in memory; then pipeline {} stops rather than "
           "lose what a durable source has answered for, and with it the alarms and actions of {}: write buffer: {{ "
           "disk: 2GB }} here, or buffer: {{ full: drop_oldest }} if these samples may be lost",
-          sink.node.where(), sink.node.path(), sink.buffer.memory, planned.name, fmt::join(deciding, ", ")));
+          sink.written_at, sink.buffer.memory, planned.name, fmt::join(deciding, ", ")));
     }
   }
 }

@@ -124,7 +124,8 @@ TEST_F(StandstillTest, IsSilentWhereNothingStops) {
   EXPECT_THAT(warnings("  copy: { from: line, steps: [ pass: {} ], to: [ peer: {} ] }\n"), IsEmpty());
 }
 
-// Who reads a pipeline is waited for by it, and gets nothing while it waits; who reads the same source is independent.
+// Who reads a pipeline is waited for by it, and gets nothing while it waits; who reads the same source is independent
+// until the journal of that source is full of what the other has not delivered.
 TEST_F(StandstillTest, FollowsPipelinesThatReadPipelines) {
   const std::string peer = "to: [ peer: {} ] }\n";
   const std::string alarm = "steps: [ alarm: hot ] }\n";
