@@ -194,8 +194,8 @@ Result<void> Poller::ask(std::size_t device, Purpose purpose, const std::functio
                          base::SteadyTime until) {
   const Line& line = lines_[device];
   const bool reading = purpose == Purpose::reading;
-  // What may have been done is not sent again, and one known to be silent is tried once.
-  const int attempts = purpose == Purpose::write || line.silent ? 1 : 1 + options_.retries;
+  // One known to be silent is tried once, too.
+  const int attempts = purpose == Purpose::once || line.silent ? 1 : 1 + options_.retries;
   Result<void> result;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     if (!await_turn(device, reading)) return fail(Errc::cancelled, "the source is being stopped");
@@ -325,7 +325,12 @@ void Poller::carry_out_orders() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const base::SteadyTime now = clock_.steady();
-    const auto order = std::find_if(orders_.begin(), orders_.end(), [&](const Order& one) { return one.due <= now; });
+    const auto first_due = [&](bool writes) {
+      return std::find_if(orders_.begin(), orders_.end(),
+                          [&](const Order& one) { return one.due <= now && (one.value || !writes); });
+    };
+    auto order = first_due(true);
+    if (order == orders_.end()) order = first_due(false);
     if (order == orders_.end()) return;
     order->begun = true;
     lock.unlock();
@@ -385,7 +390,7 @@ Result<void> Poller::set(Order& order) {
     words = std::move(*encoded);
   }
   auto written = ask(
-      order.device, Purpose::write, [&] { return bus_.write(device.unit, point.table, point.address, words); },
+      order.device, Purpose::once, [&] { return bus_.write(device.unit, point.table, point.address, words); },
       order.until);
   if (written) {
     order.words = std::move(words);
@@ -395,11 +400,11 @@ Result<void> Poller::set(Order& order) {
   return written;
 }
 
-Result<void> Poller::read_point(const Order& order) {
+Result<void> Poller::read_point(const Order& order, Purpose purpose) {
   const Device& device = options_.devices[order.device];
   const Point& point = device.points[order.point];
   const Block block{point.table, point.address, point.width(), {order.point}, false};
-  return ask(order.device, Purpose::order, [&] { return bus_.read(device.unit, block, words_); });
+  return ask(order.device, purpose, [&] { return bus_.read(device.unit, block, words_); });
 }
 
 Result<ingest::Value> Poller::look(const Order& order) {
@@ -409,7 +414,7 @@ Result<ingest::Value> Poller::look(const Order& order) {
   if (now < link_.again_at) return std::unexpected(link_.broken);
   if (line.silent && now < line.again_at) return fail(Errc::unavailable, device.name + " does not answer");
   if (now >= order.until) return fail(Errc::deadline_exceeded, "the bus was busy until the time for it was over");
-  if (auto read = read_point(order); !read) return std::unexpected(read.error());
+  if (auto read = read_point(order, Purpose::once); !read) return std::unexpected(read.error());
   const Point& point = device.points[order.point];
   if (auto value = decode(point, words_)) return std::move(*value);
   return fail(Errc::data_loss, fmt::format("'{}' does not hold a value now", point.name));

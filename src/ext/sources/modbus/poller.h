@@ -61,7 +61,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   // that of write() or stop(), and must not call back.
   void write(std::size_t device, std::size_t point, ingest::Value value, base::Duration timeout, Answered answered);
   // Likewise: what a point holds now. A device or connection that is left alone for a while because it did not answer
-  // is not asked for it: unavailable.
+  // is not asked for it: unavailable. Writes go first, and there is one request for it.
   void read(std::size_t device, std::size_t point, base::Duration timeout, Answered answered);
   PollerStatus status() const;
 
@@ -99,7 +99,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   enum class Purpose : std::uint8_t {
     reading,  // lets orders go first, and leaves a broken connection alone for a while
     order,
-    write,  // of an order; sent once
+    once,  // of an order: what may have been done, or is only looked at
   };
 
   void run();
@@ -120,7 +120,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   void carry_out_orders();
   std::optional<Result<ingest::Value>> carry_out(Order& order);
   Result<void> set(Order& order);
-  Result<void> read_point(const Order& order);
+  Result<void> read_point(const Order& order, Purpose purpose = Purpose::order);
   Result<ingest::Value> look(const Order& order);
   bool stopping();
 

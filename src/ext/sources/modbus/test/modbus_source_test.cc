@@ -335,6 +335,44 @@ TEST(ModbusSource, AWriteWaitsForOneRequestAtMost) {
   EXPECT_EQ(server.queries[2][7], 3);
 }
 
+TEST(ModbusSource, AWriteGoesBeforeWhatIsLookedAt) {
+  std::promise<void> asked;
+  std::promise<void> release;
+  std::atomic<bool> first = true;
+  ModbusServer server;
+  server.before_answers([&, go = release.get_future().share()](const Request&) {
+    if (first.exchange(false)) {
+      asked.set_value();
+      go.wait();
+    }
+    return 0;
+  });
+  Running plc("{ " + at(server) + ", every: 1h, points: { a: h1, b: h101, d: h301:rw } }");
+  asked.get_future().wait();
+  int left = 2;
+  const auto answered = [&](const Result<Value>& result) {
+    EXPECT_TRUE(result);
+    if (--left == 0) plc.loop.stop();
+  };
+  plc.source->read({"plc", "a", 5s}, answered);
+  plc.source->write({"plc", "d", 9.0, 5s}, answered);
+  release.set_value();
+  plc.loop.run();
+  std::lock_guard lock(server.mutex);
+  EXPECT_EQ(server.queries[1][7], 6);
+}
+
+TEST(ModbusSource, ALookIsOneRequest) {
+  ModbusServer server;
+  Running plc("{ " + at(server) + ", every: 1h, timeout: 100ms, retries: 3, points: { x: h40001:rw } }");
+  plc.next();
+  server.mute = true;
+  const int before = server.requests;
+  EXPECT_FALSE(plc.read("x"));
+  while (server.requests == before) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(server.requests, before + 1);
+}
+
 TEST(ModbusSource, ABusyDeviceIsAskedAgain) {
   std::atomic<int> busy = 0;
   ModbusServer server;
