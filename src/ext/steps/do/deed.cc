@@ -181,6 +181,8 @@ void read_write(const std::string& target, const config::Node& node, base::Durat
     config::Map map = node.map();
     wanted.value = value_of(map.required_text("value"));
     wanted.within = map.number("within", 0);
+    if (!std::isfinite(wanted.within) || wanted.within < 0)
+      map.get("within").problem("write how far what is read may be off, such as 0.1: not below zero, and not infinite");
     map.done();
   } else {
     wanted.value = value_of(node.text());

@@ -35,12 +35,12 @@ struct Run {
   Cause cause;
   std::string actor;
   std::string trigger;
-  std::optional<Age> data;                   // none: somebody forced it
-  std::vector<std::shared_ptr<Deed>> deeds;  // of the step that began it: a reload does not change what is made
-  ingest::ReceiptPtr receipt;                // until the intent is on disk
-  std::size_t at = 0;                        // of the deeds
-  base::SteadyTime give_up{};                // for the deed under way; none while the intent is being written down
-  std::vector<std::string> confirmed;
+  std::optional<Age> data;                        // none: somebody forced it
+  std::vector<std::shared_ptr<Deed>> deeds = {};  // of the step that began it: a reload does not change what is made
+  ingest::ReceiptPtr receipt = {};                // until the intent is on disk
+  std::size_t at = 0;                             // of the deeds
+  base::SteadyTime give_up{};                     // for the deed under way; none while the intent is being written down
+  std::vector<std::string> confirmed = {};
 };
 
 // The deed at which it ended, and those before it.
@@ -110,6 +110,7 @@ class DoStep : public ingest::Step {
 
   void tick(WallMicros, ingest::Output&) override {
     take_up();
+    take_over();
     base::SteadyTime now = clock().steady();
     look(now);
     std::vector<std::string> late;
@@ -132,6 +133,7 @@ class DoStep : public ingest::Step {
     if (step == nullptr || step->settings_.name != settings_.name || !std::exchange(step->taken_up_, true)) return;
     records_ = std::move(step->records_);
     runs_ = std::move(step->runs_);
+    elsewhere_ = std::move(step->elsewhere_);
     read_back_ = std::exchange(step->read_back_, {});
     turned_ = std::move(step->turned_);
     began_at_ = step->began_at_;
@@ -147,9 +149,10 @@ class DoStep : public ingest::Step {
   ingest::StepPlan plan(const ingest::Shape& in) const override {
     ingest::StepPlan plan;
     plan.out = in;
-    plan.memory_bytes_max = ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8 +
-                                                          settings_.deeds.size() * sizeof(Wanted)) +
-                            kUnderWayMax * (sizeof(Run) + 1024);
+    plan.memory_bytes_max =
+        ingest::kDevicesPerStepMax * (sizeof(RunRecord) + 256 + settings_.most * 8 + ReadBack::bytes_per_look() +
+                                      2 * settings_.deeds.size() * sizeof(Wanted)) +
+        kUnderWayMax * (sizeof(Run) + 1024);
     if (settings_.only_if) (void)settings_.only_if->gives(in, plan);
     return plan;
   }
@@ -170,8 +173,10 @@ class DoStep : public ingest::Step {
   std::string prefix() const { return fmt::format("{}/do/{}\n", context_.pipeline, settings_.name); }
 
   void enter();
-  Cause cause_of(const RunRecord& record) const;
+  Cause cause_of(std::string id, const std::string& device, std::string alarm = {}, std::string why = {}) const;
+  Cause cause_of(const RunRecord& record) const { return cause_of(record.id, record.device, record.trigger); }
   void take_up(const AlarmChange* coming = nullptr);
+  void take_over();
   void look_for_missed(const AlarmChange* coming);
   void look_for_turned(const AlarmChange* coming);
   void consider(const Sample& sample, const Trigger& trigger);
@@ -204,6 +209,7 @@ class DoStep : public ingest::Step {
   std::shared_ptr<Door> door_;                // null where there is no loop
   std::map<std::string, RunRecord> records_;  // by reason and device
   std::map<std::string, Run> runs_;           // by id
+  std::set<std::string> elsewhere_;           // keys of records whose attempt another step finishes
   ReadBack read_back_;                        // of the records with a doubt that are not begun
   // Records whose alarm changed the other way before we ended, and it is not known when (look_for_turned).
   std::set<std::string> turned_;
@@ -248,7 +254,10 @@ void DoStep::take_up(const AlarmChange* coming) {
     if (!read->unfinished()) read_back_.begin(read->id, read->doubt, settings_.confirm_within, clock().steady());
     if (!read->unfinished()) continue;
     // A step that a reload took out of the pipeline is still at it, and says what became of it.
-    if (board() != nullptr && board()->under_way(read->id)) continue;
+    if (board() != nullptr && board()->under_way(read->id)) {
+      elsewhere_.insert(key_of(*read));
+      continue;
+    }
     RunRecord record = *read;
     record.stage = "unknown";
     std::string why = fmt::format("the gateway stopped while it was made: {}", nobody_knows(record.doubt));
@@ -261,13 +270,34 @@ void DoStep::take_up(const AlarmChange* coming) {
   look_for_missed(coming);
 }
 
-Cause DoStep::cause_of(const RunRecord& record) const {
-  return {.id = record.id,
+// What another step made is ours once that one has told how it ended.
+void DoStep::take_over() {
+  for (auto at = elsewhere_.begin(); at != elsewhere_.end();) {
+    const auto found = records_.find(*at);
+    if (found != records_.end() && board()->under_way(found->second.id)) {
+      ++at;
+      continue;
+    }
+    at = elsewhere_.erase(at);
+    if (found == records_.end()) continue;
+    RunRecord record = record_of(found->second.trigger, found->second.device);
+    // It ended before it knew, and told that.
+    if (record.unfinished()) {
+      record.stage = "unknown";
+      set_failure(record.device, true, nobody_knows(record.doubt));
+    }
+    look_for(record, record.doubt);
+    keep(std::move(record));
+  }
+}
+
+Cause DoStep::cause_of(std::string id, const std::string& device, std::string alarm, std::string why) const {
+  return {.id = std::move(id),
           .pipeline = context_.pipeline,
           .action = settings_.name,
-          .device = record.device,
-          .alarm = record.trigger,
-          .why = "",
+          .device = device,
+          .alarm = std::move(alarm),
+          .why = std::move(why),
           .at = clock().wall()};
 }
 
@@ -302,15 +332,8 @@ void DoStep::look_for_missed(const AlarmChange* coming) {
       if (next || considered(record, change.at)) continue;
       record.consider(change.at, horizon());
       record.stage = "missed";
-      Cause cause{.id = "",
-                  .pipeline = context_.pipeline,
-                  .action = settings_.name,
-                  .device = change.device,
-                  .alarm = trigger.alarm,
-                  .why = "",
-                  .at = clock().wall()};
       std::string why = fmt::format("the alarm {} stood already when this began to watch: not made", trigger.alarm);
-      tell(cause, "missed", "alarm " + trigger.alarm, why);
+      tell(cause_of("", change.device, trigger.alarm), "missed", "alarm " + trigger.alarm, why);
       keep(std::move(record));
       set_failure(change.device, true, why);
     }
@@ -412,7 +435,8 @@ std::string DoStep::comes_again(const RunRecord& record, const Sample& sample) c
                        base::to_rfc3339(record.newest));
   if (alarm_at < record.passed_at && record.passed_at <= horizon())
     return fmt::format("since this alarm it has changed already, at {}", base::to_rfc3339(record.passed_at));
-  if (turned_.contains(key_of(record)) && (alarm_at <= began_at_ || sample.ingest_time <= began_at_))
+  const bool turned = turned_.contains(key_of(record)) && began_at_ <= horizon();
+  if (turned && (alarm_at <= began_at_ || sample.ingest_time <= began_at_))
     return fmt::format(
         "the alarm of {} changed, and the gateway stopped before it noted when: only one since {} is new",
         base::to_rfc3339(record.newest), base::to_rfc3339(began_at_));
@@ -455,14 +479,8 @@ void DoStep::pass(const Sample& sample, const Trigger& trigger) {
 
 void DoStep::consider(const Sample& sample, const Trigger& trigger) {
   const AlarmChange& alarm = *sample.alarm;
-  Cause cause{.id = base::random_token(12),
-              .pipeline = context_.pipeline,
-              .action = settings_.name,
-              .device = sample.device,
-              .alarm = alarm.name,
-              .raised = alarm.raised,
-              .why = alarm.why,
-              .at = clock().wall()};
+  Cause cause = cause_of(base::random_token(12), sample.device, alarm.name, alarm.why);
+  cause.raised = alarm.raised;
   std::string actor = "alarm " + trigger.text();
   RunRecord record = record_of(trigger.text(), sample.device);
   if (std::string why = refusal(sample, record); !why.empty()) {
@@ -477,51 +495,36 @@ void DoStep::consider(const Sample& sample, const Trigger& trigger) {
          .actor = std::move(actor),
          .trigger = record.trigger,
          .data = Age{sample.event_time, sample.ingest_time},
-         .deeds = settings_.deeds,
-         .receipt = sample.receipt,
-         .confirmed = {}},
+         .receipt = sample.receipt},
         record);
 }
 
 void DoStep::force(const std::string& device, const std::string& actor, const std::string& why) {
   take_up();
-  Cause cause{.id = base::random_token(12),
-              .pipeline = context_.pipeline,
-              .action = settings_.name,
-              .device = device,
-              .alarm = "",
-              .why = why,
-              .at = clock().wall()};
+  Cause cause = cause_of(base::random_token(12), device, "", why);
   RunRecord record = record_of("forced", device);
   if (under_way(device)) return tell(cause, "refused", actor, "an attempt for this device is under way");
-  begin({.cause = std::move(cause),
-         .actor = actor,
-         .trigger = record.trigger,
-         .data = std::nullopt,
-         .deeds = settings_.deeds,
-         .receipt = nullptr,
-         .confirmed = {}},
-        record);
+  begin({.cause = std::move(cause), .actor = actor, .trigger = record.trigger, .data = std::nullopt}, record);
 }
 
 // --- making ----------------------------------------------------------------------------------------------------------
 
 void DoStep::begin(Run run, RunRecord record) {
   const Cause& cause = run.cause;
+  run.deeds = settings_.deeds;
   bool possible = context_.loop != nullptr && context_.shared != nullptr &&
                   std::all_of(run.deeds.begin(), run.deeds.end(),
                               [&](const auto& deed) { return deed->possible(*context_.shared); });
-  look_no_more(cause.device);
-  record.id = cause.id;
-  record.doubt = {};
   record.began = cause.at;
   record.starts.push_back(cause.at);
   if (record.starts.size() > kDoStartsMax) record.starts.erase(record.starts.begin());
-  if (settings_.dry_run || !possible) {
+  if (settings_.dry_run || !possible) {  // what is known of the last one that was made stays
     record.stage = "dry_run";
     keep(std::move(record));
     return tell(cause, "dry_run", run.actor, cause.why);
   }
+  look_no_more(cause.device);
+  record.id = cause.id;
   record.stage = "begun";
   record.doubt = doubt_of(run.deeds);
   std::string id = cause.id;
@@ -604,6 +607,7 @@ void DoStep::look_for(RunRecord& record, Doubt doubt) {
 
 // The next attempt for the device is about to set what would be read.
 void DoStep::look_no_more(const std::string& device) {
+  take_over();
   std::vector<RunRecord> left;
   for (const auto& [key, record] : records_) {
     if (record.device == device && !record.unfinished() && !record.doubt.points.empty()) left.push_back(record);

@@ -11,6 +11,10 @@ bool lasting(Errc code) {
          code == Errc::invalid_argument;
 }
 
+std::string blind_too(const std::string& why, const Doubt& doubt) {
+  return fmt::format("{}; nothing can be read back of {}: look there", why, doubt.blind);
+}
+
 void list(std::string& out, const Deed& deed) { out += (out.empty() ? "" : "; ") + deed.text(); }
 
 }  // namespace
@@ -50,13 +54,13 @@ void ReadBack::drop(const std::string& id) { looks_.erase(id); }
 
 std::optional<ReadBack::Question> ReadBack::next(base::SteadyTime now) {
   if (asked_) return std::nullopt;
-  for (const auto& [id, look] : looks_) {
-    if (look.due > now) continue;
-    const Wanted& wanted = look.doubt.points[look.at];
-    asked_ = Asked{++asked_before_, id, now + look.patience + kPortGrace};
-    return Question{asked_->number, {.source = wanted.source, .point = wanted.point, .timeout = look.patience}};
-  }
-  return std::nullopt;
+  const auto longest = std::min_element(looks_.begin(), looks_.end(),
+                                        [](const auto& a, const auto& b) { return a.second.due < b.second.due; });
+  if (longest == looks_.end() || longest->second.due > now) return std::nullopt;
+  const auto& [id, look] = *longest;
+  const Wanted& wanted = look.doubt.points[look.at];
+  asked_ = Asked{++asked_before_, id, now + look.patience + kPortGrace};
+  return Question{asked_->number, {.source = wanted.source, .point = wanted.point, .timeout = look.patience}};
 }
 
 std::optional<std::uint64_t> ReadBack::overdue(base::SteadyTime now) const {
@@ -89,11 +93,10 @@ ReadBack::Verdict ReadBack::judge(Look& look, const Result<ingest::Value>& read,
     } else {
       look.read.push_back(
           fmt::format("{} was to be {} and reads {}", wanted.name(), text_of(wanted.value), text_of(*read)));
-      return std::pair("failed", fmt::format("read back: {}; it was not made, or has been changed since",
-                                             fmt::join(look.read, ", ")));
+      return otherwise(look);
     }
   }
-  look.due = now + look.backoff.next();
+  look.due = now + std::exchange(look.pause, std::min(look.pause * 2, kPauseMax));
   if (now < believed) look.due = std::min(look.due, believed);
   return std::nullopt;
 }
@@ -106,12 +109,20 @@ ReadBack::Verdict ReadBack::not_read(const Look& look, const Error& why, base::S
                                           base::format_duration(kLookFor), why.detail));
 }
 
+// A machine may take its point back once it has done what it says: what stands behind the points may be made all the
+// same.
+ReadBack::Verdict ReadBack::otherwise(const Look& look) {
+  std::string why =
+      fmt::format("read back: {}; it was not made, or has been changed since", fmt::join(look.read, ", "));
+  if (look.doubt.blind.empty()) return std::pair("failed", std::move(why));
+  return std::pair("unknown", blind_too(why, look.doubt));
+}
+
 ReadBack::Verdict ReadBack::all_read(const Look& look) {
   std::string why = fmt::format("read back: {}", fmt::join(look.read, ", "));
   if (!look.doubt.skipped.empty())
     return std::pair("failed", fmt::format("{}; not made after it: {}", why, look.doubt.skipped));
-  if (!look.doubt.blind.empty())
-    return std::pair("unknown", fmt::format("{}; nothing can be read back of {}: look there", why, look.doubt.blind));
+  if (!look.doubt.blind.empty()) return std::pair("unknown", blind_too(why, look.doubt));
   return std::pair("confirmed", std::move(why));
 }
 

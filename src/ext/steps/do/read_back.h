@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "base/backoff.h"
 #include "ext/steps/do/run_record.h"
 
 namespace penstock::ext::steps {
@@ -24,8 +23,9 @@ std::string nobody_knows(const Doubt& doubt);
 
 class ReadBack {
  public:
-  // Tried for so long, at last every 15 to 30 s.
+  // Tried for so long, at last every 30 s.
   static constexpr base::Duration kLookFor = std::chrono::hours(24);
+  static constexpr base::Duration kPauseMax = std::chrono::seconds(30);
 
   struct Question {
     std::uint64_t number = 0;
@@ -43,12 +43,15 @@ class ReadBack {
   void begin(const std::string& id, Doubt doubt, base::Duration patience, base::SteadyTime now);
   void drop(const std::string& id);
 
-  // One at a time; nothing while one is not answered, or none is due.
+  // One at a time, the one that waits longest; nothing while one is not answered, or none is due.
   std::optional<Question> next(base::SteadyTime now);
   // Answers to other questions than the last one are nothing.
   std::optional<Finding> answered(std::uint64_t number, const Result<ingest::Value>& read, base::SteadyTime now);
   // The number of the question that should have been answered by now.
   std::optional<std::uint64_t> overdue(base::SteadyTime now) const;
+
+  // For each attempt that is looked at, without the texts of its points.
+  static constexpr std::size_t bytes_per_look() { return sizeof(Looks::value_type); }
 
  private:
   struct Look {
@@ -56,22 +59,24 @@ class ReadBack {
     base::Duration patience{};
     base::SteadyTime since{};
     base::SteadyTime due{};
-    base::Backoff backoff{std::chrono::seconds(1), std::chrono::seconds(30)};
-    std::size_t at = 0;               // of the points
-    std::vector<std::string> read{};  // of those before it: "plc.stop reads true"
+    base::Duration pause = std::chrono::seconds(1);  // before the next try
+    std::size_t at = 0;                              // of the points
+    std::vector<std::string> read{};                 // of those before it: "plc.stop reads true"
   };
   struct Asked {
     std::uint64_t number = 0;
     std::string id;
     base::SteadyTime until{};
   };
+  using Looks = std::map<std::string, Look>;
   using Verdict = std::optional<std::pair<std::string, std::string>>;  // outcome and why; none: once more, later
 
   static Verdict judge(Look& look, const Result<ingest::Value>& read, base::SteadyTime now);
   static Verdict not_read(const Look& look, const Error& why, base::SteadyTime now);
+  static Verdict otherwise(const Look& look);
   static Verdict all_read(const Look& look);
 
-  std::map<std::string, Look> looks_;  // by id of the attempt
+  Looks looks_;  // by id of the attempt
   std::optional<Asked> asked_;
   std::uint64_t asked_before_ = 0;
 };

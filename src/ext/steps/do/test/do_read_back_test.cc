@@ -177,6 +177,85 @@ TEST_F(DoubtTest, AReloadGoesOnLooking) {
   EXPECT_EQ(why(), "read back: plc.stop reads true") << "what was begun, not what is written now";
 }
 
+// A reload took the step out of the pipeline in the middle of its attempt, and put another of its name in.
+class ElsewhereTest : public DoubtTest {
+ protected:
+  void reload() {
+    start(yaml);
+    points.silent = true;
+    push(alarm());
+    before = std::move(step);
+    make(yaml);
+    tick();
+  }
+  void end_before() {
+    std::swap(step, before);
+    pass(4s);
+    std::swap(step, before);
+    before.reset();
+    points.silent = false;
+  }
+  const std::string yaml = "{ on: wear.raised, write: { plc.stop: true }, confirm_within: 2s }";
+  std::unique_ptr<ingest::Step> before;
+};
+
+TEST_F(ElsewhereTest, WhatAStepThatIsGoneLeftUnknownIsReadBack) {
+  reload();
+  end_before();
+  ASSERT_THAT(happened(), ElementsAre("begun", "unknown"));
+  points.holds["plc.stop"] = true;
+  pass(2s);
+  EXPECT_THAT(happened(), ElementsAre("begun", "unknown", "confirmed"));
+  EXPECT_THAT(standing(), ElementsAre("wear"));
+  EXPECT_EQ(points.writes.size(), 1U);
+}
+
+TEST_F(ElsewhereTest, SoIsWhatItHadNotFinished) {
+  reload();
+  before.reset();
+  ASSERT_THAT(happened(), ElementsAre("begun", "unknown"));
+  points.silent = false;
+  tick();
+  EXPECT_THAT(standing(), ElementsAre("wear", "wear-raised-failed"));
+  points.holds["plc.stop"] = true;
+  pass(2s);
+  EXPECT_THAT(happened(), ElementsAre("begun", "unknown", "confirmed"));
+  EXPECT_THAT(standing(), ElementsAre("wear"));
+}
+
+TEST_F(ElsewhereTest, TheNextAttemptEndsThatLookToo) {
+  reload();
+  end_before();
+  ASSERT_TRUE(board->force("line", "wear-raised", "press-1", "operator bob", "looked at it"));
+  run();
+  EXPECT_THAT(happened(), ElementsAre("begun", "unknown", "unknown", "begun", "confirmed"));
+  EXPECT_THAT(events[2].why, HasSubstr("another attempt begins before it could be read back"));
+  crash();
+  points.holds["plc.stop"] = false;
+  start(yaml);
+  pass(10s);
+  EXPECT_THAT(happened(), IsEmpty()) << "what is read now is the doing of the second one";
+}
+
+TEST_F(DoubtTest, WhatIsOnlySaidEndsNoLook) {
+  const std::string says = "{ on: wear.raised, write: { plc.stop: true }, dry_run: true }";
+  killed();
+  tick();
+  crash();
+  start(says);
+  push(alarm(false));
+  push(alarm());
+  ASSERT_TRUE(board->force("line", "wear-raised", "press-1", "operator bob", "to see"));
+  run();
+  ASSERT_THAT(happened(), ElementsAre("dry_run", "dry_run"));
+  crash();
+  start(says);
+  points.holds["plc.stop"] = true;
+  pass(2s);
+  EXPECT_THAT(happened(), ElementsAre("confirmed"));
+  EXPECT_EQ(points.writes.size(), 1U);
+}
+
 TEST_F(DoubtTest, WhatIsRefusedMeanwhileDoesNotHideIt) {
   const std::string yaml = "{ on: wear.raised, write: { plc.stop: true }, at_most: 1/h }";
   killed(yaml);

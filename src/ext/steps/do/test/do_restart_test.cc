@@ -197,6 +197,14 @@ TEST_F(TurnedTest, AJournalIsKnownByWhenItsSamplesCame) {
   EXPECT_EQ(points.writes.size(), 1U);
 }
 
+TEST_F(TurnedTest, AStartByAClockThatWasAheadForbidsNothing) {
+  killed_between();
+  tick();
+  clock.set_wall(clock.wall() - 3'600'000'000);
+  push(alarm());
+  EXPECT_EQ(points.writes.size(), 2U) << why();
+}
+
 TEST_F(TurnedTest, TheSameForActionsOfAClear) {
   const std::string on_clear = "{ on: wear.cleared, write: { plc.go: true } }";
   start(on_clear);

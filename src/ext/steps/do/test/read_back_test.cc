@@ -117,12 +117,14 @@ TEST_F(ReadBackTest, WhatLeavesNoTraceStaysUnknown) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->outcome, "unknown");
   EXPECT_THAT(found->why, HasSubstr("plc.stop reads true; nothing can be read back of call http://plc.example/stop"));
-  // But it comes behind the points: without them it was not made.
+  // Nor do points that read otherwise tell of it: the machine may have done what it was told, and taken it back.
   begin(doubt);
   now += 5s;
   found = look(Value(false));
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->outcome, "failed");
+  EXPECT_EQ(found->outcome, "unknown");
+  EXPECT_THAT(found->why, HasSubstr("plc.stop was to be true and reads false; it was not made, or has been changed "
+                                    "since; nothing can be read back of call http://plc.example/stop: look there"));
 }
 
 TEST_F(ReadBackTest, HalfAnActionIsNone) {
@@ -149,6 +151,20 @@ TEST_F(ReadBackTest, OneQuestionAtATimeAndAnswersToOthersAreNothing) {
   ASSERT_TRUE(second);
   EXPECT_FALSE(looks.answered(first->number, Value(true), now)) << "too late";
   EXPECT_EQ(looks.answered(second->number, Value(true), now)->id, "b2");
+}
+
+// A machine that is away takes all its time for each look.
+TEST_F(ReadBackTest, MachinesThatAreAwayDoNotKeepTheOthersWaiting) {
+  for (const char* id : {"a1", "a2", "a3", "b1"})
+    looks.begin(id, {.points = {{.source = id, .point = "stop", .value = true}}}, 5s, now);
+  for (int i = 0; i < 4; ++i) {
+    auto question = looks.next(now);
+    ASSERT_TRUE(question);
+    asked.push_back(question->read.source);
+    now += 6s;
+    EXPECT_FALSE(looks.answered(question->number, kAway, now));
+  }
+  EXPECT_THAT(asked, testing::ElementsAre("a1", "a2", "a3", "b1"));
 }
 
 TEST_F(ReadBackTest, WhatIsDroppedIsNotAskedAndNotAnswered) {
