@@ -9,12 +9,12 @@
 
 namespace penstock::broker {
 
-std::set<std::string> authorities_in(const std::string& path, bool ended) {
+std::set<std::string> authorities_in(const std::string& pem, bool ended) {
   std::set<std::string> keys;
-  const std::unique_ptr<BIO, int (*)(BIO*)> file(BIO_new_file(path.c_str(), "r"), BIO_free);
-  while (file) {
+  const std::unique_ptr<BIO, int (*)(BIO*)> text(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  while (text) {
     // As Mosquitto reads it: "CERTIFICATE", "X509 CERTIFICATE" and "TRUSTED CERTIFICATE".
-    const std::unique_ptr<X509, void (*)(X509*)> cert(PEM_read_bio_X509_AUX(file.get(), nullptr, nullptr, nullptr),
+    const std::unique_ptr<X509, void (*)(X509*)> cert(PEM_read_bio_X509_AUX(text.get(), nullptr, nullptr, nullptr),
                                                       X509_free);
     if (!cert) break;
     if (!ended && X509_cmp_current_time(X509_get0_notAfter(cert.get())) < 0) continue;

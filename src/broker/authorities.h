@@ -7,8 +7,8 @@
 
 namespace penstock::broker {
 
-// SHA-256 of the public keys of the certificates in a PEM file. Those that have ended, with which nobody gets in, only
-// with `ended`. Empty when it cannot be read.
-std::set<std::string> authorities_in(const std::string& path, bool ended = false);
+// SHA-256 of the public keys of the certificates in a PEM text. Those that have ended, with which nobody gets in, only
+// with `ended`. Empty when there are none.
+std::set<std::string> authorities_in(const std::string& pem, bool ended = false);
 
 }  // namespace penstock::broker

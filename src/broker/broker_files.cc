@@ -34,18 +34,30 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// By what is in the file, and by its place: that may be empty yet.
-Result<bool> is_own(const std::string& path, const OwnAuthority& own) {
+// By its place: the file may be empty yet.
+bool is_place_of(const std::string& path, const OwnAuthority& own) {
   if (own.folder.empty()) return false;
   std::error_code ignored;
   const auto meant = std::filesystem::weakly_canonical(path, ignored);
-  for (const std::string& file : {own.trusted(), own.current()}) {
-    if (meant == std::filesystem::weakly_canonical(file, ignored)) return true;
+  return meant == std::filesystem::weakly_canonical(own.trusted(), ignored) ||
+         meant == std::filesystem::weakly_canonical(own.current(), ignored);
+}
+
+// By what is in a file at `path`. One that tells of nobody is not taken for a stranger's: it may be half written.
+Result<bool> holds_own(const std::string& pem, const std::string& path, const OwnAuthority& own) {
+  const std::set<std::string> given = authorities_in(pem);
+  if (given.empty()) {
+    return fail(Errc::unavailable,
+                fmt::format("'{}' (`client_ca` of `broker:`) cannot be read, or holds no certificate that is still "
+                            "good: check the file and who may read it",
+                            path));
   }
-  std::set<std::string> ours = authorities_in(own.trusted(), true);
-  ours.merge(authorities_in(own.current(), true));
+  std::set<std::string> ours;
+  if (!own.folder.empty()) {
+    ours = authorities_in(read_file(own.trusted()), true);
+    ours.merge(authorities_in(read_file(own.current()), true));
+  }
   const auto of_ours = [&](const std::string& key) { return ours.contains(key); };
-  const std::set<std::string> given = authorities_in(path);
   if (std::none_of(given.begin(), given.end(), of_ours)) return false;
   if (std::all_of(given.begin(), given.end(), of_ours)) return true;
   return fail(
@@ -56,19 +68,34 @@ Result<bool> is_own(const std::string& path, const OwnAuthority& own) {
                   path, own.trusted()));
 }
 
-Result<std::string> listener_text(const BrokerConfig& config, const OwnAuthority& own) {
-  std::string out =
-      fmt::format("listener {} {}\nmax_connections {}\n", config.port, config.host, config.connections_max);
-  if (!config.tls) return out;
-  out += fmt::format("certfile {}\nkeyfile {}\ntls_version tlsv1.2\n", config.tls->cert, config.tls->key);
-  if (config.tls->client_ca.empty()) return out;
-  auto ours = is_own(config.tls->client_ca, own);
-  if (!ours) return std::unexpected(ours.error());
-  out += fmt::format("cafile {}\nrequire_certificate true\n", *ours ? own.trusted() : config.tls->client_ca);
-  if (!*ours) return out + "use_identity_as_username true\n";
-  // Mosquitto reads the list with every reload, but authorities only when it is started: others are other settings.
-  return out + fmt::format("use_subject_as_username true\ncrlfile {}\n# authorities {}\n", own.revoked(),
-                           base::hmac_sha256_hex("", read_file(own.trusted())));
+// Mosquitto reads authorities only when it is started: others are other settings.
+std::string authorities_text(const std::string& path, const std::string& pem) {
+  return fmt::format("cafile {}\nrequire_certificate true\n# authorities {}\n", path, base::hmac_sha256_hex("", pem));
+}
+
+Result<void> add_listener(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own,
+                          BrokerSettings& out) {
+  out.text += fmt::format("listener {} {}\nmax_connections {}\n", config.port, config.host, config.connections_max);
+  if (!config.tls) return {};
+  out.text += fmt::format("certfile {}\nkeyfile {}\ntls_version tlsv1.2\n", config.tls->cert, config.tls->key);
+  const std::string& given = config.tls->client_ca;
+  if (given.empty()) return {};
+  bool ours = is_place_of(given, own);
+  if (!ours) {
+    out.client_ca = read_file(given);
+    auto known = holds_own(out.client_ca, given, own);
+    if (!known) return std::unexpected(known.error());
+    ours = *known;
+  }
+  if (!ours) {
+    out.text += authorities_text(files.client_ca(), out.client_ca) + "use_identity_as_username true\n";
+    return {};
+  }
+  out.client_ca.clear();
+  // The list it reads with every reload.
+  out.text += authorities_text(own.trusted(), read_file(own.trusted())) +
+              fmt::format("use_subject_as_username true\ncrlfile {}\n", own.revoked());
+  return {};
 }
 
 void add_user(const std::string& name, const BrokerUser& user, std::string& out) {
@@ -83,10 +110,10 @@ Error system_error(std::string_view what, const std::string& path) {
 
 }  // namespace
 
-Result<std::string> settings_text(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own) {
-  auto listener = listener_text(config, own);
-  if (!listener) return listener;
-  std::string out = "# Written by Penstock at every start and reload.\n";
+Result<BrokerSettings> settings_of(const BrokerConfig& config, const BrokerFiles& files, const OwnAuthority& own) {
+  BrokerSettings settings;
+  std::string& out = settings.text;
+  out = "# Written by Penstock at every start and reload.\n";
   // Else it becomes a user that cannot read this folder.
   if (::geteuid() == 0) out += "user root\n";
   out += fmt::format(
@@ -104,7 +131,8 @@ Result<std::string> settings_text(const BrokerConfig& config, const BrokerFiles&
       config.message_bytes_max + kPacketHead, config.queued_max, config.queued_bytes_max,
       config.queued_bytes_max / kInflightShare, config.memory_max);
   out += fmt::format("listener 0 {}\n", files.socket());
-  return out + *listener;
+  if (auto added = add_listener(config, files, own, settings); !added) return std::unexpected(added.error());
+  return settings;
 }
 
 std::string passwords_text(const std::vector<BrokerUser>& users) {
@@ -175,8 +203,13 @@ std::string common_rules(std::string_view before, std::string_view after) {
   each(after, [&](const Rule& rule) { good.insert(rule); });
   std::string common;
   each(before, [&](const Rule& rule) {
-    if (good.contains(rule)) common.append(rule.second) += '\n';
+    if (good.contains(rule))
+      common += rule.second;
+    else
+      common.append(rule.second.size(), '#');
+    common += '\n';
   });
+  common.resize(before.size());
   return common;
 }
 
@@ -187,11 +220,8 @@ bool narrow_file(const std::string& path, const std::string& text) {
   const int file = ::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
   if (file < 0) return false;
   const ssize_t written = ::pwrite(file, common.data(), common.size(), 0);
-  // Of what was written whole lines, and nothing of the old ones behind them.
-  const std::size_t kept = written <= 0 ? 0 : common.rfind('\n', static_cast<std::size_t>(written) - 1) + 1;
-  const bool cut = written >= 0 && ::ftruncate(file, static_cast<off_t>(kept)) == 0;
   ::close(file);
-  return cut;
+  return written > 0;
 }
 
 }  // namespace penstock::broker

@@ -76,7 +76,9 @@ Supervisor::Supervisor(std::string data_dir, LaunchKeeper launch, OwnAuthority o
       password_hash_(hash_password(password_)),
       trouble_("it was not started yet"),
       retries_(kRetryLeast, kRetryMost),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  show();
+}
 
 Supervisor::~Supervisor() {
   stop();
@@ -86,6 +88,18 @@ Supervisor::~Supervisor() {
 void Supervisor::set_trouble(std::string why) {
   std::lock_guard lock(mutex_);
   trouble_ = std::move(why);
+  show();
+}
+
+// With mutex_ held, which may be for as long as a disk takes. Nobody waits for that to see what was.
+void Supervisor::show() {
+  std::lock_guard lock(shown_mutex_);
+  shown_.pid = pid_;
+  shown_.starts = starts_;
+  shown_.detail = trouble_;
+  shown_.left_out = left_out_;
+  shown_.unwritten = unwritten_;
+  shown_listens_ = listens_;
 }
 
 // With mutex_ held.
@@ -129,23 +143,28 @@ Result<void> Supervisor::write_users() {
   }
   const std::string before = std::exchange(revoked_, digest_of(own_));
   changed |= revoked_ != before;
-  if (changed && pid_ > 0) order(Order::reread);
+  if (changed) order(Order::reread);
   return all;
 }
 
-// With mutex_ held. The users go first: a broker that starts with the new settings finds them.
+// With mutex_ held. The users go first: a broker that starts with the new settings finds them, or fewer.
 Result<void> Supervisor::write_files() {
   if (auto made = make_folder(files_); !made) return made;
   auto own_name = load_own_name(files_);
   if (!own_name) return std::unexpected(own_name.error());
   own_name_ = std::move(*own_name);
-  if (auto written = write_users(); !written) return written;
-  const auto text = settings_text(config_, files_, own_);
-  if (!text) return std::unexpected(text.error());
-  auto settings = replace_file(files_.settings(), *text);
+  auto users = write_users();
+  const auto wanted = settings_of(config_, files_, own_);
+  if (!wanted) return std::unexpected(wanted.error());
+  if (!wanted->client_ca.empty()) {
+    auto authorities = replace_file(files_.client_ca(), wanted->client_ca);
+    if (!authorities) return std::unexpected(authorities.error());
+  }
+  auto settings = replace_file(files_.settings(), wanted->text);
   if (!settings) return std::unexpected(settings.error());
+  listens_ = "listens on " + config_.address();
   if (*settings && started_) order(Order::again);
-  return {};
+  return users;
 }
 
 // With mutex_ held. Brings the broker up to what is known; what fails is due again later.
@@ -153,13 +172,14 @@ Result<void> Supervisor::update() {
   auto written = write_files();
   if (!written) {
     if (written.error().detail != unwritten_)
-      obs::log(obs::Level::error, "broker: what it has to know cannot be written, and is tried again",
+      obs::log(obs::Level::error, "broker: its files do not hold what it has to know; it is tried again",
                {{"why", written.error().detail}});
     unwritten_ = written.error().detail;
     retry_at_ = base::system_clock().steady() + retries_.next();
     ::eventfd_write(wake_, 1);
     return written;
   }
+  complete_ = true;
   retries_.reset();
   retry_at_.reset();
   if (std::exchange(unwritten_, {}).empty()) return {};
@@ -185,6 +205,7 @@ Result<void> Supervisor::prepare(const BrokerConfig& config) {
     if (auto launched = launch(); !launched) ready = launched;
   }
   if (!ready) trouble_ = ready.error().detail;
+  show();
   return ready;
 }
 
@@ -228,29 +249,28 @@ void Supervisor::order(Order order) {
   if (socket_ >= 0) ::send(socket_, &packet, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-// With mutex_ held. Files that it has had before it can have again, narrowed as they are.
-bool Supervisor::startable() const { return unwritten_.empty() || starts_ > 0; }
-
 void Supervisor::run() {
   {
     std::lock_guard lock(mutex_);
     if (keeper_ < 0 || std::exchange(started_, true)) return;
     stopping_ = false;
-    if (startable()) {
+    (void)update();  // whoever had the broker before this process may have written meanwhile
+    if (complete_) {
       trouble_ = "it is being started";
       order(Order::start);
     }
+    show();
   }
   listener_ = std::thread([this] { listen(); });
   // Mostly 20 ms: whoever connects next then needs no second attempt.
   const base::SteadyTime until = base::system_clock().steady() + kStartWithin;
   while (!answers(files_.socket()) && base::system_clock().steady() < until) {
     std::unique_lock lock(mutex_);
-    if (changed_.wait_for(lock, 5ms, [this] { return pid_ < 0 && (starts_ > 0 || !startable()); })) break;
+    if (changed_.wait_for(lock, 5ms, [this] { return pid_ < 0 && (starts_ > 0 || !complete_); })) break;
   }
   {
     std::lock_guard lock(mutex_);
-    if (startable()) announce();
+    if (complete_) announce();
   }
   watch();
 }
@@ -283,6 +303,7 @@ void Supervisor::listen() {
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   std::unique_lock lock(mutex_);
   while (!finished_) {
+    show();
     const int socket = socket_;
     const auto until = stopping_ ? std::nullopt : retry_at_;
     lock.unlock();
@@ -300,15 +321,17 @@ void Supervisor::listen() {
     pid_ = -1;
     if (stopping_) break;
     trouble_ = "the process that keeps it was ended";
+    show();
     obs::log(obs::Level::error, "broker: the process that keeps it was ended; another one is started");
     if (changed_.wait_for(lock, kKeeperPause, [this] { return stopping_; })) break;
     if (auto again = launch(); again) {
-      if (startable()) order(Order::start);
+      if (complete_) order(Order::start);
     } else {
       trouble_ = again.error().detail;
     }
   }
   finished_ = true;
+  show();
   changed_.notify_all();
 }
 
@@ -342,14 +365,16 @@ void Supervisor::watch() {
   mqtt::Options options;
   options.embedded = true;
   options.client_id = fmt::format("{}-watch-{}", kClientName, ::getpid());
-  watch_ = std::make_unique<mqtt::Connection>(
+  auto watch = std::make_shared<mqtt::Connection>(
       options,
       std::vector<mqtt::Subscription>{{"$SYS/broker/clients/connected", 0},
                                       {"$SYS/broker/messages/received", 0},
                                       {"$SYS/broker/messages/sent", 0},
                                       {"$SYS/broker/publish/messages/dropped", 0}},
       mqtt::Handlers{.message = [this](const mqtt::Incoming& message) { note(message); }});
-  if (auto started = watch_->start(); !started) set_trouble(started.error().detail);
+  if (auto started = watch->start(); !started) set_trouble(started.error().detail);
+  std::lock_guard lock(shown_mutex_);
+  watch_ = std::move(watch);
 }
 
 void Supervisor::note(const mqtt::Incoming& message) {
@@ -369,15 +394,21 @@ void Supervisor::set_devices(std::vector<BrokerUser> devices) {
   std::lock_guard lock(mutex_);
   devices_ = std::move(devices);
   if (!program_.empty()) (void)update();
+  show();
 }
 
 void Supervisor::stop() {
-  mqtt::Embedded::use(std::nullopt);
-  if (watch_) watch_->stop({});
-  watch_.reset();
+  std::shared_ptr<mqtt::Connection> watch;
+  {
+    std::lock_guard lock(shown_mutex_);
+    watch = std::exchange(watch_, nullptr);
+  }
+  if (watch) watch->stop({});
+  watch.reset();
   {
     std::unique_lock lock(mutex_);
     stopping_ = true;
+    mqtt::Embedded::use(std::nullopt);
     changed_.notify_all();
     order(Order::finish);
     if (started_ && keeper_ > 0 && !changed_.wait_for(lock, kStopWithin, [this] { return finished_; })) {
@@ -392,24 +423,21 @@ void Supervisor::stop() {
   if (socket_ >= 0) ::close(std::exchange(socket_, -1));
   if (keeper_ > 0) ::waitpid(std::exchange(keeper_, -1), nullptr, 0);
   started_ = false;
+  complete_ = false;
   pid_ = -1;
   trouble_ = "stopped";
+  show();
 }
 
 BrokerStatus Supervisor::status() const {
-  std::lock_guard lock(mutex_);
-  BrokerStatus status;
-  const mqtt::ConnectionStatus seen = watch_ ? watch_->status() : mqtt::ConnectionStatus{};
-  status.running = pid_ > 0 && seen.connected;
-  status.detail = status.running ? "listens on " + config_.address() : trouble_;
-  status.pid = pid_;
-  status.starts = starts_;
+  std::lock_guard lock(shown_mutex_);
+  BrokerStatus status = shown_;
+  status.running = status.pid > 0 && watch_ && watch_->status().connected;
+  if (status.running) status.detail = shown_listens_;
   status.clients = clients_.load(std::memory_order_relaxed);
   status.received = received_.load(std::memory_order_relaxed);
   status.sent = sent_.load(std::memory_order_relaxed);
   status.dropped = dropped_.load(std::memory_order_relaxed);
-  status.left_out = left_out_;
-  status.unwritten = unwritten_;
   return status;
 }
 

@@ -65,7 +65,6 @@ class Supervisor {
   std::vector<BrokerUser> all_users();
   Result<void> launch();
   void order(Order order);
-  bool startable() const;
   void announce();
   void listen();
   std::optional<std::string> wait_for_news(int socket, std::optional<base::SteadyTime> until);
@@ -73,6 +72,7 @@ class Supervisor {
   void watch();
   void note(const mqtt::Incoming& message);
   void set_trouble(std::string why);
+  void show();
 
   const BrokerFiles files_;
   const LaunchKeeper launch_;
@@ -87,19 +87,24 @@ class Supervisor {
   std::string program_;
   int socket_ = -1;
   pid_t keeper_ = -1;
-  bool started_ = false;  // run() was called
+  bool started_ = false;   // run() was called
+  bool complete_ = false;  // its files once held all of this configuration: it can have them, narrowed as they are
   bool stopping_ = false;
   bool finished_ = false;
   pid_t pid_ = -1;
   std::uint64_t starts_ = 0;
   std::string trouble_, left_out_, unwritten_;
+  std::string listens_;  // with the settings that were written last
   std::string revoked_;  // a digest of the list that the broker read last
   base::Backoff retries_;
   std::optional<base::SteadyTime> retry_at_;  // while something is unwritten
   const int wake_;                            // the listener looks at retry_at_ again
   std::condition_variable changed_;
   std::thread listener_;
-  std::unique_ptr<mqtt::Connection> watch_;
+  mutable std::mutex shown_mutex_;  // guards what follows; taken last
+  BrokerStatus shown_;
+  std::string shown_listens_;
+  std::shared_ptr<mqtt::Connection> watch_;
   std::atomic<std::uint64_t> clients_{0}, received_{0}, sent_{0}, dropped_{0};
 };
 

@@ -167,7 +167,7 @@ void Clerk::refresh() {
     std::lock_guard lock(refresh_mutex_);
     auto now = reading_.revision();
     if (!now) return complain("devices cannot be read; those read last stay", now.error());
-    if (*now == revision_) return tell_identities_again();
+    if (*now == revision_) return tell_list_again();
     bool known_otherwise = false;
     auto read = reading_.read(revision_, [&](const store::StoredDevice& device, const auto& credentials) {
       known_otherwise = registry_.put(device, credentials) || known_otherwise;
@@ -177,7 +177,10 @@ void Clerk::refresh() {
     if (!read) return complain("devices cannot be read; those read last stay", read.error());
     revision_ = *now;
     // Without any device it is the authority that changed.
-    if (identities_told_ && (known_otherwise || names.empty())) tell_identities();
+    if (identities_told_ && (known_otherwise || names.empty()))
+      tell_identities();
+    else
+      tell_list_again();
   }
   tick_when_needed();
   tell_watchers(names);
@@ -198,7 +201,7 @@ void Clerk::tell_identities() {
 }
 
 // With refresh_mutex_ held.
-void Clerk::tell_identities_again() {
+void Clerk::tell_list_again() {
   if (list_due_ && identities_told_ && options_.clock->steady() >= *list_due_) tell_identities();
 }
 

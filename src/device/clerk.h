@@ -114,7 +114,7 @@ class Clerk {
   void tick_when_needed();
   void tick(bool write_seen);
   void tell_identities();
-  void tell_identities_again();
+  void tell_list_again();
   void tell_watchers(const std::vector<std::string>& names);
   void tell_broker(const std::vector<std::string>& names);
   bool publishing();

@@ -197,7 +197,7 @@ void ServerConnection::read_target() {
 
 rt::Task<bool> ServerConnection::serve_one() {
   start_request();
-  if (server_.idle_over_ && input_.empty()) co_return false;
+  if ((server_.idle_over_ || over_) && input_.empty()) co_return false;
   bool alive = co_await read_head();
   if (!alive) co_return false;
   read_target();

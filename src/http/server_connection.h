@@ -21,10 +21,13 @@ class ServerConnection : public Connection, public Exchange {
     if (notify_drain_) std::exchange(notify_drain_, nullptr)();
   }
   void close_idle() override {
-    if (idle_) stream_.cut();
+    if (idle_)
+      stream_.cut();
+    else
+      over_ = true;
   }
   void give_up() override { stream_.give_up(); }
-  // No request is taken after the one under way.
+  // The next answer tells the client that it is the last.
   bool leaving() const {
     return server_.draining_ || (listener_.removed && listener_.removed->load(std::memory_order_relaxed));
   }
@@ -100,6 +103,7 @@ class ServerConnection : public Connection, public Exchange {
   base::Duration body_waited_{};      // for its body
   std::size_t held_ = 0;              // bytes of input that the burden of all connections knows of
   bool idle_ = true;
+  bool over_ = false;  // no request is taken after the one under way
   bool begun_ = false;
   bool chunked_ = false;
   bool bodiless_ = false;  // of an answer in pieces: HEAD, 204 and 304 end with their head

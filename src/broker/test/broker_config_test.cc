@@ -41,7 +41,7 @@ TEST(BrokerConfig, IsThereWhenWrittenOrWhenSomebodyMeansIt) {
 }
 
 TEST(BrokerConfig, ReadsEveryKey) {
-  const Read got = read(
+  Read got = read(
       "broker: { listen: \"0.0.0.0:8883\", tls: { cert: /c, key: /k, client_ca: /a }, persistence: false, save_every: "
       "5s,\n"
       "  message_max: 4KiB, connections_max: 10, queued_max: 20, queued_bytes_max: 1MiB, memory_max: 32MiB, program: "
@@ -53,11 +53,11 @@ TEST(BrokerConfig, ReadsEveryKey) {
   EXPECT_EQ(got.config->users[0].user.subscribe, std::vector<std::string>{"x/d1"});
   EXPECT_THAT(got.config->users[1].user.subscribe, IsEmpty());
   EXPECT_EQ(got.config->users[1].password.reveal(), "s3cret");
-  const std::string settings = *settings_text(*got.config, BrokerFiles("/data"));
-  for (const char* line : {"listener 8883 0.0.0.0\n", "require_certificate true\n", "use_identity_as_username true\n",
-                           "persistence false\n", "max_packet_size 74096\n", "allow_anonymous false\n",
-                           "max_queued_messages 20\n", "max_queued_bytes 1048576\n", "max_inflight_bytes 262144\n",
-                           "memory_limit 33554432\n", "max_connections 10\n"}) {
+  got.config->tls->client_ca = "";
+  const std::string settings = settings_of(*got.config, BrokerFiles("/data"))->text;
+  for (const char* line : {"listener 8883 0.0.0.0\n", "persistence false\n", "max_packet_size 74096\n",
+                           "allow_anonymous false\n", "max_queued_messages 20\n", "max_queued_bytes 1048576\n",
+                           "max_inflight_bytes 262144\n", "memory_limit 33554432\n", "max_connections 10\n"}) {
     EXPECT_THAT(settings, HasSubstr(line));
   }
 }
@@ -77,14 +77,14 @@ struct OwnedBroker {
     std::filesystem::create_directories(data.file("devices"));
     config.tls = BrokerTls{"/c", "/k", ""};
   }
-  Result<std::string> settings(const std::string& client_ca) {
+  Result<BrokerSettings> settings(const std::string& client_ca) {
     config.tls->client_ca = client_ca;
-    return settings_text(config, files, own);
+    return settings_of(config, files, own);
   }
   std::string good(const std::string& client_ca) {
-    auto text = settings(client_ca);
-    EXPECT_TRUE(text) << text.error().detail;
-    return text.value_or("");
+    auto settings_made = settings(client_ca);
+    EXPECT_TRUE(settings_made) << settings_made.error().detail;
+    return settings_made.value_or(BrokerSettings()).text;
   }
 };
 
@@ -100,7 +100,6 @@ TEST(BrokerConfig, KnowsEachCertificateOfItsOwnAuthority) {
   const std::string whole = broker.good(meant);
   EXPECT_NE(whole, settings) << "authorities are read when the broker is started";
   EXPECT_EQ(broker.good(broker.data.file("devices/ca.pem")), whole) << "the file beside it is meant alike";
-  EXPECT_THAT(broker.good("/a"), testing::Not(HasSubstr("crlfile")));
 }
 
 TEST(BrokerConfig, KnowsItsOwnAuthorityInAnotherFile) {
@@ -116,8 +115,21 @@ TEST(BrokerConfig, KnowsItsOwnAuthorityInAnotherFile) {
   EXPECT_EQ(broker.good(broker.data.write("former.pem", "# the one before\n" + contents(former.ca))), whole);
   EXPECT_EQ(broker.good(broker.data.write("both.pem", contents(former.ca) + contents(ours.ca))), whole);
   const std::string theirs = broker.good(other.ca);
-  EXPECT_THAT(theirs, HasSubstr("cafile " + other.ca + "\n"));
+  EXPECT_THAT(theirs, HasSubstr("cafile " + broker.files.client_ca() + "\nrequire_certificate true\n"));
   EXPECT_THAT(theirs, HasSubstr("use_identity_as_username true\n"));
+  EXPECT_THAT(theirs, testing::Not(HasSubstr("crlfile")));
+  EXPECT_EQ(broker.settings(other.ca)->client_ca, contents(other.ca)) << "what was looked at is what is served";
+  EXPECT_NE(broker.good(former.ca), theirs);
+  EXPECT_NE(broker.good(broker.data.write("theirs.pem", contents(other.ca) + contents(other.ca))), theirs)
+      << "authorities are read when the broker is started";
+
+  for (const std::string& nobody : {broker.data.file("not-there.pem"), broker.data.write("empty.pem", ""),
+                                    broker.data.write("half.pem", contents(ours.ca).substr(0, 200))}) {
+    auto refused = broker.settings(nobody);
+    ASSERT_FALSE(refused) << nobody;
+    EXPECT_EQ(refused.error().code, Errc::unavailable);
+    EXPECT_THAT(refused.error().detail, HasSubstr(nobody));
+  }
 
   for (const std::string& mixed : {contents(other.ca) + contents(ours.ca), contents(former.ca) + contents(other.ca)}) {
     auto refused = broker.settings(broker.data.write("mixed.pem", mixed));
@@ -157,14 +169,17 @@ TEST(BrokerFiles, AreNarrowedInTheirPlace) {
   const std::vector<BrokerUser> before{
       {"a", "$a", {"t/a", "u"}, {"t/a"}}, {"b", "$b", {"t/b"}, {}}, {"c", "$c", {}, {}}};
   std::vector<BrokerUser> after{{"c", "$c", {"u"}, {}}, {"a", "$new", {"t/a", "t/more"}, {"u"}}};
-  EXPECT_EQ(common_rules(access_text(before, true), access_text(after, false)), "user a\ntopic write t/a\nuser c\n");
-  EXPECT_EQ(common_rules(passwords_text(before), passwords_text(after)), "c:$c\n");
+  const std::string rules =
+      fmt::format("{:#>17}\nuser a\ntopic write t/a\n{:#>13}\n{:#>14}\n{:#>6}\n{:#>15}\nuser c\n", "", "", "", "", "");
+  EXPECT_EQ(common_rules(access_text(before, true), access_text(after, false)), rules);
+  EXPECT_EQ(common_rules(passwords_text(before), passwords_text(after)), "####\n####\nc:$c\n");
+  EXPECT_EQ(common_rules("user c\nuser b", "user c\n"), "user c\n######") << "whose last line has no end";
   const std::string path = data.write("acl", access_text(before, true));
   EXPECT_TRUE(narrow_file(path, access_text(after, false)));
-  EXPECT_EQ(contents(path), "user a\ntopic write t/a\nuser c\n");
+  EXPECT_EQ(contents(path), rules);
   EXPECT_FALSE(narrow_file(path, access_text(after, false)));
   EXPECT_TRUE(narrow_file(path, ""));
-  EXPECT_EQ(contents(path), "");
+  EXPECT_THAT(contents(path), testing::MatchesRegex("[#\n]*"));
   EXPECT_FALSE(narrow_file(data.file("nowhere"), "user a\n"));
 }
 

@@ -12,6 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+rt::Event* held = nullptr;  // what "/held" waits for
+
 rt::Task<void> echo(Exchange& exchange) {
   auto body = co_await exchange.read_body(1000);
   if (!body) co_return;
@@ -37,6 +39,13 @@ rt::Task<void> echo(Exchange& exchange) {
     co_await exchange.write("first;");
     co_await drained;
     exchange.on_drain({});
+    co_await exchange.finish();
+    co_return;
+  }
+  if (exchange.request().path == "/held") {
+    exchange.begin(ResponseHead(200));
+    co_await exchange.write("first;");
+    co_await *held;
     co_await exchange.finish();
     co_return;
   }
@@ -146,6 +155,38 @@ TEST_F(HttpServer, ADrainClosesNoConnectionWhoseClientWasNotTold) {
     co_await draining.idle();
   };
   run(body(*this, drain(*this)));
+}
+
+TEST_F(HttpServer, AConnectionOfARemovedListenerEndsWithTheAnswerUnderWay) {
+  auto body = [](HttpServer& f) -> rt::Task<void> {
+    auto removed = std::make_shared<std::atomic<bool>>(false);
+    auto listener = std::make_shared<ListenerOptions>();
+    listener->removed = removed;
+    auto acceptor =
+        net::Acceptor::listen(f.loop, *net::parse_endpoint({"127.0.0.1", 0}),
+                              [&](int fd, const net::Endpoint& peer) { f.server.accept(fd, peer, listener); });
+    rt::Event answered(f.loop);
+    held = &answered;
+    int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const auto& endpoint = (*acceptor)->endpoint();
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&endpoint.storage), endpoint.length), 0);
+    ::fcntl(fd, F_SETFL, O_NONBLOCK);
+    net::Stream stream(f.loop, fd);
+    auto sent = co_await stream.write("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
+    co_await read_until(stream, "first;\r\n");
+    removed->store(true);
+    f.server.leave_removed(0ms);
+    rt::Event grace_over(f.loop);
+    rt::Timer timer(f.loop);
+    timer.arm_in(1ms, [&] { grace_over.set(); });
+    co_await grace_over;
+    answered.set();
+    EXPECT_TRUE((co_await read_until(stream, "0\r\n\r\n")).ends_with("0\r\n\r\n"));
+    std::array<char, 1> more{};
+    auto got = co_await stream.read(more);
+    EXPECT_TRUE(got && *got == 0) << "it is closed, and waits for nothing";
+  };
+  run(body(*this));
 }
 
 TEST_F(HttpServer, SendsTrailersToThoseWhoTakeThem) {
