@@ -12,7 +12,8 @@ namespace {
 constexpr int kKeeperSocket = 3;
 
 void report_trouble(const Result<void>& result) {
-  if (!result) obs::log(obs::Level::error, "the embedded broker is not as it is configured", {{"why", result.error().detail}});
+  if (!result)
+    obs::log(obs::Level::error, "the embedded broker is not as it is configured", {{"why", result.error().detail}});
 }
 
 }  // namespace
