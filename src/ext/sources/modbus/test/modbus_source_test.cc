@@ -310,25 +310,33 @@ TEST(ModbusSource, AConnectionThatBreaksAtOnceIsNotOpenedForEveryDevice) {
   plc.await([](const Sample& sample) { return sample.quality == Quality::good; });
 }
 
-TEST(ModbusSource, AWriteWaitsForOneRequestAtMost) {
+// A server that has the first request and answers it when it may.
+struct FirstAnswerHeld {
+  FirstAnswerHeld() {
+    server.before_answers([this, go = release.get_future().share()](const Request&) {
+      if (first.exchange(false)) {
+        asked.set_value();
+        go.wait();
+      }
+      return 0;
+    });
+  }
   std::promise<void> asked;
   std::promise<void> release;
   std::atomic<bool> first = true;
-  ModbusServer server;
-  server.before_answers([&, go = release.get_future().share()](const Request&) {
-    if (first.exchange(false)) {
-      asked.set_value();
-      go.wait();
-    }
-    return 0;
-  });
+  ModbusServer server;  // ends before what it uses
+};
+
+TEST(ModbusSource, AWriteWaitsForOneRequestAtMost) {
+  FirstAnswerHeld held;
+  ModbusServer& server = held.server;
   Running plc("{ " + at(server) + ", every: 10ms, points: { a: h1, b: h101, c: h201, d: h301:rw } }");
-  asked.get_future().wait();
+  held.asked.get_future().wait();
   plc.source->write({"plc", "d", 9.0, 5s}, [&](const Result<Value>& result) {
     EXPECT_EQ(result, Value(std::int64_t{9}));
     plc.loop.stop();
   });
-  release.set_value();
+  held.release.set_value();
   plc.loop.run();
   std::lock_guard lock(server.mutex);
   EXPECT_EQ(server.queries[1][7], 6);
@@ -336,19 +344,10 @@ TEST(ModbusSource, AWriteWaitsForOneRequestAtMost) {
 }
 
 TEST(ModbusSource, AWriteGoesBeforeWhatIsLookedAt) {
-  std::promise<void> asked;
-  std::promise<void> release;
-  std::atomic<bool> first = true;
-  ModbusServer server;
-  server.before_answers([&, go = release.get_future().share()](const Request&) {
-    if (first.exchange(false)) {
-      asked.set_value();
-      go.wait();
-    }
-    return 0;
-  });
+  FirstAnswerHeld held;
+  ModbusServer& server = held.server;
   Running plc("{ " + at(server) + ", every: 1h, points: { a: h1, b: h101, d: h301:rw } }");
-  asked.get_future().wait();
+  held.asked.get_future().wait();
   int left = 2;
   const auto answered = [&](const Result<Value>& result) {
     EXPECT_TRUE(result);
@@ -356,7 +355,7 @@ TEST(ModbusSource, AWriteGoesBeforeWhatIsLookedAt) {
   };
   plc.source->read({"plc", "a", 5s}, answered);
   plc.source->write({"plc", "d", 9.0, 5s}, answered);
-  release.set_value();
+  held.release.set_value();
   plc.loop.run();
   std::lock_guard lock(server.mutex);
   EXPECT_EQ(server.queries[1][7], 6);
